@@ -1,0 +1,1 @@
+"""sift-retry-bot: retries failed Sift jobs from Slack and remembers who asked."""

@@ -1,0 +1,166 @@
+"""The allow-list: grants are added, revoked, listed and looked up; none is ever deleted."""
+
+import json
+import re
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, or_, select, update
+
+from bot import audit, policy
+from bot.clock import rfc3339
+from bot.database import Database
+from bot.errors import NoSuchGrant
+from bot.policy import Decision, Grant, Person, Role, Why
+from bot.tables import grants
+
+SUBJECT = re.compile(r"[UWS][A-Z0-9]+")
+"""A Slack user ID (U…, W…) or user-group ID (S…)."""
+
+Members = Callable[[str], Awaitable[Collection[str] | None]]
+"""Answers who is in a user group, or None if Slack cannot say."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewGrant:
+    """A line to be added to the allow-list; empty job types or channels mean all of them."""
+
+    subject: str
+    role: Role
+    granted_by: str
+    job_types: frozenset[str] = frozenset()
+    channels: frozenset[str] = frozenset()
+    expires_at: datetime | None = None
+    reason: str | None = None
+
+
+def grant(connection: Connection, new: NewGrant, at: datetime, source: str = "cli") -> int:
+    """Adds a grant and its audit entry; answers its number."""
+    number: int = connection.execute(
+        insert(grants)
+        .values(
+            subject=new.subject, role=new.role.value, job_types=_array(new.job_types), channels=_array(new.channels),
+            expires_at=new.expires_at, reason=new.reason, granted_by=new.granted_by, granted_at=at,
+        )
+        .returning(grants.c.id)
+    ).scalar_one()
+    detail = {
+        "subject": new.subject,
+        "role": new.role.value,
+        "job_types": sorted(new.job_types),
+        "channels": sorted(new.channels),
+        "expires_at": rfc3339(new.expires_at) if new.expires_at else None,
+    }
+    _note(connection, "grant", new.granted_by, source, number, new.reason, detail, at)
+    return number
+
+
+def revoke(connection: Connection, subject: str, by: str, at: datetime, source: str = "cli") -> list[int]:
+    """Revokes every grant of a user or group, with an audit entry each; answers their numbers.
+
+    Raises:
+        NoSuchGrant: there is none.
+    """
+    ended = list(
+        connection.execute(
+            update(grants)
+            .where(grants.c.subject == subject, grants.c.revoked_at.is_(None))
+            .values(revoked_by=by, revoked_at=at)
+            .returning(grants.c.id, grants.c.role)
+        )
+    )
+    if not ended:
+        raise NoSuchGrant(subject=subject)
+    for row in ended:
+        _note(connection, "revoke", by, source, row.id, None, {"subject": subject, "role": row.role}, at)
+    return [row.id for row in ended]
+
+
+def listed(connection: Connection) -> list[Grant]:
+    """Every grant that is not revoked, the expired ones included, oldest first."""
+    rows = connection.execute(select(grants).where(grants.c.revoked_at.is_(None)).order_by(grants.c.id))
+    return [_grant(row) for row in rows]
+
+
+def concerning(connection: Connection, user_id: str) -> list[Grant]:
+    """The grants of a user, and those of every user group: who is in one, Slack knows."""
+    rows = connection.execute(
+        select(grants).where(
+            grants.c.revoked_at.is_(None), or_(grants.c.subject == user_id, grants.c.subject.startswith("S"))
+        )
+    )
+    return [_grant(row) for row in rows]
+
+
+def administrators(connection: Connection, at: datetime) -> list[str]:
+    """The users and groups that an admin grant names now."""
+    return [
+        grant.subject
+        for grant in listed(connection)
+        if grant.role is Role.ADMIN and (grant.expires_at is None or grant.expires_at > at)
+    ]
+
+
+class Access:
+    """Looks up what a decision needs, and asks the policy.
+
+    Args:
+        database: where the grants are.
+        members: answers who is in a user group.
+        admins: users that are admins by the `ADMINS` setting.
+    """
+
+    def __init__(self, database: Database, members: Members, admins: Collection[str]) -> None:
+        self._database = database
+        self._members = members
+        self._admins = admins
+
+    async def decide(self, wish: policy.Wish, person: Person | None, user_id: str) -> Decision:
+        """Decides one wish; user groups are asked for only where one could make the difference."""
+        found = await self._database.run(lambda connection: concerning(connection, user_id))
+        decision = policy.decide(wish, person, found, admins=self._admins)
+        decidable = decision.why in (Why.NOT_LISTED, Why.OTHER_ROLE, Why.EXPIRED, Why.OTHER_CHANNEL, Why.OTHER_JOB_TYPE)
+        group_ids = {grant.subject for grant in found if grant.subject != user_id}
+        if decision.allowed or not decidable or not group_ids:
+            return decision
+        groups = await self._groups_of(user_id, group_ids)
+        return policy.decide(wish, person, found, admins=self._admins, groups=groups)
+
+    async def who_may_grant(self, at: datetime) -> list[str]:
+        """The admins to turn to: user and group IDs, those of the setting first."""
+        granted = await self._database.run(lambda connection: administrators(connection, at))
+        return list(dict.fromkeys([*sorted(self._admins), *granted]))
+
+    async def _groups_of(self, user_id: str, group_ids: Iterable[str]) -> set[str] | None:
+        groups: set[str] = set()
+        for group_id in sorted(group_ids):
+            members = await self._members(group_id)
+            if members is None:
+                return None
+            if user_id in members:
+                groups.add(group_id)
+        return groups
+
+
+def _grant(row: Row[Any]) -> Grant:
+    return Grant(
+        id=row.id, subject=row.subject, role=Role(row.role), granted_by=row.granted_by, team_id=row.team_id,
+        job_types=frozenset(json.loads(row.job_types or "[]")), channels=frozenset(json.loads(row.channels or "[]")),
+        expires_at=row.expires_at, reason=row.reason,
+    )
+
+
+def _array(values: frozenset[str]) -> str | None:
+    return json.dumps(sorted(values)) if values else None
+
+
+def _note(
+    connection: Connection, event: str, by: str, source: str, number: int, reason: str | None,
+    detail: dict[str, Any], at: datetime,
+) -> None:
+    entry = audit.Entry(event=event, user_id=by, source=source, grant_id=number, reason=reason, detail=detail)
+    audit.append(connection, entry, at)
+
+

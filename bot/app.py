@@ -1,0 +1,251 @@
+"""The composition root: settings → database, clients, Bolt app, loops; started in order, drained at the end."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
+
+import aiohttp
+import structlog
+from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_bolt.adapter.starlette.async_handler import to_starlette_response
+from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
+from slack_bolt.authorization import AuthorizeResult
+from slack_sdk.web.async_client import AsyncWebClient
+from sqlalchemy import Connection, insert, select
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from bot import listeners, record
+from bot.access import Access
+from bot.clock import Clock, utc_now
+from bot.database import Database, migrate, require_schema, schema_version
+from bot.display import Display
+from bot.errors import WrongWorkspace
+from bot.follower import Follower
+from bot.home import Home
+from bot.loops import Loop, looping
+from bot.metrics import Metrics
+from bot.presenter.place import Place
+from bot.retry import Runner
+from bot.serving import serving
+from bot.settings import Settings
+from bot.sift import Sift, web_app_for
+from bot.slack import Slack, SlackUnavailable, Workspace, web_client
+from bot.tables import SCHEMA_VERSION, marks
+from bot.web import slack_route, web_app
+
+log = structlog.get_logger(__name__)
+
+SWEEP_SECONDS = 2.0
+"""How often the rows are looked through for what was left behind."""
+
+DRAIN_SECONDS = 8.0
+"""How long a stop waits for what is under way; a platform kills after ten."""
+
+DEAF_SECONDS = 30.0
+"""A socket that has not been connected for so long is rebuilt."""
+
+
+class Bot:
+    """One process's bot.
+
+    Args:
+        settings: what it was told.
+        clock: the present moment, for everything but the HTTP clients' timeouts.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock = utc_now) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.metrics = Metrics()
+        self.database = Database(settings.database_url.get_secret_value(), clock)
+        self.http = self._http()
+        self.ready = asyncio.Event()
+        self._workspace: Workspace | None = None
+        self._bolt: AsyncApp | None = None
+        self._socket: AsyncSocketModeHandler | None = None
+        self._loops: list[Loop] = []
+        self._deaf_before = False
+
+    def prepare(self) -> None:
+        """Makes the database ours and current: SQLite is upgraded here, PostgreSQL by `sift-retry migrate`.
+
+        Raises:
+            AlreadyRunning: another bot has the SQLite file.
+            SchemaOutdated: PostgreSQL's schema is not this bot's.
+        """
+        if self.database.is_sqlite:
+            self.database.claim_file()
+            with self.database.transaction() as connection:
+                outdated = schema_version(connection) != SCHEMA_VERSION
+            if outdated:
+                migrate(self.database.engine)
+        with self.database.transaction() as connection:
+            require_schema(connection)
+            if self.database.is_sqlite:
+                record.free_leases(connection, self.clock())
+
+    async def work(self, stop: asyncio.Event) -> None:
+        """Connects to Slack and works until `stop` is set; then finishes what is under way, within seconds.
+
+        Raises:
+            SlackError: Slack refuses the token.
+            WrongWorkspace: the database belongs to another workspace.
+        """
+        settings = self.settings
+        async with contextlib.AsyncExitStack() as stack:
+            stack.callback(self.database.close)
+            session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
+            sift = Sift(
+                settings.sift_rest_uri, settings.sift_api_key, timeout_seconds=settings.sift_timeout_seconds,
+                observe=self.metrics.called,
+            )
+            stack.push_async_callback(sift.aclose)
+            client = web_client(settings.slack_bot_token.get_secret_value(), settings.slack_api_url, session)
+            slack = Slack(client, time.monotonic)
+            workspace = await self._identify(slack, stop)
+            if workspace is not None:
+                await self.database.run(lambda connection: self._claim_workspace(connection, workspace))
+                await self._serve_slack(slack, sift, workspace, stop)
+
+    async def problems(self) -> Mapping[str, str]:
+        """What is not ready, by name, and why."""
+        found: dict[str, str] = {}
+        try:
+            async with asyncio.timeout(2):
+                await self.database.run(require_schema)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the database is not ready
+            found["database"] = str(error) or type(error).__name__
+        if self._workspace is None:
+            found["slack"] = "auth.test has not answered yet"
+        elif self.settings.socket_mode and not await self._hears():
+            found["socket"] = "the Socket Mode connection is not up"
+        return found
+
+    async def _serve_slack(self, slack: Slack, sift: Sift, workspace: Workspace, stop: asyncio.Event) -> None:
+        settings, clock, database = self.settings, self.clock, self.database
+        place = Place(workspace, settings.sift_app_url or web_app_for(settings.sift_rest_uri))
+        display = Display(database, slack, place, clock)
+        showing = Loop("display", SWEEP_SECONDS, display.sweep)
+        access = Access(database, slack.members, settings.admins)
+        runner = Runner(
+            database=database, sift=sift, slack=slack, access=access, display=display, clock=clock,
+            cooldown=timedelta(seconds=settings.retry_cooldown_seconds),
+            concurrency=settings.retry_concurrency, workspace=workspace.team_id, entered=self.metrics.entered,
+        )
+        follower = Follower(
+            database=database, sift=sift, clock=clock, poll=timedelta(seconds=settings.follow_poll_seconds),
+            settle=timedelta(seconds=settings.settle_seconds), changed=showing.wake, entered=self.metrics.entered,
+        )
+        self._loops = [
+            Loop("runner", SWEEP_SECONDS, runner.sweep), showing,
+            Loop("follower", settings.follow_poll_seconds, follower.step),
+        ]
+        self._bolt = bolt_app(slack.client, workspace)
+        home = Home(database, slack, access, workspace.team_id, clock)
+        desk = listeners.Desk(database, slack, home, runner.start, runner.tasks, self.metrics, clock)
+        listeners.register(self._bolt, desk)
+        async with looping(self._loops), self._listening(self._bolt):
+            self._workspace = workspace
+            self.ready.set()
+            log.info("bot.ready", team_id=workspace.team_id, socket_mode=settings.socket_mode)
+            await stop.wait()
+            log.info("bot.stopping", under_way=len(runner.tasks))
+            await runner.stop(DRAIN_SECONDS)
+
+    async def _identify(self, slack: Slack, stop: asyncio.Event) -> Workspace | None:
+        """Learns whose token this is; while Slack does not answer, asks again. None if stopped meanwhile."""
+        pause = 0.5
+        while not stop.is_set():
+            try:
+                return await slack.identify()
+            except SlackUnavailable as error:
+                log.warning("slack.unavailable", error=error.error)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await stop.wait()
+            pause = min(pause * 2, 30)
+        return None
+
+    def _claim_workspace(self, connection: Connection, workspace: Workspace) -> None:
+        """Ties the database to one workspace: user IDs and channels mean nothing in another."""
+        recorded = connection.scalar(select(marks.c.value).where(marks.c.name == "workspace"))
+        if recorded is None:
+            row = {"name": "workspace", "value": workspace.team_id, "updated_at": self.clock()}
+            connection.execute(insert(marks).values(row))
+        elif recorded != workspace.team_id:
+            raise WrongWorkspace(recorded=recorded, connected=workspace.team_id)
+
+    @contextlib.asynccontextmanager
+    async def _listening(self, app: AsyncApp) -> AsyncIterator[None]:
+        """Keeps the Socket Mode connection up; in HTTP mode requests come by themselves."""
+        if not self.settings.socket_mode or self.settings.slack_app_token is None:
+            yield
+            return
+        token = self.settings.slack_app_token.get_secret_value()
+        self._socket = AsyncSocketModeHandler(app, token, web_client=app.client)
+        connecting = asyncio.create_task(self._socket.client.connect(), name="socket")
+        try:
+            async with looping([Loop("socket", DEAF_SECONDS, self._mend_socket)]):
+                yield
+        finally:
+            connecting.cancel()
+            await self._socket.client.close()
+
+    async def _mend_socket(self) -> None:
+        """Rebuilds a connection that stays deaf, as the SDK's own does at times (bolt-python#1529, #470)."""
+        if self._socket is None or await self._hears():
+            self._deaf_before = False
+        elif self._deaf_before:
+            log.warning("socket.rebuilding")
+            await self._socket.client.connect_to_new_endpoint(force=True)
+        else:
+            self._deaf_before = True
+
+    async def _hears(self) -> bool:
+        return self._socket is not None and bool(await self._socket.client.is_connected())
+
+    def _http(self) -> Starlette:
+        app = web_app(self.problems, self.metrics.text)
+        secret = self.settings.slack_signing_secret
+        if not self.settings.socket_mode and secret is not None:
+            app.router.routes.append(slack_route(secret.get_secret_value(), self._receive))
+        return app
+
+    async def _receive(self, request: Request, body: str) -> Response:
+        """Hands one verified request to Bolt; one that Bolt cannot read is the sender's mistake, not ours."""
+        if self._bolt is None:
+            return PlainTextResponse("not ready", status_code=503)
+        try:
+            bolt_request = AsyncBoltRequest(body=body, query=request.url.query, headers=dict(request.headers))
+        except Exception:  # noqa: BLE001  # Bolt trusts the shape of what it parses
+            return PlainTextResponse("not understood", status_code=400)
+        return to_starlette_response(await self._bolt.async_dispatch(bolt_request))
+
+
+def bolt_app(client: AsyncWebClient, workspace: Workspace) -> AsyncApp:
+    """A Bolt app for the one workspace of the token; signatures are verified before it, in `web`."""
+    identity = AuthorizeResult(
+        enterprise_id=workspace.enterprise_id, team_id=workspace.team_id, bot_user_id=workspace.bot_user_id,
+        bot_id=workspace.bot_id, bot_token=client.token,
+    )
+
+    async def authorize() -> AuthorizeResult:
+        return identity
+
+    return AsyncApp(
+        client=client, authorize=authorize, process_before_response=True, request_verification_enabled=False,
+        attaching_function_token_enabled=False,
+    )
+
+
+async def run_bot(settings: Settings, stop: asyncio.Event) -> None:
+    """Runs the bot and its HTTP side until `stop` is set."""
+    bot = Bot(settings)
+    bot.prepare()
+    async with serving(bot.http, settings.host, settings.port) as url:
+        log.info("http.serving", url=url)
+        await bot.work(stop)

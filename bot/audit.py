@@ -1,0 +1,157 @@
+"""The audit: append-only, hash-chained; append, page, export, verify.
+
+An entry's hash is SHA-256 over the canonical JSON of all its other columns, the previous entry's hash among them. So
+nothing can be changed, removed, inserted or reordered without breaking the chain from there on. Cutting off the tail
+shows only against a head that was written down elsewhere.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, func, insert, select, tuple_
+
+from bot.clock import rfc3339
+from bot.tables import audit
+
+GENESIS = "0" * 64
+"""What the first entry names as the hash before it."""
+
+COLUMNS = tuple(column.name for column in audit.columns)
+
+_LOCK = 0x51F7
+"""Any number, as long as nothing else on the same PostgreSQL database uses it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One thing that happened; `detail` holds further facts that JSON can hold."""
+
+    event: str
+    outcome: str | None = None
+    request_id: str | None = None
+    job_id: str | None = None
+    status_before: str | None = None
+    status_after: str | None = None
+    team_id: str | None = None
+    user_id: str | None = None
+    user_name: str | None = None
+    channel_id: str | None = None
+    source: str | None = None
+    reason: str | None = None
+    grant_id: int | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which entries are asked for; all that are given must hold.
+
+    Args:
+        since: from this moment on.
+        until: before this moment.
+    """
+
+    job_id: str | None = None
+    user_id: str | None = None
+    request_id: str | None = None
+    outcome: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Head:
+    """The end of the chain: how many entries it has, and the hash of the last."""
+
+    count: int
+    hash: str
+
+
+@dataclass(frozen=True)
+class Broken:
+    """The first entry that is not what was written."""
+
+    id: int
+    why: str
+
+
+def canonical(value: Any) -> str:
+    """Writes a value as canonical JSON: keys sorted, no blanks, text as it is. Floats are not used in entries."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(row: Mapping[str, Any]) -> str:
+    """The hash of an entry, given as its columns (`at` as a datetime, `detail` as canonical text)."""
+    payload = {name: row[name] for name in COLUMNS if name != "hash"}
+    payload["at"] = rfc3339(row["at"])
+    return hashlib.sha256(canonical(payload).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def append(connection: Connection, entry: Entry, at: datetime) -> Head:
+    """Adds an entry in the running transaction, so that it stands or falls with the change it records."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+    last = head(connection)
+    row: dict[str, Any] = {
+        **entry.__dict__,
+        "id": last.count + 1,
+        "at": at,
+        "detail": canonical(entry.detail),
+        "prev_hash": last.hash,
+    }
+    row["hash"] = digest(row)
+    connection.execute(insert(audit).values(row))
+    return Head(row["id"], row["hash"])
+
+
+def head(connection: Connection) -> Head:
+    """The chain's end as it is now."""
+    row = connection.execute(select(audit.c.id, audit.c.hash).order_by(audit.c.id.desc()).limit(1)).first()
+    return Head(row.id, row.hash) if row else Head(0, GENESIS)
+
+
+def page(
+    connection: Connection, filters: Filters, *, before: tuple[datetime, int] | None = None, limit: int = 50
+) -> list[Row[Any]]:
+    """The newest entries first; `before` is the (`at`, `id`) of the last one seen, and replaces `until`."""
+    query = _filtered(filters, until=before is None)
+    if before is not None:
+        query = query.where(tuple_(audit.c.at, audit.c.id) < tuple_(*before))
+    return list(connection.execute(query.order_by(audit.c.at.desc(), audit.c.id.desc()).limit(limit)))
+
+
+def export(connection: Connection, filters: Filters) -> Iterator[Row[Any]]:
+    """Every entry that fits, oldest first, in constant memory."""
+    query = _filtered(filters).order_by(audit.c.id)
+    yield from connection.execution_options(yield_per=1_000).execute(query)
+
+
+def verify(connection: Connection) -> Head | Broken:
+    """Recomputes the whole chain; answers its head, or the first entry that does not fit."""
+    last = Head(0, GENESIS)
+    for row in connection.execution_options(yield_per=1_000).execute(select(audit).order_by(audit.c.id)):
+        if row.id != last.count + 1:
+            return Broken(row.id, f"entry {last.count + 1} is missing before it")
+        if row.prev_hash != last.hash:
+            return Broken(row.id, "it does not follow the entry before it")
+        if row.hash != digest(row._asdict()):
+            return Broken(row.id, "its content does not match its hash")
+        last = Head(row.id, row.hash)
+    return last
+
+
+def _filtered(filters: Filters, until: bool = True) -> Select[Any]:
+    query = select(audit)
+    for column in ("job_id", "user_id", "request_id", "outcome"):
+        wanted = getattr(filters, column)
+        if wanted is not None:
+            query = query.where(audit.c[column] == wanted)
+    if filters.since is not None:
+        query = query.where(audit.c.at >= filters.since)
+    if until and filters.until is not None:
+        query = query.where(audit.c.at < filters.until)
+    return query

@@ -1,0 +1,227 @@
+"""The engine, and transactions as plain functions run in the database's own threads.
+
+`await database.run(work)` runs `work(connection)` and commits. Since `work` is no coroutine, no transaction can
+await, and none is open while Sift or Slack is called. Works that wait together share one commit, a SAVEPOINT each.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, make_url, select, text
+
+from bot.clock import Clock
+from bot.errors import AlreadyRunning, DatabaseUnavailable, SchemaOutdated
+from bot.tables import SCHEMA_VERSION
+
+T = TypeVar("T")
+Work = Callable[[Connection], T]
+
+POSTGRES_THREADS = 4
+TOGETHER = 64
+"""How many waiting works may share a commit."""
+
+
+@dataclass
+class _Job:
+    work: Work[Any]
+    loop: asyncio.AbstractEventLoop
+    future: "asyncio.Future[Any]"
+
+    def settle(self, result: Any, error: BaseException | None) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self.loop.call_soon_threadsafe(self._settle, result, error)
+
+    def _settle(self, result: Any, error: BaseException | None) -> None:
+        if self.future.done():
+            return
+        if error is None:
+            self.future.set_result(result)
+        else:
+            self.future.set_exception(error)
+
+
+class Database:
+    """One database: SQLite through one thread and one connection, PostgreSQL through a few.
+
+    Args:
+        url: an SQLAlchemy URL, as `settings` makes it.
+        clock: the present moment, for SQLite; PostgreSQL's own clock decides there.
+    """
+
+    def __init__(self, url: str, clock: Clock) -> None:
+        self.engine = _engine(url)
+        self.clock = clock
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._lock: IO[str] | None = None
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.engine.dialect.name == "sqlite"
+
+    async def run(self, work: Work[T]) -> T:
+        """Runs one transaction: everything `work` does is committed, or nothing of it.
+
+        Raises:
+            Exception: whatever `work` or the commit raised; nothing was written then.
+        """
+        if not self._threads:
+            self._start()
+        loop = asyncio.get_running_loop()
+        job = _Job(work, loop, loop.create_future())
+        self._jobs.put(job)
+        return await job.future  # type: ignore[no-any-return]  # the future carries what work returned
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """One transaction in the calling thread, for the command line."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One snapshot to read from, however long that takes; writers are not held up by it."""
+        with self.engine.connect().execution_options(read_only=True) as connection, connection.begin():
+            yield connection
+
+    def now(self, connection: Connection) -> datetime:
+        """The moment leases are reckoned by: the one clock that all replicas share."""
+        if self.is_sqlite:
+            return self.clock()
+        return connection.scalar(select(func.clock_timestamp()))  # type: ignore[return-value]  # never null
+
+    def claim_file(self) -> None:
+        """Makes this process the only bot on its SQLite file, until it ends.
+
+        Raises:
+            AlreadyRunning: another process has it.
+        """
+        path = self.engine.url.database
+        if not self.is_sqlite or path is None:
+            return
+        lock = Path(f"{path}.lock").open("w")  # noqa: SIM115  # held for as long as the process lives
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            raise AlreadyRunning(path=path) from None
+        self._lock = lock
+
+    def close(self) -> None:
+        """Lets what waits finish, then closes every connection."""
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join(timeout=10)
+        self._threads.clear()
+        self.engine.dispose()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _start(self) -> None:
+        for number in range(1 if self.is_sqlite else POSTGRES_THREADS):
+            thread = threading.Thread(target=self._serve, name=f"database-{number}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def _serve(self) -> None:
+        while (first := self._jobs.get()) is not None:
+            jobs = [first]
+            last = False
+            with contextlib.suppress(queue.Empty):
+                while len(jobs) < TOGETHER and not last:
+                    job = self._jobs.get_nowait()
+                    if job is None:
+                        last = True
+                    else:
+                        jobs.append(job)
+            self._commit_together(jobs)
+            if last:
+                return
+
+    def _commit_together(self, jobs: list[_Job]) -> None:
+        settled: list[tuple[_Job, Any, BaseException | None]] = []
+        try:
+            with self.engine.begin() as connection:
+                for job in jobs:
+                    settled.append((job, *_attempt(connection, job.work)))
+        except Exception as error:  # noqa: BLE001  # whatever it was, each caller must learn that nothing was written
+            settled = [(job, None, error) for job in jobs]
+        for job, result, problem in settled:
+            job.settle(result, problem)
+
+
+def _attempt(connection: Connection, work: Work[Any]) -> tuple[Any, BaseException | None]:
+    """Runs one work inside a SAVEPOINT, so that its failure undoes nothing but its own."""
+    try:
+        with connection.begin_nested():
+            return work(connection), None
+    except Exception as error:  # noqa: BLE001  # handed to the one who waits for it
+        return None, error
+
+
+def _engine(url: str) -> Engine:
+    if make_url(url).get_backend_name() != "sqlite":
+        return create_engine(url, pool_size=POSTGRES_THREADS, max_overflow=0, pool_pre_ping=True)
+    engine = create_engine(url, pool_size=1, max_overflow=4)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def _prepare_sqlite(dbapi: Any, _record: Any) -> None:
+    dbapi.isolation_level = None  # transactions begin where SQLAlchemy begins them, not where sqlite3 guesses
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=2000", "foreign_keys=ON"):
+        dbapi.execute(f"PRAGMA {pragma}")
+
+
+def _begin_immediate(connection: Connection) -> None:
+    read_only = connection.get_execution_options().get("read_only")
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def schema_version(connection: Connection) -> str:
+    """The version of the schema found, or `none`."""
+    if not inspect(connection).has_table("alembic_version"):
+        return "none"
+    return connection.scalar(text("SELECT version_num FROM alembic_version")) or "none"
+
+
+def require_schema(connection: Connection) -> None:
+    """Checks that the schema is the one this bot knows.
+
+    Raises:
+        SchemaOutdated: it is older or newer.
+    """
+    found = schema_version(connection)
+    if found != SCHEMA_VERSION:
+        raise SchemaOutdated(found=found, needed=SCHEMA_VERSION)
+
+
+def migrate(engine: Engine) -> None:
+    """Brings the schema to the newest version; migrations travel inside the installed package.
+
+    Raises:
+        DatabaseUnavailable: no migrations were found beside the code.
+    """
+    from alembic import command  # slow to import, and rarely needed
+    from alembic.config import Config
+
+    here = Path(__file__).parent
+    found = [path for path in (here / "migrations", here.parent / "migrations") if (path / "env.py").is_file()]
+    if not found:
+        raise DatabaseUnavailable("the migrations are missing from this installation")
+    config = Config()
+    config.set_main_option("script_location", str(found[0]))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")

@@ -1,0 +1,113 @@
+"""`sift-retry doctor`: looks at everything the bot depends on, and changes nothing."""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+from sqlalchemy import make_url
+
+from bot.clock import utc_now
+from bot.database import Database, require_schema, schema_version
+from bot.errors import BotError, SettingsError
+from bot.settings import Settings, StoreSettings, load
+from bot.sift import Sift
+from bot.slack import Slack, web_client
+from bot.tables import SCHEMA_VERSION
+
+NEEDED_SCOPES = frozenset({"commands", "chat:write", "chat:write.public", "users:read", "usergroups:read"})
+"""Without these the bot cannot do its main job; `app_manifest.yml` asks for them."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the doctor's report."""
+
+    name: str
+    passed: bool
+    said: str
+
+
+async def examine() -> list[Check]:
+    """Checks the settings, then as much as they allow."""
+    try:
+        settings = load(Settings)
+    except SettingsError as error:
+        return [*(Check("settings", False, problem) for problem in error.problems), *_store_only()]
+    mode = "Socket Mode" if settings.socket_mode else "HTTP"
+    checks = [Check("settings", True, f"complete, {mode}"), _database(settings)]
+    async with aiohttp.ClientSession() as session:
+        checks += [check async for check in _slack(settings, session)]
+    sift = Sift(settings.sift_rest_uri, settings.sift_api_key, timeout_seconds=settings.sift_timeout_seconds)
+    try:
+        checks.append(await _check("sift", lambda: _ask_sift(sift, settings.sift_rest_uri)))
+    finally:
+        await sift.aclose()
+    return checks
+
+
+def _store_only() -> list[Check]:
+    try:
+        return [_database(load(StoreSettings))]
+    except SettingsError:
+        return []
+
+
+def _database(settings: StoreSettings) -> Check:
+    url = make_url(settings.database_url.get_secret_value())
+    shown = url.render_as_string(hide_password=True)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+        parent = Path(url.database or "").absolute().parent
+        return Check("database", parent.is_dir(), f"{shown} will be created" if parent.is_dir() else f"no {parent}")
+    database = Database(settings.database_url.get_secret_value(), utc_now)
+    try:
+        with database.reading() as connection:
+            found = schema_version(connection)
+            if database.is_sqlite and found != SCHEMA_VERSION:
+                return Check("database", True, f"{shown}, schema {found} will be upgraded to {SCHEMA_VERSION}")
+            require_schema(connection)
+    except Exception as error:  # noqa: BLE001  # whatever it is, it is what the doctor has to say
+        return Check("database", False, f"{shown}: {_first_line(error)}")
+    finally:
+        database.close()
+    return Check("database", True, f"{shown}, schema {found}")
+
+
+async def _slack(settings: Settings, session: aiohttp.ClientSession) -> AsyncIterator[Check]:
+    client = web_client(settings.slack_bot_token.get_secret_value(), settings.slack_api_url, session)
+    slack = Slack(client, time.monotonic)
+
+    async def identify() -> str:
+        workspace = await slack.identify()
+        missing = NEEDED_SCOPES - workspace.scopes if workspace.scopes else frozenset()
+        if missing:
+            raise BotError(f"the token lacks {', '.join(sorted(missing))}; reinstall the app from app_manifest.yml")
+        return f"workspace {workspace.team_id}, bot user {workspace.bot_user_id}"
+
+    yield await _check("slack", identify)
+    token = settings.slack_app_token
+    if token is not None:
+        yield await _check("socket mode", lambda: _open_socket(slack, token.get_secret_value()))
+
+
+async def _open_socket(slack: Slack, app_token: str) -> str:
+    await slack.open_connection(app_token)
+    return "a connection may be opened"
+
+
+async def _ask_sift(sift: Sift, address: str) -> str:
+    await sift.ping()
+    return f"{address} answers; the key is user {await sift.me()}"
+
+
+async def _check(name: str, ask: Callable[[], Awaitable[str]]) -> Check:
+    try:
+        return Check(name, True, await ask())
+    except Exception as error:  # noqa: BLE001  # whatever it is, it is what the doctor has to say
+        return Check(name, False, _first_line(error))
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(getattr(error, "orig", None) or error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

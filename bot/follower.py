@@ -1,0 +1,123 @@
+"""The follower: one batched read for all followed jobs, then whatever it shows is recorded.
+
+Settles what is `unknown` and follows what was `accepted`; both are rows with a `due_at`, not sleeping coroutines.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection
+
+from bot import record, verdict
+from bot.clock import Clock
+from bot.database import Database
+from bot.errors import WrongState
+from bot.models import Job
+from bot.record import Retry
+from bot.sift import Sift, SiftError
+from bot.verdict import Verdict
+
+log = structlog.get_logger(__name__)
+
+LATE_POLLS = 3
+"""For so many polls after a retry, a read that shows the job as before is taken for a late one."""
+
+Step = Callable[[Connection], Retry]
+
+
+class Follower:
+    """Follows retries to their end.
+
+    Args:
+        poll: how often a followed job is asked for.
+        settle: how long an unknown outcome is read back before it is reported as it is.
+        changed: told when rows changed, so that they are shown.
+        entered: told each state that a request entered.
+    """
+
+    def __init__(
+        self, *, database: Database, sift: Sift, clock: Clock, poll: timedelta, settle: timedelta,
+        changed: Callable[[], None], entered: Callable[[str], None],
+    ) -> None:
+        self._database = database
+        self._sift = sift
+        self._clock = clock
+        self._poll = poll
+        self._settle = settle
+        self._changed = changed
+        self._entered = entered
+
+    async def step(self) -> None:
+        """Reads every job that is due in as few requests as there can be, and records what moved.
+
+        Raises:
+            SiftError: Sift could not be read; what is followed is asked for again later.
+        """
+        retries = await self._database.run(self._claim)
+        if not retries:
+            return
+        try:
+            jobs = await self._sift.jobs({retry.job_id for retry in retries})
+        except SiftError:
+            await self._record(retries, self._unreadable)
+            raise
+        key_user = await self._sift.key_user()
+        await self._record(retries, lambda retry, at: self._look(retry, jobs, at, key_user))
+
+    def _claim(self, connection: Connection) -> list[Retry]:
+        now = self._database.now(connection)
+        # A little less than a whole poll, so that the next look does not find the row a moment too early.
+        return record.claim(connection, ("accepted", "unknown"), now, until=now + self._poll * 0.9)
+
+    async def _record(self, retries: list[Retry], look: Callable[[Retry, datetime], Step | None]) -> None:
+        """Writes what changed, all in one transaction, and has it shown."""
+        at = self._clock()
+        steps = [step for retry in retries if (step := look(retry, at)) is not None]
+        if not steps:
+            return
+
+        def work(connection: Connection) -> None:
+            for step in steps:
+                try:
+                    step(connection)
+                except WrongState:
+                    log.info("follow.overtaken")
+
+        await self._database.run(work)
+        self._changed()
+
+    def _look(self, retry: Retry, jobs: Mapping[str, Job], at: datetime, key_user: str | None) -> Step | None:
+        """What one row's job shows: a verdict, progress, or nothing new."""
+        job = jobs.get(retry.job_id)
+        if retry.state == "unknown":
+            found = verdict.settled(retry, job, at, self._settle, key_user)
+        else:
+            found = verdict.followed(retry, job, at, self._poll * LATE_POLLS)
+        if found is not None:
+            return self._enter(retry, found, job, at)
+        if job is None:
+            return lambda connection: record.note_progress(connection, retry, at, missed=retry.missed + 1)
+        if retry.state == "unknown" or job == retry.job_after or verdict.is_late(retry, job):
+            return None
+        return lambda connection: record.note_progress(connection, retry, at, job_after=job, missed=0)
+
+    def _enter(self, retry: Retry, found: Verdict, job: Job | None, at: datetime) -> Step:
+        columns: dict[str, Any] = {} if job is None else {"job_after": job}
+        if found.state == "accepted":
+            columns["accepted_at"] = at
+        log.info("retry.outcome", request_id=retry.id, job_id=retry.job_id, state=found.state, **found.detail)
+        self._entered(found.state)
+        return lambda connection: record.enter(
+            connection, retry, found.state, at, detail=found.detail,
+            due_at=self._database.now(connection) + self._poll * 0.9, **columns,
+        )
+
+    def _unreadable(self, retry: Retry, at: datetime) -> Step | None:
+        """Says of an unknown outcome, once, that it stays unknown for as long as Sift cannot be read."""
+        overdue = retry.state == "unknown" and at - (retry.sent_at or retry.created_at) >= self._settle
+        if not overdue or retry.detail.get("overdue"):
+            return None
+        detail = {**retry.detail, "overdue": True}
+        return lambda connection: record.note_progress(connection, retry, at, detail=detail)

@@ -1,0 +1,44 @@
+"""What Prometheus may ask for."""
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client.exposition import generate_latest
+
+_QUICK = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 3)
+
+
+class Metrics:
+    """One process's metrics, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self._requests = Counter("sift_retry_requests", "Requests recorded.", ["source"], registry=self.registry)
+        self._outcomes = Counter("sift_retry_outcomes", "States entered.", ["state"], registry=self.registry)
+        self._acks = Histogram(
+            "sift_retry_ack_seconds", "From Slack's request to the ack, the record included.", buckets=_QUICK,
+            registry=self.registry,
+        )
+        self._calls = Histogram(
+            "sift_retry_sift_call_seconds", "Calls to Sift.", ["operation", "result"], registry=self.registry
+        )
+
+    def requested(self, source: str) -> None:
+        """Counts a recorded request."""
+        self._requests.labels(source).inc()
+
+    def entered(self, state: str) -> None:
+        """Counts a state that a request entered."""
+        self._outcomes.labels(state).inc()
+
+    def acked(self, seconds: float) -> None:
+        """Notes how long Slack waited for an ack."""
+        self._acks.observe(seconds)
+
+    def called(self, operation: str, seconds: float, result: str) -> None:
+        """Notes one call to Sift."""
+        self._calls.labels(operation, result).observe(seconds)
+
+    def text(self) -> bytes:
+        """All of it in Prometheus's text format."""
+        return generate_latest(self.registry)

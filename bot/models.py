@@ -1,0 +1,202 @@
+"""Sift's jobs as frozen values: the whole answer, tolerant of whatever a newer Sift adds.
+
+Source: the reference page of `POST /api/v1/jobs/{jobId}:retry` and Sift's protobuf messages (`sift.jobs.v1`, PyPI
+sift-stack-py), printed as protobuf's JSON. Status, type and format are open enums: text, shown as it came.
+"""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, WrapValidator
+from pydantic.alias_generators import to_camel
+
+ENDED = frozenset({"JOB_STATUS_FINISHED", "JOB_STATUS_FAILED", "JOB_STATUS_CANCELLED"})
+RETRYABLE = frozenset({"JOB_STATUS_FAILED", "JOB_STATUS_CANCELLED"})
+
+
+def _moment(value: Any) -> datetime | None:
+    """An RFC 3339 timestamp of up to nanoseconds, cut to microseconds; None for what is none."""
+    if not isinstance(value, str):
+        return value if isinstance(value, datetime) else None
+    try:
+        moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", value))
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _uint64(value: Any) -> int | None:
+    """A uint64, which protobuf's JSON writes as a string; None for what is none."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return None
+    try:
+        number = int(value)
+    except ValueError:
+        return None
+    return number if number >= 0 else None
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(text for text in value if isinstance(text, str)) if isinstance(value, list | tuple) else ()
+
+
+def _or_none(value: Any, read: Any) -> Any:
+    """What a newer Sift sends in another shape is left out rather than an error."""
+    try:
+        return read(value)
+    except ValueError:
+        return None
+
+
+Moment = Annotated[datetime | None, BeforeValidator(_moment)]
+Uint64 = Annotated[int | None, BeforeValidator(_uint64)]
+Text = Annotated[str, BeforeValidator(_text)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+Lenient = WrapValidator(_or_none)
+
+
+class Value(BaseModel):
+    """What Sift sends, under its own names in snake case."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True)
+
+
+class DataImportStatus(Value):
+    """How far an import is, in points."""
+
+    points_processed: Uint64 = None
+    points_total: Uint64 = None
+
+
+class DataExportStatus(Value):
+    """Why an export failed."""
+
+    error_message: Text = ""
+
+
+class RuleEvaluationStatus(Value):
+    """Sift says nothing more of a rule evaluation."""
+
+
+class JobStatusDetails(Value):
+    """At most one of these is set."""
+
+    rule_evaluation: Annotated[RuleEvaluationStatus | None, Lenient] = None
+    data_import: Annotated[DataImportStatus | None, Lenient] = None
+    data_export: Annotated[DataExportStatus | None, Lenient] = None
+
+
+class TimeRange(Value):
+    """A stretch of time."""
+
+    start_time: Moment = None
+    stop_time: Moment = None
+
+
+class RunsAndTimeRange(TimeRange):
+    """Some runs, within a stretch of time."""
+
+    run_ids: Texts = ()
+
+
+class AssetsAndTimeRange(TimeRange):
+    """Some assets, within a stretch of time."""
+
+    asset_ids: Texts = ()
+
+
+class ChannelReference(Value):
+    """What a calculated channel's expression calls a channel."""
+
+    channel_reference: Text = ""
+    channel_identifier: Text = ""
+
+
+class CalculatedChannelConfig(Value):
+    """A channel that is calculated for the export."""
+
+    name: Text = ""
+    expression: Text = ""
+    channel_references: tuple[ChannelReference, ...] = ()
+    units: Text = ""
+
+
+class ExportOptions(Value):
+    """How the exported files are laid out."""
+
+    use_legacy_format: bool = False
+    simplify_channel_names: bool = False
+    combine_runs: bool = False
+    split_export_by_asset: bool = False
+    split_export_by_run: bool = False
+
+
+class ExportRequest(Value):
+    """What is exported: one of three selections, the channels, the format."""
+
+    time_range: Annotated[TimeRange | None, Lenient] = None
+    runs_and_time_range: Annotated[RunsAndTimeRange | None, Lenient] = None
+    assets_and_time_range: Annotated[AssetsAndTimeRange | None, Lenient] = None
+    channel_ids: Texts = ()
+    calculated_channel_configs: tuple[CalculatedChannelConfig, ...] = ()
+    output_format: Text = ""
+    export_options: Annotated[ExportOptions | None, Lenient] = None
+
+
+class RuleEvaluationDetails(Value):
+    """Which report a rule evaluation fills."""
+
+    report_id: Text = ""
+
+
+class DataImportDetails(Value):
+    """Which data import the job carries out."""
+
+    data_import_id: Text = ""
+
+
+class DataExportDetails(Value):
+    """What is exported, and where the result is stored."""
+
+    request: Annotated[ExportRequest | None, Lenient] = None
+    storage_key: Text = ""
+
+
+class JobDetails(Value):
+    """At most one of these is set."""
+
+    rule_evaluation: Annotated[RuleEvaluationDetails | None, Lenient] = None
+    data_import: Annotated[DataImportDetails | None, Lenient] = None
+    data_export: Annotated[DataExportDetails | None, Lenient] = None
+
+
+class Job(Value):
+    """One of Sift's jobs."""
+
+    job_id: str
+    organization_id: Text = ""
+    created_by_user_id: Text = ""
+    modified_by_user_id: Text = ""
+    created_date: Moment = None
+    modified_date: Moment = None
+    started_date: Moment = None
+    completed_date: Moment = None
+    job_type: Text = ""
+    job_status: Text = ""
+    job_status_details: Annotated[JobStatusDetails | None, Lenient] = None
+    job_details: Annotated[JobDetails | None, Lenient] = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it runs no more."""
+        return self.job_status in ENDED
+
+    @property
+    def retryable(self) -> bool:
+        """Whether Sift would take a retry: it failed or was cancelled."""
+        return self.job_status in RETRYABLE

@@ -1,0 +1,173 @@
+"""Who may do what: a pure decision over facts. Default deny."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a grant allows."""
+
+    OPERATOR = "operator"
+    AUDITOR = "auditor"
+    ADMIN = "admin"
+
+
+class Right(StrEnum):
+    """What somebody wants to do."""
+
+    RETRY = "retry"
+    READ_AUDIT = "read_audit"
+    GRANT = "grant"
+
+
+RIGHTS: dict[Role, frozenset[Right]] = {
+    Role.OPERATOR: frozenset({Right.RETRY}),
+    Role.AUDITOR: frozenset({Right.READ_AUDIT}),
+    Role.ADMIN: frozenset(Right),
+}
+
+
+class Why(StrEnum):
+    """The reason of a decision; the presenter turns it into a sentence."""
+
+    GRANTED = "granted"
+    ADMINS_SETTING = "admins_setting"
+    UNKNOWN_PERSON = "unknown_person"
+    OTHER_WORKSPACE = "other_workspace"
+    DEACTIVATED = "deactivated"
+    IS_BOT = "is_bot"
+    IS_GUEST = "is_guest"
+    GROUPS_UNKNOWN = "groups_unknown"
+    OTHER_JOB_TYPE = "other_job_type"
+    OTHER_CHANNEL = "other_channel"
+    EXPIRED = "expired"
+    OTHER_ROLE = "other_role"
+    NOT_LISTED = "not_listed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Person:
+    """Somebody as Slack describes them now."""
+
+    team_id: str
+    user_id: str
+    name: str
+    deleted: bool = False
+    is_bot: bool = False
+    is_guest: bool = False
+    is_stranger: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grant:
+    """A line of the allow-list that is not revoked; no job types or channels mean all of them."""
+
+    id: int
+    subject: str
+    role: Role
+    granted_by: str
+    team_id: str | None = None
+    job_types: frozenset[str] = frozenset()
+    channels: frozenset[str] = frozenset()
+    expires_at: datetime | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What somebody wants to do, where, and when; `job_type` is None while it is not known yet."""
+
+    right: Right
+    workspace: str
+    at: datetime
+    channel_id: str | None = None
+    job_type: str | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Yes or no, why, and the grant that decided it."""
+
+    allowed: bool
+    why: Why
+    grant: Grant | None = None
+
+
+def decide(
+    wish: Wish,
+    person: Person | None,
+    grants: Iterable[Grant],
+    *,
+    admins: Collection[str] = (),
+    groups: Collection[str] | None = (),
+) -> Decision:
+    """Decides one wish.
+
+    Args:
+        wish: what is wanted.
+        person: who wants it; None if Slack cannot say.
+        grants: those of the person and of any user group.
+        admins: users that are admins by the `ADMINS` setting.
+        groups: the user groups the person is in; None if Slack cannot say.
+    """
+    refusal = _refused_as(person, wish.workspace)
+    if person is None or refusal is not None:
+        return Decision(False, refusal or Why.UNKNOWN_PERSON)
+    if person.user_id in admins:
+        return Decision(True, Why.ADMINS_SETTING)
+    best = Decision(False, Why.NOT_LISTED)
+    for grant in sorted(grants, key=lambda grant: grant.id):
+        why = _fits(grant, wish, person, groups)
+        if why is Why.GRANTED:
+            return Decision(True, why, grant)
+        if why is not None and _NEARNESS[why] > _NEARNESS[best.why]:
+            best = Decision(False, why, grant)
+    return best
+
+
+def _refused_as(person: Person | None, workspace: str) -> Why | None:
+    """Why somebody is refused whatever the allow-list says."""
+    if person is None:
+        return Why.UNKNOWN_PERSON
+    if person.is_stranger or person.team_id != workspace:
+        return Why.OTHER_WORKSPACE
+    if person.deleted:
+        return Why.DEACTIVATED
+    if person.is_bot:
+        return Why.IS_BOT
+    return Why.IS_GUEST if person.is_guest else None
+
+
+# Of several grants that all say no, the one that misses by the least explains it.
+_NEARNESS = {
+    Why.NOT_LISTED: 0,
+    Why.GROUPS_UNKNOWN: 1,
+    Why.OTHER_ROLE: 2,
+    Why.EXPIRED: 3,
+    Why.OTHER_CHANNEL: 4,
+    Why.OTHER_JOB_TYPE: 5,
+}
+
+
+def _fits(grant: Grant, wish: Wish, person: Person, groups: Collection[str] | None) -> Why | None:
+    """Whether a grant allows the wish, or what it misses; None if it is somebody else's."""
+    if grant.team_id not in (None, wish.workspace):
+        return None
+    if grant.subject != person.user_id:
+        if not grant.subject.startswith("S"):
+            return None
+        if groups is None:
+            return Why.GROUPS_UNKNOWN
+        if grant.subject not in groups:
+            return None
+    if wish.right not in RIGHTS[grant.role]:
+        return Why.OTHER_ROLE
+    if grant.expires_at is not None and wish.at >= grant.expires_at:
+        return Why.EXPIRED
+    if grant.channels and wish.channel_id not in grant.channels:
+        return Why.OTHER_CHANNEL
+    if grant.job_types and wish.job_type is not None and wish.job_type not in grant.job_types:
+        return Why.OTHER_JOB_TYPE
+    return Why.GRANTED

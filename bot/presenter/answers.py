@@ -1,0 +1,170 @@
+"""What a person is told privately: refusals, failures, usage, help. Each says what happened, what was and was not
+done, and what to do next. Pure.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from bot.clock import say_duration
+from bot.commands import EXAMPLE, Usage
+from bot.presenter.jobs import facts, footer, kind_of, progress, retry_button, status_of
+from bot.presenter.kit import actions, escape, listing, mention, plain, say_type, section
+from bot.presenter.place import Place
+from bot.record import Retry
+from bot.slack import Message
+
+
+def answer(retry: Retry, place: Place) -> Message:
+    """Why a request was denied, refused, or failed for good: said to the requester alone."""
+    said = _why_not(retry, place)
+    next_step = f"\n{said.next}" if said.next else ""
+    blocks = [section(f"{said.emoji} {said.what} {said.done}{next_step}")]
+    if said.quote:
+        blocks.append(plain(said.quote))
+    if said.show_job and retry.job is not None:
+        blocks += [*facts(retry.job, []), *progress(retry.job)]
+    if said.offer and retry.job is not None:
+        blocks.append(actions([retry_button(retry.job)]))
+    return Message(f"{said.what} {said.done}", [*blocks, footer(retry.id, place)])
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What happened, what was and was not done, what to do next."""
+
+    what: str
+    next: str = ""
+    done: str = "Nothing was sent to Sift."
+    emoji: str = ":information_source:"
+    quote: str | None = None
+    show_job: bool = False
+    offer: bool = False
+
+
+def _why_not(retry: Retry, place: Place) -> _Said:
+    why, detail = str(retry.detail.get("why")), retry.detail
+    if retry.state == "denied":
+        return _Said(_DENIED.get(why, "You may not retry this job.").format_map(_Told(detail)), _ask(detail),
+                     emoji=":no_entry:")
+    if retry.state == "failed":
+        return _Said(
+            f"Job `{retry.job_id}` was not retried.", _FAILED_NEXT.get(why, "Try again in a few minutes."), emoji=":x:",
+            done=_FAILED_DONE.get("read" if detail.get("stage") == "read" else why, "Sift said no."),
+            quote=str(detail.get("message") or why),
+        )
+    if why in ("under_way", "just_retried"):
+        link = place.workspace.link(detail.get("channel_id"), detail.get("ts"))
+        there = f" Follow it <{link}|in its thread>." if link else ""
+        return _Said(f"Job `{retry.job_id}` is already being retried by <@{detail.get('by')}>.{there}")
+    if why == "cooldown":
+        wait = say_duration(timedelta(seconds=int(detail.get("seconds", 0))))
+        return _Said(f"Job `{retry.job_id}` was retried a moment ago by <@{detail.get('by')}>.",
+                     f"Try again in {wait}.")
+    if why == "outdated":
+        return _Said(f"That button is outdated: job `{retry.job_id}` has moved on since. This is how it is now:",
+                     "If you still want to retry it, use this button.", show_job=True, offer=True)
+    if why == "not_retryable":
+        emoji, status = status_of(retry.job.job_status if retry.job else None)
+        return _Said(f"There is nothing to retry: {kind_of(retry.job)} `{retry.job_id}` is *{status.lower()}*.",
+                     _NOT_RETRYABLE_NEXT.get(status, "Only failed and cancelled jobs can be retried."),
+                     done=_FAILED_DONE["asked"] if detail.get("stage") == "post" else _Said.done, emoji=emoji,
+                     show_job=True)
+    return _Said(f"Sift knows no job `{retry.job_id}`, or its key may not see it.", "Check the ID in Sift.")
+
+
+class _Told(dict[str, Any]):
+    """Fills a sentence from a row's detail; what is missing stays blank."""
+
+    def __init__(self, detail: Mapping[str, Any]) -> None:
+        expired = detail.get("expired_seconds")
+        super().__init__(
+            ago=say_duration(timedelta(seconds=int(expired))) if expired is not None else "some time",
+            job_types=listing(say_type(name) + "s" for name in detail.get("job_types", [])),
+            channels=listing(f"<#{channel}>" for channel in detail.get("channels", [])),
+            role=escape(str(detail.get("role", ""))),
+        )
+
+    def __missing__(self, key: str) -> str:
+        return ""
+
+
+_DENIED = {
+    "not_listed": "You may not retry jobs: you are not on the allow-list.",
+    "expired": "You may not retry jobs: your grant expired {ago} ago.",
+    "other_role": "You may not retry jobs: your role is {role}, which does not retry.",
+    "other_channel": "You may not retry jobs here: your grant is only for {channels}.",
+    "other_job_type": "You may not retry this job: your grant is only for {job_types}.",
+    "groups_unknown": "You may not retry jobs: Slack could not say just now which user groups you are in.",
+    "unknown_person": "You may not retry jobs: Slack could not say just now who you are.",
+    "other_workspace": "You may not retry jobs: only people of this workspace may.",
+    "deactivated": "You may not retry jobs: your account is deactivated.",
+    "is_bot": "Bots may not retry jobs.",
+    "is_guest": "You may not retry jobs: guests may not, whatever they were granted.",
+}
+_FAILED_DONE = {
+    "read": "The job could not be read from Sift, so no retry was sent.",
+    "asked": "Sift was asked, and changed nothing.",
+    "rate_limited": "Sift did not take the request.",
+    "unreachable": "The request never reached Sift.",
+}
+_FAILED_NEXT = {
+    "unauthenticated": "Whoever runs this bot has to mend its Sift key (`sift-retry doctor`).",
+    "permission_denied": "Whoever runs this bot has to give its Sift key's user the permission.",
+    "cannot_be_retried": "Look at the job in Sift.",
+    "not_found": "Check the ID in Sift.",
+    "invalid_argument": "Look at the job in Sift.",
+}
+_NOT_RETRYABLE_NEXT = {
+    "Finished": "It needs no retry.",
+    "Running": "Wait for it to end.",
+    "Queued": "Wait for it to run.",
+    "Being cancelled": "Wait until it is cancelled, then retry it.",
+}
+
+
+def _ask(detail: Mapping[str, Any]) -> str:
+    if detail.get("why") in ("is_guest", "is_bot", "other_workspace", "deactivated"):
+        return ""
+    admins = [mention(subject) for subject in detail.get("ask", [])][:10]
+    if not admins:
+        return "Nobody can grant access yet: whoever runs this bot has to set ADMINS or use `sift-retry access grant`."
+    return f"Ask {listing(admins, 'or')} for access."
+
+
+def trouble(reference: str) -> Message:
+    """Said when the bot itself failed before anything was recorded."""
+    text = (
+        ":warning: That did not work: the request could not be recorded, so nothing was retried. "
+        f"Try again; if it keeps failing, tell whoever runs this bot the reference `{reference}`."
+    )
+    return Message(text, [section(text)])
+
+
+def retired() -> Message:
+    """Said when somebody clicks a button that no version of the bot knows any more."""
+    text = ":information_source: That button is no longer in use; nothing was done. Type `/sift-retry help`."
+    return Message(text, [section(text)])
+
+
+def usage(problem: Usage) -> Message:
+    """What was wrong with what somebody typed, what is expected, and an example."""
+    what = f":information_source: I did not understand: {problem.problem}. Nothing was sent to Sift."
+    how = f"Type a job ID as Sift shows it, and a reason if you like:\n`/sift-retry {EXAMPLE} sensor was offline`"
+    given = [plain(problem.given)] if problem.given else []
+    return Message(f"{what}\n{how}", [section(what), *given, section(how)])
+
+
+def help_text() -> Message:
+    """What the command can do."""
+    text = (
+        "*Retry a failed Sift job*\n"
+        f"`/sift-retry {EXAMPLE}` retries that job; a reason may follow it. A Sift link works too.\n"
+        "The summary goes into a thread and is kept up to date until the job ends. "
+        "Only people on the allow-list may retry; every request is recorded.\n"
+        "`/sift-retry help` shows this."
+    )
+    return Message(text, [section(text)])
+
+

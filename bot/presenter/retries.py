@@ -1,0 +1,174 @@
+"""The messages that show a retry: the announcement in the channel, the summary in the thread, the ending. Pure."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from bot.clock import say_duration
+from bot.presenter.answers import answer
+from bot.presenter.jobs import facts, footer, kind_of, progress, ran_for, retry_button, why_now
+from bot.presenter.kit import Block, actions, plain, section
+from bot.presenter.place import Place
+from bot.record import Retry
+from bot.slack import Message
+from bot.tables import OFFERING
+
+_OUTCOMES = {
+    "unknown": (":grey_question:", "Sift did not answer; checking whether it took the retry"),
+    "not_applied": (":warning:", "Sift never took it; nothing was retried"),
+    "accepted": (":arrows_counterclockwise:", "under way"),
+    "finished": (":white_check_mark:", "finished"),
+    "failed_again": (":x:", "failed again"),
+    "cancelled": (":no_entry_sign:", "was cancelled"),
+    "lost": (":grey_question:", "no longer followed"),
+}
+
+
+def outcome_of(retry: Retry) -> tuple[str, str]:
+    """How a request stands, as an emoji and a few words."""
+    return _OUTCOMES.get(retry.state) or (":white_circle:", retry.state.replace("_", " "))
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One message that shows a part of a retry: the announcement, the summary, the ending, or a private answer."""
+
+    kind: str
+    message: Message
+
+    @property
+    def private(self) -> bool:
+        """Whether it is for the requester alone; such a message is sent once and never changed."""
+        return self.kind.startswith("private")
+
+    @property
+    def digest(self) -> str:
+        """The same for the same content, whatever its block IDs."""
+        content = json.dumps([self.message.text, list(self.message.blocks)], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+    def marked(self, request_id: str) -> Message:
+        """The message with block IDs that name the retry, and that are new whenever the content is."""
+        marker = marker_of(request_id, self.kind)
+        numbered = enumerate(self.message.blocks)
+        blocks = [{**block, "block_id": f"{marker}:{self.digest}:{number}"} for number, block in numbered]
+        return Message(self.message.text, blocks)
+
+
+def marker_of(request_id: str, kind: str) -> str:
+    """What the block IDs of a message begin with, by which it is found again."""
+    return f"{request_id}:{kind}"
+
+
+def pieces(retry: Retry, place: Place) -> list[Piece]:
+    """Every message that should show a retry as its row is now, in the order they are posted."""
+    if retry.state in ("requested", "sending"):
+        return []
+    if retry.state in ("denied", "refused", "failed"):
+        return [Piece(f"private-{retry.state}", answer(retry, place))]
+    if retry.unpostable is not None:
+        phase = "end" if retry.final else "start"
+        return [Piece(f"private-{phase}", _privately(retry, place))]
+    shown = [Piece("summary", summary(retry, place))]
+    if retry.thread_ts is None:
+        shown.insert(0, Piece("announcement", announcement(retry)))
+    if retry.final:
+        shown.append(Piece("ending", ending(retry)))
+    return shown
+
+
+def announcement(retry: Retry) -> Message:
+    """The one message in the channel: who retries what, and how that stands."""
+    emoji, words = _OUTCOMES[retry.state]
+    who, what = f"<@{retry.user_id}>", f"{kind_of(retry.job)} `{retry.job_id}`"
+    verb = "retried" if retry.final else "is retrying"
+    return Message(
+        f"{who} {verb} {what}: {words}", [section(f"{emoji} {who} {verb} {what} — {words}"), *_reason(retry.reason)]
+    )
+
+
+def summary(retry: Retry, place: Place) -> Message:
+    """The job and its retry, as the thread shows them until the job ends."""
+    emoji, words = _OUTCOMES[retry.state]
+    title = f"{kind_of(retry.job).capitalize()}: {words}"
+    blocks = [
+        section(f"{emoji} *{title}*\n`{retry.job_id}`"),
+        *facts(retry.job, [("Requested by", f"<@{retry.user_id}>"), ("Attempt", str(retry.attempt or 1))]),
+        *progress(retry.job),
+        *_cause(retry),
+        *_reason(retry.reason),
+        *_explained(retry),
+        *_buttons(retry),
+        footer(retry.id, place),
+    ]
+    return Message(title, blocks)
+
+
+def ending(retry: Retry) -> Message:
+    """Tells the requester how it ended."""
+    emoji, words = _OUTCOMES[retry.state]
+    took = ran_for(retry.job)
+    took_text = f" after {say_duration(took)}" if took is not None and retry.state != "not_applied" else ""
+    subject = f"{kind_of(retry.job)} `{retry.job_id}`"
+    sentence = f"{words[0].upper()}{words[1:]}" if retry.state == "not_applied" else f"The {subject} {words}{took_text}"
+    why = why_now(retry.job) if retry.state == "failed_again" else None
+    blocks = [section(f"{emoji} <@{retry.user_id}> {sentence}."), *([plain(why)] if why else []), *_buttons(retry)]
+    return Message(f"<@{retry.user_id}> {sentence}.", blocks)
+
+
+def _privately(retry: Retry, place: Place) -> Message:
+    """The summary for the requester alone, where the bot may not post."""
+    shown = summary(retry, place)
+    invite = (
+        f":lock: I may not post in <#{retry.channel_id}> (`{retry.unpostable}`), so only you see this. "
+        "To have retries shown there, type `/invite` with my name in that channel."
+    )
+    return Message(shown.text, [section(invite), *shown.blocks])
+
+
+def _buttons(retry: Retry) -> list[Block]:
+    offered = retry.state in OFFERING and retry.superseded_by is None and retry.job is not None and retry.job.retryable
+    return [actions([retry_button(retry.job)])] if offered and retry.job else []
+
+
+def _cause(retry: Retry) -> list[Block]:
+    """Why it failed before, and what it was about."""
+    blocks: list[Block] = []
+    if retry.cause.get("report_name"):
+        blocks.append(plain(f"Report: {retry.cause['report_name']}"))
+    message = retry.cause.get("error_message") or why_now(retry.job_before)
+    if message:
+        blocks += [section("*Failed before because*"), plain(message)]
+    if retry.state == "failed_again" and (again := why_now(retry.job_after)):
+        blocks += [section("*Failed again because*"), plain(again)]
+    return blocks
+
+
+def _explained(retry: Retry) -> list[Block]:
+    """What the person should know about an outcome that is no plain success."""
+    if retry.state == "unknown":
+        overdue = retry.detail.get("overdue")
+        text = (
+            "The request may or may not have reached Sift, so it is not sent again. "
+            + ("Sift still cannot be read; this message changes as soon as it can." if overdue
+               else "The job is being read back to find out.")
+        )
+    elif retry.state == "not_applied":
+        moved = retry.detail.get("why") == "outside"
+        text = ("Somebody else moved the job in Sift meanwhile; our request did not." if moved
+                else "The job was read back and has not moved. You may retry it.")
+    elif retry.state == "lost":
+        gone = retry.detail.get("why") == "gone"
+        text = ("Sift no longer lists the job." if gone else "It ran for too long to be followed further.")
+        text += " Look at it in Sift."
+    elif retry.superseded_by and retry.state in OFFERING:
+        text = f"Retried since (reference `{retry.superseded_by}`)."
+    else:
+        return []
+    return [section(text)]
+
+
+def _reason(reason: str | None) -> list[Block]:
+    return [plain(f"Reason: {reason}")] if reason else []
+
+

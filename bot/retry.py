@@ -1,0 +1,267 @@
+"""The runner: takes one recorded request and pushes it to its outcome.
+
+decide → read the job → mark `sending` → `POST …:retry` once → record the outcome → show it. The mark is committed
+before the POST leaves, so whatever is found in `sending` later may have been sent, and is never sent again.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from bot import record, verdict
+from bot.access import Access
+from bot.clock import Clock
+from bot.database import Database
+from bot.display import Display
+from bot.loops import Tasks
+from bot.models import Job
+from bot.policy import Decision, Person, Right, Why, Wish
+from bot.presenter.jobs import failure_of
+from bot.record import Retry
+from bot.sift import OutcomeUnknown, Sift, SiftError
+from bot.slack import Slack
+from bot.tables import ACTIVE
+
+log = structlog.get_logger(__name__)
+
+CAUSE_SECONDS = 10
+"""How long the reason of the earlier failure is waited for after the retry itself is done."""
+
+
+class Refused(Exception):
+    """There is nothing to retry, or this person may not."""
+
+    def __init__(self, state: str, detail: dict[str, Any], **columns: Any) -> None:
+        super().__init__(state)
+        self.state = state
+        self.detail = detail
+        self.columns = columns
+
+
+class Runner:
+    """Pushes requests to their outcome, so many at a time.
+
+    Args:
+        cooldown: the least time between two retries of one job.
+        concurrency: how many requests may be with Sift at a time.
+        workspace: the Slack workspace whose people may be allowed.
+        entered: told each state that a request entered.
+    """
+
+    def __init__(
+        self, *, database: Database, sift: Sift, slack: Slack, access: Access, display: Display, clock: Clock,
+        cooldown: timedelta, concurrency: int, workspace: str, entered: Callable[[str], None],
+    ) -> None:
+        self._database = database
+        self._sift = sift
+        self._slack = slack
+        self._access = access
+        self._display = display
+        self._clock = clock
+        self._cooldown = cooldown
+        self._workspace = workspace
+        self._entered = entered
+        self._slots = asyncio.Semaphore(concurrency)
+        self._stopping = False
+        self._at_work: set[str] = set()
+        self.tasks = Tasks()
+
+    def start(self, request_id: str) -> None:
+        """Takes up a request on the side."""
+        if request_id not in self._at_work and not self._stopping:
+            self._at_work.add(request_id)
+            self.tasks.start(self._run(request_id), request_id=request_id)
+
+    async def sweep(self) -> None:
+        """Takes up what was left behind: by a crash, a failed turn, another replica."""
+        for request_id in await self._database.run(self._left_behind):
+            self.start(request_id)
+
+    async def stop(self, seconds: float) -> None:
+        """Starts nothing more, and waits for what is under way; what cannot finish is found again at the next start."""
+        self._stopping = True
+        await self.tasks.drain(seconds)
+
+    def _left_behind(self, connection: Connection) -> list[str]:
+        now = self._database.now(connection)
+        for retry in record.claim(connection, ("sending",), now):
+            log.warning("retry.unknown", request_id=retry.id, why="interrupted")
+            record.enter(connection, retry, "unknown", now, detail={"why": "interrupted"}, due_at=now)
+        return record.due(connection, ("requested",), now)
+
+    async def _run(self, request_id: str) -> None:
+        try:
+            await self._turn(request_id)
+        finally:
+            self._at_work.discard(request_id)
+
+    async def _turn(self, request_id: str) -> None:
+        request = await self._database.run(lambda connection: record.fetch(connection, request_id))
+        person = await self._slack.person(request.user_id, request.team_id)
+        decision = await self._decide(request, person, None)
+        if decision.allowed:
+            async with self._slots:  # before the claim, or waiting would eat the lease
+                if self._stopping:
+                    return
+                retry = await self._claim(request_id)
+                if retry is not None:
+                    await self._carry_out(retry, person)
+        else:
+            retry = await self._claim(request_id)
+            if retry is not None:
+                await self._refuse(retry, await self._denial(decision))
+        await self._display.show(request_id)
+
+    async def _claim(self, request_id: str) -> Retry | None:
+        claimed = await self._database.run(
+            lambda connection: record.claim(
+                connection, ("requested",), self._database.now(connection), ids=[request_id]
+            )
+        )
+        return claimed[0] if claimed else None
+
+    async def _carry_out(self, retry: Retry, person: Person | None) -> None:
+        """Reads the job, sends the retry once, and records what came of it."""
+        try:
+            read_at = self._clock()
+            job = await self._read(retry)
+            decision = await self._decide(retry, person, job)
+            if not decision.allowed:
+                raise await self._denial(decision, job_before=job)
+            sending = await self._mark_sending(retry, job, decision, read_at)
+        except Refused as refusal:
+            await self._refuse(retry, refusal)
+            return
+        why = asyncio.create_task(self._sift.why_failed(job))
+        try:
+            sent = await self._send(sending)
+            await self._add_cause(sent, why)
+        finally:
+            why.cancel()
+
+    async def _read(self, retry: Retry) -> Job:
+        """The job as it is now, if there is something to retry.
+
+        Raises:
+            Refused: there is not, or Sift did not say.
+        """
+        try:
+            job = await self._sift.job(retry.job_id)
+        except SiftError as error:
+            raise Refused("failed", _said(error, "read")) from error
+        if job is None:
+            raise Refused("refused", {"why": "unknown_job"})
+        if not job.retryable:
+            raise Refused("refused", {"why": "not_retryable"}, job_before=job)
+        if retry.offered is not None and retry.offered != failure_of(job):
+            raise Refused("refused", {"why": "outdated"}, job_before=job)
+        return job
+
+    async def _decide(self, retry: Retry, person: Person | None, job: Job | None) -> Decision:
+        wish = Wish(
+            right=Right.RETRY, workspace=self._workspace, at=self._clock(), channel_id=retry.channel_id,
+            job_type=job.job_type.removeprefix("JOB_TYPE_").lower() if job else None,
+        )
+        return await self._access.decide(wish, person, retry.user_id)
+
+    async def _denial(self, decision: Decision, **columns: Any) -> Refused:
+        detail: dict[str, Any] = {"why": decision.why.value, "ask": await self._access.who_may_grant(self._clock())}
+        grant = decision.grant
+        if grant is not None:
+            detail |= {
+                "grant_id": grant.id, "role": grant.role.value, "job_types": sorted(grant.job_types),
+                "channels": sorted(grant.channels),
+            }
+            if decision.why is Why.EXPIRED and grant.expires_at is not None:
+                detail["expired_seconds"] = int((self._clock() - grant.expires_at).total_seconds())
+        return Refused("denied", detail, **columns)
+
+    async def _mark_sending(self, retry: Retry, job: Job, decision: Decision, read_at: datetime) -> Retry:
+        """Commits that the retry is about to be sent.
+
+        Raises:
+            Refused: the job is being retried already, or was a moment ago.
+        """
+
+        def work(connection: Connection) -> Retry:
+            return self._begin(connection, retry, job, decision, read_at)
+
+        try:
+            return await self._database.run(work)
+        except IntegrityError:  # another replica was faster; now its row is there to be seen
+            return await self._database.run(work)
+
+    def _begin(
+        self, connection: Connection, retry: Retry, job: Job, decision: Decision, read_at: datetime
+    ) -> Retry:
+        now = self._clock()
+        newest, accepted_at, count = record.last_attempts(connection, retry.job_id)
+        if newest is not None and newest.sent_at is not None:
+            told = {"by": newest.user_id, "channel_id": newest.channel_id, "ts": newest.root_ts, "request": newest.id}
+            if newest.state in ACTIVE:
+                raise Refused("refused", {"why": "under_way", **told}, job_before=job)
+            if newest.sent_at >= read_at:  # what was read is older than that retry
+                raise Refused("refused", {"why": "just_retried", **told}, job_before=job)
+            if accepted_at is not None and (left := accepted_at + self._cooldown - now) > timedelta(0):
+                seconds = max(1, -(-left // timedelta(seconds=1)))
+                raise Refused("refused", {"why": "cooldown", "seconds": seconds, **told}, job_before=job)
+        grant = decision.grant
+        return record.enter(
+            connection, retry, "sending", now, due_at=self._database.now(connection) + record.LEASE, sent_at=now,
+            job_before=job, attempt=count + 1, grant_id=grant.id if grant else None,
+            note={"allowed_by": decision.why.value, "granted_by": grant.granted_by if grant else "ADMINS"},
+        )
+
+    async def _send(self, retry: Retry) -> Retry:
+        """Calls Sift's retry endpoint, once, and records what it answered."""
+        try:
+            answer = await self._sift.retry(retry.job_id)
+        except OutcomeUnknown as error:
+            return await self._enter(retry, "unknown", _said(error, "post"))
+        except SiftError as error:
+            return await self._enter(retry, "failed", _said(error, "post"))
+        outcome = verdict.answered(retry.job_before, answer, await self._sift.key_user())
+        return await self._enter(retry, outcome.state, outcome.detail, job_after=answer)
+
+    async def _enter(self, retry: Retry, state: str, detail: dict[str, Any], **columns: Any) -> Retry:
+        """Records the outcome of the POST; an accepted or unknown one is due for the follower at once."""
+        now = self._clock()
+        if state == "accepted":
+            columns["accepted_at"] = now
+        log.info("retry.outcome", request_id=retry.id, job_id=retry.job_id, state=state, **detail)
+        self._entered(state)
+        return await self._database.run(
+            lambda connection: record.enter(
+                connection, retry, state, now, detail=detail, due_at=self._database.now(connection), **columns
+            )
+        )
+
+    async def _refuse(self, retry: Retry, refusal: Refused) -> None:
+        log.info("retry.refused", request_id=retry.id, job_id=retry.job_id, state=refusal.state, **refusal.detail)
+        self._entered(refusal.state)
+        now = self._clock()
+        await self._database.run(
+            lambda connection: record.enter(
+                connection, retry, refusal.state, now, detail=refusal.detail, **refusal.columns
+            )
+        )
+
+    async def _add_cause(self, retry: Retry, why: "asyncio.Task[Any]") -> None:
+        """Adds why the job failed before; a slow answer holds up nothing."""
+        if not why.done():
+            await self._display.show(retry.id)
+        async with asyncio.timeout(CAUSE_SECONDS):
+            cause = await why
+        facts = {name: value for name, value in cause.__dict__.items() if value}
+        if facts:
+            await self._database.run(lambda connection: record.add_cause(connection, retry.id, facts, self._clock()))
+
+
+def _said(error: SiftError, stage: str) -> dict[str, Any]:
+    """What the row, the log and the person are told of Sift's error."""
+    return {"why": error.name, "stage": stage, "message": str(error)[:500]}

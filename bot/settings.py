@@ -1,0 +1,190 @@
+"""Environment → frozen settings. The only reader of the environment."""
+
+import re
+from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from bot.errors import SettingsError
+
+JOB_TYPES = ("data_import", "rule_evaluation", "data_export")
+
+_USER = re.compile(r"[UW][A-Z0-9]+")
+_CHANNEL = re.compile(r"[CG][A-Z0-9]+")
+_SCHEMES = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+
+
+def _split(value: Any) -> Any:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _users(value: list[str]) -> frozenset[str]:
+    if not all(_USER.fullmatch(user) for user in value):
+        raise ValueError
+    return frozenset(value)
+
+
+def _channel(value: str) -> str:
+    if not _CHANNEL.fullmatch(value):
+        raise ValueError
+    return value
+
+
+def _routes(value: Any) -> Any:
+    """`data_import=C1,data_export=C2` → a dictionary."""
+    if not isinstance(value, str):
+        return value
+    routes = dict(part.split("=", 1) for part in _split(value))
+    if not routes.keys() <= set(JOB_TYPES):
+        raise ValueError
+    return {job_type: _channel(channel.strip()) for job_type, channel in routes.items()}
+
+
+def _web_address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError
+    return value.rstrip("/")
+
+
+def _database_url(value: SecretStr) -> SecretStr:
+    scheme, _, rest = value.get_secret_value().partition("://")
+    driver = _SCHEMES.get(scheme.partition("+")[0])
+    if driver is None or (driver == "sqlite" and (not rest.startswith("/") or rest.strip("/") in ("", ":memory:"))):
+        raise ValueError
+    return SecretStr(f"{driver}://{rest}")
+
+
+def _secret(prefix: str = "") -> AfterValidator:
+    def check(value: SecretStr) -> SecretStr:
+        text = value.get_secret_value().strip()
+        if not re.fullmatch(re.escape(prefix) + r"[!-~]+", text):
+            raise ValueError
+        return SecretStr(text)
+
+    return AfterValidator(check)
+
+
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+Channel = Annotated[str, AfterValidator(_channel)]
+Interval = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+
+SECONDS = "a positive number of seconds"
+
+
+class StoreSettings(BaseSettings):
+    """What every command needs: where the database is, and how to log."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", env_ignore_empty=True, frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    database_url: Annotated[SecretStr, AfterValidator(_database_url)] = Field(
+        SecretStr("sqlite:///sift-retry.db"),
+        validate_default=True,
+        description="sqlite:///path or postgresql://user:password@host/name",
+    )
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value),
+    ] = Field("info", description="debug, info, warning or error")
+    log_format: Literal["console", "json"] = Field("console", description="console or json")
+
+
+class Settings(StoreSettings):
+    """Everything that can be set; the field `x_y` is the environment variable `X_Y`."""
+
+    slack_bot_token: Annotated[SecretStr, _secret("xoxb-")] = Field(description="a bot token, xoxb-…")
+    slack_signing_secret: Annotated[SecretStr, _secret()] | None = Field(
+        None, description="the app's signing secret"
+    )
+    slack_app_token: Annotated[SecretStr, _secret("xapp-")] | None = Field(
+        None,
+        validate_default=True,
+        description="an app-level token, xapp-… (Socket Mode), or SLACK_SIGNING_SECRET (HTTP)",
+    )
+    slack_api_url: WebAddress = Field("https://slack.com/api", description="a URL such as https://slack.com/api/")
+    sift_rest_uri: WebAddress = Field(
+        "https://api.siftstack.com", description="a URL with its scheme, such as https://api.siftstack.com"
+    )
+    sift_api_key: Annotated[SecretStr, _secret()] = Field(description="a Sift API key")
+    sift_app_url: WebAddress | None = Field(None, description="a URL such as https://app.siftstack.com")
+    host: str = Field("127.0.0.1", description="an address to listen on")
+    port: int = Field(3000, ge=1, le=65_535, description="a port from 1 to 65535")
+    admins: Annotated[frozenset[str], NoDecode, AfterValidator(_users), BeforeValidator(_split)] = Field(
+        frozenset(), description="Slack user IDs separated by commas, such as U012AB3CD,U045EF6GH"
+    )
+    alert_channel: Channel | None = Field(None, description="a channel ID such as C012AB3CD, not a #name")
+    alert_channels: Annotated[dict[str, str], NoDecode, BeforeValidator(_routes)] = Field(
+        {}, description="data_import=C1,rule_evaluation=C2,data_export=C3 (channel IDs)"
+    )
+    alert_poll_seconds: Interval = Field(15, description=SECONDS)
+    follow_poll_seconds: Interval = Field(5, description=SECONDS)
+    retry_cooldown_seconds: float = Field(
+        30, ge=0, le=31_536_000, allow_inf_nan=False, description="a number of seconds, 0 or more"
+    )
+    alert_storm: int = Field(10, ge=1, description="a whole number, 1 or more")
+    alert_lookback_hours: float = Field(
+        24, gt=0, le=8_760, allow_inf_nan=False, description="a positive number of hours"
+    )
+    retry_concurrency: int = Field(4, ge=1, le=100, description="a whole number from 1 to 100")
+    settle_seconds: Interval = Field(120, description=SECONDS)
+    approval_after: int | None = Field(None, ge=1, description="a whole number, 1 or more, or nothing")
+    anchor_channel: Channel | None = Field(None, description="a channel ID such as C012AB3CD, not a #name")
+    sift_timeout_seconds: float = Field(
+        10, gt=0, le=30, allow_inf_nan=False, description="a positive number of seconds, at most 30"
+    )
+
+    @field_validator("slack_app_token", mode="after")
+    @classmethod
+    def _one_way_in(cls, token: SecretStr | None, known: ValidationInfo) -> SecretStr | None:
+        if token is None and known.data.get("slack_signing_secret", ...) is None:
+            raise PydanticCustomError("missing", "neither Socket Mode nor HTTP is configured")
+        return token
+
+    @property
+    def socket_mode(self) -> bool:
+        """Whether requests arrive over Slack's WebSocket rather than over HTTP."""
+        return self.slack_app_token is not None
+
+
+S = TypeVar("S", bound=StoreSettings)
+
+
+def load(kind: type[S], environment: dict[str, Any] | None = None) -> S:
+    """Reads the environment and `.env`.
+
+    Args:
+        kind: which settings to read.
+        environment: values that come before the environment, by variable name.
+
+    Raises:
+        SettingsError: with one line per problem, each naming the variable and what is expected.
+    """
+    given = {name.lower(): value for name, value in (environment or {}).items()}
+    try:
+        return kind(**given)
+    except ValidationError as error:
+        raise SettingsError(problems(kind, error)) from None
+
+
+def problems(kind: type[StoreSettings], error: ValidationError) -> list[str]:
+    """One line per wrong setting; values are never repeated, some are secrets."""
+    lines: list[str] = []
+    for detail in error.errors(include_input=False, include_url=False):
+        name = str(detail["loc"][0])
+        what = "missing" if detail["type"] == "missing" else "wrong"
+        lines.append(f"{name.upper()}: {what}; expected {kind.model_fields[name].description}")
+    return list(dict.fromkeys(lines))

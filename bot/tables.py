@@ -1,0 +1,176 @@
+"""The tables, as SQLAlchemy Core knows them. `migrations/` creates them; a test compares the two."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    text,
+)
+
+SCHEMA_VERSION = "0001"
+"""The newest migration; a test holds it to Alembic's head. Kept here so that starting needs no Alembic."""
+
+ACTIVE = ("sending", "unknown", "accepted")
+"""The states in which a job counts as being retried; one row per job may be in one of them."""
+
+FINAL = ("denied", "refused", "failed", "not_applied", "finished", "failed_again", "cancelled", "lost")
+OFFERING = ("not_applied", "failed_again", "cancelled")
+"""The final states after which the person is offered the Retry button again."""
+
+STATES = ("requested", *ACTIVE, *FINAL)
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware datetime in UTC: `timestamptz` on PostgreSQL, sortable text on SQLite."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None or dialect.name != "sqlite":
+            return value
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+# SQLite numbers rows by itself only where the key is exactly INTEGER.
+Serial = BigInteger().with_variant(Integer(), "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _where(condition: str) -> dict[str, Any]:
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
+
+def _one_of(column: str, values: tuple[str, ...]) -> str:
+    return f"{column} IN ({', '.join(repr(value) for value in values)})"
+
+
+grants = Table(
+    "grants",
+    metadata,
+    Column("id", Serial, primary_key=True),
+    Column("team_id", Text),  # null: the workspace of the bot's token
+    Column("subject", Text, nullable=False),  # a user, U…, or a user group, S…
+    Column("role", Text, nullable=False),
+    Column("job_types", Text),  # JSON array; null: every type
+    Column("channels", Text),  # JSON array; null: everywhere
+    Column("expires_at", Moment),
+    Column("reason", Text),
+    Column("granted_by", Text, nullable=False),
+    Column("granted_at", Moment, nullable=False),
+    Column("revoked_by", Text),
+    Column("revoked_at", Moment),
+    CheckConstraint(_one_of("role", ("operator", "auditor", "admin")), name="role"),
+    Index("ix_grants_subject", "subject"),
+)
+
+retries = Table(
+    "retries",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("delivery_key", Text, nullable=False, unique=True),  # what Slack sent, so a redelivery is known
+    Column("state", Text, nullable=False),
+    Column("job_id", Text, nullable=False),
+    # Who asked, as known then, from where, and why.
+    Column("team_id", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("user_name", Text),
+    Column("source", Text, nullable=False),
+    Column("reason", Text),
+    Column("channel_id", Text),
+    Column("thread_ts", Text),  # where the answer goes; null: the bot starts a thread of its own
+    Column("offered", Text),  # the failure the clicked button stood for
+    Column("response_url", Text),  # dropped once the request is final
+    # What was decided and what became of it.
+    Column("grant_id", ForeignKey("grants.id")),
+    Column("attempt", Integer),
+    Column("job_before", Text),  # JSON, as Sift sent it
+    Column("job_after", Text),  # JSON, the newest known
+    Column("cause", Text),  # JSON: why it failed before
+    Column("detail", Text),  # JSON: why refused, failed, unknown or lost
+    Column("superseded_by", ForeignKey("retries.id")),  # a later retry of the same job
+    Column("created_at", Moment, nullable=False),
+    Column("sent_at", Moment),
+    Column("accepted_at", Moment),
+    Column("ended_at", Moment),
+    # The row as queue and lock: due for the runner or the follower; the fence is the newest claim's number.
+    Column("due_at", Moment),
+    Column("fence", Integer, nullable=False, server_default="0"),
+    Column("missed", Integer, nullable=False, server_default="0"),  # reads in a row without the job
+    # What Slack shows of it: JSON {kind: {"ts": …, "digest": …}}, and the same queue for bringing it up to date.
+    Column("version", Integer, nullable=False, server_default="0"),
+    Column("shown", Text, nullable=False, server_default="{}"),
+    Column("unpostable", Text),  # Slack's error when the bot may not post there
+    Column("show_at", Moment),
+    Column("show_fence", Integer, nullable=False, server_default="0"),
+    Column("showing", Boolean, nullable=False, server_default=text("false")),
+    Column("show_failures", Integer, nullable=False, server_default="0"),
+    CheckConstraint(_one_of("state", STATES), name="state"),
+    Index("uq_retries_active_job", "job_id", unique=True, **_where(_one_of("state", ACTIVE))),
+    Index("ix_retries_job", "job_id", "created_at"),
+    Index("ix_retries_user", "user_id", "created_at"),
+    Index("ix_retries_due", "due_at", **_where("due_at IS NOT NULL")),
+    Index("ix_retries_show", "show_at", **_where("show_at IS NOT NULL")),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=False),
+    Column("at", Moment, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("outcome", Text),
+    Column("request_id", Text),
+    Column("job_id", Text),
+    Column("status_before", Text),
+    Column("status_after", Text),
+    Column("team_id", Text),
+    Column("user_id", Text),
+    Column("user_name", Text),
+    Column("channel_id", Text),
+    Column("source", Text),
+    Column("reason", Text),
+    Column("grant_id", BigInteger().with_variant(Integer(), "sqlite")),
+    Column("detail", Text, nullable=False),  # canonical JSON
+    Column("prev_hash", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    Index("ix_audit_at", "at", "id"),
+    Index("ix_audit_job", "job_id", "at", "id"),
+    Index("ix_audit_user", "user_id", "at", "id"),
+    Index("ix_audit_request", "request_id", "id"),
+)
+
+marks = Table(
+    "marks",
+    metadata,
+    Column("name", Text, primary_key=True),  # such as the workspace this database belongs to
+    Column("value", Text, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+)

@@ -1,0 +1,24 @@
+"""Runs the migrations over the connection it is given, or over DATABASE_URL (`alembic …` by hand)."""
+
+from alembic import context
+from sqlalchemy import Connection
+
+from bot.clock import utc_now
+from bot.database import Database
+from bot.settings import StoreSettings, load
+from bot.tables import metadata
+
+
+def _upgrade(connection: Connection) -> None:
+    context.configure(connection=connection, target_metadata=metadata, compare_type=True)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+given = context.config.attributes.get("connection")
+if given is not None:
+    _upgrade(given)
+else:
+    database = Database(load(StoreSettings).database_url.get_secret_value(), utc_now)
+    with database.transaction() as connection:
+        _upgrade(connection)
