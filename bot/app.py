@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
@@ -187,13 +188,13 @@ class Bot:
             return
         token = self.settings.slack_app_token.get_secret_value()
         self._socket = AsyncSocketModeHandler(app, token, web_client=app.client)
-        connecting = asyncio.create_task(self._socket.client.connect(), name="socket")
+        connecting = asyncio.create_task(self._socket.client.connect(), name="socket")  # type: ignore[no-untyped-call]  # the SDK has no types here
         try:
             async with looping([Loop("socket", DEAF_SECONDS, self._mend_socket)]):
                 yield
         finally:
             connecting.cancel()
-            await self._socket.client.close()
+            await self._socket.client.close()  # type: ignore[no-untyped-call]  # nor here
 
     async def _mend_socket(self) -> None:
         """Rebuilds a connection that stays deaf, as the SDK's own does at times (bolt-python#1529, #470)."""
@@ -226,6 +227,13 @@ class Bot:
         return to_starlette_response(await self._bolt.async_dispatch(bolt_request))
 
 
+def _bolt_log() -> logging.Logger:
+    """Bolt's log, for errors alone: it warns of every request that is not ours to handle, body and all."""
+    logger = logging.getLogger("slack_bolt.app")
+    logger.setLevel(logging.ERROR)
+    return logger
+
+
 def bolt_app(client: AsyncWebClient, workspace: Workspace) -> AsyncApp:
     """A Bolt app for the one workspace of the token; signatures are verified before it, in `web`."""
     identity = AuthorizeResult(
@@ -237,7 +245,8 @@ def bolt_app(client: AsyncWebClient, workspace: Workspace) -> AsyncApp:
         return identity
 
     return AsyncApp(
-        client=client, authorize=authorize, process_before_response=True, request_verification_enabled=False,
+        logger=_bolt_log(), client=client, authorize=authorize, process_before_response=True,
+        request_verification_enabled=False,
         attaching_function_token_enabled=False,
     )
 

@@ -127,20 +127,22 @@ def page(
 def export(connection: Connection, filters: Filters) -> Iterator[Row[Any]]:
     """Every entry that fits, oldest first, in constant memory."""
     query = _filtered(filters).order_by(audit.c.id)
-    yield from connection.execution_options(yield_per=1_000).execute(query)
+    with connection.execution_options(yield_per=1_000).execute(query) as rows:
+        yield from rows
 
 
 def verify(connection: Connection) -> Head | Broken:
     """Recomputes the whole chain; answers its head, or the first entry that does not fit."""
     last = Head(0, GENESIS)
-    for row in connection.execution_options(yield_per=1_000).execute(select(audit).order_by(audit.c.id)):
-        if row.id != last.count + 1:
-            return Broken(row.id, f"entry {last.count + 1} is missing before it")
-        if row.prev_hash != last.hash:
-            return Broken(row.id, "it does not follow the entry before it")
-        if row.hash != digest(row._asdict()):
-            return Broken(row.id, "its content does not match its hash")
-        last = Head(row.id, row.hash)
+    with connection.execution_options(yield_per=1_000).execute(select(audit).order_by(audit.c.id)) as rows:
+        for row in rows:
+            if row.id != last.count + 1:
+                return Broken(row.id, f"entry {last.count + 1} is missing before it")
+            if row.prev_hash != last.hash:
+                return Broken(row.id, "it does not follow the entry before it")
+            if row.hash != digest(row._asdict()):
+                return Broken(row.id, "its content does not match its hash")
+            last = Head(row.id, row.hash)
     return last
 
 

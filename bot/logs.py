@@ -45,5 +45,3 @@ def configure(level: str, form: str) -> None:
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     for name in QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
-    # Bolt warns of every request that is not ours to handle, body and all.
-    logging.getLogger("slack_bolt").setLevel(logging.ERROR)

@@ -157,7 +157,8 @@ class Runner:
         if job is None:
             raise Refused("refused", {"why": "unknown_job"})
         if not job.retryable:
-            raise Refused("refused", {"why": "not_retryable"}, job_before=job)
+            under_way = await self._database.run(lambda connection: _under_way(connection, retry.job_id))
+            raise Refused("refused", under_way or {"why": "not_retryable"}, job_before=job)
         if retry.offered is not None and retry.offered != failure_of(job):
             raise Refused("refused", {"why": "outdated"}, job_before=job)
         return job
@@ -202,7 +203,7 @@ class Runner:
         now = self._clock()
         newest, accepted_at, count = record.last_attempts(connection, retry.job_id)
         if newest is not None and newest.sent_at is not None:
-            told = {"by": newest.user_id, "channel_id": newest.channel_id, "ts": newest.root_ts, "request": newest.id}
+            told = _told_of(newest)
             if newest.state in ACTIVE:
                 raise Refused("refused", {"why": "under_way", **told}, job_before=job)
             if newest.sent_at >= read_at:  # what was read is older than that retry
@@ -260,6 +261,17 @@ class Runner:
         facts = {name: value for name, value in cause.__dict__.items() if value}
         if facts:
             await self._database.run(lambda connection: record.add_cause(connection, retry.id, facts, self._clock()))
+
+
+def _under_way(connection: Connection, job_id: str) -> dict[str, Any] | None:
+    """Who is retrying a job, if the bot is."""
+    newest, _, _ = record.last_attempts(connection, job_id)
+    return {"why": "under_way", **_told_of(newest)} if newest is not None and newest.state in ACTIVE else None
+
+
+def _told_of(other: Retry) -> dict[str, Any]:
+    """What a person is told of another retry of the job."""
+    return {"by": other.user_id, "channel_id": other.channel_id, "ts": other.root_ts, "request": other.id}
 
 
 def _said(error: SiftError, stage: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -87,9 +88,15 @@ class StoreSettings(BaseSettings):
     """What every command needs: where the database is, and how to log."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_file_encoding="utf-8", extra="ignore", env_ignore_empty=True, frozen=True,
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True,
         hide_input_in_errors=True,
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_unset(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """An empty variable takes the default, whatever `.env` says: so a Procfile can switch a setting off."""
+        return {name: value for name, value in values.items() if value != ""}
 
     database_url: Annotated[SecretStr, AfterValidator(_database_url)] = Field(
         SecretStr("sqlite:///sift-retry.db"),
@@ -144,7 +151,7 @@ class Settings(StoreSettings):
     approval_after: int | None = Field(None, ge=1, description="a whole number, 1 or more, or nothing")
     anchor_channel: Channel | None = Field(None, description="a channel ID such as C012AB3CD, not a #name")
     sift_timeout_seconds: float = Field(
-        10, gt=0, le=30, allow_inf_nan=False, description="a positive number of seconds, at most 30"
+        10, gt=0, le=25, allow_inf_nan=False, description="a positive number of seconds, at most 25"
     )
 
     @field_validator("slack_app_token", mode="after")

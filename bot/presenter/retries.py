@@ -80,11 +80,10 @@ def pieces(retry: Retry, place: Place) -> list[Piece]:
 def announcement(retry: Retry) -> Message:
     """The one message in the channel: who retries what, and how that stands."""
     emoji, words = _OUTCOMES[retry.state]
-    who, what = f"<@{retry.user_id}>", f"{kind_of(retry.job)} `{retry.job_id}`"
     verb = "retried" if retry.final else "is retrying"
-    return Message(
-        f"{who} {verb} {what}: {words}", [section(f"{emoji} {who} {verb} {what} — {words}"), *_reason(retry.reason)]
-    )
+    how = "" if retry.state == "accepted" else f" — {words}"
+    text = f"<@{retry.user_id}> {verb} {kind_of(retry.job)} `{retry.job_id}`{how}"
+    return Message(text, [section(f"{emoji} {text}"), *_reason(retry.reason)])
 
 
 def summary(retry: Retry, place: Place) -> Message:

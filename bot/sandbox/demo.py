@@ -1,0 +1,41 @@
+"""`sift-retry demo`: the very same bot, against the embedded Slack and the embedded Sift."""
+
+import asyncio
+import sys
+
+from sqlalchemy import Connection
+
+from bot import access, logs
+from bot.app import Bot
+from bot.clock import utc_now
+from bot.policy import Role
+from bot.sandbox import AUDITOR, OPERATOR, SECOND_OPERATOR, Sandbox
+from bot.serving import serving
+from bot.settings import Settings, load
+
+_GRANTS = {OPERATOR: Role.OPERATOR, SECOND_OPERATOR: Role.OPERATOR, AUDITOR: Role.AUDITOR}
+
+
+async def run_demo(stop: asyncio.Event) -> None:
+    """Serves the sandbox's page, and the bot behind it, until `stop` is set."""
+    sandbox = Sandbox()
+    address = load(Settings, sandbox.environment("http://127.0.0.1"))
+    logs.configure(address.log_level, address.log_format)
+    async with serving(sandbox.app, address.host, address.port) as url:
+        settings = load(Settings, sandbox.environment(url.replace("//0.0.0.0:", "//127.0.0.1:")))
+        bot = Bot(settings)
+        bot.prepare()
+        with bot.database.transaction() as connection:
+            _allow_the_cast(connection)
+        sandbox.fallback = bot.http
+        sys.stderr.write(f"\nThe demo is at {url}/ (Ctrl-C ends it)\n\n")
+        await bot.work(stop)
+
+
+def _allow_the_cast(connection: Connection) -> None:
+    """Puts the sandbox's operators and its auditor on the allow-list, once."""
+    listed = {grant.subject for grant in access.listed(connection)}
+    for subject, role in _GRANTS.items():
+        if subject not in listed:
+            new = access.NewGrant(subject=subject, role=role, granted_by="cli:demo", reason="the demo's cast")
+            access.grant(connection, new, utc_now())

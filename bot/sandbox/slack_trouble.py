@@ -1,0 +1,110 @@
+"""What can go wrong with a call to Slack, on demand: errors, delays, lost answers, rate limits."""
+
+import math
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+_ABORT = "sandbox.abort"
+
+
+@dataclass
+class Fault:
+    """One thing that goes wrong with the next calls of one method.
+
+    Args:
+        error: Slack's name for it; None where the call is carried out.
+        status: the HTTP status of the answer.
+        retry_after: the `Retry-After` header, in seconds.
+        delay: how long the call takes.
+        lost: whether the connection is dropped before the answer.
+        times: how many calls it is for.
+    """
+
+    method: str
+    error: str | None = None
+    status: int = 200
+    retry_after: int | None = None
+    delay: float = 0
+    lost: bool = False
+    times: int = 1
+
+
+class NoAnswer(Response):
+    """Drops the connection instead of answering."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Aborts the transport, then waits until the server has noticed."""
+        abort = scope.get(_ABORT)
+        if abort is None:
+            raise ConnectionResetError("this server does not let go of its connections")
+        abort()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+
+class Droppable:
+    """Lets what is inside drop a connection: ASGI itself has no way to say so, uvicorn's cycle has its transport."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hands the request on, with the way to its transport."""
+        transport = getattr(getattr(send, "__self__", None), "transport", None)
+        if transport is not None:
+            scope[_ABORT] = transport.abort
+        await self.app(scope, receive, send)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """So many calls in so many seconds, in a burst at most."""
+
+    calls: float
+    seconds: float
+    burst: int
+    per_channel: bool = False
+
+
+_TIER_2 = Rate(20, 60, 20)
+_TIER_3 = Rate(50, 60, 50)
+_TIER_4 = Rate(100, 60, 100)
+RATES = {
+    "chat.postMessage": Rate(1, 1, 4, per_channel=True),
+    "chat.update": _TIER_3,
+    "chat.delete": _TIER_3,
+    "chat.postEphemeral": _TIER_4,
+    "users.info": _TIER_4,
+    "usergroups.users.list": _TIER_2,
+    "usergroups.list": _TIER_2,
+    "conversations.info": _TIER_3,
+    "conversations.history": _TIER_3,
+    "conversations.replies": _TIER_3,
+    "conversations.open": _TIER_3,
+    "views.open": _TIER_4,
+    "views.update": _TIER_4,
+    "views.push": _TIER_4,
+    "views.publish": _TIER_4,
+}
+
+
+@dataclass
+class RateLimits:
+    """Slack's rate limits, as buckets of calls that fill again with time."""
+
+    _left: dict[tuple[str, str], tuple[float, datetime]] = field(default_factory=dict)
+
+    def wait(self, method: str, channel: str, now: datetime) -> int | None:
+        """Takes one call out of its bucket; answers how many seconds to wait if there is none."""
+        rate = RATES.get(method)
+        if rate is None:
+            return None
+        key = (method, channel if rate.per_channel else "")
+        left, since = self._left.get(key, (float(rate.burst), now))
+        per_second = rate.calls / rate.seconds
+        left = min(rate.burst, left + (now - since).total_seconds() * per_second)
+        self._left[key] = (left - 1 if left >= 1 else left, now)
+        return None if left >= 1 else max(1, math.ceil((1 - left) / per_second))

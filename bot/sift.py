@@ -1,0 +1,392 @@
+"""The Sift client: jobs in, typed errors out. The only place that knows HTTP status codes.
+
+A retry is a real action, so it is sent again only after an answer which proves that Sift did not process it: 429, or a
+connection that was never made. Everything else that is no clear answer is `OutcomeUnknown`.
+"""
+
+import asyncio
+import random
+import re
+import time
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+from pydantic import SecretStr, ValidationError
+
+from bot.models import Job
+
+CONNECT_SECONDS = 5.0
+BATCH = 500
+"""Job IDs in one filter: two requests for 1,000 followed jobs, and a URL that proxies take."""
+
+PAGE = 1_000
+"""Sift's largest page."""
+
+TRIES = 4
+PATIENCE_SECONDS = 30.0
+"""A call is not sent once more later than this after its first try: with that, its turn stays within its lease."""
+
+T = TypeVar("T")
+Observe = Callable[[str, float, str], None]
+"""Told of every call: operation, seconds, result."""
+
+
+class SiftError(Exception):
+    """Sift did not do that."""
+
+    name = "sift_error"
+
+    def __init__(self, said: str | None = None) -> None:
+        self.said = said
+        default = (type(self).__doc__ or "").strip().splitlines()[0]
+        super().__init__(f"{default} (Sift: {said})" if said else default)
+
+
+class Unauthenticated(SiftError):
+    """Sift does not accept the bot's API key."""
+
+    name = "unauthenticated"
+
+
+class PermissionDenied(SiftError):
+    """The user of the bot's Sift key may not do that."""
+
+    name = "permission_denied"
+
+
+class NotFound(SiftError):
+    """Sift knows nothing by that ID."""
+
+    name = "not_found"
+
+
+class CannotBeRetried(SiftError):
+    """Sift says that the job cannot be retried."""
+
+    name = "cannot_be_retried"
+
+
+class InvalidArgument(SiftError):
+    """Sift did not accept the request."""
+
+    name = "invalid_argument"
+
+
+class Conflict(SiftError):
+    """Something else is being done with the job in Sift."""
+
+    name = "conflict"
+
+
+class RateLimited(SiftError):
+    """Sift is limiting requests, and did not process this one."""
+
+    name = "rate_limited"
+
+    def __init__(self, said: str | None = None, retry_after: float | None = None) -> None:
+        super().__init__(said)
+        self.retry_after = retry_after
+
+
+class Unreachable(SiftError):
+    """Sift cannot be reached: no connection was made."""
+
+    name = "unreachable"
+
+
+class OutcomeUnknown(SiftError):
+    """Sift gave no clear answer, so the request may or may not have been processed."""
+
+    name = "unknown"
+
+
+class TooLong(SiftError):
+    """The request was too long for something on the way to Sift."""
+
+    name = "too_long"
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why a job failed and what it was about, as far as Sift says; empty where it does not."""
+
+    error_message: str = ""
+    source_url: str = ""
+    report_name: str = ""
+    run_id: str = ""
+    report_id: str = ""
+    asset_id: str = ""
+
+
+class Sift:
+    """Sift's REST API, over one client with keep-alive.
+
+    Args:
+        base_url: such as `https://api.siftstack.com`.
+        api_key: sent as Bearer token.
+        timeout_seconds: the whole of one request, its answer included.
+        sleep: waits between tries.
+        jitter: a number from 0 to 1 at each call.
+        observe: told of every request.
+    """
+
+    def __init__(
+        self, base_url: str, api_key: SecretStr, *, timeout_seconds: float = 10.0,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep, jitter: Callable[[], float] = random.random,
+        observe: Observe = lambda _operation, _seconds, _result: None,
+    ) -> None:
+        connect = min(CONNECT_SECONDS, timeout_seconds)
+        self._client = httpx.AsyncClient(
+            base_url=base_url,
+            headers={"Authorization": f"Bearer {api_key.get_secret_value()}", "Accept": "application/json"},
+            timeout=httpx.Timeout(timeout_seconds, connect=connect),
+            transport=AiohttpTransport(client=lambda: aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())),
+        )
+        self._timeout = timeout_seconds
+        self._sleep = sleep
+        self._jitter = jitter
+        self._observe = observe
+        self._key_user: str | None = None
+
+    async def aclose(self) -> None:
+        """Closes every connection."""
+        await self._client.aclose()
+
+    async def retry(self, job_id: str) -> Job:
+        """Asks Sift to retry a job, at most once.
+
+        Returns:
+            The job as Sift answers it; unchanged if there was nothing to retry.
+
+        Raises:
+            OutcomeUnknown: it may have been retried.
+            SiftError: it was not.
+        """
+        body = await self._request("retry", "POST", f"/api/v1/jobs/{job_id}:retry")
+        return _read(lambda: Job.model_validate(body["job"]))
+
+    async def job(self, job_id: str) -> Job | None:
+        """One job; None if Sift lists none by that ID."""
+        return (await self.jobs([job_id])).get(job_id)
+
+    async def jobs(self, job_ids: Collection[str]) -> dict[str, Job]:
+        """Many jobs in few requests, by ID; those that Sift does not list are left out."""
+        wanted = sorted(job_ids)
+        found: dict[str, Job] = {}
+        for start in range(0, len(wanted), BATCH):
+            found |= await self._batch(wanted[start : start + BATCH])
+        return found
+
+    async def failed_since(self, moment: datetime) -> list[Job]:
+        """Every job that is failed now and was modified after `moment`, oldest first."""
+        since = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        condition = f"job_status == 'JOB_STATUS_FAILED' && modified_date > timestamp({quoted(since)})"
+        return await self._list(condition, "modified_date")
+
+    async def why_failed(self, job: Job) -> Cause:
+        """Why a job failed before; an export says so itself, the others are looked up. Never an error."""
+        details = job.job_details
+        try:
+            if details and details.data_import and details.data_import.data_import_id:
+                return await self._import_cause(details.data_import.data_import_id)
+            if details and details.rule_evaluation and details.rule_evaluation.report_id:
+                return await self._report_cause(details.rule_evaluation.report_id)
+        except SiftError:
+            return Cause()
+        status = job.job_status_details
+        return Cause(error_message=status.data_export.error_message) if status and status.data_export else Cause()
+
+    async def ping(self) -> None:
+        """Checks that Sift answers."""
+        await self._request("ping", "GET", "/api/v1/ping")
+
+    async def me(self) -> str:
+        """The user whose key this is."""
+        body = await self._request("me", "GET", "/api/v2/me")
+        return _read(lambda: str(body["userId"]))
+
+    async def key_user(self) -> str | None:
+        """The user whose key this is, asked for once; None while Sift does not say."""
+        if self._key_user is None:
+            try:
+                self._key_user = await self.me()
+            except SiftError:
+                return None
+        return self._key_user
+
+    async def _batch(self, job_ids: list[str]) -> dict[str, Job]:
+        try:
+            jobs = await self._list(f"job_id in [{', '.join(map(quoted, job_ids))}]", "created_date")
+        except TooLong:
+            if len(job_ids) == 1:
+                raise
+            half = len(job_ids) // 2
+            return {**await self._batch(job_ids[:half]), **await self._batch(job_ids[half:])}
+        return {job.job_id: job for job in jobs}
+
+    async def _list(self, condition: str, order_by: str) -> list[Job]:
+        jobs: list[Job] = []
+        parameters = {"filter": condition, "pageSize": str(PAGE), "orderBy": order_by}
+        while True:
+            body = await self._request("list", "GET", "/api/v1/jobs", parameters)
+            jobs += _jobs_in(body)
+            token = body.get("nextPageToken")
+            if not token or not body.get("jobs"):
+                return jobs
+            parameters["pageToken"] = str(token)
+
+    async def _import_cause(self, data_import_id: str) -> Cause:
+        body = await self._request("import", "GET", f"/api/v2/data-imports/{_segment(data_import_id)}")
+        found = _inner(body, "dataImport")
+        return Cause(
+            error_message=_text(found, "errorMessage"), source_url=_text(found, "sourceUrl"),
+            run_id=_text(found, "runId"), report_id=_text(found, "reportId"), asset_id=_text(found, "assetId"),
+        )
+
+    async def _report_cause(self, report_id: str) -> Cause:
+        body = await self._request("report", "GET", f"/api/v1/reports/{_segment(report_id)}")
+        report = _inner(body, "report")
+        return Cause(report_name=_text(report, "name"), run_id=_text(report, "runId"), report_id=report_id)
+
+    async def _request(
+        self, operation: str, method: str, path: str, parameters: dict[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Sends a request, and again while that is proved safe and patience lasts."""
+        began = time.monotonic()
+        for number in range(1, TRIES + 1):
+            try:
+                return await self._once(operation, method, path, parameters)
+            except (RateLimited, Unreachable) as error:
+                pause = self._pause(error, number)
+                if number == TRIES or time.monotonic() - began + pause > PATIENCE_SECONDS:
+                    raise
+                await self._sleep(pause)
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    def _pause(self, error: RateLimited | Unreachable, number: int) -> float:
+        asked = error.retry_after if isinstance(error, RateLimited) else None
+        least = asked if asked is not None else 0.25 * 2**number
+        return least + self._jitter() * min(least, 1.0)
+
+    async def _once(
+        self, operation: str, method: str, path: str, parameters: dict[str, str] | None
+    ) -> dict[str, Any]:
+        began = time.perf_counter()
+        result = "ok"
+        try:
+            # The client's own limits hold for each read; only this one holds for the whole answer.
+            async with asyncio.timeout(self._timeout):
+                response = await self._client.request(method, path, params=parameters)
+            return _answer(response)
+        except (httpx.HTTPError, TimeoutError) as error:
+            problem = _no_answer(error)
+            result = problem.name
+            raise problem from error
+        except SiftError as error:
+            result = error.name
+            raise
+        finally:
+            self._observe(operation, time.perf_counter() - began, result)
+
+
+def quoted(text: str) -> str:
+    """A text as CEL writes it, escaped the way Sift's own client does."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def web_app_for(rest_uri: str) -> str | None:
+    """The web app that belongs to one of Sift's public REST hosts; other hosts have none that can be derived."""
+    return {
+        "api.siftstack.com": "https://app.siftstack.com", "gov.api.siftstack.com": "https://gov.siftstack.com"
+    }.get(urlsplit(rest_uri).hostname or "")
+
+
+def _no_answer(error: Exception) -> SiftError:
+    """What it means that no answer came.
+
+    The transport turns every lost connection into httpx's `ConnectTimeout`, also one lost after the request was sent
+    (httpx_aiohttp's exception map). Only aiohttp's own error, its cause, tells whether a connection was ever made.
+    """
+    if isinstance(error.__cause__, aiohttp.ClientConnectorError):
+        return Unreachable()
+    return OutcomeUnknown("no answer in time" if isinstance(error, TimeoutError) else "the connection was lost")
+
+
+def _answer(response: httpx.Response) -> dict[str, Any]:
+    """The body of a good answer, or the error that a bad one stands for."""
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    if response.status_code == 200:
+        if not isinstance(body, dict):
+            raise OutcomeUnknown("an unreadable answer")
+        return body
+    raise _error(response, body if isinstance(body, dict) else {})
+
+
+_BY_STATUS: dict[int, type[SiftError]] = {
+    400: InvalidArgument, 401: Unauthenticated, 403: PermissionDenied, 404: NotFound, 409: Conflict, 413: TooLong,
+    414: TooLong, 431: TooLong,
+}
+_FAILED_PRECONDITION = 9
+"""The gRPC code behind “job cannot be retried”."""
+
+
+def _error(response: httpx.Response, body: dict[str, Any]) -> SiftError:
+    status, said = response.status_code, str(body.get("message") or "")[:300] or None
+    if status == 429:
+        return RateLimited(said, _seconds_to_wait(said or "", response.headers.get("retry-after", "")))
+    if body.get("code") == _FAILED_PRECONDITION:
+        return CannotBeRetried(said)
+    if status in _BY_STATUS:
+        return _BY_STATUS[status](said)
+    # 408 and 499 say that somebody gave up waiting, not that nothing was done.
+    if 400 <= status < 500 and status not in (408, 499):
+        return InvalidArgument(said or f"HTTP {status}")
+    return OutcomeUnknown(said or f"HTTP {status}")
+
+
+_WAIT = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|m(?:in(?:ute)?s?)?|s(?:ec(?:ond)?s?)?)\b", re.IGNORECASE)
+
+
+def _seconds_to_wait(message: str, header: str) -> float | None:
+    """How long Sift asks to wait: its message says so, a header may."""
+    found = _WAIT.search(message)
+    if found:
+        unit = found[2].lower()
+        return float(found[1]) * (0.001 if unit == "ms" else 60.0 if unit.startswith("m") else 1.0)
+    return float(header) if re.fullmatch(r"\d{1,6}", header) else None
+
+
+def _read(read: Callable[[], T]) -> T:
+    """Reads an answer that may have any shape."""
+    try:
+        return read()
+    except (ValidationError, KeyError, TypeError, AttributeError) as error:
+        raise OutcomeUnknown("an unreadable answer") from error
+
+
+def _jobs_in(body: dict[str, Any]) -> list[Job]:
+    return _read(lambda: [Job.model_validate(job) for job in body.get("jobs") or []])
+
+
+def _inner(body: dict[str, Any], name: str) -> dict[str, Any]:
+    inner = body.get(name)
+    return inner if isinstance(inner, dict) else body
+
+
+def _text(source: dict[str, Any], name: str) -> str:
+    value = source.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _segment(identifier: str) -> str:
+    """An ID as a path segment: whatever is no plain ID becomes one that Sift does not know."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", identifier)

@@ -1,0 +1,135 @@
+"""The whole bot, in a world of its own: the sandbox over loopback, a real SQLite file, real requests."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Row
+
+from bot import access, audit
+from bot.app import Bot
+from bot.audit import Filters
+from bot.clock import utc_now
+from bot.policy import Role
+from bot.sandbox import LAUNCH_OPS, OPERATOR, Sandbox
+from bot.sandbox.messages import Message
+from bot.sandbox.sift_jobs import SandboxJob
+from bot.serving import serving
+from bot.settings import Settings, load
+
+FAST = {"FOLLOW_POLL_SECONDS": "0.05", "RETRY_COOLDOWN_SECONDS": "0", "SETTLE_SECONDS": "0.5", "SIFT_TIMEOUT_SECONDS": "1"}
+
+
+class World:
+    """A sandbox and, while it runs, the bot in it."""
+
+    def __init__(self, sandbox: Sandbox, url: str, directory: Path) -> None:
+        self.sandbox = sandbox
+        self.slack = sandbox.slack
+        self.sift = sandbox.sift
+        self.url = url
+        self.directory = directory
+        self.bot: Bot | None = None
+
+    @contextlib.asynccontextmanager
+    async def running(self, *, socket_mode: bool = True, **settings: str) -> AsyncIterator[Bot]:
+        """Runs the bot until the block ends, and ends it as SIGTERM would."""
+        environment: dict[str, Any] = {
+            **self.sandbox.environment(self.url, socket_mode=socket_mode), **FAST,
+            "DATABASE_URL": f"sqlite:///{self.directory}/bot.db", **settings,
+        }
+        bot = Bot(load(Settings, environment))
+        bot.prepare()
+        stop = asyncio.Event()
+        self.sandbox.fallback = bot.http
+        self.slack.request_url = None if socket_mode else f"{self.url}/slack/events"
+        working = asyncio.create_task(bot.work(stop))
+        try:
+            await self._ready(bot, working)
+            self.bot = bot
+            yield bot
+        finally:
+            stop.set()
+            await asyncio.wait_for(working, 10)
+
+    async def _ready(self, bot: Bot, working: "asyncio.Task[None]") -> None:
+        async with asyncio.timeout(5):
+            while await bot.problems():
+                if working.done():
+                    working.result()
+                await asyncio.sleep(0.01)
+
+    def allow(self, user_id: str = OPERATOR, role: Role = Role.OPERATOR, **more: Any) -> None:
+        """Adds somebody to the allow-list."""
+        assert self.bot is not None
+        with self.bot.database.transaction() as connection:
+            access.grant(
+                connection, access.NewGrant(subject=user_id, role=role, granted_by="cli:test", **more), utc_now()
+            )
+
+    def entries(self, **filters: Any) -> list[Row[Any]]:
+        """The audit, oldest first."""
+        assert self.bot is not None
+        with self.bot.database.reading() as connection:
+            return list(audit.export(connection, Filters(**filters)))
+
+    def outcomes(self, **filters: Any) -> list[str]:
+        """The states that requests entered, oldest first."""
+        return [row.outcome for row in self.entries(**filters) if row.event == "request"]
+
+    def messages(self, channel_id: str = LAUNCH_OPS) -> list[Message]:
+        """What stands in a channel, threads left out."""
+        return [message for message in self.slack.channel(channel_id).messages if message.thread_ts is None]
+
+    def replies(self, channel_id: str = LAUNCH_OPS) -> list[Message]:
+        """What stands in the threads of a channel."""
+        return [message for message in self.slack.channel(channel_id).messages if message.thread_ts is not None]
+
+    def whispers(self, user_id: str = OPERATOR) -> list[str]:
+        """What only this person sees, anywhere."""
+        return [message.text_shown() for message in self.slack.ephemerals(user_id)]
+
+    async def until(self, predicate: Callable[[], Any], timeout: float = 5) -> Any:
+        """Waits until something is true in Slack."""
+        return await self.slack.until(predicate, timeout)
+
+    async def until_outcome(self, *outcomes: str, timeout: float = 5, **filters: Any) -> None:
+        """Waits until the audit's newest outcome is one of these."""
+        try:
+            async with asyncio.timeout(timeout):
+                while not (found := self.outcomes(**filters)) or found[-1] not in outcomes:
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            raise AssertionError(f"{found} and not {outcomes}; {self.slack.describe()}") from None
+
+    async def retried(self, job: SandboxJob, user_id: str = OPERATOR, channel_id: str = LAUNCH_OPS) -> None:
+        """Somebody retries a job by command, and it is shown to be under way."""
+        await self.slack.command(user_id, channel_id, job.job_id)
+        await self.until(lambda: self.replies(channel_id))
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    """A sandbox whose retried jobs run for a fifth of a second; the bot is not running yet."""
+    sandbox = Sandbox(run_seconds=0.2)
+    async with serving(sandbox.app) as url:
+        yield World(sandbox, url, tmp_path)
+
+
+@pytest.fixture(params=["socket", "http"])
+async def both(request: pytest.FixtureRequest, world: World) -> AsyncIterator[World]:
+    """A world in which the bot runs and the operator is allowed; once in Socket Mode, once over HTTP."""
+    async with world.running(socket_mode=request.param == "socket"):
+        world.allow()
+        yield world
+
+
+@pytest.fixture
+async def live(world: World) -> AsyncIterator[World]:
+    """A world in which the bot runs over HTTP and the operator is allowed."""
+    async with world.running(socket_mode=False):
+        world.allow()
+        yield world

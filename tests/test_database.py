@@ -1,0 +1,141 @@
+import asyncio
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, insert, inspect, select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from alembic import command
+from bot.database import Database, migrate, require_schema, schema_version
+from bot.errors import AlreadyRunning, SchemaOutdated
+from bot.tables import SCHEMA_VERSION, marks, metadata
+from tests.conftest import NOW
+
+ROOT = Path(__file__).parent.parent
+
+
+def note(name: str, value: str = "x") -> object:
+    return insert(marks).values(name=name, value=value, updated_at=NOW)
+
+
+def names(database: Database) -> set[str]:
+    with database.reading() as connection:
+        return set(connection.scalars(select(marks.c.name)))
+
+
+def config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(ROOT / "migrations"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def test_the_migrated_schema_is_the_declared_one(database: Database) -> None:
+    with database.transaction() as connection:
+        assert compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata) == []
+
+
+def test_the_code_names_the_newest_migration() -> None:
+    script = ScriptDirectory(str(ROOT / "migrations"))
+    assert script.get_current_head() == SCHEMA_VERSION
+
+
+def test_every_migration_goes_down_again_and_up(database: Database) -> None:
+    with database.transaction() as connection:
+        command.downgrade(config(connection), "base")
+    with database.transaction() as connection:
+        assert inspect(connection).get_table_names() == ["alembic_version"]
+        command.upgrade(config(connection), "head")
+    with database.transaction() as connection:
+        require_schema(connection)
+
+
+def test_migrating_twice_changes_nothing(database: Database) -> None:
+    migrate(database.engine)
+    with database.reading() as connection:
+        assert schema_version(connection) == SCHEMA_VERSION
+
+
+def test_an_old_schema_is_named_with_the_way_out(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/new.db", lambda: NOW)
+    with database.transaction() as connection, pytest.raises(SchemaOutdated, match="run: sift-retry migrate"):
+        require_schema(connection)
+    database.close()
+
+
+async def test_a_work_is_committed_or_nothing_of_it(database: Database) -> None:
+    def fails(connection: Connection) -> None:
+        connection.execute(note("gone"))  # type: ignore[call-overload]  # an insert
+        raise LookupError
+
+    await database.run(lambda connection: connection.execute(note("kept")).rowcount)  # type: ignore[call-overload]
+    with pytest.raises(LookupError):
+        await database.run(fails)
+    assert names(database) == {"kept"}
+
+
+async def test_works_that_share_a_commit_fail_alone(database: Database) -> None:
+    def add(name: str) -> object:
+        return lambda connection: connection.execute(note(name)).rowcount
+
+    started = threading.Event()
+    held = asyncio.create_task(database.run(lambda _: started.wait(5)))
+    works = [asyncio.create_task(database.run(add(name))) for name in ("a", "b", "a", "c")]  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    started.set()
+    results = await asyncio.gather(*works, return_exceptions=True)
+    await held
+    assert [isinstance(result, IntegrityError) for result in results].count(True) == 1
+    assert names(database) == {"a", "b", "c"}
+
+
+async def test_waiting_works_are_finished_before_closing(sqlite_url: str) -> None:
+    database = Database(sqlite_url, lambda: NOW)
+    works = [
+        asyncio.create_task(database.run(lambda connection, n=n: connection.execute(note(f"{n}")).rowcount))  # type: ignore[misc]
+        for n in range(100)
+    ]
+    await asyncio.sleep(0)
+    await asyncio.to_thread(database.close)
+    await asyncio.gather(*works)
+    again = Database(sqlite_url, lambda: NOW)
+    assert len(names(again)) == 100
+    again.close()
+
+
+def test_one_sqlite_file_serves_one_bot(sqlite_url: str) -> None:
+    first, second = Database(sqlite_url, lambda: NOW), Database(sqlite_url, lambda: NOW)
+    first.claim_file()
+    with pytest.raises(AlreadyRunning, match=r"bot\.db is in use by another bot"):
+        second.claim_file()
+    first.close()
+    second.claim_file()
+    second.close()
+
+
+async def test_reading_for_long_holds_up_no_writer(sqlite_url: str) -> None:
+    database = Database(sqlite_url, lambda: NOW)
+    with database.reading() as connection:
+        connection.execute(select(marks)).all()
+        await asyncio.wait_for(database.run(lambda c: c.execute(note("written")).rowcount), 1)  # type: ignore[call-overload]
+        assert connection.execute(select(marks)).all() == []
+    assert names(database) == {"written"}
+    database.close()
+
+
+async def test_a_locked_database_is_an_error_not_a_hang(sqlite_url: str, tmp_path: Path) -> None:
+    database = Database(sqlite_url, lambda: NOW)
+    other = sqlite3.connect(f"{tmp_path}/bot.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(DBAPIError, match="locked"):
+        await asyncio.wait_for(database.run(lambda connection: connection.execute(text("SELECT 1")).all()), 2.9)
+    other.execute("ROLLBACK")
+    other.close()
+    assert await database.run(lambda connection: connection.scalar(text("SELECT 1"))) == 1
+    database.close()

@@ -1,0 +1,126 @@
+import pytest
+
+from bot.errors import SettingsError
+from bot.settings import Settings, StoreSettings, load
+
+GOOD = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1", "SIFT_API_KEY": "key"}
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+    """No setting of the machine's and no `.env` is seen."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.chdir(str(tmp_path))
+
+
+def problems(**settings: str) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        load(Settings, {**GOOD, **settings})
+    return caught.value.problems
+
+
+def test_the_defaults_are_the_contract_s() -> None:
+    settings = load(Settings, GOOD)
+    assert settings.database_url.get_secret_value() == "sqlite:///sift-retry.db"
+    assert (settings.host, settings.port) == ("127.0.0.1", 3000)
+    assert settings.sift_rest_uri == "https://api.siftstack.com"
+    assert (settings.follow_poll_seconds, settings.alert_poll_seconds, settings.retry_cooldown_seconds) == (5, 15, 30)
+    assert (settings.settle_seconds, settings.sift_timeout_seconds, settings.retry_concurrency) == (120, 10, 4)
+    assert settings.socket_mode
+    assert settings.admins == frozenset()
+
+
+def test_every_missing_setting_is_one_line_that_names_it() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(Settings)
+    assert [line.split(":")[0] for line in caught.value.problems] == [
+        "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SIFT_API_KEY"
+    ]
+    assert all("missing; expected" in line for line in caught.value.problems)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SLACK_BOT_TOKEN", "xoxp-user"),
+        ("SLACK_APP_TOKEN", "xoxb-1"),
+        ("SLACK_API_URL", "slack.example"),
+        ("SIFT_REST_URI", "api.siftstack.com"),
+        ("SIFT_REST_URI", "ftp://api.siftstack.com"),
+        ("SIFT_API_KEY", "two words"),
+        ("DATABASE_URL", "mysql://u:hush@h/db"),
+        ("DATABASE_URL", "sqlite://"),
+        ("DATABASE_URL", "sqlite:///:memory:"),
+        ("PORT", "0"),
+        ("PORT", "65536"),
+        ("PORT", "http"),
+        ("ADMINS", "U1,someone"),
+        ("ALERT_CHANNEL", "#launch-ops"),
+        ("ALERT_CHANNELS", "canvas=C1"),
+        ("ALERT_CHANNELS", "data_import=#x"),
+        ("ALERT_CHANNELS", "data_import"),
+        ("FOLLOW_POLL_SECONDS", "0"),
+        ("FOLLOW_POLL_SECONDS", "-1"),
+        ("FOLLOW_POLL_SECONDS", "nan"),
+        ("FOLLOW_POLL_SECONDS", "inf"),
+        ("FOLLOW_POLL_SECONDS", "5s"),
+        ("RETRY_COOLDOWN_SECONDS", "-1"),
+        ("ALERT_STORM", "1.5"),
+        ("RETRY_CONCURRENCY", "0"),
+        ("APPROVAL_AFTER", "0"),
+        ("LOG_LEVEL", "loud"),
+        ("LOG_FORMAT", "xml"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_that_says_what_is_expected(name: str, value: str) -> None:
+    (line,) = problems(**{name: value})
+    assert line.startswith(f"{name}: wrong; expected ")
+    assert "hush" not in line
+
+
+def test_several_problems_are_told_at_once() -> None:
+    assert len(problems(PORT="x", ADMINS="x", SIFT_REST_URI="x")) == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ("postgres://u:p@h/db", "postgresql+psycopg://u:p@h/db"),
+        ("postgresql://u:p@h/db", "postgresql+psycopg://u:p@h/db"),
+        ("sqlite:////var/lib/bot.db", "sqlite:////var/lib/bot.db"),
+    ],
+)
+def test_the_bot_chooses_the_driver(given: str, used: str) -> None:
+    assert load(StoreSettings, {"DATABASE_URL": given}).database_url.get_secret_value() == used
+
+
+def test_lists_and_fractions_are_read() -> None:
+    settings = load(Settings, {
+        **GOOD, "ADMINS": "U1, W2,", "ALERT_CHANNELS": "data_import=C1, data_export=C3", "FOLLOW_POLL_SECONDS": "0.5",
+        "RETRY_COOLDOWN_SECONDS": "0",
+    })
+    assert settings.admins == {"U1", "W2"}
+    assert settings.alert_channels == {"data_import": "C1", "data_export": "C3"}
+    assert (settings.follow_poll_seconds, settings.retry_cooldown_seconds) == (0.5, 0)
+
+
+def test_http_mode_needs_the_signing_secret_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLACK_SIGNING_SECRET", "s")
+    settings = load(Settings, {"SLACK_BOT_TOKEN": "xoxb-1", "SIFT_API_KEY": "key", "SLACK_APP_TOKEN": ""})
+    assert not settings.socket_mode
+
+
+def test_secrets_are_never_printed() -> None:
+    settings = load(Settings, {**GOOD, "DATABASE_URL": "postgresql://u:hush@h/db", "SLACK_SIGNING_SECRET": "hush"})
+    shown = f"{settings!r} {settings}"
+    for secret in ("xoxb-1", "xapp-1", "hush", "key'"):
+        assert secret not in shown
+
+
+def test_a_dotenv_file_counts_and_the_environment_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+    with open(f"{tmp_path}/.env", "w", encoding="utf-8") as file:
+        file.write("SLACK_BOT_TOKEN=xoxb-1\nSLACK_APP_TOKEN=xapp-1\nSIFT_API_KEY=key\nPORT=4000\n")
+    assert load(Settings).port == 4000
+    monkeypatch.setenv("PORT", "5000")
+    assert load(Settings).port == 5000
