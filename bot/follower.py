@@ -105,8 +105,6 @@ class Follower:
 
     def _enter(self, retry: Retry, found: Verdict, job: Job | None, at: datetime) -> Step:
         columns: dict[str, Any] = {} if job is None else {"job_after": job}
-        if found.state == "accepted":
-            columns["accepted_at"] = at
         log.info("retry.outcome", request_id=retry.id, job_id=retry.job_id, state=found.state, **found.detail)
         self._entered(found.state)
         return lambda connection: record.enter(
@@ -116,7 +114,7 @@ class Follower:
 
     def _unreadable(self, retry: Retry, at: datetime) -> Step | None:
         """Says of an unknown outcome, once, that it stays unknown for as long as Sift cannot be read."""
-        overdue = retry.state == "unknown" and at - (retry.sent_at or retry.created_at) >= self._settle
+        overdue = retry.state == "unknown" and at - (retry.unknown_at or retry.created_at) >= self._settle
         if not overdue or retry.detail.get("overdue"):
             return None
         detail = {**retry.detail, "overdue": True}

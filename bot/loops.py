@@ -9,7 +9,7 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
-LONGEST_PAUSE = 60.0
+LONGEST_PAUSE = 30.0
 """Seconds between two tries of a step that keeps failing."""
 
 

@@ -76,6 +76,7 @@ class Retry(Request):
     job_after: Job | None = None
     superseded_by: str | None = None
     sent_at: datetime | None = None
+    unknown_at: datetime | None = None
     accepted_at: datetime | None = None
     ended_at: datetime | None = None
 
@@ -156,10 +157,9 @@ def enter(
     values = {name: _stored(value) for name, value in columns.items()}
     if detail is not None:
         values["detail"] = audit.canonical(detail)
-    if state in FINAL:
-        values |= {"ended_at": at, "due_at": None}
-    else:
-        values["due_at"] = due_at
+    values |= {"ended_at": at, "due_at": None} if state in FINAL else {"due_at": due_at}
+    if state in ("unknown", "accepted"):
+        values[f"{state}_at"] = at
     if state != "sending":
         values["show_at"] = _soon(at)
     moved = _change(connection, retry, values | {"state": state})

@@ -232,8 +232,6 @@ class Runner:
     async def _enter(self, retry: Retry, state: str, detail: dict[str, Any], **columns: Any) -> Retry:
         """Records the outcome of the POST; an accepted or unknown one is due for the follower at once."""
         now = self._clock()
-        if state == "accepted":
-            columns["accepted_at"] = now
         log.info("retry.outcome", request_id=retry.id, job_id=retry.job_id, state=state, **detail)
         self._entered(state)
         return await self._database.run(

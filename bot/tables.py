@@ -118,6 +118,7 @@ retries = Table(
     Column("superseded_by", ForeignKey("retries.id")),  # a later retry of the same job
     Column("created_at", Moment, nullable=False),
     Column("sent_at", Moment),
+    Column("unknown_at", Moment),
     Column("accepted_at", Moment),
     Column("ended_at", Moment),
     # The row as queue and lock: due for the runner or the follower; the fence is the newest claim's number.

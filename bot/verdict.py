@@ -59,8 +59,12 @@ def answered(before: Job | None, answer: Job, key_user: str | None) -> Verdict:
 
 
 def settled(retry: Retry, job: Job | None, at: datetime, settle: timedelta, key_user: str | None) -> Verdict | None:
-    """The outcome of an unknown retry as far as the job shows it; None while it is too early to say."""
-    overdue = at - (retry.sent_at or retry.created_at) >= settle
+    """The outcome of an unknown retry as far as the job shows it; None while it is too early to say.
+
+    Args:
+        settle: for so long after our side gave up, a request may still arrive.
+    """
+    overdue = at - (retry.unknown_at or retry.created_at) >= settle
     if job is None:
         return Verdict("not_applied", {"why": "gone"}) if overdue else None
     how = moved(retry.job_before, job, key_user)

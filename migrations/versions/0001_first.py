@@ -118,6 +118,7 @@ def upgrade() -> None:
         sa.Column("superseded_by", sa.Text()),
         sa.Column("created_at", MOMENT, nullable=False),
         sa.Column("sent_at", MOMENT),
+        sa.Column("unknown_at", MOMENT),
         sa.Column("accepted_at", MOMENT),
         sa.Column("ended_at", MOMENT),
         sa.Column("due_at", MOMENT),

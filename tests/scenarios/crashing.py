@@ -1,0 +1,71 @@
+"""`sift-retry run`, killed (SIGKILL, so nothing is tidied up) at one point of a retry: python -m … POINT."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from bot import record, retry
+from bot.__main__ import main
+from bot.display import Display
+from bot.sift import Sift
+
+
+def die(*_: Any, **__: Any) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def at_state(state: str, *, before: bool) -> None:
+    """Dies when a row is about to enter a state, or has entered it but is not committed yet."""
+    enter = record.enter
+
+    def dying(connection: Any, row: Any, entered: str, *args: Any, **more: Any) -> Any:
+        if entered == state and before:
+            die()
+        moved = enter(connection, row, entered, *args, **more)
+        if entered == state:
+            die()
+        return moved
+
+    retry.record.enter = dying  # type: ignore[assignment]  # the point is to change it
+
+
+def around_post(*, before: bool) -> None:
+    """Dies with the mark committed and the POST not sent yet, or with its answer received and not recorded yet."""
+    send = Sift.retry
+
+    async def dying(self: Sift, job_id: str) -> Any:
+        if not before:
+            await send(self, job_id)
+        die()
+
+    Sift.retry = dying  # type: ignore[method-assign]  # the point is to change it
+
+
+def before_showing() -> None:
+    """Dies with the outcome committed and nothing shown yet."""
+    Display.show = die  # type: ignore[assignment,method-assign]  # the point is to change it
+
+
+def after_posting() -> None:
+    """Dies with the first message posted and its ts not written down yet."""
+    from bot import display
+
+    display.showed = die  # type: ignore[assignment]  # the point is to change it
+
+
+POINTS: dict[str, Callable[[], None]] = {
+    "before the mark": lambda: at_state("sending", before=True),
+    "in the mark": lambda: at_state("sending", before=False),
+    "after the mark": lambda: around_post(before=True),
+    "after the POST": lambda: around_post(before=False),
+    "in the outcome": lambda: at_state("accepted", before=False),
+    "before the summary": before_showing,
+    "after the summary": after_posting,
+}
+
+if __name__ == "__main__":
+    POINTS[sys.argv.pop(1)]()
+    sys.argv.append("run")
+    main()
