@@ -46,6 +46,9 @@ SWEEP_SECONDS = 2.0
 DRAIN_SECONDS = 8.0
 """How long a stop waits for what is under way; a platform kills after ten."""
 
+PING_SECONDS = 3.0
+"""How often the socket is tried; a cut one is noticed, and opened anew, within about this time."""
+
 DEAF_SECONDS = 30.0
 """A socket that has not been connected for so long is rebuilt."""
 
@@ -187,7 +190,7 @@ class Bot:
             yield
             return
         token = self.settings.slack_app_token.get_secret_value()
-        self._socket = AsyncSocketModeHandler(app, token, web_client=app.client)
+        self._socket = AsyncSocketModeHandler(app, token, web_client=app.client, ping_interval=PING_SECONDS)
         connecting = asyncio.create_task(self._socket.client.connect(), name="socket")  # type: ignore[no-untyped-call]  # the SDK has no types here
         try:
             async with looping([Loop("socket", DEAF_SECONDS, self._mend_socket)]):

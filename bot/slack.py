@@ -31,6 +31,7 @@ _CANNOT_POST = {
     "restricted_action_read_only_channel", "restricted_action_non_threadable_channel", "no_permission", "not_allowed",
     "team_access_not_granted", "channel_is_limited_access", "messages_tab_disabled", "user_not_in_channel",
 }
+_NOT_TWICE = {"chat.postMessage", "views.open"}
 _GONE = {"message_not_found", "edit_window_closed", "cant_update_message", "msg_too_long", "thread_not_found"}
 
 
@@ -222,7 +223,16 @@ class Slack:
         return response.status == 200 and not _says_no(body)
 
     async def _call(self, method: str, **arguments: Any) -> Any:
-        """Calls one method and turns its refusals into this module's errors."""
+        """Calls one method, and once more where that repeats nothing and the connection turned out to be stale."""
+        try:
+            return await self._once(method, arguments)
+        except SlackUnavailable:
+            if method in _NOT_TWICE:
+                raise
+            return await self._once(method, arguments)
+
+    async def _once(self, method: str, arguments: dict[str, Any]) -> Any:
+        """Calls one method, and turns its refusals into this module's errors."""
         try:
             return await getattr(self.client, method.replace(".", "_"))(**arguments)
         except SlackApiError as error:
@@ -233,9 +243,11 @@ class Slack:
 
 def web_client(token: str, base_url: str, session: aiohttp.ClientSession) -> AsyncWebClient:
     """A client that shares the process's HTTP session and waits when Slack asks it to."""
-    client = AsyncWebClient(token=token, base_url=base_url.rstrip("/") + "/", session=session, timeout=CALL_SECONDS)
-    client.retry_handlers.append(AsyncRateLimitErrorRetryHandler(max_retry_count=3))
-    return client
+    return AsyncWebClient(
+        token=token, base_url=base_url.rstrip("/") + "/", session=session, timeout=CALL_SECONDS,
+        # Not the SDK's own handler for lost connections: it would post a message twice.
+        retry_handlers=[AsyncRateLimitErrorRetryHandler(max_retry_count=3)],
+    )
 
 
 def _person(user: Mapping[str, Any], user_id: str, team_id: str) -> Person:

@@ -1,9 +1,8 @@
 """The demo page: the workspace on a screen. Who one is, the channel and the open thread live in the address."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import parse_qs
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
@@ -28,7 +27,7 @@ _GATHER = 0.05
 """How long changes are gathered before the page is told."""
 
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; connect-src 'self' ws:; object-src 'none'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -87,10 +86,19 @@ class Page:
     async def updates(self, websocket: WebSocket) -> None:
         """Tells the page whenever something changed; what, it asks for itself."""
         await websocket.accept()
-        with contextlib.suppress(WebSocketDisconnect, RuntimeError):
-            while await self._something_changed(websocket):
-                await websocket.send_text("changed")
-                await asyncio.sleep(_GATHER)
+        leaving = asyncio.create_task(websocket.receive())
+        try:
+            seen = self._fingerprint()
+            while not leaving.done():
+                await asyncio.wait({leaving, self.slack.change()}, timeout=_TICK, return_when=asyncio.FIRST_COMPLETED)
+                if self._fingerprint() != seen and not leaving.done():
+                    await asyncio.sleep(_GATHER)
+                    seen = self._fingerprint()
+                    await websocket.send_text("changed")
+        except (WebSocketDisconnect, RuntimeError):
+            pass
+        finally:
+            leaving.cancel()
 
     async def act(self, request: Request) -> Response:
         """Does one thing that was clicked or typed; the answer is a note where something did not work."""
@@ -113,22 +121,10 @@ class Page:
         html = self._templates.get_template(template).render(screen=screen, reader=screen.reader, user=screen.user)
         return HTMLResponse(html, headers=_HEADERS)
 
-    async def _something_changed(self, websocket: WebSocket) -> bool:
-        """Waits for a change; False once the page is gone."""
-        leaving = asyncio.create_task(websocket.receive())
-        changing = asyncio.create_task(self.slack.next_change())
-        before = self._statuses()
-        try:
-            while not (leaving.done() or changing.done() or self._statuses() != before):
-                await asyncio.wait({leaving, changing}, timeout=_TICK, return_when=asyncio.FIRST_COMPLETED)
-            return not leaving.done()
-        finally:
-            changing.cancel()
-            leaving.cancel()
-
-    def _statuses(self) -> list[str]:
+    def _fingerprint(self) -> tuple[int, list[str]]:
+        """Differs whenever the page does; jobs move by the clock alone."""
         now = self.slack.clock()
-        return [job.status(now) for job in self.sift.jobs.values()]
+        return self.slack.version, [job.status(now) for job in self.sift.jobs.values()]
 
     def _acts(self) -> dict[str, Act]:
         return {

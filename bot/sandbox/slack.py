@@ -195,6 +195,10 @@ class SlackWorkspace(WorkspaceState):
         payload = payloads.message_shortcut(user, channel, shown, callback_id, trigger_id, url, at)
         return await self._deliver(Request(INTERACTIVE, payload))
 
+    def mentions_app(self, text: str) -> bool:
+        """Whether what somebody types is for the app."""
+        return f"<@{BOT_USER}>" in self._in_message(text)
+
     async def mention(self, user_id: str, channel_id: str, text: str, thread_ts: str | None = None) -> Delivered:
         """Somebody writes a message to the app; it is told only in channels that it is in."""
         user, channel = self._who_and_where(user_id, channel_id)

@@ -117,7 +117,8 @@ class WorkspaceState:
         self.response_urls: dict[str, ResponseUrl] = {}
         self._ids = count(1)
         self._last_ts = 0
-        self._changed = asyncio.Event()
+        self.version = 0
+        self._waiting: set[asyncio.Future[None]] = set()
 
     def channel(self, channel_id: str) -> Channel:
         """The channel of that ID."""
@@ -251,12 +252,18 @@ class WorkspaceState:
 
     def changed(self) -> None:
         """Wakes everybody who waits for something to become true."""
-        self._changed.set()
-        self._changed = asyncio.Event()
+        self.version += 1
+        waiting, self._waiting = self._waiting, set()
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
 
-    async def next_change(self) -> None:
-        """Waits until something changes."""
-        await self._changed.wait()
+    def change(self) -> asyncio.Future[None]:
+        """Done as soon as something changes."""
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.add(future)
+        future.add_done_callback(self._waiting.discard)
+        return future
 
     async def until(self, predicate: Callable[[], T], timeout: float = 5) -> T:  # noqa: ASYNC109  # reads best in tests
         """Waits until something is true, and answers it.
@@ -270,7 +277,7 @@ class WorkspaceState:
         try:
             async with asyncio.timeout(timeout):
                 while not (found := _look(predicate)):
-                    await self.next_change()
+                    await self.change()
         except TimeoutError:
             raise AssertionError(f"not within {timeout} s; the workspace shows:\n{self.describe()}") from None
         return found
