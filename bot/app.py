@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
+from typing import Self
 
 import aiohttp
 import structlog
@@ -74,13 +75,24 @@ class Bot:
         self._loops: list[Loop] = []
         self._deaf_before = False
 
-    def prepare(self) -> None:
+    def __enter__(self) -> Self:
         """Makes the database ours and current: SQLite is upgraded here, PostgreSQL by `sift-retry migrate`.
 
         Raises:
             AlreadyRunning: another bot has the SQLite file.
             SchemaOutdated: PostgreSQL's schema is not this bot's.
         """
+        try:
+            self._prepare()
+        except BaseException:
+            self.database.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.database.close()
+
+    def _prepare(self) -> None:
         if self.database.is_sqlite:
             self.database.claim_file()
             with self.database.transaction() as connection:
@@ -101,7 +113,6 @@ class Bot:
         """
         settings = self.settings
         async with contextlib.AsyncExitStack() as stack:
-            stack.callback(self.database.close)
             session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
             sift = Sift(
                 settings.sift_rest_uri, settings.sift_api_key, timeout_seconds=settings.sift_timeout_seconds,
@@ -225,9 +236,10 @@ class Bot:
             return PlainTextResponse("not ready", status_code=503)
         try:
             bolt_request = AsyncBoltRequest(body=body, query=request.url.query, headers=dict(request.headers))
-        except Exception:  # noqa: BLE001  # Bolt trusts the shape of what it parses
+            return to_starlette_response(await self._bolt.async_dispatch(bolt_request))
+        except Exception as error:  # noqa: BLE001  # Bolt trusts the shape of what it parses; our own errors never get here
+            log.warning("request.not_understood", error=f"{type(error).__name__}: {error}")
             return PlainTextResponse("not understood", status_code=400)
-        return to_starlette_response(await self._bolt.async_dispatch(bolt_request))
 
 
 def _bolt_log() -> logging.Logger:
@@ -256,8 +268,7 @@ def bolt_app(client: AsyncWebClient, workspace: Workspace) -> AsyncApp:
 
 async def run_bot(settings: Settings, stop: asyncio.Event) -> None:
     """Runs the bot and its HTTP side until `stop` is set."""
-    bot = Bot(settings)
-    bot.prepare()
-    async with serving(bot.http, settings.host, settings.port) as url:
-        log.info("http.serving", url=url)
-        await bot.work(stop)
+    with Bot(settings) as bot:
+        async with serving(bot.http, settings.host, settings.port) as url:
+            log.info("http.serving", url=url)
+            await bot.work(stop)

@@ -23,13 +23,12 @@ async def run_demo(stop: asyncio.Event) -> None:
     logs.configure(address.log_level, address.log_format)
     async with serving(sandbox.app, address.host, address.port) as url:
         settings = load(Settings, sandbox.environment(url.replace("//0.0.0.0:", "//127.0.0.1:")))
-        bot = Bot(settings)
-        bot.prepare()
-        with bot.database.transaction() as connection:
-            _allow_the_cast(connection)
-        sandbox.fallback = bot.http
-        sys.stderr.write(f"\nThe demo is at {url}/ (Ctrl-C ends it)\n\n")
-        await bot.work(stop)
+        with Bot(settings) as bot:
+            with bot.database.transaction() as connection:
+                _allow_the_cast(connection)
+            sandbox.fallback = bot.http
+            sys.stderr.write(f"\nThe demo is at {url}/ (Ctrl-C ends it)\n\n")
+            await bot.work(stop)
 
 
 def _allow_the_cast(connection: Connection) -> None:

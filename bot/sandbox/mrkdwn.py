@@ -1,9 +1,10 @@
 """Slack's text format → HTML, as one person reads it. Everything is escaped; only the tags written here are markup."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from markupsafe import Markup, escape
 
@@ -175,6 +176,12 @@ class Reader:
 
     def _mention(self, text: str, *, is_me: bool = False) -> Markup:
         return Markup('<span class="mention{}">{}</span>').format(" me" if is_me else "", text)
+
+
+def plain(text_object: Mapping[str, Any]) -> str:
+    """A `plain_text` object as it reads: Slack undoes its escapes there too; markup it leaves alone."""
+    text = unescape(str(text_object["text"]))
+    return text if text_object.get("emoji") is False else emoji(text)
 
 
 def emoji(text: str) -> str:

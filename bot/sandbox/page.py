@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 from urllib.parse import parse_qs
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -11,11 +12,12 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from bot.sandbox.mrkdwn import emoji
+from bot.sandbox.messages import elements
+from bot.sandbox.mrkdwn import emoji, plain
 from bot.sandbox.screen import Screen
 from bot.sandbox.sift import EmbeddedSift
 from bot.sandbox.slack import SHORTCUT_NAME, SLASH_COMMAND, Delivered, SlackWorkspace
-from bot.sandbox.slack_views import NotOnScreen, elements, options_of
+from bot.sandbox.slack_views import NotOnScreen, options_of
 
 OUTAGE = 25
 """How many jobs the page's outage fails."""
@@ -27,8 +29,8 @@ _GATHER = 0.05
 """How long changes are gathered before the page is told."""
 
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; connect-src 'self' ws:; object-src 'none'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; connect-src 'self' ws:; object-src 'none'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
@@ -67,12 +69,18 @@ class Page:
         self.slack = slack
         self.sift = sift
         self._templates = Environment(
-            loader=PackageLoader("bot.sandbox"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+            loader=PackageLoader("bot.sandbox"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters["emoji"] = emoji
+        self._templates.filters |= {"emoji": emoji, "plain": plain}
         self._templates.globals |= {
-            "options_of": options_of, "slash_command": SLASH_COMMAND, "shortcut_name": SHORTCUT_NAME, "outage": OUTAGE,
+            "options_of": options_of,
+            "slash_command": SLASH_COMMAND,
+            "shortcut_name": SHORTCUT_NAME,
+            "outage": OUTAGE,
         }
 
     async def whole(self, request: Request) -> Response:
@@ -86,7 +94,7 @@ class Page:
     async def updates(self, websocket: WebSocket) -> None:
         """Tells the page whenever something changed; what, it asks for itself."""
         await websocket.accept()
-        leaving = asyncio.create_task(websocket.receive())
+        leaving: asyncio.Future[Any] = asyncio.ensure_future(websocket.receive())
         try:
             seen = self._fingerprint()
             while not leaving.done():
@@ -128,8 +136,14 @@ class Page:
 
     def _acts(self) -> dict[str, Act]:
         return {
-            "send": self._send, "click": self._click, "click-view": self._click_view, "submit": self._submit,
-            "close": self._close, "shortcut": self._shortcut, "home": self._home, "fail": self._fail,
+            "send": self._send,
+            "click": self._click,
+            "click-view": self._click_view,
+            "submit": self._submit,
+            "close": self._close,
+            "shortcut": self._shortcut,
+            "home": self._home,
+            "fail": self._fail,
             "outage": self._outage,
         }
 
@@ -188,7 +202,9 @@ class Page:
     def _filled(self, form: Form) -> dict[str, list[str]]:
         """What a view's inputs hold; one that the browser does not mention is empty."""
         view = self.slack.view(form["view"])
-        keys = [f"{block['block_id']}:{element['action_id']}" for block, element in elements(view.blocks if view else [])]
+        keys = [
+            f"{block['block_id']}:{element['action_id']}" for block, element in elements(view.blocks if view else [])
+        ]
         return {key: form.all(key) for key in keys}
 
 

@@ -16,12 +16,6 @@ _MOST_JOBS = 60
 _SAME_BREATH = 300
 """Seconds within which one person's messages share a heading."""
 
-_KINDS = {
-    "JOB_TYPE_DATA_IMPORT": ("📥", "Data import"),
-    "JOB_TYPE_RULE_EVALUATION": ("🧪", "Rule evaluation"),
-    "JOB_TYPE_DATA_EXPORT": ("📤", "Data export"),
-}
-
 
 @dataclass(frozen=True)
 class Line:
@@ -45,7 +39,6 @@ class JobRow:
     """A job in the panel at the side."""
 
     job_id: str
-    icon: str
     kind: str
     status: str
 
@@ -87,7 +80,9 @@ class Screen:
         """The open thread's messages."""
         if self.thread_ts is None:
             return []
-        return self._lines([message for message in self._visible() if self.thread_ts in (message.ts, message.thread_ts)])
+        return self._lines(
+            [message for message in self._visible() if self.thread_ts in (message.ts, message.thread_ts)]
+        )
 
     @property
     def home(self) -> View | None:
@@ -106,7 +101,8 @@ class Screen:
         newest = list(reversed(self._sift.jobs.values()))[:_MOST_JOBS]
         return [
             JobRow(
-                job.job_id, *_KINDS.get(job.job_type, ("⚙️", job.job_type)),
+                job.job_id,
+                job.job_type.removeprefix("JOB_TYPE_").replace("_", " ").capitalize(),
                 job.status(now).removeprefix("JOB_STATUS_").replace("_", " ").lower(),
             )
             for job in newest
@@ -125,7 +121,9 @@ class Screen:
     def address(self, **other: str | None) -> str:
         """The page's address, with something changed."""
         now = {
-            "as": self.user.id, "channel": self.channel.id, "thread": self.thread_ts,
+            "as": self.user.id,
+            "channel": self.channel.id,
+            "thread": self.thread_ts,
             "tab": self.tab if self.channel is self.dm else None,
         }
         return "/?" + urlencode({name: value for name, value in {**now, **other}.items() if value})
@@ -145,10 +143,15 @@ class Screen:
         for message in messages:
             day = self.reader.when(message.ts, "{day_divider_pretty}")
             same_breath = (
-                last is not None and day == day_before and last.user == message.user
-                and last.visible_to == message.visible_to and float(message.ts) - float(last.ts) < _SAME_BREATH
+                last is not None
+                and day == day_before
+                and last.user == message.user
+                and last.visible_to == message.visible_to
+                and float(message.ts) - float(last.ts) < _SAME_BREATH
             )
-            replies = self.channel.thread(message.ts)[1:] if message.thread_ts is None and not message.visible_to else []
+            replies = (
+                self.channel.thread(message.ts)[1:] if message.thread_ts is None and not message.visible_to else []
+            )
             author = self._slack.users[message.user]
             lines.append(Line(message, author, day if day != day_before else None, same_breath, replies))
             last, day_before = message, day

@@ -41,19 +41,18 @@ class World:
             **self.sandbox.environment(self.url, socket_mode=socket_mode), **FAST,
             "DATABASE_URL": f"sqlite:///{self.directory}/bot.db", **settings,
         }
-        bot = Bot(load(Settings, environment))
-        bot.prepare()
         stop = asyncio.Event()
-        self.sandbox.fallback = bot.http
-        self.slack.request_url = None if socket_mode else f"{self.url}/slack/events"
-        working = asyncio.create_task(bot.work(stop))
-        try:
-            await self._ready(bot, working)
-            self.bot = bot
-            yield bot
-        finally:
-            stop.set()
-            await asyncio.wait_for(working, 10)
+        with Bot(load(Settings, environment)) as bot:
+            self.sandbox.fallback = bot.http
+            self.slack.request_url = None if socket_mode else f"{self.url}/slack/events"
+            working = asyncio.create_task(bot.work(stop))
+            try:
+                await self._ready(bot, working)
+                self.bot = bot
+                yield bot
+            finally:
+                stop.set()
+                await asyncio.wait_for(working, 10)
 
     async def _ready(self, bot: Bot, working: "asyncio.Task[None]") -> None:
         async with asyncio.timeout(5):

@@ -1,0 +1,183 @@
+"""The HTTP side: signatures, bad input, health."""
+
+import asyncio
+import hashlib
+import hmac
+import json
+import time
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from bot.sandbox import LAUNCH_OPS, OPERATOR
+from tests.scenarios.conftest import World
+
+SECRET = "sandbox-signing-secret"
+FORM, JSON = "application/x-www-form-urlencoded", "application/json"
+JOB = "0f9d1b60-3a52-4e6e-8f7b-2c9a6d5e4b10"
+
+
+def command(**changes: str) -> bytes:
+    fields = {
+        "command": "/sift-retry", "text": JOB, "user_id": OPERATOR, "user_name": "operator", "team_id": "T0SANDBOX",
+        "channel_id": LAUNCH_OPS, "trigger_id": "1.2.3", "response_url": "http://127.0.0.1:9/x", **changes,
+    }
+    return urlencode({name: value for name, value in fields.items() if value}).encode()
+
+
+def interaction(payload: Any) -> bytes:
+    return urlencode({"payload": json.dumps(payload)}).encode()
+
+
+async def post(
+    world: World, body: bytes, *, content_type: str = FORM, timestamp: str | None = None, secret: str = SECRET,
+    signature: str | None = None,
+) -> httpx.Response:
+    at = timestamp if timestamp is not None else str(int(time.time()))
+    signed = hmac.new(secret.encode(), b"v0:" + at.encode() + b":" + body, hashlib.sha256).hexdigest()
+    headers = {
+        "content-type": content_type, "x-slack-request-timestamp": at,
+        "x-slack-signature": signature if signature is not None else f"v0={signed}",
+    }
+    async with httpx.AsyncClient() as client:
+        raw = [(name.encode(), value.encode("utf-8")) for name, value in headers.items()]
+        return await client.post(f"{world.url}/slack/events", content=body, headers=raw)
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"secret": "another secret"},
+        {"signature": ""},
+        {"signature": "v0=é"},
+        {"signature": "v1=00"},
+        {"timestamp": str(int(time.time()) - 301)},
+        {"timestamp": str(int(time.time()) + 900)},
+        {"timestamp": ""},
+        {"timestamp": "soon"},
+        {"timestamp": "٣٣٣"},
+        {"timestamp": "-1"},
+        {"timestamp": "1e9"},
+        {"timestamp": "9" * 5_000},
+    ],
+    ids=str,
+)
+async def test_what_slack_did_not_sign_just_now_is_refused_and_not_recorded(live: World, forged: dict[str, str]) -> None:
+    assert (await post(live, command(), **forged)).status_code == 401
+    assert live.outcomes() == []
+
+
+async def test_an_unsigned_url_verification_is_refused_and_a_signed_one_answered(live: World) -> None:
+    body = json.dumps({"type": "url_verification", "challenge": "abc", "token": "t"}).encode()
+    assert (await post(live, body, content_type=JSON, secret="x")).status_code == 401
+    answer = await post(live, body, content_type=JSON)
+    assert (answer.status_code, answer.json()["challenge"]) == (200, "abc")
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"", FORM),
+        (b"\xff\xfe", FORM),
+        (b"{", JSON),
+        (b"[]", JSON),
+        (b"null", JSON),
+        (b'"text"', JSON),
+        (b"7", JSON),
+        (b"{}", JSON),
+        (b"payload=", FORM),
+        (b"payload={", FORM),
+        (b"payload=[]", FORM),
+        (b"payload=null", FORM),
+        (b"a=b", FORM),
+        (b"payload" * 1_000, FORM),
+        (b"{" * 50_000, JSON),
+        (command(trigger_id=""), FORM),
+        (command(user_id=""), FORM),
+        (command(team_id=""), FORM),
+        (interaction({"type": "block_actions"}), FORM),
+        (interaction({"type": "block_actions", "actions": []}), FORM),
+        (interaction({"type": "block_actions", "actions": [7], "user": 7, "team": 7}), FORM),
+        (interaction({"type": "block_actions", "actions": [{"action_id": "retry", "block_id": "b"}]}), FORM),
+        (interaction({"type": "block_actions", "user": {"id": OPERATOR}, "container": {},
+                      "actions": [{"action_id": "retry", "block_id": "b", "value": "' || true", "action_ts": "1"}]}), FORM),
+        (interaction({"type": "view_submission", "view": {"callback_id": "retry_view"}, "user": {"id": "U1"}}), FORM),
+        (interaction({"type": "message_action", "callback_id": "retry_sift_job"}), FORM),
+        (json.dumps({"type": "event_callback", "event": {"type": "app_mention"}}).encode(), JSON),
+        (json.dumps({"type": "event_callback", "event": {"type": "app_home_opened", "tab": "home"}}).encode(), JSON),
+        (json.dumps({"type": "event_callback", "event": []}).encode(), JSON),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+async def test_a_body_that_is_not_slack_s_is_never_an_error_of_ours(live: World, body: bytes, content_type: str) -> None:
+    answer = await post(live, body, content_type=content_type)
+    assert 400 <= answer.status_code < 500 or (answer.status_code, answer.text) == (200, "")
+    assert live.outcomes() == []
+
+
+async def test_a_body_beyond_all_measure_is_refused(live: World) -> None:
+    assert (await post(live, b"x" * 1_100_000)).status_code == 413
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["../jobs", "a'] || true || job_id in ['", "💥", "x\ny", "<!channel>", "z" * 5_000, f"{JOB}/..", "\x00", "%00", "&amp;"],
+    ids=lambda value: repr(value)[:20],
+)
+async def test_an_odd_job_id_is_answered_privately_and_reaches_nothing(live: World, text: str) -> None:
+    answer = (await post(live, command(text=text))).json()
+    assert answer["response_type"] == "ephemeral"
+    assert "not a Sift job ID" in answer["text"]
+    assert JOB in answer["text"]
+    assert "<!channel>" not in json.dumps(answer)
+    assert live.outcomes() == []
+    assert live.sift.calls == []
+
+
+async def test_when_the_database_fails_nothing_is_retried_and_the_person_is_told(live: World) -> None:
+    assert live.bot is not None
+    with live.bot.database.transaction() as connection:
+        connection.execute(text("ALTER TABLE retries RENAME TO elsewhere"))
+    answer = await post(live, command())
+    assert answer.status_code == 200
+    assert "could not be recorded, so nothing was retried" in answer.json()["text"]
+    assert live.sift.calls == []
+    assert live.outcomes() == []
+
+
+async def test_health_and_metrics(live: World) -> None:
+    async with httpx.AsyncClient(base_url=live.url) as client:
+        assert (await client.get("/healthz")).status_code == 200
+        assert (await client.get("/readyz")).json() == {"ready": True, "not_ready": {}}
+        await live.slack.command(OPERATOR, LAUNCH_OPS, JOB)
+        await live.until_outcome("finished")
+        metrics = (await client.get("/metrics")).text
+    assert 'sift_retry_requests_total{source="command"} 1.0' in metrics
+    assert 'sift_retry_outcomes_total{state="finished"} 1.0' in metrics
+    assert "sift_retry_ack_seconds_count" in metrics
+
+
+async def test_not_ready_is_told_by_name(live: World) -> None:
+    assert live.bot is not None
+    with live.bot.database.transaction() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = 'old'"))
+    async with httpx.AsyncClient(base_url=live.url) as client:
+        answer = await client.get("/readyz")
+        assert (await client.get("/healthz")).status_code == 200
+    assert answer.status_code == 503
+    assert "migrate" in answer.json()["not_ready"]["database"]
+
+
+async def test_in_socket_mode_there_is_no_slack_path_and_ready_means_connected(world: World) -> None:
+    async with world.running() as bot, httpx.AsyncClient(base_url=world.url) as client:
+        assert (await client.post("/slack/events")).status_code == 404
+        assert (await client.get("/readyz")).status_code == 200
+        world.slack.fail("apps.connections.open", "internal_error", times=99)
+        await world.slack.cut()
+        while "socket" not in await bot.problems():
+            await asyncio.sleep(0.01)
+        answer = await client.get("/readyz")
+        assert (answer.status_code, list(answer.json()["not_ready"])) == (503, ["socket"])

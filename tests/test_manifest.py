@@ -1,0 +1,97 @@
+"""`app_manifest.yml` asks for exactly what the code uses."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import yaml
+from slack_bolt.async_app import AsyncApp
+
+from bot import doctor, listeners
+from bot.presenter import views
+
+ROOT = Path(__file__).parent.parent
+SCHEMA = ROOT.parent / "shared" / "slack" / "manifest.schema.json"
+MANIFEST: dict[str, Any] = yaml.safe_load((ROOT / "app_manifest.yml").read_text())
+
+SCOPES = {
+    "chat.postMessage": {"chat:write", "chat:write.public"},
+    "chat.postEphemeral": {"chat:write"},
+    "chat.update": {"chat:write"},
+    "users.info": {"users:read"},
+    "usergroups.users.list": {"usergroups:read"},
+    "auth.test": set(),
+    "apps.connections.open": set(),  # the app-level token's
+    "views.open": set(),
+    "views.publish": set(),
+}
+OPTIONAL = {
+    "conversations.history": {"channels:history", "groups:history"},
+    "conversations.replies": {"channels:history", "groups:history"},
+}
+EVENT_SCOPES = {"app_mention": {"app_mentions:read"}, "app_home_opened": set[str]()}
+
+
+class Registered:
+    """Stands where the Bolt app would, and notes what is registered."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, set[Any]] = {}
+
+    def __getattr__(self, kind: str) -> Callable[[Any], Callable[[Any], None]]:
+        def register(constraint: Any) -> Callable[[Any], None]:
+            self.found.setdefault(kind, set()).add(constraint)
+            return lambda _: None
+
+        return register
+
+
+@pytest.fixture(scope="module")
+def registered() -> dict[str, set[Any]]:
+    app = Registered()
+    listeners.register(cast("AsyncApp", app), cast("listeners.Desk", None))
+    return app.found
+
+
+def called_methods() -> set[str]:
+    source = (ROOT / "bot" / "slack.py").read_text()
+    return set(re.findall(r'"((?:auth|apps|chat|users|usergroups|conversations|views|files)\.[a-zA-Z.]+)"', source))
+
+
+def test_it_is_valid() -> None:
+    if not SCHEMA.is_file():
+        pytest.skip(f"Slack's manifest schema is not at {SCHEMA}")
+    done = subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", "--schemafile", str(SCHEMA), str(ROOT / "app_manifest.yml")],
+        capture_output=True, text=True, check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_its_scopes_are_those_of_the_methods_and_events_used(registered: dict[str, set[Any]]) -> None:
+    methods = called_methods()
+    assert methods <= SCOPES.keys() | OPTIONAL.keys(), "say which scopes a newly called method needs"
+    needed = {"commands"}.union(*(SCOPES.get(method, set()) for method in methods))
+    needed = needed.union(*(EVENT_SCOPES[event] for event in registered["event"]))
+    scopes = MANIFEST["oauth_config"]["scopes"]
+    assert set(scopes["bot"]) == needed
+    assert set(scopes["bot_optional"]) == set().union(*(OPTIONAL.get(method, set()) for method in methods))
+    assert needed >= doctor.NEEDED_SCOPES
+
+
+def test_its_events_command_shortcut_and_home_tab_are_those_registered(registered: dict[str, set[Any]]) -> None:
+    features, settings = MANIFEST["features"], MANIFEST["settings"]
+    assert set(settings["event_subscriptions"]["bot_events"]) == registered["event"]
+    (command,) = features["slash_commands"]
+    assert {command["command"]} == registered["command"]
+    assert command["should_escape"] is True
+    (shortcut,) = features["shortcuts"]
+    assert ({shortcut["callback_id"]}, shortcut["type"]) == (registered["shortcut"], "message")
+    assert shortcut["name"] == "Retry Sift job"
+    assert features["app_home"]["home_tab_enabled"] is ("app_home_opened" in registered["event"])
+    assert registered["view"] == {views.RETRY_VIEW}
+    assert settings["interactivity"]["is_enabled"] is True
