@@ -154,6 +154,7 @@ class Bot:
         follower = Follower(
             database=database, sift=sift, clock=clock, poll=timedelta(seconds=settings.follow_poll_seconds),
             settle=timedelta(seconds=settings.settle_seconds), changed=showing.wake, entered=self.metrics.entered,
+            tasks=runner.tasks,
         )
         self._loops = [
             Loop("runner", SWEEP_SECONDS, runner.sweep), showing,

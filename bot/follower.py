@@ -14,6 +14,7 @@ from bot import record, verdict
 from bot.clock import Clock
 from bot.database import Database
 from bot.errors import WrongState
+from bot.loops import Tasks
 from bot.models import Job
 from bot.record import Retry
 from bot.sift import Sift, SiftError
@@ -35,11 +36,12 @@ class Follower:
         settle: how long an unknown outcome is read back before it is reported as it is.
         changed: told when rows changed, so that they are shown.
         entered: told each state that a request entered.
+        tasks: where the reason of a new failure is looked up, so that nothing waits for it.
     """
 
     def __init__(
         self, *, database: Database, sift: Sift, clock: Clock, poll: timedelta, settle: timedelta,
-        changed: Callable[[], None], entered: Callable[[str], None],
+        changed: Callable[[], None], entered: Callable[[str], None], tasks: Tasks,
     ) -> None:
         self._database = database
         self._sift = sift
@@ -48,6 +50,7 @@ class Follower:
         self._settle = settle
         self._changed = changed
         self._entered = entered
+        self._tasks = tasks
 
     async def step(self) -> None:
         """Reads every job that is due in as few requests as there can be, and records what moved.
@@ -107,10 +110,20 @@ class Follower:
         columns: dict[str, Any] = {} if job is None else {"job_after": job}
         log.info("retry.outcome", request_id=retry.id, job_id=retry.job_id, state=found.state, **found.detail)
         self._entered(found.state)
+        if found.state == "failed_again" and job is not None:
+            self._tasks.start(self._explain(retry, job), request_id=retry.id)
         return lambda connection: record.enter(
             connection, retry, found.state, at, detail=found.detail,
             due_at=self._database.now(connection) + self._poll * 0.9, **columns,
         )
+
+    async def _explain(self, retry: Retry, job: Job) -> None:
+        """Adds why the job failed again, where Sift says so elsewhere than in the job."""
+        cause = await self._sift.why_failed(job)
+        if cause.error_message:
+            facts = {**retry.cause, "again": cause.error_message}
+            await self._database.run(lambda connection: record.add_cause(connection, retry.id, facts, self._clock()))
+            self._changed()
 
     def _unreadable(self, retry: Retry, at: datetime) -> Step | None:
         """Says of an unknown outcome, once, that it stays unknown for as long as Sift cannot be read."""

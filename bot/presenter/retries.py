@@ -110,7 +110,7 @@ def ending(retry: Retry) -> Message:
     took_text = f" after {say_duration(took)}" if took is not None and retry.state != "not_applied" else ""
     subject = f"{kind_of(retry.job)} `{retry.job_id}`"
     sentence = f"{words[0].upper()}{words[1:]}" if retry.state == "not_applied" else f"The {subject} {words}{took_text}"
-    why = why_now(retry.job) if retry.state == "failed_again" else None
+    why = _why_again(retry)
     blocks = [section(f"{emoji} <@{retry.user_id}> {sentence}."), *([plain(why)] if why else []), *_buttons(retry)]
     return Message(f"<@{retry.user_id}> {sentence}.", blocks)
 
@@ -138,9 +138,15 @@ def _cause(retry: Retry) -> list[Block]:
     message = retry.cause.get("error_message") or why_now(retry.job_before)
     if message:
         blocks += [section("*Failed before because*"), plain(message)]
-    if retry.state == "failed_again" and (again := why_now(retry.job_after)):
+    if again := _why_again(retry):
         blocks += [section("*Failed again because*"), plain(again)]
     return blocks
+
+
+def _why_again(retry: Retry) -> str | None:
+    if retry.state != "failed_again":
+        return None
+    return retry.cause.get("again") or why_now(retry.job_after)
 
 
 def _explained(retry: Retry) -> list[Block]:
