@@ -89,8 +89,13 @@ def access_grant(
     """Adds USER, a Slack user ID or user-group ID (S…), to the allow-list."""
     now = utc_now()
     new = access.NewGrant(
-        subject=user, role=Role(role), granted_by=_operator(), job_types=frozenset(job_types),
-        channels=frozenset(channels), expires_at=now + duration if duration else None, reason=reason,
+        subject=user,
+        role=Role(role),
+        granted_by=_operator(),
+        job_types=frozenset(job_types),
+        channels=frozenset(channels),
+        expires_at=now + duration if duration else None,
+        reason=reason,
     )
     with _transaction() as connection:
         number = access.grant(connection, new, now)

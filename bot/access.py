@@ -41,8 +41,14 @@ def grant(connection: Connection, new: NewGrant, at: datetime, source: str = "cl
     number: int = connection.execute(
         insert(grants)
         .values(
-            subject=new.subject, role=new.role.value, job_types=_array(new.job_types), channels=_array(new.channels),
-            expires_at=new.expires_at, reason=new.reason, granted_by=new.granted_by, granted_at=at,
+            subject=new.subject,
+            role=new.role.value,
+            job_types=_array(new.job_types),
+            channels=_array(new.channels),
+            expires_at=new.expires_at,
+            reason=new.reason,
+            granted_by=new.granted_by,
+            granted_at=at,
         )
         .returning(grants.c.id)
     ).scalar_one()
@@ -146,9 +152,15 @@ class Access:
 
 def _grant(row: Row[Any]) -> Grant:
     return Grant(
-        id=row.id, subject=row.subject, role=Role(row.role), granted_by=row.granted_by, team_id=row.team_id,
-        job_types=frozenset(json.loads(row.job_types or "[]")), channels=frozenset(json.loads(row.channels or "[]")),
-        expires_at=row.expires_at, reason=row.reason,
+        id=row.id,
+        subject=row.subject,
+        role=Role(row.role),
+        granted_by=row.granted_by,
+        team_id=row.team_id,
+        job_types=frozenset(json.loads(row.job_types or "[]")),
+        channels=frozenset(json.loads(row.channels or "[]")),
+        expires_at=row.expires_at,
+        reason=row.reason,
     )
 
 
@@ -157,10 +169,14 @@ def _array(values: frozenset[str]) -> str | None:
 
 
 def _note(
-    connection: Connection, event: str, by: str, source: str, number: int, reason: str | None,
-    detail: dict[str, Any], at: datetime,
+    connection: Connection,
+    event: str,
+    by: str,
+    source: str,
+    number: int,
+    reason: str | None,
+    detail: dict[str, Any],
+    at: datetime,
 ) -> None:
     entry = audit.Entry(event=event, user_id=by, source=source, grant_id=number, reason=reason, detail=detail)
     audit.append(connection, entry, at)
-
-

@@ -115,7 +115,9 @@ class Bot:
         async with contextlib.AsyncExitStack() as stack:
             session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
             sift = Sift(
-                settings.sift_rest_uri, settings.sift_api_key, timeout_seconds=settings.sift_timeout_seconds,
+                settings.sift_rest_uri,
+                settings.sift_api_key,
+                timeout_seconds=settings.sift_timeout_seconds,
                 observe=self.metrics.called,
             )
             stack.push_async_callback(sift.aclose)
@@ -147,17 +149,30 @@ class Bot:
         showing = Loop("display", SWEEP_SECONDS, display.sweep)
         access = Access(database, slack.members, settings.admins)
         runner = Runner(
-            database=database, sift=sift, slack=slack, access=access, display=display, clock=clock,
+            database=database,
+            sift=sift,
+            slack=slack,
+            access=access,
+            display=display,
+            clock=clock,
             cooldown=timedelta(seconds=settings.retry_cooldown_seconds),
-            concurrency=settings.retry_concurrency, workspace=workspace.team_id, entered=self.metrics.entered,
+            concurrency=settings.retry_concurrency,
+            workspace=workspace.team_id,
+            entered=self.metrics.entered,
         )
         follower = Follower(
-            database=database, sift=sift, clock=clock, poll=timedelta(seconds=settings.follow_poll_seconds),
-            settle=timedelta(seconds=settings.settle_seconds), changed=showing.wake, entered=self.metrics.entered,
+            database=database,
+            sift=sift,
+            clock=clock,
+            poll=timedelta(seconds=settings.follow_poll_seconds),
+            settle=timedelta(seconds=settings.settle_seconds),
+            changed=showing.wake,
+            entered=self.metrics.entered,
             tasks=runner.tasks,
         )
         self._loops = [
-            Loop("runner", SWEEP_SECONDS, runner.sweep), showing,
+            Loop("runner", SWEEP_SECONDS, runner.sweep),
+            showing,
             Loop("follower", settings.follow_poll_seconds, follower.step),
         ]
         self._bolt = bolt_app(slack.client, workspace)
@@ -253,15 +268,21 @@ def _bolt_log() -> logging.Logger:
 def bolt_app(client: AsyncWebClient, workspace: Workspace) -> AsyncApp:
     """A Bolt app for the one workspace of the token; signatures are verified before it, in `web`."""
     identity = AuthorizeResult(
-        enterprise_id=workspace.enterprise_id, team_id=workspace.team_id, bot_user_id=workspace.bot_user_id,
-        bot_id=workspace.bot_id, bot_token=client.token,
+        enterprise_id=workspace.enterprise_id,
+        team_id=workspace.team_id,
+        bot_user_id=workspace.bot_user_id,
+        bot_id=workspace.bot_id,
+        bot_token=client.token,
     )
 
     async def authorize() -> AuthorizeResult:
         return identity
 
     return AsyncApp(
-        logger=_bolt_log(), client=client, authorize=authorize, process_before_response=True,
+        logger=_bolt_log(),
+        client=client,
+        authorize=authorize,
+        process_before_response=True,
         request_verification_enabled=False,
         attaching_function_token_enabled=False,
     )

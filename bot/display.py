@@ -74,8 +74,13 @@ class Display:
         lost = isinstance(problem, (SlackUnavailable, TimeoutError))
         await self._database.run(
             lambda connection: showed(
-                connection, retry, self._database.now(connection), shown=current.shown,
-                unpostable=current.unpostable, again_in=again_in, lost=lost,
+                connection,
+                retry,
+                self._database.now(connection),
+                shown=current.shown,
+                unpostable=current.unpostable,
+                again_in=again_in,
+                lost=lost,
             )
         )
 
@@ -128,7 +133,10 @@ class Display:
 
     async def _tell(self, retry: Retry, message: Message) -> None:
         await self._slack.tell(
-            retry.user_id, message, channel_id=retry.channel_id, thread_ts=retry.thread_ts,
+            retry.user_id,
+            message,
+            channel_id=retry.channel_id,
+            thread_ts=retry.thread_ts,
             response_url=retry.response_url,
         )
 

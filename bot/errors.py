@@ -40,5 +40,9 @@ class NoSuchGrant(BotError):
     """{subject} is not on the allow-list."""
 
 
+class CannotListen(BotError):
+    """Cannot listen on {host}:{port}: {why}; set HOST and PORT."""
+
+
 class WrongState(BotError):
     """The request moved on meanwhile."""

@@ -40,8 +40,16 @@ class Follower:
     """
 
     def __init__(
-        self, *, database: Database, sift: Sift, clock: Clock, poll: timedelta, settle: timedelta,
-        changed: Callable[[], None], entered: Callable[[str], None], tasks: Tasks,
+        self,
+        *,
+        database: Database,
+        sift: Sift,
+        clock: Clock,
+        poll: timedelta,
+        settle: timedelta,
+        changed: Callable[[], None],
+        entered: Callable[[str], None],
+        tasks: Tasks,
     ) -> None:
         self._database = database
         self._sift = sift
@@ -113,8 +121,13 @@ class Follower:
         if found.state == "failed_again" and job is not None:
             self._tasks.start(self._explain(retry, job), request_id=retry.id)
         return lambda connection: record.enter(
-            connection, retry, found.state, at, detail=found.detail,
-            due_at=self._database.now(connection) + self._poll * 0.9, **columns,
+            connection,
+            retry,
+            found.state,
+            at,
+            detail=found.detail,
+            due_at=self._database.now(connection) + self._poll * 0.9,
+            **columns,
         )
 
     async def _explain(self, retry: Retry, job: Job) -> None:

@@ -59,8 +59,13 @@ class Desk:
 
         for request in await self.database.run(work):
             self.metrics.requested(request.source)
-            log.info("request.recorded", request_id=request.id, job_id=request.job_id, user_id=request.user_id,
-                     source=request.source)
+            log.info(
+                "request.recorded",
+                request_id=request.id,
+                job_id=request.job_id,
+                user_id=request.user_id,
+                source=request.source,
+            )
             self.start(request.id)
 
 

@@ -16,7 +16,9 @@ class Metrics:
         self._requests = Counter("sift_retry_requests", "Requests recorded.", ["source"], registry=self.registry)
         self._outcomes = Counter("sift_retry_outcomes", "States entered.", ["state"], registry=self.registry)
         self._acks = Histogram(
-            "sift_retry_ack_seconds", "From Slack's request to the ack, the record included.", buckets=_QUICK,
+            "sift_retry_ack_seconds",
+            "From Slack's request to the ack, the record included.",
+            buckets=_QUICK,
             registry=self.registry,
         )
         self._calls = Histogram(

@@ -18,9 +18,16 @@ def from_command(body: Mapping[str, Any], command: Retry) -> list[Request]:
     trigger = _text(body, "trigger_id")
     return [
         Request(
-            id=new_id(), delivery_key=f"command:{trigger}:{number}", job_id=job_id, source="command",
-            team_id=_text(body, "team_id"), user_id=_text(body, "user_id"), user_name=_maybe(body, "user_name"),
-            channel_id=_maybe(body, "channel_id"), reason=command.reason, response_url=_maybe(body, "response_url"),
+            id=new_id(),
+            delivery_key=f"command:{trigger}:{number}",
+            job_id=job_id,
+            source="command",
+            team_id=_text(body, "team_id"),
+            user_id=_text(body, "user_id"),
+            user_name=_maybe(body, "user_name"),
+            channel_id=_maybe(body, "channel_id"),
+            reason=command.reason,
+            response_url=_maybe(body, "response_url"),
         )
         for number, job_id in enumerate(command.job_ids)
     ]
@@ -44,9 +51,16 @@ def from_click(body: Mapping[str, Any]) -> Request:
     if container.get("is_ephemeral") is not True:
         thread_ts = thread_ts or message_ts
     return Request(
-        id=new_id(), delivery_key=key, job_id=job_id, offered=failure, source="alert", channel_id=channel_id,
-        team_id=_maybe(user, "team_id") or _text(_mapping(body, "team"), "id"), user_id=_text(user, "id"),
-        user_name=_maybe(user, "username") or _maybe(user, "name"), thread_ts=thread_ts,
+        id=new_id(),
+        delivery_key=key,
+        job_id=job_id,
+        offered=failure,
+        source="alert",
+        channel_id=channel_id,
+        team_id=_maybe(user, "team_id") or _text(_mapping(body, "team"), "id"),
+        user_id=_text(user, "id"),
+        user_name=_maybe(user, "username") or _maybe(user, "name"),
+        thread_ts=thread_ts,
         response_url=_maybe(body, "response_url"),
     )
 
@@ -57,9 +71,15 @@ def from_mention(event: Mapping[str, Any], team_id: str, command: Retry) -> list
     theirs = _maybe(event, "user_team") or _maybe(event, "source_team") or _maybe(event, "team") or team_id
     return [
         Request(
-            id=new_id(), delivery_key=f"mention:{channel_id}:{ts}:{number}", job_id=job_id, source="mention",
-            team_id=theirs, user_id=_text(event, "user"), channel_id=channel_id,
-            thread_ts=_maybe(event, "thread_ts") or ts, reason=command.reason,
+            id=new_id(),
+            delivery_key=f"mention:{channel_id}:{ts}:{number}",
+            job_id=job_id,
+            source="mention",
+            team_id=theirs,
+            user_id=_text(event, "user"),
+            channel_id=channel_id,
+            thread_ts=_maybe(event, "thread_ts") or ts,
+            reason=command.reason,
         )
         for number, job_id in enumerate(command.job_ids)
     ]
@@ -87,10 +107,16 @@ def from_view(body: Mapping[str, Any]) -> list[Request]:
         raise Malformed
     return [
         Request(
-            id=new_id(), delivery_key=f"view:{_text(view, 'id')}:{job_id}", job_id=job_id, source="shortcut",
-            team_id=_maybe(user, "team_id") or _text(_mapping(body, "team"), "id"), user_id=_text(user, "id"),
-            user_name=_maybe(user, "username") or _maybe(user, "name"), reason=reason,
-            channel_id=_text(thread, "channel_id"), thread_ts=_text(thread, "thread_ts"),
+            id=new_id(),
+            delivery_key=f"view:{_text(view, 'id')}:{job_id}",
+            job_id=job_id,
+            source="shortcut",
+            team_id=_maybe(user, "team_id") or _text(_mapping(body, "team"), "id"),
+            user_id=_text(user, "id"),
+            user_name=_maybe(user, "username") or _maybe(user, "name"),
+            reason=reason,
+            channel_id=_text(thread, "channel_id"),
+            thread_ts=_text(thread, "thread_ts"),
         )
         for job_id in job_ids
     ]

@@ -116,8 +116,13 @@ def record(connection: Connection, request: Request, at: datetime) -> bool:
 
 
 def claim(
-    connection: Connection, states: Collection[str], at: datetime, *, ids: Collection[str] | None = None,
-    until: datetime | None = None, limit: int = 1_000,
+    connection: Connection,
+    states: Collection[str],
+    at: datetime,
+    *,
+    ids: Collection[str] | None = None,
+    until: datetime | None = None,
+    limit: int = 1_000,
 ) -> list[Retry]:
     """Takes rows that are due, and leaves them alone until `until` (a lease from now) for everybody else."""
     due = select(retries.c.id).where(retries.c.state.in_(states), retries.c.due_at <= at)
@@ -140,8 +145,15 @@ def due(connection: Connection, states: Collection[str], at: datetime, limit: in
 
 
 def enter(
-    connection: Connection, retry: Retry, state: str, at: datetime, *, detail: Mapping[str, Any] | None = None,
-    due_at: datetime | None = None, note: Mapping[str, Any] | None = None, **columns: Any,
+    connection: Connection,
+    retry: Retry,
+    state: str,
+    at: datetime,
+    *,
+    detail: Mapping[str, Any] | None = None,
+    due_at: datetime | None = None,
+    note: Mapping[str, Any] | None = None,
+    **columns: Any,
 ) -> Retry:
     """Moves a claimed row to its next state and appends the audit entry that says so.
 
@@ -222,9 +234,7 @@ def claim_shows(
         due = due.where(retries.c.id.in_(ids))
     found = {
         row.id: row.showing
-        for row in connection.execute(
-            due.order_by(retries.c.show_at).limit(limit).with_for_update(skip_locked=True)
-        )
+        for row in connection.execute(due.order_by(retries.c.show_at).limit(limit).with_for_update(skip_locked=True))
     }
     if not found:
         return []
@@ -238,8 +248,14 @@ def claim_shows(
 
 
 def showed(
-    connection: Connection, retry: Retry, at: datetime, *, shown: Mapping[str, Any], unpostable: str | None,
-    again_in: timedelta | None, lost: bool = False,
+    connection: Connection,
+    retry: Retry,
+    at: datetime,
+    *,
+    shown: Mapping[str, Any],
+    unpostable: str | None,
+    again_in: timedelta | None,
+    lost: bool = False,
 ) -> None:
     """Writes which messages show a row now, and gives the claim back.
 
@@ -253,7 +269,9 @@ def showed(
         update(retries)
         .where(retries.c.id == retry.id, retries.c.show_fence == retry.show_fence)
         .values(
-            shown=audit.canonical(shown), unpostable=unpostable, showing=lost,
+            shown=audit.canonical(shown),
+            unpostable=unpostable,
+            showing=lost,
             show_at=case((current, later), else_=later or at),
             show_failures=retries.c.show_failures + 1 if again_in is not None else 0,
             response_url=None if retry.final and again_in is None else retries.c.response_url,
@@ -311,9 +329,18 @@ def _entry(request: Request, outcome: str, detail: Mapping[str, Any] | None = No
     if isinstance(request, Retry) and request.attempt is not None:
         facts["attempt"] = request.attempt
     return audit.Entry(
-        event="request", outcome=outcome, request_id=request.id, job_id=request.job_id,
-        status_before=before.job_status if before else None, status_after=after.job_status if after else None,
-        team_id=request.team_id, user_id=request.user_id, user_name=request.user_name, channel_id=request.channel_id,
-        source=request.source, reason=request.reason,
-        grant_id=request.grant_id if isinstance(request, Retry) else None, detail=facts,
+        event="request",
+        outcome=outcome,
+        request_id=request.id,
+        job_id=request.job_id,
+        status_before=before.job_status if before else None,
+        status_after=after.job_status if after else None,
+        team_id=request.team_id,
+        user_id=request.user_id,
+        user_name=request.user_name,
+        channel_id=request.channel_id,
+        source=request.source,
+        reason=request.reason,
+        grant_id=request.grant_id if isinstance(request, Retry) else None,
+        detail=facts,
     )

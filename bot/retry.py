@@ -54,8 +54,18 @@ class Runner:
     """
 
     def __init__(
-        self, *, database: Database, sift: Sift, slack: Slack, access: Access, display: Display, clock: Clock,
-        cooldown: timedelta, concurrency: int, workspace: str, entered: Callable[[str], None],
+        self,
+        *,
+        database: Database,
+        sift: Sift,
+        slack: Slack,
+        access: Access,
+        display: Display,
+        clock: Clock,
+        cooldown: timedelta,
+        concurrency: int,
+        workspace: str,
+        entered: Callable[[str], None],
     ) -> None:
         self._database = database
         self._sift = sift
@@ -165,7 +175,10 @@ class Runner:
 
     async def _decide(self, retry: Retry, person: Person | None, job: Job | None) -> Decision:
         wish = Wish(
-            right=Right.RETRY, workspace=self._workspace, at=self._clock(), channel_id=retry.channel_id,
+            right=Right.RETRY,
+            workspace=self._workspace,
+            at=self._clock(),
+            channel_id=retry.channel_id,
             job_type=job.job_type.removeprefix("JOB_TYPE_").lower() if job else None,
         )
         return await self._access.decide(wish, person, retry.user_id)
@@ -175,7 +188,9 @@ class Runner:
         grant = decision.grant
         if grant is not None:
             detail |= {
-                "grant_id": grant.id, "role": grant.role.value, "job_types": sorted(grant.job_types),
+                "grant_id": grant.id,
+                "role": grant.role.value,
+                "job_types": sorted(grant.job_types),
                 "channels": sorted(grant.channels),
             }
             if decision.why is Why.EXPIRED and grant.expires_at is not None:
@@ -197,9 +212,7 @@ class Runner:
         except IntegrityError:  # another replica was faster; now its row is there to be seen
             return await self._database.run(work)
 
-    def _begin(
-        self, connection: Connection, retry: Retry, job: Job, decision: Decision, read_at: datetime
-    ) -> Retry:
+    def _begin(self, connection: Connection, retry: Retry, job: Job, decision: Decision, read_at: datetime) -> Retry:
         now = self._clock()
         newest, accepted_at, count = record.last_attempts(connection, retry.job_id)
         if newest is not None and newest.sent_at is not None:
@@ -213,8 +226,15 @@ class Runner:
                 raise Refused("refused", {"why": "cooldown", "seconds": seconds, **told}, job_before=job)
         grant = decision.grant
         return record.enter(
-            connection, retry, "sending", now, due_at=self._database.now(connection) + record.LEASE, sent_at=now,
-            job_before=job, attempt=count + 1, grant_id=grant.id if grant else None,
+            connection,
+            retry,
+            "sending",
+            now,
+            due_at=self._database.now(connection) + record.LEASE,
+            sent_at=now,
+            job_before=job,
+            attempt=count + 1,
+            grant_id=grant.id if grant else None,
             note={"allowed_by": decision.why.value, "granted_by": grant.granted_by if grant else "ADMINS"},
         )
 

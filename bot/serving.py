@@ -8,6 +8,8 @@ from typing import Any
 
 import uvicorn
 
+from bot.errors import CannotListen
+
 
 class _Server(uvicorn.Server):
     """A uvicorn server that leaves the process's signals to whoever runs it."""
@@ -30,11 +32,16 @@ async def serving(app: Any, host: str = "127.0.0.1", port: int = 0) -> AsyncIter
         The base URL, `http://host:port`.
 
     Raises:
-        OSError: the address is in use or cannot be bound.
+        CannotListen: the address is in use or cannot be bound.
     """
     listener = _bind(host, port)
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, timeout_graceful_shutdown=2, http="httptools", ws="websockets-sansio",
+        app,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=2,
+        http="httptools",
+        ws="websockets-sansio",
         lifespan="off",
     )
     server = _Server(config)
@@ -56,7 +63,7 @@ def _bind(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-    except OSError:
+    except OSError as error:
         listener.close()
-        raise
+        raise CannotListen(host=host, port=port, why=error.strerror or str(error)) from error
     return listener

@@ -88,7 +88,10 @@ class StoreSettings(BaseSettings):
     """What every command needs: where the database is, and how to log."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True,
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        frozen=True,
         hide_input_in_errors=True,
     )
 
@@ -114,9 +117,7 @@ class Settings(StoreSettings):
     """Everything that can be set; the field `x_y` is the environment variable `X_Y`."""
 
     slack_bot_token: Annotated[SecretStr, _secret("xoxb-")] = Field(description="a bot token, xoxb-…")
-    slack_signing_secret: Annotated[SecretStr, _secret()] | None = Field(
-        None, description="the app's signing secret"
-    )
+    slack_signing_secret: Annotated[SecretStr, _secret()] | None = Field(None, description="the app's signing secret")
     slack_app_token: Annotated[SecretStr, _secret("xapp-")] | None = Field(
         None,
         validate_default=True,

@@ -137,8 +137,13 @@ class Sift:
     """
 
     def __init__(
-        self, base_url: str, api_key: SecretStr, *, timeout_seconds: float = 10.0,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep, jitter: Callable[[], float] = random.random,
+        self,
+        base_url: str,
+        api_key: SecretStr,
+        *,
+        timeout_seconds: float = 10.0,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        jitter: Callable[[], float] = random.random,
         observe: Observe = lambda _operation, _seconds, _result: None,
     ) -> None:
         connect = min(CONNECT_SECONDS, timeout_seconds)
@@ -245,8 +250,11 @@ class Sift:
         body = await self._request("import", "GET", f"/api/v2/data-imports/{_segment(data_import_id)}")
         found = _inner(body, "dataImport")
         return Cause(
-            error_message=_text(found, "errorMessage"), source_url=_text(found, "sourceUrl"),
-            run_id=_text(found, "runId"), report_id=_text(found, "reportId"), asset_id=_text(found, "assetId"),
+            error_message=_text(found, "errorMessage"),
+            source_url=_text(found, "sourceUrl"),
+            run_id=_text(found, "runId"),
+            report_id=_text(found, "reportId"),
+            asset_id=_text(found, "assetId"),
         )
 
     async def _report_cause(self, report_id: str) -> Cause:
@@ -274,9 +282,7 @@ class Sift:
         least = asked if asked is not None else 0.25 * 2**number
         return least + self._jitter() * min(least, 1.0)
 
-    async def _once(
-        self, operation: str, method: str, path: str, parameters: dict[str, str] | None
-    ) -> dict[str, Any]:
+    async def _once(self, operation: str, method: str, path: str, parameters: dict[str, str] | None) -> dict[str, Any]:
         began = time.perf_counter()
         result = "ok"
         try:
@@ -302,9 +308,9 @@ def quoted(text: str) -> str:
 
 def web_app_for(rest_uri: str) -> str | None:
     """The web app that belongs to one of Sift's public REST hosts; other hosts have none that can be derived."""
-    return {
-        "api.siftstack.com": "https://app.siftstack.com", "gov.api.siftstack.com": "https://gov.siftstack.com"
-    }.get(urlsplit(rest_uri).hostname or "")
+    return {"api.siftstack.com": "https://app.siftstack.com", "gov.api.siftstack.com": "https://gov.siftstack.com"}.get(
+        urlsplit(rest_uri).hostname or ""
+    )
 
 
 def _no_answer(error: Exception) -> SiftError:
@@ -332,8 +338,14 @@ def _answer(response: httpx.Response) -> dict[str, Any]:
 
 
 _BY_STATUS: dict[int, type[SiftError]] = {
-    400: InvalidArgument, 401: Unauthenticated, 403: PermissionDenied, 404: NotFound, 409: Conflict, 413: TooLong,
-    414: TooLong, 431: TooLong,
+    400: InvalidArgument,
+    401: Unauthenticated,
+    403: PermissionDenied,
+    404: NotFound,
+    409: Conflict,
+    413: TooLong,
+    414: TooLong,
+    431: TooLong,
 }
 _FAILED_PRECONDITION = 9
 """The gRPC code behind “job cannot be retried”."""

@@ -1,10 +1,11 @@
 """Slack's Web API as the bot uses it: who is this, post, update, find, answer privately. Knows Slack's error names."""
 
+import asyncio
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 import structlog
@@ -18,6 +19,8 @@ from bot.policy import Person
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 PERSON_SECONDS = 30
 """How long a person's standing (guest, deactivated, …) may be remembered."""
 
@@ -27,9 +30,19 @@ MEMBERS_SECONDS = 60
 CALL_SECONDS = 10
 
 _CANNOT_POST = {
-    "not_in_channel", "channel_not_found", "is_archived", "restricted_action", "restricted_action_thread_locked",
-    "restricted_action_read_only_channel", "restricted_action_non_threadable_channel", "no_permission", "not_allowed",
-    "team_access_not_granted", "channel_is_limited_access", "messages_tab_disabled", "user_not_in_channel",
+    "not_in_channel",
+    "channel_not_found",
+    "is_archived",
+    "restricted_action",
+    "restricted_action_thread_locked",
+    "restricted_action_read_only_channel",
+    "restricted_action_non_threadable_channel",
+    "no_permission",
+    "not_allowed",
+    "team_access_not_granted",
+    "channel_is_limited_access",
+    "messages_tab_disabled",
+    "user_not_in_channel",
 }
 _NOT_TWICE = {"chat.postMessage", "views.open"}
 _GONE = {"message_not_found", "edit_window_closed", "cant_update_message", "msg_too_long", "thread_not_found"}
@@ -89,8 +102,8 @@ class Slack:
 
     def __init__(self, client: AsyncWebClient, timer: Callable[[], float]) -> None:
         self.client = client
-        self._people: TTLCache[str, Person] = TTLCache(2_000, PERSON_SECONDS, timer)
-        self._members: TTLCache[str, frozenset[str]] = TTLCache(200, MEMBERS_SECONDS, timer)
+        self._people: TTLCache[str, asyncio.Task[Person | None]] = TTLCache(2_000, PERSON_SECONDS, timer)
+        self._members: TTLCache[str, asyncio.Task[frozenset[str] | None]] = TTLCache(200, MEMBERS_SECONDS, timer)
         self._can_look_back = True
 
     async def identify(self) -> Workspace:
@@ -98,8 +111,10 @@ class Slack:
         response = await self._call("auth.test")
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Workspace(
-            team_id=response["team_id"], url=response.get("url") or "https://slack.com/",
-            bot_user_id=response.get("user_id") or "", bot_id=response.get("bot_id") or "",
+            team_id=response["team_id"],
+            url=response.get("url") or "https://slack.com/",
+            bot_user_id=response.get("user_id") or "",
+            bot_id=response.get("bot_id") or "",
             scopes=frozenset(scope.strip() for scope in headers.get("x-oauth-scopes", "").split(",") if scope.strip()),
             enterprise_id=response.get("enterprise_id"),
         )
@@ -114,26 +129,40 @@ class Slack:
         Args:
             team_id: the workspace that Slack's request gave for the user: in a shared channel not always ours.
         """
-        known: Person | None = self._people.get(user_id)
-        if known is None:
-            try:
-                user = (await self._call("users.info", user=user_id))["user"]
-            except (SlackError, KeyError) as error:
-                log.warning("slack.person_unknown", user_id=user_id, error=str(error))
-                return None
-            known = self._people[user_id] = _person(user, user_id, team_id)
-        return known if known.team_id == team_id else replace(known, team_id=team_id, is_stranger=True)
+        known = await self._shared(self._people, user_id, lambda: self._ask_person(user_id, team_id))
+        if known is None or known.team_id == team_id:
+            return known
+        return replace(known, team_id=team_id, is_stranger=True)
 
     async def members(self, group_id: str) -> Collection[str] | None:
         """Who is in a user group; None if Slack cannot say."""
-        known: frozenset[str] | None = self._members.get(group_id)
-        if known is None:
-            try:
-                users = (await self._call("usergroups.users.list", usergroup=group_id))["users"]
-            except (SlackError, KeyError) as error:
-                log.warning("slack.group_unknown", group_id=group_id, error=str(error))
-                return None
-            known = self._members[group_id] = frozenset(users)
+        return await self._shared(self._members, group_id, lambda: self._ask_members(group_id))
+
+    async def _ask_person(self, user_id: str, team_id: str) -> Person | None:
+        try:
+            user = (await self._call("users.info", user=user_id))["user"]
+        except (SlackError, KeyError) as error:
+            log.warning("slack.person_unknown", user_id=user_id, error=str(error))
+            return None
+        return _person(user, user_id, team_id)
+
+    async def _ask_members(self, group_id: str) -> frozenset[str] | None:
+        try:
+            return frozenset((await self._call("usergroups.users.list", usergroup=group_id))["users"])
+        except (SlackError, KeyError) as error:
+            log.warning("slack.group_unknown", group_id=group_id, error=str(error))
+            return None
+
+    async def _shared(
+        self, cache: "TTLCache[str, asyncio.Task[T | None]]", key: str, ask: Callable[[], Coroutine[Any, Any, T | None]]
+    ) -> T | None:
+        """Asks once for everybody who wants to know at the same time, and soon after; a failure is not remembered."""
+        task = cache.get(key)
+        if task is None:
+            task = cache[key] = asyncio.create_task(ask())
+        known = await asyncio.shield(task)
+        if known is None and cache.get(key) is task:
+            del cache[key]
         return known
 
     async def post(self, channel_id: str, message: Message, thread_ts: str | None = None) -> str:
@@ -144,8 +173,13 @@ class Slack:
             SlackUnavailable: it may or may not be there now.
         """
         response = await self._call(
-            "chat.postMessage", channel=channel_id, text=message.text, blocks=list(message.blocks),
-            unfurl_links=False, unfurl_media=False, **({"thread_ts": thread_ts} if thread_ts else {}),
+            "chat.postMessage",
+            channel=channel_id,
+            text=message.text,
+            blocks=list(message.blocks),
+            unfurl_links=False,
+            unfurl_media=False,
+            **({"thread_ts": thread_ts} if thread_ts else {}),
         )
         return str(response["ts"])
 
@@ -176,7 +210,12 @@ class Slack:
         return None
 
     async def tell(
-        self, user_id: str, message: Message, *, channel_id: str | None = None, thread_ts: str | None = None,
+        self,
+        user_id: str,
+        message: Message,
+        *,
+        channel_id: str | None = None,
+        thread_ts: str | None = None,
         response_url: str | None = None,
     ) -> None:
         """Answers one person privately: by the request's own way back, as an ephemeral message, or directly.
@@ -208,8 +247,11 @@ class Slack:
     async def _respond(self, response_url: str, message: Message, thread_ts: str | None) -> bool:
         """Uses a response URL; it may be used 5 times within 30 minutes, so a no is nothing unusual."""
         payload = {
-            "response_type": "ephemeral", "replace_original": False, "text": message.text,
-            "blocks": list(message.blocks), **({"thread_ts": thread_ts} if thread_ts else {}),
+            "response_type": "ephemeral",
+            "replace_original": False,
+            "text": message.text,
+            "blocks": list(message.blocks),
+            **({"thread_ts": thread_ts} if thread_ts else {}),
         }
         session = self.client.session
         if session is None:
@@ -244,7 +286,10 @@ class Slack:
 def web_client(token: str, base_url: str, session: aiohttp.ClientSession) -> AsyncWebClient:
     """A client that shares the process's HTTP session and waits when Slack asks it to."""
     return AsyncWebClient(
-        token=token, base_url=base_url.rstrip("/") + "/", session=session, timeout=CALL_SECONDS,
+        token=token,
+        base_url=base_url.rstrip("/") + "/",
+        session=session,
+        timeout=CALL_SECONDS,
         # Not the SDK's own handler for lost connections: it would post a message twice.
         retry_handlers=[AsyncRateLimitErrorRetryHandler(max_retry_count=3)],
     )
@@ -253,9 +298,11 @@ def web_client(token: str, base_url: str, session: aiohttp.ClientSession) -> Asy
 def _person(user: Mapping[str, Any], user_id: str, team_id: str) -> Person:
     profile = user.get("profile") or {}
     return Person(
-        team_id=user.get("team_id") or team_id, user_id=user_id,
+        team_id=user.get("team_id") or team_id,
+        user_id=user_id,
         name=profile.get("display_name") or profile.get("real_name") or user.get("real_name") or user.get("name") or "",
-        deleted=bool(user.get("deleted")), is_bot=bool(user.get("is_bot")) or user_id == "USLACKBOT",
+        deleted=bool(user.get("deleted")),
+        is_bot=bool(user.get("is_bot")) or user_id == "USLACKBOT",
         is_guest=bool(user.get("is_restricted") or user.get("is_ultra_restricted")),
         is_stranger=bool(user.get("is_stranger")),
     )

@@ -32,9 +32,7 @@ def web_app(problems: Problems, metrics: Callable[[], bytes]) -> Starlette:
     async def show_metrics(_: Request) -> Response:
         return Response(metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    return Starlette(
-        routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", show_metrics)]
-    )
+    return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", show_metrics)])
 
 
 def slack_route(signing_secret: str, receive: Receive) -> Route:

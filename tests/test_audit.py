@@ -17,8 +17,14 @@ def fill(database: Database, count: int = 5) -> Head:
     with database.transaction() as connection:
         for number in range(count):
             entry = Entry(
-                event="request", outcome="requested", request_id=f"r{number}", job_id=f"j{number % 2}", user_id="U1",
-                reason="=1+1 <é> \x07", grant_id=number, detail={"b": 1, "a": ["ü", None, True]},
+                event="request",
+                outcome="requested",
+                request_id=f"r{number}",
+                job_id=f"j{number % 2}",
+                user_id="U1",
+                reason="=1+1 <é> \x07",
+                grant_id=number,
+                detail={"b": 1, "a": ["ü", None, True]},
             )
             head = audit.append(connection, entry, NOW + timedelta(minutes=number))
     return head
@@ -53,10 +59,23 @@ def test_a_hash_can_be_recomputed_from_the_documented_form(database: Database) -
     with database.reading() as connection:
         (row,) = audit.page(connection, Filters())
     payload: dict[str, Any] = {
-        "id": 1, "at": "2026-11-20T12:00:00.000000Z", "event": "request", "outcome": "requested", "request_id": "r0",
-        "job_id": "j0", "status_before": None, "status_after": None, "team_id": None, "user_id": "U1",
-        "user_name": None, "channel_id": None, "source": None, "reason": "=1+1 <é> \x07", "grant_id": 0,
-        "detail": '{"a":["ü",null,true],"b":1}', "prev_hash": "0" * 64,
+        "id": 1,
+        "at": "2026-11-20T12:00:00.000000Z",
+        "event": "request",
+        "outcome": "requested",
+        "request_id": "r0",
+        "job_id": "j0",
+        "status_before": None,
+        "status_after": None,
+        "team_id": None,
+        "user_id": "U1",
+        "user_name": None,
+        "channel_id": None,
+        "source": None,
+        "reason": "=1+1 <é> \x07",
+        "grant_id": 0,
+        "detail": '{"a":["ü",null,true],"b":1}',
+        "prev_hash": "0" * 64,
     }
     canonical = json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     assert row.hash == hashlib.sha256(canonical.encode()).hexdigest()
@@ -71,10 +90,16 @@ def test_a_hash_can_be_recomputed_from_the_documented_form(database: Database) -
         ("UPDATE audit SET hash = prev_hash WHERE id = 2", 2),
         ("DELETE FROM audit WHERE id = 3", 4),
         ("DELETE FROM audit WHERE id = 1", 2),
-        ("UPDATE audit SET id = 99 WHERE id = 2; UPDATE audit SET id = 2 WHERE id = 3; "
-         "UPDATE audit SET id = 3 WHERE id = 99", 2),
-        ("INSERT INTO audit (id, at, event, detail, prev_hash, hash) "
-         "SELECT 6, at, event, detail, prev_hash, hash FROM audit WHERE id = 5", 6),
+        (
+            "UPDATE audit SET id = 99 WHERE id = 2; UPDATE audit SET id = 2 WHERE id = 3; "
+            "UPDATE audit SET id = 3 WHERE id = 99",
+            2,
+        ),
+        (
+            "INSERT INTO audit (id, at, event, detail, prev_hash, hash) "
+            "SELECT 6, at, event, detail, prev_hash, hash FROM audit WHERE id = 5",
+            6,
+        ),
     ],
 )
 def test_the_first_bad_entry_is_named(database: Database, statement: str, bad: int) -> None:
@@ -101,7 +126,8 @@ def test_sqlite_refuses_replacing_and_postgresql_truncating(database: Database) 
     statement = (
         "INSERT OR REPLACE INTO audit (id, at, event, detail, prev_hash, hash) "
         "SELECT id, at, 'x', detail, prev_hash, hash FROM audit WHERE id = 2"
-        if database.is_sqlite else "TRUNCATE audit"
+        if database.is_sqlite
+        else "TRUNCATE audit"
     )
     with pytest.raises(DBAPIError, match="append-only"), database.transaction() as connection:
         connection.execute(text(statement))

@@ -41,8 +41,9 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfdbinary: pytest.Cap
 
 
 def test_grants_are_added_listed_and_revoked(run: Run) -> None:
-    code, out, _ = run("access", "grant", "U1", "--for", "8h", "--type", "data_import", "--channel", "C1",
-                       "--reason", "on call")
+    code, out, _ = run(
+        "access", "grant", "U1", "--for", "8h", "--type", "data_import", "--channel", "C1", "--reason", "on call"
+    )
     assert code == 0
     assert "U1 is operator until" in out
     assert run("access", "grant", "S1", "--role", "auditor")[0] == 0
@@ -82,8 +83,24 @@ def test_wrong_usage_is_one_line_and_exit_2(run: Run, arguments: tuple[str, ...]
     assert len(error.splitlines()) == 1
 
 
-@pytest.mark.parametrize("command", ["run", "demo", "doctor", "migrate", "access grant", "access revoke", "access list",
-                                     "audit list", "audit export", "audit verify", "audit", "access", ""])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "run",
+        "demo",
+        "doctor",
+        "migrate",
+        "access grant",
+        "access revoke",
+        "access list",
+        "audit list",
+        "audit export",
+        "audit verify",
+        "audit",
+        "access",
+        "",
+    ],
+)
 def test_every_command_has_help(run: Run, command: str) -> None:
     code, out, _ = run(*command.split(), "--help")
     assert code == 0
@@ -94,7 +111,9 @@ def test_missing_settings_are_one_line_each_and_exit_2(run: Run) -> None:
     code, out, error = run("run")
     assert (code, out) == (2, "")
     assert [line.split(":")[1].strip() for line in error.splitlines()] == [
-        "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SIFT_API_KEY"
+        "SLACK_BOT_TOKEN",
+        "SLACK_APP_TOKEN",
+        "SIFT_API_KEY",
     ]
 
 
@@ -116,10 +135,9 @@ def test_an_export_has_the_contract_s_columns(run: Run) -> None:
     run("access", "grant", "U1")
     _, out, _ = run("audit", "export")
     header, *rows = csv.reader(io.StringIO(out))
-    assert set(header) >= set(
-        "id at event outcome request_id job_id status_before status_after team_id user_id user_name channel_id source "
-        "reason grant_id detail prev_hash hash".split()
-    )
+    promised = """id at event outcome request_id job_id status_before status_after team_id user_id user_name
+        channel_id source reason grant_id detail prev_hash hash"""
+    assert set(header) >= set(promised.split())
     assert len(rows) == 2
 
 
@@ -163,14 +181,29 @@ def test_listing_shows_who_and_what_on_one_line_each(run: Run) -> None:
     run("migrate")
     database = Database("sqlite:///sift-retry.db", utc_now)
     with database.transaction() as connection:
-        entry = Entry(event="request", outcome="accepted", job_id="j", user_id="U1", user_name="Op", request_id="r",
-                      status_before="JOB_STATUS_FAILED", status_after="JOB_STATUS_CREATED", reason="a\nb\x1b[31m")
+        entry = Entry(
+            event="request",
+            outcome="accepted",
+            job_id="j",
+            user_id="U1",
+            user_name="Op",
+            request_id="r",
+            status_before="JOB_STATUS_FAILED",
+            status_after="JOB_STATUS_CREATED",
+            reason="a\nb\x1b[31m",
+        )
         audit.append(connection, entry, utc_now())
     database.close()
     _, out, _ = run("audit", "list", "--job", "J", "--since", "1d", "--outcome", "accepted")
     (line,) = out.splitlines()
     assert line.split("\t")[1:] == [
-        "request", "accepted", "j", "Op (U1)", "JOB_STATUS_FAILED → JOB_STATUS_CREATED", "r", "a b [31m"
+        "request",
+        "accepted",
+        "j",
+        "Op (U1)",
+        "JOB_STATUS_FAILED → JOB_STATUS_CREATED",
+        "r",
+        "a b [31m",
     ]
 
 
@@ -200,8 +233,12 @@ def test_on_postgresql_an_old_schema_is_refused_with_the_way_out(
 def test_python_m_bot_is_the_same(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
     done = subprocess.run(
-        [sys.executable, "-m", "bot", "access", "revoke", "U1"], cwd=tmp_path, env=environment, capture_output=True,
-        text=True, check=False,
+        [sys.executable, "-m", "bot", "access", "revoke", "U1"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert "Traceback" not in done.stderr

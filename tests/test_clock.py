@@ -20,8 +20,17 @@ def test_anything_else_is_no_duration(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(0, "0 s"), (0.4, "0 s"), (41, "41 s"), (125, "2 min 5 s"), (12_000, "3 h 20 min"), (3_600, "1 h"),
-     (3_605, "1 h"), (90_000, "1 d 1 h"), (-5, "0 s")],
+    [
+        (0, "0 s"),
+        (0.4, "0 s"),
+        (41, "41 s"),
+        (125, "2 min 5 s"),
+        (12_000, "3 h 20 min"),
+        (3_600, "1 h"),
+        (3_605, "1 h"),
+        (90_000, "1 d 1 h"),
+        (-5, "0 s"),
+    ],
 )
 def test_durations_are_said_in_their_two_largest_units(seconds: float, said: str) -> None:
     assert say_duration(timedelta(seconds=seconds)) == said

@@ -1,17 +1,18 @@
 import asyncio
 import sqlite3
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, insert, inspect, select, text
+from sqlalchemy import Connection, Insert, insert, inspect, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from alembic import command
 from bot.database import Database, migrate, require_schema, schema_version
 from bot.errors import AlreadyRunning, SchemaOutdated
 from bot.tables import SCHEMA_VERSION, marks, metadata
@@ -20,8 +21,12 @@ from tests.conftest import NOW
 ROOT = Path(__file__).parent.parent
 
 
-def note(name: str, value: str = "x") -> object:
+def note(name: str, value: str = "x") -> Insert:
     return insert(marks).values(name=name, value=value, updated_at=NOW)
+
+
+def adding(name: str) -> Callable[[Connection], int]:
+    return lambda connection: connection.execute(note(name)).rowcount
 
 
 def names(database: Database) -> set[str]:
@@ -71,22 +76,19 @@ def test_an_old_schema_is_named_with_the_way_out(tmp_path: Path) -> None:
 
 async def test_a_work_is_committed_or_nothing_of_it(database: Database) -> None:
     def fails(connection: Connection) -> None:
-        connection.execute(note("gone"))  # type: ignore[call-overload]  # an insert
+        connection.execute(note("gone"))
         raise LookupError
 
-    await database.run(lambda connection: connection.execute(note("kept")).rowcount)  # type: ignore[call-overload]
+    await database.run(lambda connection: connection.execute(note("kept")).rowcount)
     with pytest.raises(LookupError):
         await database.run(fails)
     assert names(database) == {"kept"}
 
 
 async def test_works_that_share_a_commit_fail_alone(database: Database) -> None:
-    def add(name: str) -> object:
-        return lambda connection: connection.execute(note(name)).rowcount
-
     started = threading.Event()
     held = asyncio.create_task(database.run(lambda _: started.wait(5)))
-    works = [asyncio.create_task(database.run(add(name))) for name in ("a", "b", "a", "c")]  # type: ignore[arg-type]
+    works = [asyncio.create_task(database.run(adding(name))) for name in ("a", "b", "a", "c")]
     await asyncio.sleep(0)
     started.set()
     results = await asyncio.gather(*works, return_exceptions=True)
@@ -97,10 +99,7 @@ async def test_works_that_share_a_commit_fail_alone(database: Database) -> None:
 
 async def test_waiting_works_are_finished_before_closing(sqlite_url: str) -> None:
     database = Database(sqlite_url, lambda: NOW)
-    works = [
-        asyncio.create_task(database.run(lambda connection, n=n: connection.execute(note(f"{n}")).rowcount))  # type: ignore[misc]
-        for n in range(100)
-    ]
+    works = [asyncio.create_task(database.run(adding(f"{number}"))) for number in range(100)]
     await asyncio.sleep(0)
     await asyncio.to_thread(database.close)
     await asyncio.gather(*works)
@@ -123,7 +122,7 @@ async def test_reading_for_long_holds_up_no_writer(sqlite_url: str) -> None:
     database = Database(sqlite_url, lambda: NOW)
     with database.reading() as connection:
         connection.execute(select(marks)).all()
-        await asyncio.wait_for(database.run(lambda c: c.execute(note("written")).rowcount), 1)  # type: ignore[call-overload]
+        await asyncio.wait_for(database.run(lambda c: c.execute(note("written")).rowcount), 1)
         assert connection.execute(select(marks)).all() == []
     assert names(database) == {"written"}
     database.close()

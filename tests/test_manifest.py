@@ -67,7 +67,9 @@ def test_it_is_valid() -> None:
         pytest.skip(f"Slack's manifest schema is not at {SCHEMA}")
     done = subprocess.run(
         [sys.executable, "-m", "check_jsonschema", "--schemafile", str(SCHEMA), str(ROOT / "app_manifest.yml")],
-        capture_output=True, text=True, check=False,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout
 

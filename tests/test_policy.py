@@ -85,8 +85,11 @@ def test_a_scope_of_types_waits_until_the_type_is_known() -> None:
 
 
 def test_of_several_grants_the_fitting_one_decides() -> None:
-    grants = [replace(GRANT, id=1, expires_at=NOW), replace(GRANT, id=2, channels=frozenset({"C2"})),
-              replace(GRANT, id=3)]
+    grants = [
+        replace(GRANT, id=1, expires_at=NOW),
+        replace(GRANT, id=2, channels=frozenset({"C2"})),
+        replace(GRANT, id=3),
+    ]
     decision = decide(WISH, PERSON, grants)
     assert decision.grant is not None
     assert decision.grant.id == 3

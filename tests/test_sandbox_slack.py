@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -95,12 +96,16 @@ async def connected(slack: SlackWorkspace, register: Callable[[AsyncApp], None])
         register(app)
         handler = AsyncSocketModeHandler(app, slack.app_token, web_client=client)
         handler.client.ping_interval = 0.1
-        await handler.connect_async()
+        await handler.connect_async()  # type: ignore[no-untyped-call]  # slack-bolt's
         await slack.until(lambda: len(slack.sockets) == 1)
         try:
             yield app
         finally:
-            await handler.close_async()
+            await handler.close_async()  # type: ignore[no-untyped-call]  # slack-bolt's
+
+
+def has_reconnected(slack: SlackWorkspace, times: int) -> bool:
+    return (slack.sockets.opened, len(slack.sockets)) == (times, 1)
 
 
 async def refusal(call: Awaitable[Any]) -> str:
@@ -188,7 +193,7 @@ class TestWebApi:
         assert message.files[0]["title"] == "Audit"
         assert slack.files[message.files[0]["id"]].content == b"id,at\n"
 
-    async def test_the_manifest_is_what_is_granted(self) -> None:
+    def test_the_manifest_is_what_is_granted(self) -> None:
         manifest = yaml.safe_load(Path("app_manifest.yml").read_text())
         scopes = manifest["oauth_config"]["scopes"]
         assert set(scopes["bot"]) | set(scopes["bot_optional"]) == SCOPES
@@ -534,7 +539,7 @@ class TestSocketMode:
         async with connected(slack, register):
             for number, interrupt in enumerate((slack.disconnect, slack.cut), start=2):
                 await interrupt()
-                await slack.until(lambda number=number: (slack.sockets.opened, len(slack.sockets)) == (number, 1))
+                await slack.until(partial(has_reconnected, slack, number))
                 assert (await slack.command(OPERATOR, LAUNCH_OPS, JOB)).acked
 
 

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from bot.errors import SettingsError
@@ -7,11 +9,11 @@ GOOD = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1", "SIFT_API_KEY"
 
 
 @pytest.fixture(autouse=True)
-def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No setting of the machine's and no `.env` is seen."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.chdir(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
 
 
 def problems(**settings: str) -> list[str]:
@@ -35,7 +37,9 @@ def test_every_missing_setting_is_one_line_that_names_it() -> None:
     with pytest.raises(SettingsError) as caught:
         load(Settings)
     assert [line.split(":")[0] for line in caught.value.problems] == [
-        "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SIFT_API_KEY"
+        "SLACK_BOT_TOKEN",
+        "SLACK_APP_TOKEN",
+        "SIFT_API_KEY",
     ]
     assert all("missing; expected" in line for line in caught.value.problems)
 
@@ -96,10 +100,16 @@ def test_the_bot_chooses_the_driver(given: str, used: str) -> None:
 
 
 def test_lists_and_fractions_are_read() -> None:
-    settings = load(Settings, {
-        **GOOD, "ADMINS": "U1, W2,", "ALERT_CHANNELS": "data_import=C1, data_export=C3", "FOLLOW_POLL_SECONDS": "0.5",
-        "RETRY_COOLDOWN_SECONDS": "0",
-    })
+    settings = load(
+        Settings,
+        {
+            **GOOD,
+            "ADMINS": "U1, W2,",
+            "ALERT_CHANNELS": "data_import=C1, data_export=C3",
+            "FOLLOW_POLL_SECONDS": "0.5",
+            "RETRY_COOLDOWN_SECONDS": "0",
+        },
+    )
     assert settings.admins == {"U1", "W2"}
     assert settings.alert_channels == {"data_import": "C1", "data_export": "C3"}
     assert (settings.follow_poll_seconds, settings.retry_cooldown_seconds) == (0.5, 0)
@@ -118,9 +128,8 @@ def test_secrets_are_never_printed() -> None:
         assert secret not in shown
 
 
-def test_a_dotenv_file_counts_and_the_environment_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
-    with open(f"{tmp_path}/.env", "w", encoding="utf-8") as file:
-        file.write("SLACK_BOT_TOKEN=xoxb-1\nSLACK_APP_TOKEN=xapp-1\nSIFT_API_KEY=key\nPORT=4000\n")
+def test_a_dotenv_file_counts_and_the_environment_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("SLACK_BOT_TOKEN=xoxb-1\nSLACK_APP_TOKEN=xapp-1\nSIFT_API_KEY=key\nPORT=4000\n")
     assert load(Settings).port == 4000
     monkeypatch.setenv("PORT", "5000")
     assert load(Settings).port == 5000

@@ -18,16 +18,36 @@ SETTLE, GRACE = timedelta(seconds=120), timedelta(seconds=15)
 def job(status: str = "FAILED", minutes: int = 0, by: str = OTHER, **more: Any) -> Job:
     moment = NOW + timedelta(minutes=minutes)
     return Job(
-        job_id="j", job_status=f"JOB_STATUS_{status}", modified_date=moment, modified_by_user_id=by,
+        job_id="j",
+        job_status=f"JOB_STATUS_{status}",
+        modified_date=moment,
+        modified_by_user_id=by,
         **{"completed_date": moment if status in ("FAILED", "FINISHED", "CANCELLED") else None, **more},
     )
 
 
 def retry(state: str = "accepted", **more: Any) -> Retry:
     facts: dict[str, Any] = {
-        "id": "r", "delivery_key": "k", "job_id": "j", "team_id": "T", "user_id": "U", "source": "command", "state": state,
-        "created_at": NOW, "fence": 1, "version": 1, "show_fence": 0, "show_failures": 0, "missed": 0, "shown": {},
-        "detail": {}, "cause": {}, "job_before": job(), "sent_at": NOW, "unknown_at": NOW, "accepted_at": NOW,
+        "id": "r",
+        "delivery_key": "k",
+        "job_id": "j",
+        "team_id": "T",
+        "user_id": "U",
+        "source": "command",
+        "state": state,
+        "created_at": NOW,
+        "fence": 1,
+        "version": 1,
+        "show_fence": 0,
+        "show_failures": 0,
+        "missed": 0,
+        "shown": {},
+        "detail": {},
+        "cause": {},
+        "job_before": job(),
+        "sent_at": NOW,
+        "unknown_at": NOW,
+        "accepted_at": NOW,
     }
     return Retry(**{**facts, **more})
 

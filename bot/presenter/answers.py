@@ -46,11 +46,14 @@ class _Said:
 def _why_not(retry: Retry, place: Place) -> _Said:
     why, detail = str(retry.detail.get("why")), retry.detail
     if retry.state == "denied":
-        return _Said(_DENIED.get(why, "You may not retry this job.").format_map(_Told(detail)), _ask(detail),
-                     emoji=":no_entry:")
+        return _Said(
+            _DENIED.get(why, "You may not retry this job.").format_map(_Told(detail)), _ask(detail), emoji=":no_entry:"
+        )
     if retry.state == "failed":
         return _Said(
-            f"Job `{retry.job_id}` was not retried.", _FAILED_NEXT.get(why, "Try again in a few minutes."), emoji=":x:",
+            f"Job `{retry.job_id}` was not retried.",
+            _FAILED_NEXT.get(why, "Try again in a few minutes."),
+            emoji=":x:",
             done=_FAILED_DONE.get("read" if detail.get("stage") == "read" else why, "Sift said no."),
             quote=str(detail.get("message") or why),
         )
@@ -60,17 +63,25 @@ def _why_not(retry: Retry, place: Place) -> _Said:
         return _Said(f"Job `{retry.job_id}` is already being retried by <@{detail.get('by')}>.{there}")
     if why == "cooldown":
         wait = say_duration(timedelta(seconds=int(detail.get("seconds", 0))))
-        return _Said(f"Job `{retry.job_id}` was retried a moment ago by <@{detail.get('by')}>.",
-                     f"Try again in {wait}.")
+        return _Said(
+            f"Job `{retry.job_id}` was retried a moment ago by <@{detail.get('by')}>.", f"Try again in {wait}."
+        )
     if why == "outdated":
-        return _Said(f"That button is outdated: job `{retry.job_id}` has moved on since. This is how it is now:",
-                     "If you still want to retry it, use this button.", show_job=True, offer=True)
+        return _Said(
+            f"That button is outdated: job `{retry.job_id}` has moved on since. This is how it is now:",
+            "If you still want to retry it, use this button.",
+            show_job=True,
+            offer=True,
+        )
     if why == "not_retryable":
         emoji, status = status_of(retry.job.job_status if retry.job else None)
-        return _Said(f"There is nothing to retry: {kind_of(retry.job)} `{retry.job_id}` is *{status.lower()}*.",
-                     _NOT_RETRYABLE_NEXT.get(status, "Only failed and cancelled jobs can be retried."),
-                     done=_FAILED_DONE["asked"] if detail.get("stage") == "post" else _Said.done, emoji=emoji,
-                     show_job=True)
+        return _Said(
+            f"There is nothing to retry: {kind_of(retry.job)} `{retry.job_id}` is *{status.lower()}*.",
+            _NOT_RETRYABLE_NEXT.get(status, "Only failed and cancelled jobs can be retried."),
+            done=_FAILED_DONE["asked"] if detail.get("stage") == "post" else _Said.done,
+            emoji=emoji,
+            show_job=True,
+        )
     return _Said(f"Sift knows no job `{retry.job_id}`, or its key may not see it.", "Check the ID in Sift.")
 
 
@@ -166,5 +177,3 @@ def help_text() -> Message:
         "`/sift-retry help` shows this."
     )
     return Message(text, [section(text)])
-
-

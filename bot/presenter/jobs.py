@@ -29,7 +29,10 @@ _STATUSES = {
 def retry_button(job: Job) -> Block:
     """A Retry button for the failure that the job shows now."""
     return {
-        "type": "button", "action_id": RETRY, "style": "primary", "value": f"{job.job_id} {failure_of(job)}".strip(),
+        "type": "button",
+        "action_id": RETRY,
+        "style": "primary",
+        "value": f"{job.job_id} {failure_of(job)}".strip(),
         "text": {"type": "plain_text", "text": "Retry", "emoji": False},
     }
 
@@ -48,7 +51,9 @@ def facts(job: Job | None, more: Sequence[tuple[str, str]]) -> list[Block]:
     known += [
         (name, date(moment))
         for name, moment in (
-            ("Created", job.created_date), ("Started", job.started_date), ("Completed", job.completed_date)
+            ("Created", job.created_date),
+            ("Started", job.started_date),
+            ("Completed", job.completed_date),
         )
         if moment is not None
     ]
@@ -120,5 +125,3 @@ def status_of(status: str | None) -> tuple[str, str]:
     """A status as an emoji and a word; one unknown to us is named as Sift names it."""
     words = (status or "unknown").removeprefix("JOB_STATUS_").replace("_", " ").capitalize()
     return _STATUSES.get(status or "") or (":grey_question:", escape(words))
-
-

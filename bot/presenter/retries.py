@@ -153,18 +153,21 @@ def _explained(retry: Retry) -> list[Block]:
     """What the person should know about an outcome that is no plain success."""
     if retry.state == "unknown":
         overdue = retry.detail.get("overdue")
-        text = (
-            "The request may or may not have reached Sift, so it is not sent again. "
-            + ("Sift still cannot be read; this message changes as soon as it can." if overdue
-               else "The job is being read back to find out.")
+        text = "The request may or may not have reached Sift, so it is not sent again. " + (
+            "Sift still cannot be read; this message changes as soon as it can."
+            if overdue
+            else "The job is being read back to find out."
         )
     elif retry.state == "not_applied":
         moved = retry.detail.get("why") == "outside"
-        text = ("Somebody else moved the job in Sift meanwhile; our request did not." if moved
-                else "The job was read back and has not moved. You may retry it.")
+        text = (
+            "Somebody else moved the job in Sift meanwhile; our request did not."
+            if moved
+            else "The job was read back and has not moved. You may retry it."
+        )
     elif retry.state == "lost":
         gone = retry.detail.get("why") == "gone"
-        text = ("Sift no longer lists the job." if gone else "It ran for too long to be followed further.")
+        text = "Sift no longer lists the job." if gone else "It ran for too long to be followed further."
         text += " Look at it in Sift."
     elif retry.superseded_by and retry.state in OFFERING:
         text = f"Retried since (reference `{retry.superseded_by}`)."
@@ -175,5 +178,3 @@ def _explained(retry: Retry) -> list[Block]:
 
 def _reason(reason: str | None) -> list[Block]:
     return [plain(f"Reason: {reason}")] if reason else []
-
-

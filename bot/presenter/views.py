@@ -28,18 +28,29 @@ def retry_view(job_ids: Sequence[str], thread: Mapping[str, str]) -> dict[str, A
     """
     options = [{"text": _plain(job_id), "value": job_id} for job_id in job_ids[:MOST_OPTIONS]]
     return {
-        "type": "modal", "callback_id": RETRY_VIEW, "private_metadata": json.dumps(thread),
-        "title": _plain("Retry Sift job"), "submit": _plain("Retry"), "close": _plain("Cancel"),
+        "type": "modal",
+        "callback_id": RETRY_VIEW,
+        "private_metadata": json.dumps(thread),
+        "title": _plain("Retry Sift job"),
+        "submit": _plain("Retry"),
+        "close": _plain("Cancel"),
         "blocks": [
             {
-                "type": "input", "block_id": "jobs", "label": _plain("Jobs"),
+                "type": "input",
+                "block_id": "jobs",
+                "label": _plain("Jobs"),
                 "element": {
-                    "type": "multi_static_select", "action_id": "jobs", "options": options,
+                    "type": "multi_static_select",
+                    "action_id": "jobs",
+                    "options": options,
                     "initial_options": options[:1] if len(options) > 1 else options,
                 },
             },
             {
-                "type": "input", "block_id": "reason", "label": _plain("Reason"), "optional": True,
+                "type": "input",
+                "block_id": "reason",
+                "label": _plain("Reason"),
+                "optional": True,
                 "element": {"type": "plain_text_input", "action_id": "reason", "max_length": 1_000},
             },
         ],
@@ -49,7 +60,9 @@ def retry_view(job_ids: Sequence[str], thread: Mapping[str, str]) -> dict[str, A
 def nothing_found_view() -> dict[str, Any]:
     """Says that a message names no job."""
     return {
-        "type": "modal", "title": _plain("Retry Sift job"), "close": _plain("Close"),
+        "type": "modal",
+        "title": _plain("Retry Sift job"),
+        "close": _plain("Close"),
         "blocks": [section("There is no Sift job ID in that message, so there is nothing to retry.")],
     }
 

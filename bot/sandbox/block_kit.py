@@ -81,7 +81,7 @@ def _shape(required: Mapping[str, Check], optional: Mapping[str, Check]) -> Chec
     def check(value: Any, at: str) -> list[str]:
         if not isinstance(value, dict):
             return [_say(at, "must be an object")]
-        missing = [_say(at, f"missing required field: {name}") for name in required if name not in value]
+        missing = [_say(at, f"missing required field: {name}") for name in required if value.get(name) is None]
         unknown = [_say(at, f"invalid additional property: {name}") for name in value if name not in known]
         inside = [
             problem

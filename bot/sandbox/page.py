@@ -17,7 +17,7 @@ from bot.sandbox.mrkdwn import emoji, plain
 from bot.sandbox.screen import Screen
 from bot.sandbox.sift import EmbeddedSift
 from bot.sandbox.slack import SHORTCUT_NAME, SLASH_COMMAND, Delivered, SlackWorkspace
-from bot.sandbox.slack_views import NotOnScreen, options_of
+from bot.sandbox.slack_views import NotOnScreen
 
 OUTAGE = 25
 """How many jobs the page's outage fails."""
@@ -77,7 +77,6 @@ class Page:
         )
         self._templates.filters |= {"emoji": emoji, "plain": plain}
         self._templates.globals |= {
-            "options_of": options_of,
             "slash_command": SLASH_COMMAND,
             "shortcut_name": SHORTCUT_NAME,
             "outage": OUTAGE,
@@ -99,10 +98,11 @@ class Page:
             seen = self._fingerprint()
             while not leaving.done():
                 await asyncio.wait({leaving, self.slack.change()}, timeout=_TICK, return_when=asyncio.FIRST_COMPLETED)
-                if self._fingerprint() != seen and not leaving.done():
-                    await asyncio.sleep(_GATHER)
-                    seen = self._fingerprint()
-                    await websocket.send_text("changed")
+                if self.slack.version == seen[0] and self._fingerprint() == seen:
+                    continue
+                await asyncio.sleep(_GATHER)
+                seen = self._fingerprint()
+                await websocket.send_text("changed")
         except (WebSocketDisconnect, RuntimeError):
             pass
         finally:

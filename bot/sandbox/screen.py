@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlencode
 
 from bot.sandbox.directory import BOT_USER, LAUNCH_OPS, OPERATOR, Channel, User
@@ -9,7 +10,7 @@ from bot.sandbox.messages import Message
 from bot.sandbox.mrkdwn import Reader
 from bot.sandbox.sift import EmbeddedSift
 from bot.sandbox.slack import SlackWorkspace
-from bot.sandbox.slack_views import View
+from bot.sandbox.slack_views import View, initial, options_of
 
 _MOST_MESSAGES = 200
 _MOST_JOBS = 60
@@ -46,6 +47,16 @@ class JobRow:
     def short_id(self) -> str:
         """Its beginning and end; job IDs made within one hour begin alike."""
         return f"{self.job_id[:4]}…{self.job_id[-6:]}"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One thing that can be chosen in an element; `text` and `description` are text objects."""
+
+    value: str
+    text: Mapping[str, Any]
+    chosen: bool
+    description: Mapping[str, Any] | None = None
 
 
 class Screen:
@@ -127,6 +138,20 @@ class Screen:
             "tab": self.tab if self.channel is self.dm else None,
         }
         return "/?" + urlencode({name: value for name, value in {**now, **other}.items() if value})
+
+    def choices(self, element: Mapping[str, Any]) -> list[Choice]:
+        """What an element offers: its own options, or the people or channels there are."""
+        chosen = initial(element)
+        if "users_select" in element["type"]:
+            named = {user.id: user.name for user in self._slack.users.values() if not user.deleted}
+        elif "options" in element or "option_groups" in element:
+            return [
+                Choice(option["value"], option["text"], option["value"] in chosen, option.get("description"))
+                for option in options_of(element)
+            ]
+        else:
+            named = {channel.id: f"#{channel.name}" for channel in self.channels}
+        return [Choice(value, {"type": "plain_text", "text": name}, value in chosen) for value, name in named.items()]
 
     def _channel(self, channel_id: str) -> Channel:
         shown = {channel.id: channel for channel in [*self.channels, self.dm]}

@@ -21,10 +21,19 @@ from bot.sandbox.sift_jobs import EVALUATION, EXPORT, FAILED, IMPORT, KEY_USER, 
 from bot.sandbox.slack_trouble import NoAnswer
 
 Answer = dict[str, Any] | Response
-_MOMENTS = {"created_date": "createdDate", "modified_date": "modifiedDate", "started_date": "startedDate",
-            "completed_date": "completedDate"}
-_TEXTS = {"job_id": "jobId", "created_by_user_id": "createdByUserId", "modified_by_user_id": "modifiedByUserId",
-          "job_status": "jobStatus", "job_type": "jobType"}
+_MOMENTS = {
+    "created_date": "createdDate",
+    "modified_date": "modifiedDate",
+    "started_date": "startedDate",
+    "completed_date": "completedDate",
+}
+_TEXTS = {
+    "job_id": "jobId",
+    "created_by_user_id": "createdByUserId",
+    "modified_by_user_id": "modifiedByUserId",
+    "job_status": "jobStatus",
+    "job_type": "jobType",
+}
 _IDS_ONLY = re.compile(r"\s*job_id in \[([^\]]*)\]\s*")
 _HTTP = {3: 400, 5: 404, 6: 409, 7: 403, 8: 429, 9: 400, 10: 409, 13: 500, 14: 503, 16: 401}
 """The HTTP status of each gRPC code."""
@@ -73,7 +82,11 @@ class EmbeddedSift:
     key_user_id = KEY_USER
 
     def __init__(
-        self, *, clock: Clock = utc_now, api_key: str = "sandbox-sift-key", run_seconds: float = 8.0,
+        self,
+        *,
+        clock: Clock = utc_now,
+        api_key: str = "sandbox-sift-key",
+        run_seconds: float = 8.0,
         unchanged_answers: bool = False,
     ) -> None:
         self.api_key = api_key
@@ -153,7 +166,10 @@ class EmbeddedSift:
         return held
 
     def _trouble(
-        self, operation: str, times: int, before: Callable[[], Awaitable[Response | None]],
+        self,
+        operation: str,
+        times: int,
+        before: Callable[[], Awaitable[Response | None]],
         after: Callable[[], Response] | None = None,
     ) -> None:
         self._faults.append(_Fault(operation, times, before, after))
@@ -251,9 +267,11 @@ class EmbeddedSift:
             if job.details and job.details.get("dataImport", {}).get("dataImportId") == data_import_id:
                 status = {FAILED: "DATA_IMPORT_STATUS_FAILED", sift_jobs.FINISHED: "DATA_IMPORT_STATUS_SUCCEEDED"}
                 found = {
-                    "dataImportId": data_import_id, "sourceUrl": "s3://telemetry/hot-fire-12.csv",
+                    "dataImportId": data_import_id,
+                    "sourceUrl": "s3://telemetry/hot-fire-12.csv",
                     "status": status.get(job.status(self._clock()), "DATA_IMPORT_STATUS_IN_PROGRESS"),
-                    "errorMessage": job.reason, "runId": "8d5f0c1a-1111-4222-8333-944455566677",
+                    "errorMessage": job.reason,
+                    "runId": "8d5f0c1a-1111-4222-8333-944455566677",
                 }
                 return {"dataImport": found}
         return error(5, "data import not found")
@@ -283,9 +301,7 @@ def _ordered(jobs: list[dict[str, Any]], order_by: str) -> list[dict[str, Any]]:
 
 def _context(job: dict[str, Any], absent: datetime | None) -> dict[str, Any]:
     """A job as CEL sees it."""
-    moments = {
-        name: datetime.fromisoformat(job[key]) if key in job else absent for name, key in _MOMENTS.items()
-    }
+    moments = {name: datetime.fromisoformat(job[key]) if key in job else absent for name, key in _MOMENTS.items()}
     return {**moments, **{name: job.get(key, "") for name, key in _TEXTS.items()}}
 
 
@@ -306,5 +322,3 @@ def _just(response: Response) -> Callable[[], Awaitable[Response | None]]:
         return response
 
     return answer
-
-

@@ -206,7 +206,10 @@ def seeded(now: datetime) -> list[SandboxJob]:
         new_job(now, IMPORT, RUNNING, job_id="6b7c8d9e-0f1a-4b2c-9d3e-4f5a6b7c8d16", points=huge),
         new_job(now, EVALUATION, CANCELLING, job_id="7c8d9e0f-1a2b-4c3d-8e4f-5a6b7c8d9e17"),
         new_job(
-            now, "JOB_TYPE_CANVAS_EXECUTION", "JOB_STATUS_PAUSED", job_id="8d9e0f1a-2b3c-4d4e-9f5a-6b7c8d9e0f18",
+            now,
+            "JOB_TYPE_CANVAS_EXECUTION",
+            "JOB_STATUS_PAUSED",
+            job_id="8d9e0f1a-2b3c-4d4e-9f5a-6b7c8d9e0f18",
             more={"priority": 7},
         ),
     ]

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import mimetypes
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -22,6 +23,7 @@ BOT_TOKEN = "xoxb-sandbox"  # noqa: S105  # obviously no secret
 APP_TOKEN = "xapp-sandbox"  # noqa: S105  # the same
 
 _OPEN_CONNECTION = "apps.connections.open"
+_FILE_HEADERS = {"Content-Security-Policy": "sandbox", "X-Content-Type-Options": "nosniff"}
 _JSON_ARGUMENTS = ("blocks", "attachments", "view", "files", "metadata")
 
 
@@ -42,12 +44,21 @@ def slack_app(state: WorkspaceState, sockets: Sockets) -> ASGIApp:
         file.content = await request.body()
         return PlainTextResponse(f"OK - {len(file.content)}")
 
+    async def download(request: Request) -> Response:
+        file = state.files.get(request.path_params["file_id"])
+        if file is None:
+            return PlainTextResponse("no such file", status_code=404)
+        media_type = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+        return Response(file.content, media_type=media_type, headers=_FILE_HEADERS)
+
     return Droppable(
         Starlette(
             routes=[
                 Route("/api/{method}", api, methods=["GET", "POST"]),
                 Route("/response/{token}", respond, methods=["POST"]),
                 Route("/upload/{file_id}", upload, methods=["POST"]),
+                Route("/files/{file_id}", download),
+                Route("/files/{file_id}/{name}", download),
                 WebSocketRoute("/link", sockets.serve),
             ]
         )
@@ -135,8 +146,9 @@ async def _arguments(request: Request) -> dict[str, Any]:
         given = json.loads(body or b"{}")
         if not isinstance(given, dict):
             raise ValueError("not an object")
-        return arguments | given
-    arguments |= dict(parse_qsl(body.decode(), keep_blank_values=True))
+        arguments |= given
+    else:
+        arguments |= dict(parse_qsl(body.decode(), keep_blank_values=True))
     for name in _JSON_ARGUMENTS:
         if isinstance(arguments.get(name), str):
             with contextlib.suppress(ValueError):

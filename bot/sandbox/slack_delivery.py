@@ -128,11 +128,14 @@ class Sockets:
         envelope = _envelope(request)
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         connection.waiting[envelope["envelope_id"]] = answer
-        with contextlib.suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
+        try:
             async with asyncio.timeout(seconds):
                 await connection.websocket.send_json(envelope)
                 return await answer
-        return Answer()
+        except (TimeoutError, WebSocketDisconnect, RuntimeError):
+            return Answer()
+        finally:
+            connection.waiting.pop(envelope["envelope_id"], None)
 
     async def disconnect(self, reason: str = "refresh_requested") -> None:
         """Asks every connection to be opened anew, as Slack does every few hours; the app closes the old one."""

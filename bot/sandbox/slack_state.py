@@ -87,7 +87,6 @@ class File:
     id: str
     name: str
     content: bytes = b""
-    media_type: str = "application/octet-stream"
 
 
 class WorkspaceState:

@@ -131,7 +131,7 @@ def state_of(blocks: list[dict[str, Any]], values: Mapping[str, Given]) -> dict[
             continue
         action_id = element["action_id"]
         key = f"{block['block_id']}:{action_id}"
-        given = values.get(key, values.get(action_id, _initial(element)))
+        given = values.get(key, values.get(action_id, initial(element)))
         state.setdefault(block["block_id"], {})[action_id] = {"type": element["type"], **_reported(element, given)}
     return state
 
@@ -140,6 +140,13 @@ def options_of(element: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The options of an element, groups flattened."""
     groups = element.get("option_groups") or [element]
     return [option for group in groups for option in group.get("options") or ()]
+
+
+def initial(element: Mapping[str, Any]) -> list[str]:
+    """What an element holds before anybody touches it."""
+    given = element.get(f"initial_{_REPORTED[element['type']].removeprefix('selected_')}")
+    values = given if isinstance(given, list) else [given] if given is not None else []
+    return [value["value"] if isinstance(value, dict) else str(value) for value in values]
 
 
 def _reported(element: Mapping[str, Any], given: Given) -> dict[str, Any]:
@@ -155,13 +162,3 @@ def _reported(element: Mapping[str, Any], given: Given) -> dict[str, Any]:
     if name.endswith("s"):
         return {name: [value for value in chosen if value]}
     return {name: next(iter(chosen), None) or None}
-
-
-def _initial(element: Mapping[str, Any]) -> Given:
-    """What an element holds before anybody touches it."""
-    initial = element.get(f"initial_{_REPORTED[element['type']].removeprefix('selected_')}")
-    if isinstance(initial, dict):
-        return str(initial["value"])
-    if isinstance(initial, list):
-        return [value["value"] if isinstance(value, dict) else str(value) for value in initial]
-    return initial if isinstance(initial, str) else None

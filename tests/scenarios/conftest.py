@@ -20,7 +20,12 @@ from bot.sandbox.sift_jobs import SandboxJob
 from bot.serving import serving
 from bot.settings import Settings, load
 
-FAST = {"FOLLOW_POLL_SECONDS": "0.05", "RETRY_COOLDOWN_SECONDS": "0", "SETTLE_SECONDS": "0.5", "SIFT_TIMEOUT_SECONDS": "1"}
+FAST = {
+    "FOLLOW_POLL_SECONDS": "0.05",
+    "RETRY_COOLDOWN_SECONDS": "0",
+    "SETTLE_SECONDS": "0.5",
+    "SIFT_TIMEOUT_SECONDS": "1",
+}
 
 
 class World:
@@ -38,8 +43,10 @@ class World:
     async def running(self, *, socket_mode: bool = True, **settings: str) -> AsyncIterator[Bot]:
         """Runs the bot until the block ends, and ends it as SIGTERM would."""
         environment: dict[str, Any] = {
-            **self.sandbox.environment(self.url, socket_mode=socket_mode), **FAST,
-            "DATABASE_URL": f"sqlite:///{self.directory}/bot.db", **settings,
+            **self.sandbox.environment(self.url, socket_mode=socket_mode),
+            **FAST,
+            "DATABASE_URL": f"sqlite:///{self.directory}/bot.db",
+            **settings,
         }
         stop = asyncio.Event()
         with Bot(load(Settings, environment)) as bot:

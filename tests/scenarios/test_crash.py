@@ -23,7 +23,6 @@ from bot.policy import Role
 from bot.sandbox import LAUNCH_OPS, OPERATOR
 from bot.sandbox.sift_jobs import SandboxJob
 from tests.scenarios.conftest import FAST, World
-from tests.scenarios.crashing import POINTS
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -46,11 +45,17 @@ class Process:
         """Runs it until the block ends; it may die before."""
         port = _free_port()
         environment = {
-            **os.environ, **self.world.sandbox.environment(self.world.url, socket_mode=False), **FAST,
-            "DATABASE_URL": self.url, "PORT": str(port),
+            **os.environ,
+            **self.world.sandbox.environment(self.world.url, socket_mode=False),
+            **FAST,
+            "DATABASE_URL": self.url,
+            "PORT": str(port),
         }
         process = await asyncio.create_subprocess_exec(
-            sys.executable, *(arguments or ("-m", "bot", "run")), env=environment, cwd=ROOT,
+            sys.executable,
+            *(arguments or ("-m", "bot", "run")),
+            env=environment,
+            cwd=ROOT,
             stderr=asyncio.subprocess.DEVNULL,
         )
         self.world.slack.request_url = f"http://127.0.0.1:{port}/slack/events"

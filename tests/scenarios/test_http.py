@@ -22,8 +22,15 @@ JOB = "0f9d1b60-3a52-4e6e-8f7b-2c9a6d5e4b10"
 
 def command(**changes: str) -> bytes:
     fields = {
-        "command": "/sift-retry", "text": JOB, "user_id": OPERATOR, "user_name": "operator", "team_id": "T0SANDBOX",
-        "channel_id": LAUNCH_OPS, "trigger_id": "1.2.3", "response_url": "http://127.0.0.1:9/x", **changes,
+        "command": "/sift-retry",
+        "text": JOB,
+        "user_id": OPERATOR,
+        "user_name": "operator",
+        "team_id": "T0SANDBOX",
+        "channel_id": LAUNCH_OPS,
+        "trigger_id": "1.2.3",
+        "response_url": "http://127.0.0.1:9/x",
+        **changes,
     }
     return urlencode({name: value for name, value in fields.items() if value}).encode()
 
@@ -33,13 +40,19 @@ def interaction(payload: Any) -> bytes:
 
 
 async def post(
-    world: World, body: bytes, *, content_type: str = FORM, timestamp: str | None = None, secret: str = SECRET,
+    world: World,
+    body: bytes,
+    *,
+    content_type: str = FORM,
+    timestamp: str | None = None,
+    secret: str = SECRET,
     signature: str | None = None,
 ) -> httpx.Response:
     at = timestamp if timestamp is not None else str(int(time.time()))
     signed = hmac.new(secret.encode(), b"v0:" + at.encode() + b":" + body, hashlib.sha256).hexdigest()
     headers = {
-        "content-type": content_type, "x-slack-request-timestamp": at,
+        "content-type": content_type,
+        "x-slack-request-timestamp": at,
         "x-slack-signature": signature if signature is not None else f"v0={signed}",
     }
     async with httpx.AsyncClient() as client:
@@ -65,7 +78,9 @@ async def post(
     ],
     ids=str,
 )
-async def test_what_slack_did_not_sign_just_now_is_refused_and_not_recorded(live: World, forged: dict[str, str]) -> None:
+async def test_what_slack_did_not_sign_just_now_is_refused_and_not_recorded(
+    live: World, forged: dict[str, str]
+) -> None:
     assert (await post(live, command(), **forged)).status_code == 401
     assert live.outcomes() == []
 
@@ -102,8 +117,17 @@ async def test_an_unsigned_url_verification_is_refused_and_a_signed_one_answered
         (interaction({"type": "block_actions", "actions": []}), FORM),
         (interaction({"type": "block_actions", "actions": [7], "user": 7, "team": 7}), FORM),
         (interaction({"type": "block_actions", "actions": [{"action_id": "retry", "block_id": "b"}]}), FORM),
-        (interaction({"type": "block_actions", "user": {"id": OPERATOR}, "container": {},
-                      "actions": [{"action_id": "retry", "block_id": "b", "value": "' || true", "action_ts": "1"}]}), FORM),
+        (
+            interaction(
+                {
+                    "type": "block_actions",
+                    "user": {"id": OPERATOR},
+                    "container": {},
+                    "actions": [{"action_id": "retry", "block_id": "b", "value": "' || true", "action_ts": "1"}],
+                }
+            ),
+            FORM,
+        ),
         (interaction({"type": "view_submission", "view": {"callback_id": "retry_view"}, "user": {"id": "U1"}}), FORM),
         (interaction({"type": "message_action", "callback_id": "retry_sift_job"}), FORM),
         (json.dumps({"type": "event_callback", "event": {"type": "app_mention"}}).encode(), JSON),
@@ -112,7 +136,9 @@ async def test_an_unsigned_url_verification_is_refused_and_a_signed_one_answered
     ],
     ids=lambda value: str(value)[:40],
 )
-async def test_a_body_that_is_not_slack_s_is_never_an_error_of_ours(live: World, body: bytes, content_type: str) -> None:
+async def test_a_body_that_is_not_slack_s_is_never_an_error_of_ours(
+    live: World, body: bytes, content_type: str
+) -> None:
     answer = await post(live, body, content_type=content_type)
     assert 400 <= answer.status_code < 500 or (answer.status_code, answer.text) == (200, "")
     assert live.outcomes() == []
@@ -124,7 +150,18 @@ async def test_a_body_beyond_all_measure_is_refused(live: World) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["../jobs", "a'] || true || job_id in ['", "💥", "x\ny", "<!channel>", "z" * 5_000, f"{JOB}/..", "\x00", "%00", "&amp;"],
+    [
+        "../jobs",
+        "a'] || true || job_id in ['",
+        "💥",
+        "x\ny",
+        "<!channel>",
+        "z" * 5_000,
+        f"{JOB}/..",
+        "\x00",
+        "%00",
+        "&amp;",
+    ],
     ids=lambda value: repr(value)[:20],
 )
 async def test_an_odd_job_id_is_answered_privately_and_reaches_nothing(live: World, text: str) -> None:

@@ -8,8 +8,20 @@ import pytest
 from bot.clock import utc_now
 from bot.policy import Role
 from bot.sandbox import (
-    ADMIN, AUDITOR, DEACTIVATED, LAUNCH_OPS, MULTI_CHANNEL_GUEST, ON_CALL_GROUP, OPERATOR, OPERATORS_GROUP, OTHER_BOT,
-    SECOND_OPERATOR, SHARED, SINGLE_CHANNEL_GUEST, STRANGER, UNLISTED,
+    ADMIN,
+    AUDITOR,
+    DEACTIVATED,
+    LAUNCH_OPS,
+    MULTI_CHANNEL_GUEST,
+    ON_CALL_GROUP,
+    OPERATOR,
+    OPERATORS_GROUP,
+    OTHER_BOT,
+    SECOND_OPERATOR,
+    SHARED,
+    SINGLE_CHANNEL_GUEST,
+    STRANGER,
+    UNLISTED,
 )
 from bot.sandbox.sift_jobs import CANCELLED, CANCELLING, CREATED, EXPORT, FINISHED, IMPORT, RUNNING
 from tests.scenarios.conftest import World
@@ -28,8 +40,13 @@ async def refused(world: World, job_id: str, user_id: str = OPERATOR, channel_id
 
 @pytest.mark.parametrize(
     ("status", "words"),
-    [(FINISHED, "finished"), (RUNNING, "running"), (CREATED, "queued"), (CANCELLING, "being cancelled"),
-     ("JOB_STATUS_PAUSED", "paused")],
+    [
+        (FINISHED, "finished"),
+        (RUNNING, "running"),
+        (CREATED, "queued"),
+        (CANCELLING, "being cancelled"),
+        ("JOB_STATUS_PAUSED", "paused"),
+    ],
 )
 async def test_a_job_that_has_not_failed_is_not_retried(live: World, status: str, words: str) -> None:
     said = await refused(live, live.sift.add(status=status).job_id)
@@ -168,7 +185,7 @@ async def test_an_outdated_button_rereads_the_job_and_answers_privately(live: Wo
     await live.retried(job)
     await live.until_outcome("failed_again")
     old = (await live.until(lambda: [m for m in live.replies() if m.buttons()]))[0]
-    seen = type(old)(**{**old.__dict__})
+    seen = type(old)(**old.__dict__)
     await live.slack.command(OPERATOR, LAUNCH_OPS, job.job_id)
     await live.until(lambda: live.outcomes().count("failed_again") == 2)
     await live.slack.click(OPERATOR, LAUNCH_OPS, old.ts, "retry", seen=seen)

@@ -51,7 +51,7 @@ function confirmed(element) {
 
 async function press(element, value) {
   if (!(await confirmed(element))) return refresh();
-  if (element.dataset.url) window.open(element.dataset.url, "_blank", "noopener");
+  if (/^https?:/i.test(element.dataset.url ?? "")) window.open(element.dataset.url, "_blank", "noopener");
   const { actionId, blockId, view, ts } = element.dataset;
   const fields = { action_id: actionId, block_id: blockId, value };
   if (!view) return act("click", { ...fields, ts });

@@ -1,0 +1,110 @@
+"""Following: to every end, in few requests, through Sift's absence, and over restarts."""
+
+import asyncio
+
+import pytest
+
+from bot.sandbox import LAUNCH_OPS, OPERATOR
+from bot.sandbox.sift_jobs import EVALUATION, EXPORT, IMPORT
+from tests.scenarios.conftest import World
+
+
+async def test_a_job_cancelled_in_sift_is_told_and_may_be_retried(live: World) -> None:
+    live.sift.run_seconds = 30
+    job = live.sift.add()
+    await live.retried(job)
+    job.cancel(live.slack.clock())
+    await live.until_outcome("cancelled")
+    ending = (await live.until(lambda: [m for m in live.replies() if m.text.startswith("<@")]))[0]
+    assert "was cancelled" in ending.text_shown()
+    assert ending.buttons()
+
+
+async def test_a_job_that_is_gone_is_no_longer_followed(live: World) -> None:
+    live.sift.run_seconds = 30
+    job = live.sift.add()
+    await live.retried(job)
+    del live.sift.jobs[job.job_id]
+    await live.until_outcome("lost")
+    await live.until(lambda: any("no longer lists the job" in m.text_shown() for m in live.replies()))
+
+
+@pytest.mark.parametrize(
+    ("job_type", "facts"),
+    [
+        (IMPORT, ["Data import", "40 %", "4,000,000 of 10,000,000 points", "is not a number"]),
+        (EVALUATION, ["Rule evaluation", "Hot fire 12: chamber pressure limits"]),
+        (
+            EXPORT,
+            [
+                "Data export",
+                "Parquet",
+                "3 channels",
+                "1 calculated channel",
+                "Time range",
+                "no data for channel &lt;vehicle.tank &amp; valve&gt;",
+            ],
+        ),
+    ],
+)
+async def test_the_summary_says_what_there_is_to_say_of_each_kind(live: World, job_type: str, facts: list[str]) -> None:
+    job = live.sift.add(job_type, then=["fail"])
+    await live.retried(job)
+    await live.until_outcome("failed_again")
+    always = ["Requested by", "Attempt", "Created", "Started", "Completed", "Ran for", "Reference"]
+    await live.until(lambda: all(fact in live.replies()[0].text_shown() for fact in [*facts, *always]))
+
+
+async def test_without_the_reason_the_retry_goes_on(live: World) -> None:
+    live.sift.fail("import", 14, times=9)
+    await live.retried(live.sift.add())
+    await live.until_outcome("finished")
+    await live.until(lambda: len(live.replies()) == 2)
+
+
+async def test_a_slow_reason_holds_up_nothing(live: World) -> None:
+    live.sift.delay("import", 0.6)
+    live.sift.run_seconds = 3
+    await live.retried(live.sift.add())
+    assert "is not a number" not in live.replies()[0].text_shown()
+    await live.until(lambda: "is not a number" in live.replies()[0].text_shown())
+
+
+async def test_many_jobs_are_followed_with_one_request(live: World) -> None:
+    live.sift.run_seconds = 30
+    jobs = live.sift.outage(40)
+    await asyncio.gather(*(live.slack.command(OPERATOR, LAUNCH_OPS, job.job_id) for job in jobs))
+    async with asyncio.timeout(10):
+        while max((call.filter.count("'") // 2 for call in live.sift.calls), default=0) < 40:
+            await asyncio.sleep(0.05)
+    assert live.outcomes().count("accepted") == 40
+    assert live.sift.count("retry") == 40
+
+
+async def test_with_nothing_to_follow_nobody_is_asked(live: World) -> None:
+    await asyncio.sleep(0.3)
+    calls = len(live.slack.calls)
+    assert live.sift.calls == []
+    await asyncio.sleep(0.5)
+    assert len(live.slack.calls) == calls
+
+
+async def test_what_ended_while_the_bot_was_down_is_told_when_it_is_back(world: World) -> None:
+    job = world.sift.add(EXPORT, then=["fail"])
+    async with world.running(socket_mode=False, FOLLOW_POLL_SECONDS="60"):
+        world.allow()
+        await world.retried(job)
+    await asyncio.sleep(0.3)
+    async with world.running(socket_mode=False):
+        await world.until_outcome("failed_again")
+        await world.until(lambda: len(world.replies()) == 2)
+    assert world.sift.count("retry") == 1
+
+
+async def test_slack_is_not_asked_for_its_identity_twice(live: World) -> None:
+    for _ in range(3):
+        await live.slack.command(OPERATOR, LAUNCH_OPS, live.sift.add().job_id)
+    await live.until(lambda: len(live.replies()) == 6)
+    methods = [call.method for call in live.slack.calls]
+    assert methods.count("auth.test") == 1
+    assert methods.count("users.info") == 1
