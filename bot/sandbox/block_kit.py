@@ -27,7 +27,7 @@ def problems_of_blocks(blocks: Any, most: int = MOST_BLOCKS) -> list[str]:
 def problems_of_view(view: Any) -> list[str]:
     """What Slack would refuse in a modal or a Home tab."""
     kind = view.get("type") if isinstance(view, dict) else None
-    if kind not in _VIEWS:
+    if not isinstance(kind, str) or kind not in _VIEWS:
         return [_say("/view", "must be a modal or a home view")]
     found = _VIEWS[kind](view, "/view") or _repeated_ids(view["blocks"])
     has_input = any(block.get("type") == "input" for block in view["blocks"]) if not found else False
@@ -115,12 +115,14 @@ def _text(most: int) -> Check:
 
 def _with_options(most: int, name: str, **optional: Check) -> Check:
     """An element with a list of options, flat or in groups."""
-    group = _shape({"label": _plain(75), "options": _many(_option(_plain), 100)}, {})
-    options = {"options": _many(_option(_text if name == "box" else _plain), most), "option_groups": _many(group, 100)}
-    rules = _shape({}, {**_COMMON, **options, **optional})
+    option = _option(_text if name == "box" else _plain)
+    group = _shape({"label": _plain(75), "options": _many(option, 100)}, {})
+    options = {"options": _many(option, most), "option_groups": _many(group, 100)}
+    initial = {"initial_option": option, "initial_options": _many(option, most)}
+    rules = _shape({}, {**_COMMON, **options, **initial, **optional})
 
     def check(value: Any, at: str) -> list[str]:
-        given = sum(name in value for name in options)
+        given = sum(value.get(name) is not None for name in options) if isinstance(value, dict) else 1
         return rules(value, at) + ([] if given == 1 else [_say(at, "must define either options or option_groups")])
 
     return check
@@ -135,6 +137,7 @@ _CONFIRM = _shape(
     {"style": _one_of("primary", "danger")},
 )
 _COMMON = {"action_id": _string(255), "confirm": _CONFIRM, "focus_on_load": _any, "placeholder": _plain(150)}
+_IDS = _many(_string(255), 100)
 _STYLE = _one_of("primary", "danger")
 _IMAGE = {"image_url": _string(3000), "slack_file": _any}
 
@@ -148,20 +151,20 @@ def _typed(**optional: Check) -> Check:
 
 
 _SELECTS: dict[str, Check] = {
-    "static_select": _with_options(100, "select", initial_option=_any),
-    "multi_static_select": _with_options(100, "select", initial_options=_any, max_selected_items=_any),
+    "static_select": _with_options(100, "select"),
+    "multi_static_select": _with_options(100, "select", max_selected_items=_any),
     "users_select": _picker(initial_user=_string(255)),
-    "multi_users_select": _picker(initial_users=_any, max_selected_items=_any),
+    "multi_users_select": _picker(initial_users=_IDS, max_selected_items=_any),
     "channels_select": _picker(initial_channel=_string(255), response_url_enabled=_any),
-    "multi_channels_select": _picker(initial_channels=_any, max_selected_items=_any),
+    "multi_channels_select": _picker(initial_channels=_IDS, max_selected_items=_any),
     "conversations_select": _picker(
         initial_conversation=_string(255), default_to_current_conversation=_any, response_url_enabled=_any, filter=_any
     ),
     "multi_conversations_select": _picker(
-        initial_conversations=_any, default_to_current_conversation=_any, max_selected_items=_any, filter=_any
+        initial_conversations=_IDS, default_to_current_conversation=_any, max_selected_items=_any, filter=_any
     ),
-    "checkboxes": _with_options(10, "box", initial_options=_any),
-    "radio_buttons": _with_options(10, "box", initial_option=_any),
+    "checkboxes": _with_options(10, "box"),
+    "radio_buttons": _with_options(10, "box"),
     "datepicker": _picker(initial_date=_string(10)),
     "timepicker": _picker(initial_time=_string(5), timezone=_any),
 }
@@ -197,7 +200,9 @@ def _section(value: Any, at: str) -> list[str]:
             "expand": _any,
         },
     )
-    neither = [_say(at, "must define either `text` or `fields`")] if not {"text", "fields"} & value.keys() else []
+    neither = (
+        [_say(at, "must define either `text` or `fields`")] if not (value.get("text") or value.get("fields")) else []
+    )
     return rules(value, at) + neither
 
 

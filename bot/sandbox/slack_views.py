@@ -1,6 +1,5 @@
 """Modals and Home tabs, and what Slack reports of the elements that people press and fill in."""
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -85,13 +84,20 @@ class View:
 
 def with_ids(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """A copy of some blocks in which each has the IDs that Slack makes up where the app gave none."""
-    blocks = copy.deepcopy(blocks)
+    blocks = _without_nulls(blocks)
     for block in blocks:
         block.setdefault("block_id", f"made-{next(_fresh)}")
         for element in (block.get("accessory"), block.get("element"), *(block.get("elements") or ())):
             if isinstance(element, dict) and element.get("type") in (*_REPORTED, "button"):
                 element.setdefault("action_id", f"made-{next(_fresh)}")
     return blocks
+
+
+def _without_nulls(node: Any) -> Any:
+    """A copy without what was given as null: to Slack that is the same as not given."""
+    if isinstance(node, dict):
+        return {name: _without_nulls(value) for name, value in node.items() if value is not None}
+    return [_without_nulls(child) for child in node] if isinstance(node, list) else node
 
 
 def pick(

@@ -43,7 +43,7 @@ class Process:
     @contextlib.asynccontextmanager
     async def running(self, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
         """Runs it until the block ends; it may die before."""
-        port = _free_port()
+        port = free_port()
         environment = {
             **os.environ,
             **self.world.sandbox.environment(self.world.url, socket_mode=False),
@@ -60,7 +60,7 @@ class Process:
         )
         self.world.slack.request_url = f"http://127.0.0.1:{port}/slack/events"
         try:
-            await _ready(f"http://127.0.0.1:{port}/readyz")
+            await until_ready(f"http://127.0.0.1:{port}/readyz")
             yield process
         finally:
             with contextlib.suppress(ProcessLookupError):
@@ -82,13 +82,13 @@ class Process:
         return found
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
 
 
-async def _ready(url: str) -> None:
+async def until_ready(url: str) -> None:
     async with httpx.AsyncClient() as client, asyncio.timeout(10):
         while True:
             with contextlib.suppress(httpx.TransportError):

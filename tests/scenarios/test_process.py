@@ -1,0 +1,210 @@
+"""The bot as it is deployed: from a wheel, by the Procfile, looked at by the doctor, beside a second one."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import zipfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from bot.sandbox import LAUNCH_OPS, OPERATOR
+from tests.scenarios.conftest import World
+from tests.scenarios.test_crash import Process, free_port, until_ready
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def environment(world: World, *, socket_mode: bool = True, **more: str) -> dict[str, str]:
+    """What the process sees: nothing of this machine's own settings."""
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV")}
+    own = world.sandbox.environment(world.url, socket_mode=socket_mode)
+    path = f"{Path(sys.executable).parent}:{kept.get('PATH', '')}"
+    return {**kept, **own, "DATABASE_URL": f"sqlite:///{world.directory}/bot.db", "PATH": path, **more}
+
+
+async def output(world: World, *arguments: str, **more: str) -> tuple[int, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "bot",
+        *arguments,
+        cwd=world.directory,
+        env={**environment(world), "PYTHONPATH": str(ROOT), **more},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    out, error = await asyncio.wait_for(process.communicate(), 20)
+    return process.returncode or 0, out.decode(), error.decode()
+
+
+async def test_the_doctor_finds_everything_well_and_changes_nothing(world: World) -> None:
+    code, out, _ = await output(world, "doctor")
+    assert code == 0, out
+    assert [line.split()[1].rstrip(":") for line in out.splitlines()] == [
+        "settings",
+        "database",
+        "slack",
+        "socket",
+        "sift",
+    ]
+    assert all(line.startswith("ok ") for line in out.splitlines())
+    assert "will be created" in out
+    assert not (world.directory / "bot.db").exists()
+    assert {call.operation for call in world.sift.calls} == {"ping", "me"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"SLACK_BOT_TOKEN": "xoxb-wrong"}, "FAIL  slack: Slack answered: invalid_auth"),
+        ({"SLACK_APP_TOKEN": "xapp-wrong"}, "FAIL  socket mode: Slack answered: invalid_auth"),
+        ({"SIFT_API_KEY": "wrong"}, "FAIL  sift: Sift does not accept the bot's API key."),
+        ({"SIFT_REST_URI": "http://127.0.0.1:9"}, "FAIL  sift: Sift cannot be reached"),
+        ({"DATABASE_URL": "sqlite:////nowhere/at/all.db"}, "FAIL  database: no /nowhere/at"),
+        ({"PORT": "x"}, "FAIL  settings: PORT: wrong; expected a port from 1 to 65535"),
+    ],
+)
+async def test_the_doctor_names_what_is_wrong(world: World, settings: dict[str, str], line: str) -> None:
+    code, out, _ = await output(world, "doctor", **settings)
+    assert code == 1
+    assert line in out
+
+
+async def test_the_doctor_names_missing_scopes(world: World) -> None:
+    world.slack.scopes -= {"users:read"}
+    code, out, _ = await output(world, "doctor")
+    assert code == 1
+    assert "the token lacks users:read" in out
+
+
+async def test_a_token_that_slack_refuses_ends_the_bot_with_one_line(world: World) -> None:
+    code, out, error = await output(world, "run", SLACK_BOT_TOKEN="xoxb-wrong", PORT=str(free_port()))
+    assert (code, out) == (1, "")
+    assert error.splitlines()[-1] == "sift-retry: Slack answered: invalid_auth"
+    assert "Traceback" not in error
+
+
+async def test_a_second_bot_on_the_same_file_is_refused(world: World) -> None:
+    async with world.running():
+        code, _, error = await output(world, "run", PORT=str(free_port()))
+    assert code == 1
+    assert "is in use by another bot" in error
+
+
+async def test_a_database_of_another_workspace_is_refused(world: World) -> None:
+    async with world.running() as bot:
+        with bot.database.transaction() as connection:
+            connection.exec_driver_sql("UPDATE marks SET value = 'T0OTHER'")
+    code, _, error = await output(world, "run", PORT=str(free_port()))
+    assert code == 1
+    assert "belongs to workspace T0OTHER" in error
+
+
+async def test_no_secret_is_in_the_log(world: World) -> None:
+    process = Process(world)
+    port = str(free_port())
+    running = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "bot",
+        "run",
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        env=environment(world, DATABASE_URL=process.url, PORT=port, LOG_LEVEL="debug", LOG_FORMAT="json"),
+    )
+    await until_ready(f"http://127.0.0.1:{port}/readyz")
+    await world.slack.command(OPERATOR, LAUNCH_OPS, f"{world.sift.add().job_id} a reason")
+    await world.until(lambda: len(world.replies()) == 1)
+    running.send_signal(signal.SIGTERM)
+    _, error = await asyncio.wait_for(running.communicate(), 10)
+    assert running.returncode == 0
+    assert b"retry.outcome" in error
+    for secret in (world.slack.bot_token, world.slack.app_token, world.sift.api_key, "/response/"):
+        assert secret.encode() not in error
+
+
+@contextlib.asynccontextmanager
+async def honcho(world: World, name: str, **more: str) -> AsyncIterator[str]:
+    """Runs one line of the Procfile as honcho does; yields where it serves."""
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        str(Path(sys.executable).parent / "honcho"),
+        "-f",
+        str(ROOT / "Procfile"),
+        "-d",
+        str(world.directory),
+        "start",
+        "-p",
+        str(port),
+        name,
+        env=environment(world, **more),
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+        await asyncio.wait_for(process.wait(), 12)
+
+
+@pytest.mark.parametrize("name", ["worker", "web"])
+async def test_the_procfile_s_processes_start(world: World, name: str) -> None:
+    async with (
+        honcho(world, name, SLACK_SIGNING_SECRET=world.slack.signing_secret) as url,
+        httpx.AsyncClient() as client,
+    ):
+        await until_ready(f"{url}/readyz")
+        expected = 401 if name == "web" else 404
+        assert (await client.post(f"{url}/slack/events")).status_code == expected
+
+
+async def test_the_procfile_s_release_migrates(world: World) -> None:
+    process = await asyncio.create_subprocess_exec(
+        str(Path(sys.executable).parent / "honcho"),
+        "-f",
+        str(ROOT / "Procfile"),
+        "-d",
+        str(world.directory),
+        "start",
+        "release",
+        env=environment(world),
+        stdout=subprocess.DEVNULL,
+    )
+    assert await asyncio.wait_for(process.wait(), 20) == 0
+    assert (world.directory / "bot.db").exists()
+
+
+def test_an_installed_wheel_has_its_migrations_and_its_page(tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "installed")
+        assert {name.split("/")[0] for name in archive.namelist() if ".dist-info" not in name} == {"bot"}
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    script = (
+        "import bot, bot.sandbox; print(bot.__file__); bot.sandbox.Sandbox(); import runpy, sys; "
+        "sys.argv = ['sift-retry', 'migrate']; runpy.run_module('bot', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**kept, "PYTHONPATH": str(tmp_path / "installed"), "DATABASE_URL": f"sqlite:///{tmp_path}/x.db"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path) in done.stdout
+    assert "version 0001" in done.stderr

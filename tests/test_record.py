@@ -1,0 +1,152 @@
+"""The rows on both databases: claims and fences, one active retry per job, redeliveries, what is to be shown."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError
+
+from bot import record
+from bot.database import Database
+from bot.errors import WrongState
+from bot.models import Job
+from bot.record import LEASE, Request, Retry
+from bot.tables import ACTIVE, OFFERING
+from tests.conftest import NOW, HandClock
+
+JOB = Job(job_id="j", job_status="JOB_STATUS_FAILED", completed_date=NOW)
+
+
+@pytest.fixture
+def connection(database: Database) -> Any:
+    """One transaction, in which all of a test takes place."""
+    with database.transaction() as connection:
+        yield connection
+
+
+def ask(connection: Connection, number: int = 1, **more: Any) -> str:
+    facts: dict[str, Any] = {
+        "id": f"r{number}",
+        "delivery_key": f"k{number}",
+        "job_id": "j",
+        "team_id": "T",
+        "user_id": "U",
+        "source": "command",
+        **more,
+    }
+    record.record(connection, Request(**facts), NOW)
+    return str(facts["id"])
+
+
+def claimed(connection: Connection, request_id: str, at: Any = NOW) -> Retry:
+    (retry,) = record.claim(connection, ("requested",), at, ids=[request_id])
+    return retry
+
+
+def sent(connection: Connection, number: int = 1) -> Retry:
+    retry = claimed(connection, ask(connection, number))
+    return record.enter(connection, retry, "sending", NOW, job_before=JOB, sent_at=NOW, due_at=NOW + LEASE)
+
+
+def test_a_redelivery_is_not_recorded_again(connection: Connection) -> None:
+    assert ask(connection) == "r1"
+    again = Request(id="r2", delivery_key="k1", job_id="j", team_id="T", user_id="U", source="command")
+    assert not record.record(connection, again, NOW)
+    assert connection.scalar(text("SELECT count(*) FROM retries")) == 1
+    assert connection.scalar(text("SELECT count(*) FROM audit")) == 1
+
+
+def test_a_claimed_row_is_left_alone_until_its_lease_ends(connection: Connection) -> None:
+    first = claimed(connection, ask(connection))
+    assert record.claim(connection, ("requested",), NOW + LEASE - timedelta(seconds=1)) == []
+    (second,) = record.claim(connection, ("requested",), NOW + LEASE)
+    assert second.fence == first.fence + 1
+
+
+def test_who_slept_past_the_lease_changes_nothing(connection: Connection) -> None:
+    slept = claimed(connection, ask(connection))
+    record.claim(connection, ("requested",), NOW + LEASE)
+    with pytest.raises(WrongState):
+        record.enter(connection, slept, "sending", NOW)
+    assert connection.scalar(text("SELECT count(*) FROM audit")) == 1
+
+
+def test_a_row_enters_a_state_once(connection: Connection) -> None:
+    retry = claimed(connection, ask(connection))
+    record.enter(connection, retry, "denied", NOW, detail={"why": "not_listed"})
+    with pytest.raises(WrongState):
+        record.enter(connection, retry, "sending", NOW)
+
+
+@pytest.mark.parametrize("state", ACTIVE)
+def test_a_job_has_one_retry_under_way(connection: Connection, state: str) -> None:
+    first = sent(connection)
+    if state != "sending":
+        record.enter(connection, first, state, NOW, due_at=NOW)
+    second = claimed(connection, ask(connection, 2))
+    with pytest.raises(IntegrityError), connection.begin_nested():
+        record.enter(connection, second, "sending", NOW)
+    assert record.fetch(connection, "r2").state == "requested"
+
+
+def test_a_final_row_is_never_due_again(connection: Connection) -> None:
+    accepted = record.enter(connection, sent(connection), "accepted", NOW, due_at=NOW)
+    record.enter(connection, accepted, "finished", NOW)
+    assert record.claim(connection, ("accepted", "finished"), NOW + timedelta(days=9)) == []
+
+
+@pytest.mark.parametrize("state", OFFERING)
+def test_a_later_retry_takes_the_earlier_one_s_button_away(connection: Connection, state: str) -> None:
+    first = record.enter(connection, sent(connection), "unknown" if state == "not_applied" else "accepted", NOW)
+    record.enter(connection, first, state, NOW)
+    record.enter(connection, sent(connection, 2), "accepted", NOW)
+    earlier = record.fetch(connection, "r1")
+    assert earlier.superseded_by == "r2"
+    assert {retry.id for retry in record.claim_shows(connection, NOW)} == {"r1", "r2"}
+
+
+def test_what_changed_while_it_was_shown_is_shown_again(connection: Connection) -> None:
+    accepted = record.enter(connection, sent(connection), "accepted", NOW, due_at=NOW)
+    (showing,) = record.claim_shows(connection, NOW)
+    record.enter(connection, accepted, "finished", NOW)
+    assert record.claim_shows(connection, NOW) == [], "two at once would post twice"
+    record.showed(
+        connection, showing, NOW, shown={"summary": {"ts": "1", "digest": "d"}}, unpostable=None, again_in=None
+    )
+    (again,) = record.claim_shows(connection, NOW)
+    assert (again.state, again.shown["summary"]["ts"], again.interrupted) == ("finished", "1", False)
+    record.showed(connection, again, NOW, shown=again.shown, unpostable=None, again_in=None)
+    assert record.claim_shows(connection, NOW + timedelta(days=9)) == []
+
+
+def test_a_show_that_never_came_back_is_taken_over_as_interrupted(connection: Connection) -> None:
+    record.enter(connection, sent(connection), "accepted", NOW, due_at=NOW)
+    record.claim_shows(connection, NOW)
+    (taken,) = record.claim_shows(connection, NOW + LEASE)
+    assert taken.interrupted
+
+
+def test_the_way_back_is_forgotten_once_the_answer_is_given(connection: Connection) -> None:
+    retry = claimed(connection, ask(connection, response_url="https://hooks.slack.example/x"))
+    record.enter(connection, retry, "denied", NOW)
+    (showing,) = record.claim_shows(connection, NOW)
+    assert showing.response_url
+    record.showed(connection, showing, NOW, shown={"private": {}}, unpostable=None, again_in=None)
+    assert record.fetch(connection, "r1").response_url is None
+
+
+def test_the_last_attempts_of_a_job_are_known(connection: Connection) -> None:
+    assert record.last_attempts(connection, "j") == (None, None, 0)
+    record.enter(connection, sent(connection), "accepted", NOW, due_at=NOW)
+    newest, accepted_at, count = record.last_attempts(connection, "j")
+    assert newest is not None
+    assert (newest.id, accepted_at, count) == ("r1", NOW, 1)
+
+
+async def test_leases_are_reckoned_by_the_database_s_clock_where_replicas_share_it(
+    database: Database, clock: HandClock
+) -> None:
+    clock.advance(-3_600)
+    now = await database.run(database.now)
+    assert (now == clock.now) is database.is_sqlite
