@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, insert, select, tuple_
+from sqlalchemy import Connection, Row, Select, insert, select, tuple_
 
 from bot.clock import rfc3339
 from bot.tables import audit
@@ -21,9 +21,6 @@ GENESIS = "0" * 64
 """What the first entry names as the hash before it."""
 
 COLUMNS = tuple(column.name for column in audit.columns)
-
-_LOCK = 0x51F7
-"""Any number, as long as nothing else on the same PostgreSQL database uses it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,9 +89,10 @@ def digest(row: Mapping[str, Any]) -> str:
 
 
 def append(connection: Connection, entry: Entry, at: datetime) -> Head:
-    """Adds an entry in the running transaction, so that it stands or falls with the change it records."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+    """Adds an entry in the running transaction, so that it stands or falls with the change it records.
+
+    Writing transactions take turns (see `database`), so nobody else appends in between.
+    """
     last = head(connection)
     row: dict[str, Any] = {
         **entry.__dict__,

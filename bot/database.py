@@ -1,4 +1,4 @@
-"""The engine, and transactions as plain functions run in the database's own threads.
+"""The engine, and transactions as plain functions run in the database's own thread.
 
 `await database.run(work)` runs `work(connection)` and commits. Since `work` is no coroutine, no transaction can
 await, and none is open while Sift or Slack is called. Works that wait together share one commit, a SAVEPOINT each.
@@ -24,7 +24,9 @@ from bot.tables import SCHEMA_VERSION
 T = TypeVar("T")
 Work = Callable[[Connection], T]
 
-POSTGRES_THREADS = 4
+WRITERS = 0x51F7
+"""The advisory lock of writers; any number that nothing else on the same PostgreSQL database uses."""
+
 TOGETHER = 64
 """How many waiting works may share a commit."""
 
@@ -49,7 +51,7 @@ class _Job:
 
 
 class Database:
-    """One database: SQLite through one thread and one connection, PostgreSQL through a few.
+    """One database, through one thread and one connection: writers take turns, here and among replicas.
 
     Args:
         url: an SQLAlchemy URL, as `settings` makes it.
@@ -60,7 +62,7 @@ class Database:
         self.engine = _engine(url)
         self.clock = clock
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._threads: list[threading.Thread] = []
+        self._thread: threading.Thread | None = None
         self._lock: IO[str] | None = None
 
     @property
@@ -73,8 +75,9 @@ class Database:
         Raises:
             Exception: whatever `work` or the commit raised; nothing was written then.
         """
-        if not self._threads:
-            self._start()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._serve, name="database", daemon=True)
+            self._thread.start()
         loop = asyncio.get_running_loop()
         job = _Job(work, loop, loop.create_future())
         self._jobs.put(job)
@@ -117,21 +120,14 @@ class Database:
 
     def close(self) -> None:
         """Lets what waits finish, then closes every connection."""
-        for _ in self._threads:
+        if self._thread is not None:
             self._jobs.put(None)
-        for thread in self._threads:
-            thread.join(timeout=10)
-        self._threads.clear()
+            self._thread.join(timeout=10)
+            self._thread = None
         self.engine.dispose()
         if self._lock is not None:
             self._lock.close()
             self._lock = None
-
-    def _start(self) -> None:
-        for number in range(1 if self.is_sqlite else POSTGRES_THREADS):
-            thread = threading.Thread(target=self._serve, name=f"database-{number}", daemon=True)
-            thread.start()
-            self._threads.append(thread)
 
     def _serve(self) -> None:
         while (first := self._jobs.get()) is not None:
@@ -170,11 +166,13 @@ def _attempt(connection: Connection, work: Work[Any]) -> tuple[Any, BaseExceptio
 
 
 def _engine(url: str) -> Engine:
-    if make_url(url).get_backend_name() != "sqlite":
-        return create_engine(url, pool_size=POSTGRES_THREADS, max_overflow=0, pool_pre_ping=True)
-    engine = create_engine(url, pool_size=1, max_overflow=4)
-    event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_immediate)
+    if make_url(url).get_backend_name() == "sqlite":
+        prepare, begin = _prepare_sqlite, _begin_sqlite
+    else:
+        prepare, begin = _prepare_postgresql, _begin_postgresql
+    engine = create_engine(url, pool_size=1, max_overflow=4, pool_pre_ping=begin is _begin_postgresql)
+    event.listen(engine, "connect", prepare)
+    event.listen(engine, "begin", begin)
     return engine
 
 
@@ -184,9 +182,25 @@ def _prepare_sqlite(dbapi: Any, _record: Any) -> None:
         dbapi.execute(f"PRAGMA {pragma}")
 
 
-def _begin_immediate(connection: Connection) -> None:
-    read_only = connection.get_execution_options().get("read_only")
-    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN" if _only_reads(connection) else "BEGIN IMMEDIATE")
+
+
+def _prepare_postgresql(dbapi: Any, _record: Any) -> None:
+    dbapi.autocommit = True
+    for setting in ("lock_timeout = '2s'", "idle_in_transaction_session_timeout = '10s'"):
+        dbapi.execute(f"SET {setting}")
+    dbapi.autocommit = False
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    """Makes writers take turns, as SQLite does: the audit's chain needs it, and then nothing can deadlock."""
+    if not _only_reads(connection):
+        connection.execute(select(func.pg_advisory_xact_lock(WRITERS)))
+
+
+def _only_reads(connection: Connection) -> bool:
+    return bool(connection.get_execution_options().get("read_only"))
 
 
 def schema_version(connection: Connection) -> str:

@@ -5,7 +5,9 @@ before the POST leaves, so whatever is found in `sending` later may have been se
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,13 +23,17 @@ from bot.display import Display
 from bot.loops import Tasks
 from bot.models import Job
 from bot.policy import Decision, Person, Right, Why, Wish
+from bot.presenter import answers
 from bot.presenter.jobs import failure_of
 from bot.record import Retry
-from bot.sift import OutcomeUnknown, Sift, SiftError
+from bot.sift import Cause, OutcomeUnknown, Sift, SiftError
 from bot.slack import Slack
 from bot.tables import ACTIVE
 
 log = structlog.get_logger(__name__)
+
+HINT_SECONDS = 3.0
+"""After so long without an answer from Sift, the person is told that it takes longer."""
 
 CAUSE_SECONDS = 10
 """How long the reason of the earlier failure is waited for after the retry itself is done."""
@@ -112,20 +118,44 @@ class Runner:
 
     async def _turn(self, request_id: str) -> None:
         request = await self._database.run(lambda connection: record.fetch(connection, request_id))
+        hint = asyncio.create_task(self._hint(request))
+        try:
+            why = await self._decide_and_send(request)
+        finally:
+            hint.cancel()
+        if why is None or not why.done():
+            await self._display.show(request_id)
+        if why is not None:
+            await self._add_cause(request_id, why)
+            await self._display.show(request_id)
+
+    async def _hint(self, request: Retry) -> None:
+        """Says that it takes longer, so that nobody stares at a channel in which nothing happens."""
+        await asyncio.sleep(HINT_SECONDS)
+        message = answers.still_at_it(request.id, request.job_id)
+        await self._slack.tell(
+            request.user_id,
+            message,
+            channel_id=request.channel_id,
+            thread_ts=request.thread_ts,
+            response_url=request.response_url,
+        )
+
+    async def _decide_and_send(self, request: Retry) -> "asyncio.Task[Cause] | None":
+        """Brings a request to its outcome; answers the look-up of why the job failed before, if it was sent."""
         person = await self._slack.person(request.user_id, request.team_id)
         decision = await self._decide(request, person, None)
-        if decision.allowed:
-            async with self._slots:  # before the claim, or waiting would eat the lease
-                if self._stopping:
-                    return
-                retry = await self._claim(request_id)
-                if retry is not None:
-                    await self._carry_out(retry, person)
-        else:
-            retry = await self._claim(request_id)
+        if not decision.allowed:
+            denial = await self._denial(decision)
+            retry = await self._claim(request.id)
             if retry is not None:
-                await self._refuse(retry, await self._denial(decision))
-        await self._display.show(request_id)
+                await self._refuse(retry, denial)
+            return None
+        async with self._slots:  # before the claim, or waiting would eat the lease
+            if self._stopping:
+                return None
+            retry = await self._claim(request.id)
+            return await self._carry_out(retry, person) if retry is not None else None
 
     async def _claim(self, request_id: str) -> Retry | None:
         claimed = await self._database.run(
@@ -135,7 +165,7 @@ class Runner:
         )
         return claimed[0] if claimed else None
 
-    async def _carry_out(self, retry: Retry, person: Person | None) -> None:
+    async def _carry_out(self, retry: Retry, person: Person | None) -> "asyncio.Task[Cause] | None":
         """Reads the job, sends the retry once, and records what came of it."""
         try:
             read_at = self._clock()
@@ -146,13 +176,14 @@ class Runner:
             sending = await self._mark_sending(retry, job, decision, read_at)
         except Refused as refusal:
             await self._refuse(retry, refusal)
-            return
+            return None
         why = asyncio.create_task(self._sift.why_failed(job))
         try:
-            sent = await self._send(sending)
-            await self._add_cause(sent, why)
-        finally:
+            await self._send(sending)
+        except BaseException:
             why.cancel()
+            raise
+        return why
 
     async def _read(self, retry: Retry) -> Job:
         """The job as it is now, if there is something to retry.
@@ -270,15 +301,15 @@ class Runner:
             )
         )
 
-    async def _add_cause(self, retry: Retry, why: "asyncio.Task[Any]") -> None:
-        """Adds why the job failed before; a slow answer holds up nothing."""
-        if not why.done():
-            await self._display.show(retry.id)
-        async with asyncio.timeout(CAUSE_SECONDS):
-            cause = await why
-        facts = {name: value for name, value in cause.__dict__.items() if value}
-        if facts:
-            await self._database.run(lambda connection: record.add_cause(connection, retry.id, facts, self._clock()))
+    async def _add_cause(self, request_id: str, why: "asyncio.Task[Cause]") -> None:
+        """Adds why the job failed before; best effort, and a slow answer holds up nothing."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CAUSE_SECONDS):
+                facts = {name: value for name, value in asdict(await why).items() if value}
+                if facts:
+                    await self._database.run(
+                        lambda connection: record.add_cause(connection, request_id, facts, self._clock())
+                    )
 
 
 def _under_way(connection: Connection, job_id: str) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from bot.clock import say_duration
 from bot.commands import EXAMPLE, Usage
-from bot.presenter.jobs import facts, footer, kind_of, progress, retry_button, status_of
+from bot.presenter.jobs import facts, footer, kind_of, progress, referring, retry_button, status_of
 from bot.presenter.kit import actions, escape, listing, mention, plain, say_type, section
 from bot.presenter.place import Place
 from bot.record import Retry
@@ -142,6 +142,12 @@ def _ask(detail: Mapping[str, Any]) -> str:
     if not admins:
         return "Nobody can grant access yet: whoever runs this bot has to set ADMINS or use `sift-retry access grant`."
     return f"Ask {listing(admins, 'or')} for access."
+
+
+def still_at_it(reference: str, job_id: str) -> Message:
+    """Said when an answer takes longer than a person likes to wait."""
+    text = f":hourglass_flowing_sand: Still at it: Sift is slow to answer about job `{job_id}`. You will be told here."
+    return Message(text, [section(text), referring(reference)])
 
 
 def trouble(reference: str) -> Message:

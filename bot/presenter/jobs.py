@@ -78,7 +78,7 @@ def _export_facts(job: Job) -> list[tuple[str, str]]:
     if request.output_format:
         known.append(("Format", escape(request.output_format.removeprefix("EXPORT_OUTPUT_FORMAT_").capitalize())))
     if chosen is not None and chosen.start_time and chosen.stop_time:
-        known.append(("Time range", f"{date(chosen.start_time)} – {date(chosen.stop_time)}"))
+        known.append(("Time range", f"{date(chosen.start_time, 'time')} – {date(chosen.stop_time, 'time')}"))
     return known
 
 
@@ -110,8 +110,12 @@ def ran_for(job: Job | None) -> timedelta | None:
 
 def footer(reference: str, place: Place) -> Block:
     """The reference that finds the log lines, and the way into Sift."""
-    link = f" · <{place.sift_app_url}|Open Sift>" if place.sift_app_url else ""
-    return {"type": "context", "elements": [{"type": "mrkdwn", "text": f"Reference `{reference}`{link}"}]}
+    return referring(reference, f" · <{place.sift_app_url}|Open Sift>" if place.sift_app_url else "")
+
+
+def referring(reference: str, more: str = "") -> Block:
+    """The reference alone, with whatever follows it."""
+    return {"type": "context", "elements": [{"type": "mrkdwn", "text": f"Reference `{reference}`{more}"}]}
 
 
 def kind_of(job: Job | None) -> str:

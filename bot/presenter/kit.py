@@ -31,10 +31,10 @@ def visible(text: str) -> str:
     )
 
 
-def date(moment: datetime) -> str:
-    """A moment in each reader's own time zone."""
+def date(moment: datetime, time: str = "time_secs") -> str:
+    """A moment in each reader's own time zone; `time` is Slack's token for how exactly."""
     fallback = moment.strftime("%Y-%m-%d %H:%M UTC")
-    return f"<!date^{int(moment.timestamp())}^{{date_short_pretty}} {{time_secs}}|{fallback}>"
+    return f"<!date^{int(moment.timestamp())}^{{date_short_pretty}} {{{time}}}|{fallback}>"
 
 
 def fields(facts: Sequence[tuple[str, str]]) -> list[Block]:

@@ -82,6 +82,8 @@ def announcement(retry: Retry) -> Message:
     emoji, words = _OUTCOMES[retry.state]
     verb = "retried" if retry.final else "is retrying"
     how = "" if retry.state == "accepted" else f" — {words}"
+    if retry.superseded_by is not None:
+        how += ", and was retried again since"
     text = f"<@{retry.user_id}> {verb} {kind_of(retry.job)} `{retry.job_id}`{how}"
     return Message(text, [section(f"{emoji} {text}"), *_reason(retry.reason)])
 
@@ -138,7 +140,10 @@ def _cause(retry: Retry) -> list[Block]:
     message = retry.cause.get("error_message") or why_now(retry.job_before)
     if message:
         blocks += [section("*Failed before because*"), plain(message)]
-    if again := _why_again(retry):
+    again = _why_again(retry)
+    if again and again == message:
+        blocks.append(section("*Failed again for the same reason*"))
+    elif again:
         blocks += [section("*Failed again because*"), plain(again)]
     return blocks
 

@@ -70,6 +70,16 @@ async def test_a_slow_reason_holds_up_nothing(live: World) -> None:
     await live.until(lambda: "is not a number" in live.replies()[0].text_shown())
 
 
+async def test_who_waits_for_a_slow_sift_is_told_so(live: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.retry.HINT_SECONDS", 0.1)
+    live.sift.delay("list", 0.4)
+    await live.slack.command(OPERATOR, LAUNCH_OPS, live.sift.add().job_id)
+    (said,) = await live.until(live.whispers)
+    assert "Still at it" in said
+    await live.until_outcome("finished")
+    assert len(live.whispers()) == 1
+
+
 async def test_many_jobs_are_followed_with_one_request(live: World) -> None:
     live.sift.run_seconds = 30
     jobs = live.sift.outage(40)

@@ -20,10 +20,10 @@ from tests.scenarios.test_crash import Process, free_port, until_ready
 ROOT = Path(__file__).parent.parent.parent
 
 
-def environment(world: World, *, socket_mode: bool = True, **more: str) -> dict[str, str]:
+def environment(world: World, **more: str) -> dict[str, str]:
     """What the process sees: nothing of this machine's own settings."""
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV")}
-    own = world.sandbox.environment(world.url, socket_mode=socket_mode)
+    own = world.sandbox.environment(world.url)
     path = f"{Path(sys.executable).parent}:{kept.get('PATH', '')}"
     return {**kept, **own, "DATABASE_URL": f"sqlite:///{world.directory}/bot.db", "PATH": path, **more}
 

@@ -149,7 +149,7 @@ async def test_admins_by_setting_may_retry(live: World) -> None:
 
 async def test_a_job_under_way_is_not_retried_again_and_the_thread_is_linked(live: World) -> None:
     job = live.sift.add()
-    live.sift.run_seconds = 1
+    live.sift.run_seconds = 30
     live.allow(SECOND_OPERATOR)
     await live.retried(job)
     await live.slack.command(SECOND_OPERATOR, LAUNCH_OPS, job.job_id)
