@@ -92,7 +92,7 @@ def progress(job: Job | None) -> list[Block]:
         return [section(f"{done:,} points processed")]
     tenths = min(10, done * 10 // total)
     percent = min(100, done * 100 // total)
-    return [section(f"`{'█' * tenths}{'░' * (10 - tenths)}` {percent} % · {done:,} of {total:,} points")]
+    return [section(f"{'█' * tenths}{'░' * (10 - tenths)} {percent} % · {done:,} of {total:,} points")]
 
 
 def why_now(job: Job | None) -> str | None:

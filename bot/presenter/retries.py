@@ -109,12 +109,14 @@ def ending(retry: Retry) -> Message:
     """Tells the requester how it ended."""
     emoji, words = _OUTCOMES[retry.state]
     took = ran_for(retry.job)
-    took_text = f" after {say_duration(took)}" if took is not None and retry.state != "not_applied" else ""
-    subject = f"{kind_of(retry.job)} `{retry.job_id}`"
-    sentence = f"{words[0].upper()}{words[1:]}" if retry.state == "not_applied" else f"The {subject} {words}{took_text}"
+    if retry.state == "not_applied":
+        sentence = f"{words}: {kind_of(retry.job)} `{retry.job_id}`"
+    else:
+        sentence = f"the {kind_of(retry.job)} `{retry.job_id}` {words}"
+        sentence += f" after {say_duration(took)}" if took is not None else ""
     why = _why_again(retry)
-    blocks = [section(f"{emoji} <@{retry.user_id}> {sentence}."), *([plain(why)] if why else []), *_buttons(retry)]
-    return Message(f"<@{retry.user_id}> {sentence}.", blocks)
+    text = f"<@{retry.user_id}>, {sentence}."
+    return Message(text, [section(f"{emoji} {text}"), *([plain(why)] if why else []), *_buttons(retry)])
 
 
 def _privately(retry: Retry, place: Place) -> Message:
