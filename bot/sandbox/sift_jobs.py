@@ -2,6 +2,7 @@
 
 import itertools
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -160,8 +161,8 @@ def _details(job_type: str) -> dict[str, Any] | None:
     return None
 
 
-_RANGE = {"startTime": "2026-11-19T00:00:00Z", "stopTime": "2026-11-19T06:00:00Z"}
-_SELECTIONS = itertools.cycle(
+_RANGE: dict[str, str] = {"startTime": "2026-11-19T00:00:00Z", "stopTime": "2026-11-19T06:00:00Z"}
+_SELECTIONS: Iterator[dict[str, Any]] = itertools.cycle(
     (
         {"runsAndTimeRange": {"runIds": ["8d5f0c1a-1111-4222-8333-944455566677"], **_RANGE}},
         {"assetsAndTimeRange": {"assetIds": ["as-1", "as-2"], **_RANGE}},

@@ -1,0 +1,1 @@
+"""What the bot costs, beside what it is compared with: `make bench`."""
