@@ -290,7 +290,7 @@ class Sift:
             async with asyncio.timeout(self._timeout):
                 response = await self._client.request(method, path, params=parameters)
             return _answer(response)
-        except (httpx.HTTPError, TimeoutError) as error:
+        except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
             problem = _no_answer(error)
             result = problem.name
             raise problem from error
@@ -319,7 +319,7 @@ def _no_answer(error: Exception) -> SiftError:
     The transport turns every lost connection into httpx's `ConnectTimeout`, also one lost after the request was sent
     (httpx_aiohttp's exception map). Only aiohttp's own error, its cause, tells whether a connection was ever made.
     """
-    if isinstance(error.__cause__, aiohttp.ClientConnectorError):
+    if isinstance(error.__cause__ or error, aiohttp.ClientConnectorError):
         return Unreachable()
     return OutcomeUnknown("no answer in time" if isinstance(error, TimeoutError) else "the connection was lost")
 

@@ -18,6 +18,7 @@ from tests.scenarios.conftest import World
 @pytest.fixture
 def frozen() -> Iterator[FrozenDateTimeFactory]:
     with freeze_time("2026-11-20T12:00:00Z", real_asyncio=True) as frozen:
+        assert isinstance(frozen, FrozenDateTimeFactory)
         yield frozen
 
 
