@@ -117,7 +117,10 @@ class Display:
             found = await self._slack.find(retry.channel_id, thread_ts, marker, retry.created_at)
             if found is not None:
                 return found
-        return await self._slack.post(retry.channel_id, message, thread_ts)
+        try:
+            return await self._slack.post(retry.channel_id, message, thread_ts)
+        except MessageGone as error:  # the thread itself was deleted
+            raise CannotPost(error.error) from error
 
     async def _update(self, retry: Retry, piece: Piece, ts: str) -> str:
         """Updates a message; one that cannot be updated any more is answered in the thread instead."""

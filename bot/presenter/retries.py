@@ -122,11 +122,14 @@ def ending(retry: Retry) -> Message:
 def _privately(retry: Retry, place: Place) -> Message:
     """The summary for the requester alone, where the bot may not post."""
     shown = summary(retry, place)
-    invite = (
-        f":lock: I may not post in <#{retry.channel_id}> (`{retry.unpostable}`), so only you see this. "
-        "To have retries shown there, type `/invite` with my name in that channel."
-    )
-    return Message(shown.text, [section(invite), *shown.blocks])
+    if retry.unpostable == "thread_not_found":
+        why = ":lock: The thread of this retry was deleted, so only you see this."
+    else:
+        why = (
+            f":lock: I may not post in <#{retry.channel_id}> (`{retry.unpostable}`), so only you see this. "
+            "To have retries shown there, type `/invite` with my name in that channel."
+        )
+    return Message(shown.text, [section(why), *shown.blocks])
 
 
 def _buttons(retry: Retry) -> list[Block]:

@@ -26,6 +26,17 @@ async def test_a_public_channel_needs_no_invitation(live: World) -> None:
     await live.until(lambda: len(live.replies(DATA_IMPORTS)) == 2)
 
 
+async def test_when_the_thread_was_deleted_the_person_is_told_privately(live: World) -> None:
+    live.sift.run_seconds = 0.6
+    await live.retried(live.sift.add())
+    await live.until(lambda: len(live.replies()) == 1)
+    live.slack.channel(LAUNCH_OPS).messages.clear()
+    await live.until_outcome("finished")
+    (said,) = await live.until(live.whispers)
+    assert "thread of this retry was deleted" in said
+    assert "finished" in said
+
+
 async def test_when_the_way_back_is_used_up_the_answer_comes_directly(live: World) -> None:
     job = live.sift.add(EXPORT, then=["fail"])
     delivered = await live.slack.command(OPERATOR, PRIVATE, job.job_id)

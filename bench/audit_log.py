@@ -1,0 +1,88 @@
+"""The audit with many entries: pages, export, verify."""
+
+import io
+import itertools
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import insert
+
+from bot import audit
+from bot.audit import Filters
+from bot.clock import utc_now
+from bot.database import Database, migrate
+from bot.export import write_csv
+from bot.tables import audit as table
+
+Say = Callable[..., None]
+
+
+def measure_audit(directory: Path, entries: int, say: Say) -> None:
+    """Fills a log, then reads it in every way an auditor does."""
+    print(f"Audit of {entries:,} entries")
+    database = Database(f"sqlite:///{directory}/audit.db", utc_now)
+    migrate(database.engine)
+    _fill(database, entries)
+    for name, filters in {
+        "time": Filters(),
+        "job": Filters(job_id="job-7"),
+        "person": Filters(user_id="U7"),
+    }.items():
+        say(f"the newest 50 by {name}", f"{_page_milliseconds(database, filters):.2f} ms")
+    with database.reading() as connection:
+        began = time.perf_counter()
+        audit.verify(connection)
+        say("verify", f"{entries / (time.perf_counter() - began):,.0f} entries/s")
+    with database.reading() as connection:
+        began = time.perf_counter()
+        write_csv(audit.export(connection, Filters()), _Nowhere())
+        say("export as CSV", f"{entries / (time.perf_counter() - began):,.0f} entries/s")
+    say("memory of all this, at most", f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+    database.close()
+
+
+class _Nowhere(io.StringIO):
+    """A file that keeps nothing."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+def _page_milliseconds(database: Database, filters: Filters) -> float:
+    samples: list[float] = []
+    with database.reading() as connection:
+        for _ in range(50):
+            began = time.perf_counter()
+            audit.page(connection, filters)
+            samples.append(time.perf_counter() - began)
+    return statistics.median(samples) * 1e3
+
+
+def _fill(database: Database, entries: int) -> None:
+    """Writes a valid chain, many rows to a statement."""
+    last, moment = audit.Head(0, audit.GENESIS), utc_now() - timedelta(days=90)
+    outcomes = itertools.cycle(("requested", "sending", "accepted", "finished"))
+    with database.transaction() as connection:
+        for start in range(0, entries, 1_000):
+            rows = []
+            for number in range(start, min(start + 1_000, entries)):
+                row = {
+                    **dict.fromkeys(audit.COLUMNS),
+                    "id": number + 1,
+                    "at": moment + timedelta(seconds=number),
+                    "event": "request",
+                    "outcome": next(outcomes),
+                    "request_id": f"r{number // 4}",
+                    "job_id": f"job-{number % 997}",
+                    "user_id": f"U{number % 23}",
+                    "detail": "{}",
+                    "prev_hash": last.hash,
+                }
+                row["hash"] = audit.digest(row)
+                last = audit.Head(number + 1, str(row["hash"]))
+                rows.append(row)
+            connection.execute(insert(table), rows)
