@@ -117,10 +117,7 @@ class Display:
             found = await self._slack.find(retry.channel_id, thread_ts, marker, retry.created_at)
             if found is not None:
                 return found
-        try:
-            return await self._slack.post(retry.channel_id, message, thread_ts)
-        except MessageGone as error:  # the thread itself was deleted
-            raise CannotPost(error.error) from error
+        return await self._post_in(retry.channel_id, message, thread_ts)
 
     async def _update(self, retry: Retry, piece: Piece, ts: str) -> str:
         """Updates a message; one that cannot be updated any more is answered in the thread instead."""
@@ -131,8 +128,14 @@ class Display:
             log.info("display.gone", request_id=retry.id, kind=piece.kind, error=error.error)
             if piece.kind == "announcement":
                 return ts
-            return await self._slack.post(retry.channel_id, piece.marked(retry.id), retry.root_ts)
+            return await self._post_in(retry.channel_id, piece.marked(retry.id), retry.root_ts)
         return ts
+
+    async def _post_in(self, channel_id: str, message: Message, thread_ts: str | None) -> str:
+        try:
+            return await self._slack.post(channel_id, message, thread_ts)
+        except MessageGone as error:  # the thread itself was deleted
+            raise CannotPost(error.error) from error
 
     async def _tell(self, retry: Retry, message: Message) -> None:
         await self._slack.tell(
