@@ -13,7 +13,7 @@ from bot import audit, policy
 from bot.clock import rfc3339
 from bot.database import Database
 from bot.errors import NoSuchGrant
-from bot.policy import Decision, Grant, Person, Role, Why
+from bot.policy import Decision, Grant, Person, Role
 from bot.tables import grants
 
 SUBJECT = re.compile(r"[UWS][A-Z0-9]+")
@@ -127,19 +127,24 @@ class Access:
         """Decides one wish; user groups are asked for only where one could make the difference."""
         found = await self._database.run(lambda connection: concerning(connection, user_id))
         decision = policy.decide(wish, person, found, admins=self._admins)
-        decidable = decision.why in (Why.NOT_LISTED, Why.OTHER_ROLE, Why.EXPIRED, Why.OTHER_CHANNEL, Why.OTHER_JOB_TYPE)
         group_ids = {grant.subject for grant in found if grant.subject != user_id}
-        if decision.allowed or not decidable or not group_ids:
+        if decision.allowed or not group_ids or decision.why in policy.WHATEVER_IS_GRANTED:
             return decision
         groups = await self._groups_of(user_id, group_ids)
         return policy.decide(wish, person, found, admins=self._admins, groups=groups)
 
-    async def who_may_grant(self, at: datetime) -> list[str]:
-        """The admins to turn to: user and group IDs, those of the setting first."""
-        granted = await self._database.run(lambda connection: administrators(connection, at))
-        return list(dict.fromkeys([*sorted(self._admins), *granted]))
+    def decide_again(
+        self, connection: Connection, wish: policy.Wish, person: Person | None, before: Decision
+    ) -> Decision:
+        """Decides in the running transaction, with the grants as they are now and the user groups as they were."""
+        found = concerning(connection, person.user_id) if person else []
+        return policy.decide(wish, person, found, admins=self._admins, groups=before.groups)
 
-    async def _groups_of(self, user_id: str, group_ids: Iterable[str]) -> set[str] | None:
+    def who_may_grant(self, connection: Connection, at: datetime) -> list[str]:
+        """The admins to turn to: user and group IDs, those of the setting first."""
+        return list(dict.fromkeys([*sorted(self._admins), *administrators(connection, at)]))
+
+    async def _groups_of(self, user_id: str, group_ids: Iterable[str]) -> frozenset[str] | None:
         groups: set[str] = set()
         for group_id in sorted(group_ids):
             members = await self._members(group_id)
@@ -147,7 +152,7 @@ class Access:
                 return None
             if user_id in members:
                 groups.add(group_id)
-        return groups
+        return frozenset(groups)
 
 
 def _grant(row: Row[Any]) -> Grant:

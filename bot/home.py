@@ -30,4 +30,5 @@ class Home:
         wish = Wish(right=Right.RETRY, workspace=self._workspace, at=now)
         decision = await self._access.decide(wish, person, user_id)
         recent = await self._database.run(lambda connection: latest_of(connection, user_id))
-        await self._slack.publish_home(user_id, home_view(decision, recent, await self._access.who_may_grant(now)))
+        admins = await self._database.run(lambda connection: self._access.who_may_grant(connection, now))
+        await self._slack.publish_home(user_id, home_view(decision, recent, admins))

@@ -45,7 +45,7 @@ class Desk:
     database: Database
     slack: Slack
     home: Home
-    start: Callable[[str], None]
+    start: Callable[[Request], None]
     tasks: Tasks
     metrics: Metrics
     clock: Clock
@@ -66,7 +66,7 @@ class Desk:
                 user_id=request.user_id,
                 source=request.source,
             )
-            self.start(request.id)
+            self.start(request)
 
 
 def register(app: AsyncApp, desk: Desk) -> None:

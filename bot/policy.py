@@ -88,11 +88,12 @@ class Wish:
 
 @dataclass(frozen=True)
 class Decision:
-    """Yes or no, why, and the grant that decided it."""
+    """Yes or no, why, the grant that decided it, and the user groups it went by."""
 
     allowed: bool
     why: Why
     grant: Grant | None = None
+    groups: frozenset[str] | None = frozenset()
 
 
 def decide(
@@ -101,7 +102,7 @@ def decide(
     grants: Iterable[Grant],
     *,
     admins: Collection[str] = (),
-    groups: Collection[str] | None = (),
+    groups: frozenset[str] | None = frozenset(),
 ) -> Decision:
     """Decides one wish.
 
@@ -114,17 +115,21 @@ def decide(
     """
     refusal = _refused_as(person, wish.workspace)
     if person is None or refusal is not None:
-        return Decision(False, refusal or Why.UNKNOWN_PERSON)
+        return Decision(False, refusal or Why.UNKNOWN_PERSON, groups=groups)
     if person.user_id in admins:
-        return Decision(True, Why.ADMINS_SETTING)
-    best = Decision(False, Why.NOT_LISTED)
+        return Decision(True, Why.ADMINS_SETTING, groups=groups)
+    best = Decision(False, Why.NOT_LISTED, groups=groups)
     for grant in sorted(grants, key=lambda grant: grant.id):
         why = _fits(grant, wish, person, groups)
         if why is Why.GRANTED:
-            return Decision(True, why, grant)
+            return Decision(True, why, grant, groups)
         if why is not None and _NEARNESS[why] > _NEARNESS[best.why]:
-            best = Decision(False, why, grant)
+            best = Decision(False, why, grant, groups)
     return best
+
+
+WHATEVER_IS_GRANTED = frozenset({Why.UNKNOWN_PERSON, Why.OTHER_WORKSPACE, Why.DEACTIVATED, Why.IS_BOT, Why.IS_GUEST})
+"""Reasons that no grant outweighs."""
 
 
 def _refused_as(person: Person | None, workspace: str) -> Why | None:
@@ -151,7 +156,7 @@ _NEARNESS = {
 }
 
 
-def _fits(grant: Grant, wish: Wish, person: Person, groups: Collection[str] | None) -> Why | None:
+def _fits(grant: Grant, wish: Wish, person: Person, groups: frozenset[str] | None) -> Why | None:
     """Whether a grant allows the wish, or what it misses; None if it is somebody else's."""
     if grant.team_id not in (None, wish.workspace):
         return None

@@ -138,10 +138,10 @@ def claim(
     return [Retry.of(row) for row in rows]
 
 
-def due(connection: Connection, states: Collection[str], at: datetime, limit: int = 1_000) -> list[str]:
-    """The IDs of rows that are due, without claiming them."""
-    query = select(retries.c.id).where(retries.c.state.in_(states), retries.c.due_at <= at)
-    return list(connection.scalars(query.order_by(retries.c.due_at).limit(limit)))
+def due(connection: Connection, states: Collection[str], at: datetime, limit: int = 1_000) -> list[Retry]:
+    """Rows that are due, without claiming them."""
+    query = select(retries).where(retries.c.state.in_(states), retries.c.due_at <= at)
+    return [Retry.of(row) for row in connection.execute(query.order_by(retries.c.due_at).limit(limit))]
 
 
 def enter(

@@ -25,7 +25,7 @@ from bot.models import Job
 from bot.policy import Decision, Person, Right, Why, Wish
 from bot.presenter import answers
 from bot.presenter.jobs import failure_of
-from bot.record import Retry
+from bot.record import Request, Retry
 from bot.sift import Cause, OutcomeUnknown, Sift, SiftError
 from bot.slack import Slack
 from bot.tables import ACTIVE
@@ -87,49 +87,48 @@ class Runner:
         self._at_work: set[str] = set()
         self.tasks = Tasks()
 
-    def start(self, request_id: str) -> None:
-        """Takes up a request on the side."""
-        if request_id not in self._at_work and not self._stopping:
-            self._at_work.add(request_id)
-            self.tasks.start(self._run(request_id), request_id=request_id)
+    def start(self, request: Request) -> None:
+        """Takes up a recorded request on the side."""
+        if request.id not in self._at_work and not self._stopping:
+            self._at_work.add(request.id)
+            self.tasks.start(self._run(request), request_id=request.id)
 
     async def sweep(self) -> None:
         """Takes up what was left behind: by a crash, a failed turn, another replica."""
-        for request_id in await self._database.run(self._left_behind):
-            self.start(request_id)
+        for request in await self._database.run(self._left_behind):
+            self.start(request)
 
     async def stop(self, seconds: float) -> None:
         """Starts nothing more, and waits for what is under way; what cannot finish is found again at the next start."""
         self._stopping = True
         await self.tasks.drain(seconds)
 
-    def _left_behind(self, connection: Connection) -> list[str]:
+    def _left_behind(self, connection: Connection) -> list[Retry]:
         now = self._database.now(connection)
         for retry in record.claim(connection, ("sending",), now):
             log.warning("retry.unknown", request_id=retry.id, why="interrupted")
             record.enter(connection, retry, "unknown", now, detail={"why": "interrupted"}, due_at=now)
         return record.due(connection, ("requested",), now)
 
-    async def _run(self, request_id: str) -> None:
+    async def _run(self, request: Request) -> None:
         try:
-            await self._turn(request_id)
+            await self._turn(request)
         finally:
-            self._at_work.discard(request_id)
+            self._at_work.discard(request.id)
 
-    async def _turn(self, request_id: str) -> None:
-        request = await self._database.run(lambda connection: record.fetch(connection, request_id))
+    async def _turn(self, request: Request) -> None:
         hint = asyncio.create_task(self._hint(request))
         try:
-            why = await self._decide_and_send(request)
+            why = await self._carry_out(request)
         finally:
             hint.cancel()
         if why is None or not why.done():
-            await self._display.show(request_id)
+            await self._display.show(request.id)
         if why is not None:
-            await self._add_cause(request_id, why)
-            await self._display.show(request_id)
+            await self._add_cause(request.id, why)
+            await self._display.show(request.id)
 
-    async def _hint(self, request: Retry) -> None:
+    async def _hint(self, request: Request) -> None:
         """Says that it takes longer, so that nobody stares at a channel in which nothing happens."""
         await asyncio.sleep(HINT_SECONDS)
         message = answers.still_at_it(request.id, request.job_id)
@@ -141,81 +140,62 @@ class Runner:
             response_url=request.response_url,
         )
 
-    async def _decide_and_send(self, request: Retry) -> "asyncio.Task[Cause] | None":
+    async def _carry_out(self, request: Request) -> "asyncio.Task[Cause] | None":
         """Brings a request to its outcome; answers the look-up of why the job failed before, if it was sent."""
-        person = await self._slack.person(request.user_id, request.team_id)
-        decision = await self._decide(request, person, None)
-        if not decision.allowed:
-            denial = await self._denial(decision)
-            retry = await self._claim(request.id)
-            if retry is not None:
-                await self._refuse(retry, denial)
-            return None
-        async with self._slots:  # before the claim, or waiting would eat the lease
-            if self._stopping:
-                return None
-            retry = await self._claim(request.id)
-            return await self._carry_out(retry, person) if retry is not None else None
-
-    async def _claim(self, request_id: str) -> Retry | None:
-        claimed = await self._database.run(
-            lambda connection: record.claim(
-                connection, ("requested",), self._database.now(connection), ids=[request_id]
-            )
-        )
-        return claimed[0] if claimed else None
-
-    async def _carry_out(self, retry: Retry, person: Person | None) -> "asyncio.Task[Cause] | None":
-        """Reads the job, sends the retry once, and records what came of it."""
         try:
-            read_at = self._clock()
-            job = await self._read(retry)
-            decision = await self._decide(retry, person, job)
+            person = await self._slack.person(request.user_id, request.team_id)
+            decision = await self._access.decide(self._wish(request), person, request.user_id)
             if not decision.allowed:
-                raise await self._denial(decision, job_before=job)
-            sending = await self._mark_sending(retry, job, decision, read_at)
+                raise self._denial(decision)
+            async with self._slots:  # before the claim, or waiting would eat the lease
+                if self._stopping:
+                    return None
+                read_at = self._clock()
+                job = await self._read(request)
+                sending = await self._mark_sending(request, job, decision, person, read_at)
+                if sending is None:
+                    return None
+                why = asyncio.create_task(self._sift.why_failed(job))
+                try:
+                    await self._send(sending)
+                except BaseException:
+                    why.cancel()
+                    raise
+                return why
         except Refused as refusal:
-            await self._refuse(retry, refusal)
+            await self._refuse(request, refusal)
             return None
-        why = asyncio.create_task(self._sift.why_failed(job))
-        try:
-            await self._send(sending)
-        except BaseException:
-            why.cancel()
-            raise
-        return why
 
-    async def _read(self, retry: Retry) -> Job:
+    async def _read(self, request: Request) -> Job:
         """The job as it is now, if there is something to retry.
 
         Raises:
             Refused: there is not, or Sift did not say.
         """
         try:
-            job = await self._sift.job(retry.job_id)
+            job = await self._sift.job(request.job_id)
         except SiftError as error:
             raise Refused("failed", _said(error, "read")) from error
         if job is None:
             raise Refused("refused", {"why": "unknown_job"})
         if not job.retryable:
-            under_way = await self._database.run(lambda connection: _under_way(connection, retry.job_id))
+            under_way = await self._database.run(lambda connection: _under_way(connection, request.job_id))
             raise Refused("refused", under_way or {"why": "not_retryable"}, job_before=job)
-        if retry.offered is not None and retry.offered != failure_of(job):
+        if request.offered is not None and request.offered != failure_of(job):
             raise Refused("refused", {"why": "outdated"}, job_before=job)
         return job
 
-    async def _decide(self, retry: Retry, person: Person | None, job: Job | None) -> Decision:
-        wish = Wish(
+    def _wish(self, request: Request, job: Job | None = None) -> Wish:
+        return Wish(
             right=Right.RETRY,
             workspace=self._workspace,
             at=self._clock(),
-            channel_id=retry.channel_id,
+            channel_id=request.channel_id,
             job_type=job.job_type.removeprefix("JOB_TYPE_").lower() if job else None,
         )
-        return await self._access.decide(wish, person, retry.user_id)
 
-    async def _denial(self, decision: Decision, **columns: Any) -> Refused:
-        detail: dict[str, Any] = {"why": decision.why.value, "ask": await self._access.who_may_grant(self._clock())}
+    def _denial(self, decision: Decision, **columns: Any) -> Refused:
+        detail: dict[str, Any] = {"why": decision.why.value}
         grant = decision.grant
         if grant is not None:
             detail |= {
@@ -228,41 +208,52 @@ class Runner:
                 detail["expired_seconds"] = int((self._clock() - grant.expires_at).total_seconds())
         return Refused("denied", detail, **columns)
 
-    async def _mark_sending(self, retry: Retry, job: Job, decision: Decision, read_at: datetime) -> Retry:
-        """Commits that the retry is about to be sent.
+    async def _mark_sending(
+        self, request: Request, job: Job, decision: Decision, person: Person | None, read_at: datetime
+    ) -> Retry | None:
+        """Claims the row and commits that the retry is about to be sent; None if somebody else has the row.
 
         Raises:
-            Refused: the job is being retried already, or was a moment ago.
+            Refused: the person may not retry such a job, or it is being retried already, or was a moment ago.
         """
 
-        def work(connection: Connection) -> Retry:
-            return self._begin(connection, retry, job, decision, read_at)
+        def work(connection: Connection) -> Retry | None:
+            wish = self._wish(request, job)
+            final = self._access.decide_again(connection, wish, person, decision)
+            if not final.allowed:
+                raise self._denial(final, job_before=job)
+            return self._begin(connection, request, job, final, read_at)
 
         try:
             return await self._database.run(work)
         except IntegrityError:  # another replica was faster; now its row is there to be seen
             return await self._database.run(work)
 
-    def _begin(self, connection: Connection, retry: Retry, job: Job, decision: Decision, read_at: datetime) -> Retry:
-        now = self._clock()
-        newest, accepted_at, count = record.last_attempts(connection, retry.job_id)
+    def _begin(
+        self, connection: Connection, request: Request, job: Job, decision: Decision, read_at: datetime
+    ) -> Retry | None:
+        at, due = self._clock(), self._database.now(connection)
+        newest, accepted_at, count = record.last_attempts(connection, request.job_id)
         if newest is not None and newest.sent_at is not None:
             told = _told_of(newest)
             if newest.state in ACTIVE:
                 raise Refused("refused", {"why": "under_way", **told}, job_before=job)
             if newest.sent_at >= read_at:  # what was read is older than that retry
                 raise Refused("refused", {"why": "just_retried", **told}, job_before=job)
-            if accepted_at is not None and (left := accepted_at + self._cooldown - now) > timedelta(0):
+            if accepted_at is not None and (left := accepted_at + self._cooldown - at) > timedelta(0):
                 seconds = max(1, -(-left // timedelta(seconds=1)))
                 raise Refused("refused", {"why": "cooldown", "seconds": seconds, **told}, job_before=job)
+        claimed = record.claim(connection, ("requested",), due, ids=[request.id])
+        if not claimed:
+            return None
         grant = decision.grant
         return record.enter(
             connection,
-            retry,
+            claimed[0],
             "sending",
-            now,
-            due_at=self._database.now(connection) + record.LEASE,
-            sent_at=now,
+            at,
+            due_at=due + record.LEASE,
+            sent_at=at,
             job_before=job,
             attempt=count + 1,
             grant_id=grant.id if grant else None,
@@ -291,15 +282,24 @@ class Runner:
             )
         )
 
-    async def _refuse(self, retry: Retry, refusal: Refused) -> None:
-        log.info("retry.refused", request_id=retry.id, job_id=retry.job_id, state=refusal.state, **refusal.detail)
-        self._entered(refusal.state)
-        now = self._clock()
-        await self._database.run(
-            lambda connection: record.enter(
-                connection, retry, refusal.state, now, detail=refusal.detail, **refusal.columns
+    async def _refuse(self, request: Request, refusal: Refused) -> None:
+        """Records that nothing was sent, and why; unless somebody else has the row."""
+        at = self._clock()
+
+        def work(connection: Connection) -> bool:
+            detail = dict(refusal.detail)
+            if refusal.state == "denied":
+                detail["ask"] = self._access.who_may_grant(connection, at)
+            claimed = record.claim(connection, ("requested",), self._database.now(connection), ids=[request.id])
+            for retry in claimed:
+                record.enter(connection, retry, refusal.state, at, detail=detail, **refusal.columns)
+            return bool(claimed)
+
+        if await self._database.run(work):
+            log.info(
+                "retry.refused", request_id=request.id, job_id=request.job_id, state=refusal.state, **refusal.detail
             )
-        )
+            self._entered(refusal.state)
 
     async def _add_cause(self, request_id: str, why: "asyncio.Task[Cause]") -> None:
         """Adds why the job failed before; best effort, and a slow answer holds up nothing."""

@@ -102,8 +102,8 @@ def test_of_several_noes_the_nearest_explains() -> None:
 
 def test_a_group_counts_for_its_members_only() -> None:
     grant = replace(GRANT, subject="S1")
-    assert decide(WISH, PERSON, [grant], groups={"S1"}).allowed
-    assert decide(WISH, PERSON, [grant], groups={"S2"}).why is Why.NOT_LISTED
+    assert decide(WISH, PERSON, [grant], groups=frozenset({"S1"})).allowed
+    assert decide(WISH, PERSON, [grant], groups=frozenset({"S2"})).why is Why.NOT_LISTED
 
 
 def test_when_slack_cannot_say_who_is_in_a_group_the_answer_is_no() -> None:
