@@ -13,7 +13,7 @@ demo: $(VENV)/.run
 test: $(VENV)/.test
 	$(BIN)/pytest
 
-lint: $(VENV)/.test
+lint: $(VENV)/.bench
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -30,6 +30,7 @@ from bench.load import (
 )
 from bot import access
 from bot.clock import utc_now
+from bot.commands import JOB_ID
 from bot.database import Database, migrate
 from bot.policy import Role
 from bot.sandbox import OPERATOR, Sandbox
@@ -104,14 +105,16 @@ class Arena:
     async def shown(self, job_ids: list[str]) -> dict[str, datetime]:
         """When the first message about each job reached Slack; waits until all have."""
         first: dict[str, datetime] = {}
+        looked_at = 0
         async with asyncio.timeout(60):
-            while len(first) < len(job_ids):
-                for call in self.sandbox.slack.calls:
-                    text = str(call.arguments.get("text")) if call.method == "chat.postMessage" else ""
-                    for job_id in job_ids:
-                        if job_id in text and "thread_ts" not in call.arguments:
-                            first.setdefault(job_id, call.at)
+            while not first.keys() >= set(job_ids):
                 await asyncio.sleep(0.02)
+                calls = self.sandbox.slack.calls
+                for call in calls[looked_at:]:
+                    if call.method == "chat.postMessage" and "thread_ts" not in call.arguments:
+                        found = JOB_ID.search(str(call.arguments.get("text")))
+                        first.setdefault(found[0] if found else "", call.at)
+                looked_at = len(calls)
         return first
 
     def clear(self) -> None:

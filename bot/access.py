@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, or_, select, update
 
 from bot import audit, policy
 from bot.clock import rfc3339
@@ -15,6 +15,10 @@ from bot.database import Database
 from bot.errors import NoSuchGrant
 from bot.policy import Decision, Grant, Person, Role
 from bot.tables import grants
+
+_CONCERNING = select(grants).where(
+    grants.c.revoked_at.is_(None), or_(grants.c.subject == bindparam("b_user"), grants.c.subject.startswith("S"))
+)
 
 SUBJECT = re.compile(r"[UWS][A-Z0-9]+")
 """A Slack user ID (U…, W…) or user-group ID (S…)."""
@@ -92,12 +96,7 @@ def listed(connection: Connection) -> list[Grant]:
 
 def concerning(connection: Connection, user_id: str) -> list[Grant]:
     """The grants of a user, and those of every user group: who is in one, Slack knows."""
-    rows = connection.execute(
-        select(grants).where(
-            grants.c.revoked_at.is_(None), or_(grants.c.subject == user_id, grants.c.subject.startswith("S"))
-        )
-    )
-    return [_grant(row) for row in rows]
+    return [_grant(row) for row in connection.execute(_CONCERNING, {"b_user": user_id})]
 
 
 def administrators(connection: Connection, at: datetime) -> list[str]:

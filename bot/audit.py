@@ -22,6 +22,10 @@ GENESIS = "0" * 64
 
 COLUMNS = tuple(column.name for column in audit.columns)
 
+# Built once: building a statement costs more than SQLite takes to run it.
+_APPEND = insert(audit)
+_HEAD = select(audit.c.id, audit.c.hash).order_by(audit.c.id.desc()).limit(1)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
@@ -102,13 +106,13 @@ def append(connection: Connection, entry: Entry, at: datetime) -> Head:
         "prev_hash": last.hash,
     }
     row["hash"] = digest(row)
-    connection.execute(insert(audit).values(row))
+    connection.execute(_APPEND, row)
     return Head(row["id"], row["hash"])
 
 
 def head(connection: Connection) -> Head:
     """The chain's end as it is now."""
-    row = connection.execute(select(audit.c.id, audit.c.hash).order_by(audit.c.id.desc()).limit(1)).first()
+    row = connection.execute(_HEAD).first()
     return Head(row.id, row.hash) if row else Head(0, GENESIS)
 
 

@@ -1,7 +1,6 @@
 """Brings what Slack shows up to date with the rows: posts what is missing, updates what lags behind."""
 
 import asyncio
-from collections.abc import Collection
 from dataclasses import replace
 from datetime import timedelta
 
@@ -43,17 +42,17 @@ class Display:
 
     async def sweep(self) -> None:
         """Shows every row that lags behind."""
-        while rows := await self._claim(None):
+        while rows := await self._claim():
             await asyncio.gather(*(self._guarded(row) for row in rows))
 
     async def show(self, request_id: str) -> None:
         """Shows one row now, unless somebody is at it already."""
-        for row in await self._claim([request_id]):
+        for row in await self._claim(request_id):
             await self._turn(row)
 
-    async def _claim(self, ids: Collection[str] | None) -> list[Retry]:
+    async def _claim(self, only: str | None = None) -> list[Retry]:
         return await self._database.run(
-            lambda connection: claim_shows(connection, self._database.now(connection), ids=ids)
+            lambda connection: claim_shows(connection, self._database.now(connection), only=only)
         )
 
     async def _guarded(self, retry: Retry) -> None:

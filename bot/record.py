@@ -5,21 +5,94 @@ Every function runs inside one transaction of the caller's. The table of states 
 
 import json
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from sqlalchemy import Connection, Row, case, func, select, update
+from sqlalchemy import Connection, Integer, Row, bindparam, case, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bot import audit
 from bot.errors import WrongState
 from bot.models import Job
-from bot.tables import FINAL, OFFERING, retries
+from bot.tables import FINAL, OFFERING, Moment, retries
 
 LEASE = timedelta(seconds=60)
 """How long a claimed row is left to its claimant; longer than any turn may take."""
+
+# Statements are built once, with parameters to be named: building one costs more than SQLite takes to run it.
+# The parameters' names begin with b_, so that none is taken for a column's.
+_ROW = retries.c
+_RECORD = {
+    dialect: upsert(retries).on_conflict_do_nothing(index_elements=["delivery_key"]).returning(_ROW.id)
+    for dialect, upsert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}
+_DUE = (
+    select(_ROW.id)
+    .where(_ROW.state.in_(bindparam("b_states", expanding=True)), _ROW.due_at <= bindparam("b_now"))
+    .order_by(_ROW.due_at)
+    .limit(bindparam("b_limit", type_=Integer))
+    .with_for_update(skip_locked=True)
+)
+_CLAIM = update(retries).values(fence=_ROW.fence + 1, due_at=bindparam("b_until")).returning(*_ROW)
+_CLAIM_DUE = _CLAIM.where(_ROW.id.in_(_DUE.scalar_subquery()))
+_CLAIM_ONE = _CLAIM.where(_ROW.id.in_(_DUE.where(_ROW.id == bindparam("b_id")).scalar_subquery()))
+# Due now, unless somebody is showing the row: the changed version brings them back to it.
+_SOON = case((_ROW.showing & _ROW.show_at.is_not(None), _ROW.show_at), else_=bindparam("b_at", type_=Moment()))
+_MOVE = (
+    update(retries)
+    .where(_ROW.id == bindparam("b_id"), _ROW.fence == bindparam("b_fence"), _ROW.state == bindparam("b_state"))
+    .values(version=_ROW.version + 1)
+    .returning(*_ROW)
+)
+_MOVE_AND_SHOW = _MOVE.values(show_at=_SOON)
+_ADD_CAUSE = (
+    update(retries)
+    .where(_ROW.id == bindparam("b_id"))
+    .values(cause=bindparam("b_cause"), version=_ROW.version + 1, show_at=_SOON)
+)
+_SUPERSEDE = (
+    update(retries)
+    .where(
+        _ROW.job_id == bindparam("b_job"),
+        _ROW.id != bindparam("b_id"),
+        _ROW.superseded_by.is_(None),
+        _ROW.state.in_(OFFERING),
+    )
+    .values(superseded_by=bindparam("b_id"), version=_ROW.version + 1, show_at=_SOON)
+)
+_NEWEST_SENT = (
+    select(retries)
+    .where(_ROW.job_id == bindparam("b_job"), _ROW.sent_at.is_not(None))
+    .order_by(_ROW.sent_at.desc())
+    .limit(1)
+)
+_ACCEPTED = select(func.max(_ROW.accepted_at), func.count(_ROW.accepted_at)).where(_ROW.job_id == bindparam("b_job"))
+_LAGGING = (
+    select(_ROW.id, _ROW.showing)
+    .where(_ROW.show_at <= bindparam("b_now"))
+    .order_by(_ROW.show_at)
+    .limit(bindparam("b_limit", type_=Integer))
+    .with_for_update(skip_locked=True)
+)
+_LAGGING_ONE = _LAGGING.where(_ROW.id == bindparam("b_id"))
+_CLAIM_SHOWS = (
+    update(retries)
+    .where(_ROW.id.in_(bindparam("b_ids", expanding=True)))
+    .values(show_fence=_ROW.show_fence + 1, show_at=bindparam("b_until"), showing=True)
+    .returning(*_ROW)
+)
+_SHOWED = (
+    update(retries)
+    .where(_ROW.id == bindparam("b_id"), _ROW.show_fence == bindparam("b_fence"))
+    .values(
+        show_at=case(
+            (_ROW.version == bindparam("b_version"), bindparam("b_later", type_=Moment())),
+            else_=bindparam("b_now", type_=Moment()),
+        )
+    )
+)
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's: nothing that is misread or misheard
 
@@ -107,9 +180,7 @@ class Retry(Request):
 def record(connection: Connection, request: Request, at: datetime) -> bool:
     """Writes a request and its audit entry; answers False for one that was already delivered."""
     values = {**request.__dict__, "state": "requested", "created_at": at, "due_at": at}
-    upsert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = upsert(retries).values(values).on_conflict_do_nothing(index_elements=["delivery_key"])
-    new = connection.execute(statement.returning(retries.c.id)).first() is not None
+    new = connection.execute(_RECORD[connection.dialect.name], values).first() is not None
     if new:
         audit.append(connection, _entry(request, "requested"), at)
     return new
@@ -117,28 +188,23 @@ def record(connection: Connection, request: Request, at: datetime) -> bool:
 
 def claim(
     connection: Connection,
-    states: Collection[str],
+    states: Sequence[str],
     at: datetime,
     *,
-    ids: Collection[str] | None = None,
+    only: str | None = None,
     until: datetime | None = None,
     limit: int = 1_000,
 ) -> list[Retry]:
-    """Takes rows that are due, and leaves them alone until `until` (a lease from now) for everybody else."""
-    due = select(retries.c.id).where(retries.c.state.in_(states), retries.c.due_at <= at)
-    if ids is not None:
-        due = due.where(retries.c.id.in_(ids))
-    due = due.order_by(retries.c.due_at).limit(limit).with_for_update(skip_locked=True)
-    rows = connection.execute(
-        update(retries)
-        .where(retries.c.id.in_(due.scalar_subquery()))
-        .values(fence=retries.c.fence + 1, due_at=until or at + LEASE)
-        .returning(*retries.c)
-    )
+    """Takes rows that are due, or only one; until `until`, a lease from now, nobody else takes them."""
+    values = {"b_states": states, "b_now": at, "b_until": until or at + LEASE, "b_limit": limit}
+    if only is None:
+        rows = connection.execute(_CLAIM_DUE, values)
+    else:
+        rows = connection.execute(_CLAIM_ONE, values | {"b_id": only})
     return [Retry.of(row) for row in rows]
 
 
-def due(connection: Connection, states: Collection[str], at: datetime, limit: int = 1_000) -> list[Retry]:
+def due(connection: Connection, states: Sequence[str], at: datetime, limit: int = 1_000) -> list[Retry]:
     """Rows that are due, without claiming them."""
     query = select(retries).where(retries.c.state.in_(states), retries.c.due_at <= at)
     return [Retry.of(row) for row in connection.execute(query.order_by(retries.c.due_at).limit(limit))]
@@ -172,9 +238,7 @@ def enter(
     values |= {"ended_at": at, "due_at": None} if state in FINAL else {"due_at": due_at}
     if state in ("unknown", "accepted"):
         values[f"{state}_at"] = at
-    if state != "sending":
-        values["show_at"] = _soon(at)
-    moved = _change(connection, retry, values | {"state": state})
+    moved = _change(connection, retry, values | {"state": state}, at, show=state != "sending")
     if state in ("accepted", "unknown"):
         _supersede(connection, moved, at)
     audit.append(connection, _entry(moved, state, detail={**(detail or {}), **(note or {})}), at)
@@ -188,35 +252,21 @@ def note_progress(connection: Connection, retry: Retry, at: datetime, **columns:
         WrongState: somebody else claimed or moved the row meanwhile.
     """
     values = {name: _stored(value) for name, value in columns.items()}
-    return _change(connection, retry, values | {"show_at": _soon(at)})
+    return _change(connection, retry, values, at)
 
 
 def add_cause(connection: Connection, request_id: str, cause: Mapping[str, Any], at: datetime) -> None:
     """Writes why the job failed before; no claim is needed, since nothing else writes it."""
-    connection.execute(
-        update(retries)
-        .where(retries.c.id == request_id)
-        .values(cause=audit.canonical(cause), version=retries.c.version + 1, show_at=_soon(at))
-    )
+    connection.execute(_ADD_CAUSE, {"b_id": request_id, "b_cause": audit.canonical(cause), "b_at": at})
 
 
 def last_attempts(connection: Connection, job_id: str) -> tuple[Retry | None, datetime | None, int]:
     """The newest retry of a job that was sent, when one was last accepted, and how many were."""
-    newest = connection.execute(
-        select(retries)
-        .where(retries.c.job_id == job_id, retries.c.sent_at.is_not(None))
-        .order_by(retries.c.sent_at.desc())
-        .limit(1)
-    ).first()
-    accepted = connection.execute(
-        select(func.max(retries.c.accepted_at), func.count(retries.c.accepted_at)).where(retries.c.job_id == job_id)
-    ).one()
-    return (Retry.of(newest) if newest else None), accepted[0], accepted[1]
-
-
-def fetch(connection: Connection, request_id: str) -> Retry:
-    """One row by its ID."""
-    return Retry.of(connection.execute(select(retries).where(retries.c.id == request_id)).one())
+    newest = connection.execute(_NEWEST_SENT, {"b_job": job_id}).first()
+    if newest is None:
+        return None, None, 0
+    accepted_at, count = connection.execute(_ACCEPTED, {"b_job": job_id}).one()
+    return Retry.of(newest), accepted_at, count
 
 
 def latest_of(connection: Connection, user_id: str, limit: int = 5) -> list[Retry]:
@@ -225,26 +275,18 @@ def latest_of(connection: Connection, user_id: str, limit: int = 5) -> list[Retr
     return [Retry.of(row) for row in connection.execute(query)]
 
 
-def claim_shows(
-    connection: Connection, at: datetime, *, ids: Collection[str] | None = None, limit: int = 50
-) -> list[Retry]:
+def claim_shows(connection: Connection, at: datetime, *, only: str | None = None, limit: int = 50) -> list[Retry]:
     """Takes rows whose messages lag behind; `interrupted` marks those whose last claimant never came back."""
-    due = select(retries.c.id, retries.c.showing).where(retries.c.show_at <= at)
-    if ids is not None:
-        due = due.where(retries.c.id.in_(ids))
-    found = {
-        row.id: row.showing
-        for row in connection.execute(due.order_by(retries.c.show_at).limit(limit).with_for_update(skip_locked=True))
-    }
-    if not found:
+    values: dict[str, Any] = {"b_now": at, "b_limit": limit}
+    if only is None:
+        lagging = connection.execute(_LAGGING, values)
+    else:
+        lagging = connection.execute(_LAGGING_ONE, values | {"b_id": only})
+    interrupted = {row.id: row.showing for row in lagging}
+    if not interrupted:
         return []
-    rows = connection.execute(
-        update(retries)
-        .where(retries.c.id.in_(found))
-        .values(show_fence=retries.c.show_fence + 1, show_at=at + LEASE, showing=True)
-        .returning(*retries.c)
-    )
-    return [Retry.of(row, interrupted=found[row.id]) for row in rows]
+    rows = connection.execute(_CLAIM_SHOWS, {"b_ids": list(interrupted), "b_until": at + LEASE})
+    return [Retry.of(row, interrupted=interrupted[row.id]) for row in rows]
 
 
 def showed(
@@ -264,19 +306,19 @@ def showed(
         lost: whether something may have been posted without our knowing; the next turn then looks for it.
     """
     later = at + again_in if again_in is not None else None
-    current = retries.c.version == retry.version
-    connection.execute(
-        update(retries)
-        .where(retries.c.id == retry.id, retries.c.show_fence == retry.show_fence)
-        .values(
-            shown=audit.canonical(shown),
-            unpostable=unpostable,
-            showing=lost,
-            show_at=case((current, later), else_=later or at),
-            show_failures=retries.c.show_failures + 1 if again_in is not None else 0,
-            response_url=None if retry.final and again_in is None else retries.c.response_url,
-        )
-    )
+    values = {
+        "b_id": retry.id,
+        "b_fence": retry.show_fence,
+        "b_version": retry.version,
+        "b_later": later,
+        "b_now": later or at,
+        "shown": audit.canonical(shown),
+        "unpostable": unpostable,
+        "showing": lost,
+        "show_failures": retry.show_failures + 1 if again_in is not None else 0,
+        "response_url": None if retry.final and again_in is None else retry.response_url,
+    }
+    connection.execute(_SHOWED, values)
 
 
 def free_leases(connection: Connection, at: datetime) -> None:
@@ -285,13 +327,14 @@ def free_leases(connection: Connection, at: datetime) -> None:
     connection.execute(update(retries).where(retries.c.show_at > at).values(show_at=at))
 
 
-def _change(connection: Connection, retry: Retry, values: Mapping[str, Any]) -> Retry:
-    row = connection.execute(
-        update(retries)
-        .where(retries.c.id == retry.id, retries.c.fence == retry.fence, retries.c.state == retry.state)
-        .values(version=retries.c.version + 1, **values)
-        .returning(*retries.c)
-    ).first()
+def _change(
+    connection: Connection, retry: Retry, values: Mapping[str, Any], at: datetime, *, show: bool = True
+) -> Retry:
+    mine = {"b_id": retry.id, "b_fence": retry.fence, "b_state": retry.state}
+    if show:
+        row = connection.execute(_MOVE_AND_SHOW, {**values, **mine, "b_at": at}).first()
+    else:
+        row = connection.execute(_MOVE, {**values, **mine}).first()
     if row is None:
         raise WrongState
     return Retry.of(row)
@@ -299,21 +342,7 @@ def _change(connection: Connection, retry: Retry, values: Mapping[str, Any]) -> 
 
 def _supersede(connection: Connection, retry: Retry, at: datetime) -> None:
     """Has earlier retries of the job drop their Retry buttons: there is a newer one."""
-    connection.execute(
-        update(retries)
-        .where(
-            retries.c.job_id == retry.job_id,
-            retries.c.id != retry.id,
-            retries.c.superseded_by.is_(None),
-            retries.c.state.in_(OFFERING),
-        )
-        .values(superseded_by=retry.id, version=retries.c.version + 1, show_at=_soon(at))
-    )
-
-
-def _soon(at: datetime) -> Any:
-    """Due now, unless somebody is showing the row: the changed version brings them back to it."""
-    return case((retries.c.showing & retries.c.show_at.is_not(None), retries.c.show_at), else_=at)
+    connection.execute(_SUPERSEDE, {"b_job": retry.job_id, "b_id": retry.id, "b_at": at})
 
 
 def _stored(value: Any) -> Any:

@@ -243,7 +243,7 @@ class Runner:
             if accepted_at is not None and (left := accepted_at + self._cooldown - at) > timedelta(0):
                 seconds = max(1, -(-left // timedelta(seconds=1)))
                 raise Refused("refused", {"why": "cooldown", "seconds": seconds, **told}, job_before=job)
-        claimed = record.claim(connection, ("requested",), due, ids=[request.id])
+        claimed = record.claim(connection, ("requested",), due, only=request.id)
         if not claimed:
             return None
         grant = decision.grant
@@ -290,7 +290,7 @@ class Runner:
             detail = dict(refusal.detail)
             if refusal.state == "denied":
                 detail["ask"] = self._access.who_may_grant(connection, at)
-            claimed = record.claim(connection, ("requested",), self._database.now(connection), ids=[request.id])
+            claimed = record.claim(connection, ("requested",), self._database.now(connection), only=request.id)
             for retry in claimed:
                 record.enter(connection, retry, refusal.state, at, detail=detail, **refusal.columns)
             return bool(claimed)

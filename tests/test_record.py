@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import IntegrityError
 
 from bot import record
@@ -12,7 +12,7 @@ from bot.database import Database
 from bot.errors import WrongState
 from bot.models import Job
 from bot.record import LEASE, Request, Retry
-from bot.tables import ACTIVE, OFFERING
+from bot.tables import ACTIVE, OFFERING, retries
 from tests.conftest import NOW, HandClock
 
 JOB = Job(job_id="j", job_status="JOB_STATUS_FAILED", completed_date=NOW)
@@ -40,8 +40,12 @@ def ask(connection: Connection, number: int = 1, **more: Any) -> str:
 
 
 def claimed(connection: Connection, request_id: str, at: Any = NOW) -> Retry:
-    (retry,) = record.claim(connection, ("requested",), at, ids=[request_id])
+    (retry,) = record.claim(connection, ("requested",), at, only=request_id)
     return retry
+
+
+def fetched(connection: Connection, request_id: str) -> Retry:
+    return Retry.of(connection.execute(select(retries).where(retries.c.id == request_id)).one())
 
 
 def sent(connection: Connection, number: int = 1) -> Retry:
@@ -87,7 +91,7 @@ def test_a_job_has_one_retry_under_way(connection: Connection, state: str) -> No
     second = claimed(connection, ask(connection, 2))
     with pytest.raises(IntegrityError), connection.begin_nested():
         record.enter(connection, second, "sending", NOW)
-    assert record.fetch(connection, "r2").state == "requested"
+    assert fetched(connection, "r2").state == "requested"
 
 
 def test_a_final_row_is_never_due_again(connection: Connection) -> None:
@@ -101,7 +105,7 @@ def test_a_later_retry_takes_the_earlier_one_s_button_away(connection: Connectio
     first = record.enter(connection, sent(connection), "unknown" if state == "not_applied" else "accepted", NOW)
     record.enter(connection, first, state, NOW)
     record.enter(connection, sent(connection, 2), "accepted", NOW)
-    earlier = record.fetch(connection, "r1")
+    earlier = fetched(connection, "r1")
     assert earlier.superseded_by == "r2"
     assert {retry.id for retry in record.claim_shows(connection, NOW)} == {"r1", "r2"}
 
@@ -133,7 +137,7 @@ def test_the_way_back_is_forgotten_once_the_answer_is_given(connection: Connecti
     (showing,) = record.claim_shows(connection, NOW)
     assert showing.response_url
     record.showed(connection, showing, NOW, shown={"private": {}}, unpostable=None, again_in=None)
-    assert record.fetch(connection, "r1").response_url is None
+    assert fetched(connection, "r1").response_url is None
 
 
 def test_the_last_attempts_of_a_job_are_known(connection: Connection) -> None:
