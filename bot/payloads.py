@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from bot.commands import JOB_ID, Retry, clean
@@ -11,6 +12,79 @@ from bot.record import Request, new_id
 
 class Malformed(BotError):
     """The request is not one that Slack sends."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asker:
+    """Who asks, where, and the ways back to them.
+
+    Args:
+        team_id: the workspace that Slack's request gives for the person.
+        trigger_id: opens a modal, once, within three seconds.
+        delivery_key: the same for every delivery of the same command, click or mention.
+    """
+
+    user_id: str
+    team_id: str
+    user_name: str | None = None
+    channel_id: str | None = None
+    thread_ts: str | None = None
+    response_url: str | None = None
+    trigger_id: str | None = None
+    delivery_key: str | None = None
+
+
+def asker_of_command(body: Mapping[str, Any]) -> Asker:
+    """Who typed a slash command."""
+    return Asker(
+        user_id=_text(body, "user_id"),
+        team_id=_text(body, "team_id"),
+        user_name=_maybe(body, "user_name"),
+        channel_id=_maybe(body, "channel_id"),
+        response_url=_maybe(body, "response_url"),
+        trigger_id=_maybe(body, "trigger_id"),
+        delivery_key=f"command:{_maybe(body, 'trigger_id')}",
+    )
+
+
+def asker_of_mention(event: Mapping[str, Any], team_id: str) -> Asker:
+    """Who mentioned the bot; they are answered in the thread where they did, so that only they see it."""
+    theirs = _maybe(event, "user_team") or _maybe(event, "source_team") or _maybe(event, "team") or team_id
+    return Asker(
+        user_id=_text(event, "user"),
+        team_id=theirs,
+        channel_id=_maybe(event, "channel"),
+        thread_ts=_maybe(event, "thread_ts"),
+        delivery_key=f"mention:{_maybe(event, 'channel')}:{_maybe(event, 'ts')}",
+    )
+
+
+def asker_of_click(body: Mapping[str, Any]) -> Asker:
+    """Who clicked something in a message, in a modal or in the Home tab, or submitted a modal.
+
+    The person's workspace is `user.team_id`: in a shared channel `team.id` is ours whoever clicks.
+    """
+    user = _mapping(body, "user")
+    container = body.get("container")
+    return Asker(
+        user_id=_text(user, "id"),
+        team_id=_maybe(user, "team_id") or _text(_mapping(body, "team"), "id"),
+        user_name=_maybe(user, "username") or _maybe(user, "name"),
+        channel_id=_maybe(container, "channel_id") or _maybe(body.get("channel"), "id"),
+        thread_ts=_maybe(container, "thread_ts"),
+        response_url=_maybe(body, "response_url"),
+        trigger_id=_maybe(body, "trigger_id"),
+    )
+
+
+def asker_somehow(body: Mapping[str, Any]) -> Asker | None:
+    """Whose request it is, as far as that can be told."""
+    try:
+        if isinstance(body.get("event"), Mapping):
+            return asker_of_mention(body["event"], _maybe(body, "team_id") or "")
+        return asker_of_click(body) if isinstance(body.get("user"), Mapping) else asker_of_command(body)
+    except Malformed:
+        return None
 
 
 def from_command(body: Mapping[str, Any], command: Retry) -> list[Request]:
@@ -120,17 +194,6 @@ def from_view(body: Mapping[str, Any]) -> list[Request]:
         )
         for job_id in job_ids
     ]
-
-
-def user_of(body: Mapping[str, Any]) -> str | None:
-    """Whose request it is, as far as that can be told."""
-    user = body.get("user")
-    return _maybe(user, "id") if isinstance(user, Mapping) else _maybe(body, "user_id")
-
-
-def response_url_of(body: Mapping[str, Any]) -> str | None:
-    """Where a private answer to this request may be sent."""
-    return _maybe(body, "response_url")
 
 
 def _text(source: Any, name: str) -> str:

@@ -168,7 +168,7 @@ def retired() -> Message:
 def usage(problem: Usage) -> Message:
     """What was wrong with what somebody typed, what is expected, and an example."""
     what = f":information_source: I did not understand: {problem.problem}. Nothing was sent to Sift."
-    how = f"Type a job ID as Sift shows it, and a reason if you like:\n`/sift-retry {EXAMPLE} sensor was offline`"
+    how = f"For example: `/sift-retry {problem.example}`\nEverything that can be typed: `/sift-retry help`"
     given = [plain(problem.given)] if problem.given else []
     return Message(f"{what}\n{how}", [section(what), *given, section(how)])
 
