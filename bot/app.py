@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Self
 
 import aiohttp
@@ -20,7 +21,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from bot import listeners, record
+from bot import batches, listeners, record
 from bot.access import Access
 from bot.clock import Clock, utc_now
 from bot.database import Database, migrate, require_schema, schema_version
@@ -28,8 +29,12 @@ from bot.display import Display
 from bot.errors import WrongWorkspace
 from bot.follower import Follower
 from bot.home import Home
+from bot.lookup import Lookup
 from bot.loops import Loop, looping
 from bot.metrics import Metrics
+from bot.pace import Pace
+from bot.presenter import batches as shown_batches
+from bot.presenter import retries as shown_retries
 from bot.presenter.place import Place
 from bot.retry import Runner
 from bot.serving import serving
@@ -50,6 +55,9 @@ DRAIN_SECONDS = 8.0
 PING_SECONDS = 3.0
 """How often the socket is tried; a cut one is noticed, and opened anew, within about this time."""
 
+TALLY_PAUSE = timedelta(seconds=2)
+"""How often at most a batch's messages are updated: `chat.update` allows about 50 calls a minute."""
+
 DEAF_SECONDS = 30.0
 """A socket that has not been connected for so long is rebuilt."""
 
@@ -67,6 +75,7 @@ class Bot:
         self.clock = clock
         self.metrics = Metrics()
         self.database = Database(settings.database_url.get_secret_value(), clock)
+        self.pace = Pace(settings.retry_concurrency)
         self.http = self._http()
         self.ready = asyncio.Event()
         self._workspace: Workspace | None = None
@@ -103,6 +112,7 @@ class Bot:
             require_schema(connection)
             if self.database.is_sqlite:
                 record.free_leases(connection, self.clock())
+                batches.board.free(connection, self.clock())
 
     async def work(self, stop: asyncio.Event) -> None:
         """Connects to Slack and works until `stop` is set; then finishes what is under way, within seconds.
@@ -118,7 +128,7 @@ class Bot:
                 settings.sift_rest_uri,
                 settings.sift_api_key,
                 timeout_seconds=settings.sift_timeout_seconds,
-                observe=self.metrics.called,
+                observe=self._observe,
             )
             stack.push_async_callback(sift.aclose)
             client = web_client(settings.slack_bot_token.get_secret_value(), settings.slack_api_url, session)
@@ -127,6 +137,14 @@ class Bot:
             if workspace is not None:
                 await self.database.run(lambda connection: self._claim_workspace(connection, workspace))
                 await self._serve_slack(slack, sift, workspace, stop)
+
+    def _observe(self, operation: str, seconds: float, result: str) -> None:
+        """Counts a call to Sift; retries slow down when Sift limits them."""
+        self.metrics.called(operation, seconds, result)
+        if operation == "retry" and result == "rate_limited":
+            self.pace.slower()
+        elif operation == "retry" and result == "ok":
+            self.pace.faster()
 
     async def problems(self) -> Mapping[str, str]:
         """What is not ready, by name, and why."""
@@ -145,9 +163,18 @@ class Bot:
     async def _serve_slack(self, slack: Slack, sift: Sift, workspace: Workspace, stop: asyncio.Event) -> None:
         settings, clock, database = self.settings, self.clock, self.database
         place = Place(workspace, settings.sift_app_url or web_app_for(settings.sift_rest_uri))
-        display = Display(database, slack, place, clock)
+        display = Display(database, slack, record.board, partial(shown_retries.pieces, place=place), clock)
         showing = Loop("display", SWEEP_SECONDS, display.sweep)
+        tallies = Display(
+            database, slack, batches.board, partial(shown_batches.pieces, place=place), clock, TALLY_PAUSE
+        )
+        tallying = Loop("tallies", SWEEP_SECONDS, tallies.sweep)
         access = Access(database, slack.members, settings.admins)
+
+        def changed() -> None:
+            showing.wake()
+            tallying.wake()
+
         runner = Runner(
             database=database,
             sift=sift,
@@ -156,9 +183,10 @@ class Bot:
             display=display,
             clock=clock,
             cooldown=timedelta(seconds=settings.retry_cooldown_seconds),
-            concurrency=settings.retry_concurrency,
+            pace=self.pace,
             workspace=workspace.team_id,
             entered=self.metrics.entered,
+            batch_changed=tallying.wake,
         )
         follower = Follower(
             database=database,
@@ -166,18 +194,20 @@ class Bot:
             clock=clock,
             poll=timedelta(seconds=settings.follow_poll_seconds),
             settle=timedelta(seconds=settings.settle_seconds),
-            changed=showing.wake,
+            changed=changed,
             entered=self.metrics.entered,
             tasks=runner.tasks,
         )
         self._loops = [
             Loop("runner", SWEEP_SECONDS, runner.sweep),
             showing,
+            tallying,
             Loop("follower", settings.follow_poll_seconds, follower.step),
         ]
         self._bolt = bolt_app(slack.client, workspace)
+        lookup = Lookup(database=database, sift=sift, slack=slack, access=access, place=place, clock=clock)
         home = Home(database, slack, access, workspace.team_id, clock)
-        desk = listeners.Desk(database, slack, home, runner.start, runner.tasks, self.metrics, clock)
+        desk = listeners.Desk(database, slack, home, runner, lookup, runner.tasks, self.metrics, clock)
         listeners.register(self._bolt, desk)
         async with looping(self._loops), self._listening(self._bolt):
             self._workspace = workspace

@@ -1,17 +1,17 @@
 """Brings what Slack shows up to date with the rows: posts what is missing, updates what lags behind."""
 
 import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Generic
 
 import structlog
 
 from bot.clock import Clock
 from bot.database import Database
-from bot.presenter import retries
-from bot.presenter.place import Place
-from bot.presenter.retries import Piece
-from bot.record import Retry, claim_shows, showed
+from bot.presenter.pieces import Piece, marker_of
+from bot.showing import Board, S
 from bot.slack import CannotPost, Message, MessageGone, Slack, SlackError, SlackUnavailable
 
 log = structlog.get_logger(__name__)
@@ -23,21 +23,33 @@ AT_ONCE = 8
 GIVE_UP_AFTER = timedelta(days=1)
 
 
-class Display:
-    """Shows retries in Slack.
+class Display(Generic[S]):
+    """Shows the rows of one table in Slack.
 
     Args:
         database: where the rows are, and which messages show them.
         slack: where they are shown.
-        place: where links lead.
+        board: which rows lag behind.
+        pieces: the messages that should show a row, in the order they are posted.
         clock: the present moment.
+        pause: how long a row that keeps changing is left alone between two turns.
     """
 
-    def __init__(self, database: Database, slack: Slack, place: Place, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        slack: Slack,
+        board: Board[S],
+        pieces: Callable[[S], Sequence[Piece]],
+        clock: Clock,
+        pause: timedelta = timedelta(0),
+    ) -> None:
         self._database = database
         self._slack = slack
-        self._place = place
+        self._board = board
+        self._pieces = pieces
         self._clock = clock
+        self._pause = pause
         self._slots = asyncio.Semaphore(AT_ONCE)
 
     async def sweep(self) -> None:
@@ -45,89 +57,87 @@ class Display:
         while rows := await self._claim():
             await asyncio.gather(*(self._guarded(row) for row in rows))
 
-    async def show(self, request_id: str) -> None:
+    async def show(self, row_id: str) -> None:
         """Shows one row now, unless somebody is at it already."""
-        for row in await self._claim(request_id):
+        for row in await self._claim(row_id):
             await self._turn(row)
 
-    async def _claim(self, only: str | None = None) -> list[Retry]:
+    async def _claim(self, only: str | None = None) -> list[S]:
         return await self._database.run(
-            lambda connection: claim_shows(connection, self._database.now(connection), only=only)
+            lambda connection: self._board.claim(connection, self._database.now(connection), only=only)
         )
 
-    async def _guarded(self, retry: Retry) -> None:
+    async def _guarded(self, row: S) -> None:
         async with self._slots:
-            await self._turn(retry)
+            await self._turn(row)
 
-    async def _turn(self, retry: Retry) -> None:
+    async def _turn(self, row: S) -> None:
         """One attempt to show a row; whatever came of it is written down."""
-        current = replace(retry, shown=dict(retry.shown))
+        shown: dict[str, Mapping[str, str]] = dict(row.shown)
+        current = replace(row, shown=shown)
         problem: Exception | None = None
         try:
             async with asyncio.timeout(TURN_SECONDS):
-                current = await self._bring_up_to_date(current)
+                current = await self._bring_up_to_date(current, shown)
         except (SlackError, TimeoutError) as error:
             problem = error
-            log.warning("display.failed", request_id=retry.id, error=str(error) or type(error).__name__)
-        again_in = self._again_in(retry) if problem is not None else None
-        lost = isinstance(problem, (SlackUnavailable, TimeoutError))
+            log.warning("display.failed", request_id=row.id, error=str(error) or type(error).__name__)
         await self._database.run(
-            lambda connection: showed(
+            lambda connection: self._board.showed(
                 connection,
-                retry,
+                row,
                 self._database.now(connection),
-                shown=current.shown,
+                shown=shown,
                 unpostable=current.unpostable,
-                again_in=again_in,
-                lost=lost,
+                pause=self._pause,
+                again_in=self._again_in(row) if problem is not None else None,
+                lost=isinstance(problem, (SlackUnavailable, TimeoutError)),
             )
         )
 
-    async def _bring_up_to_date(self, retry: Retry) -> Retry:
+    async def _bring_up_to_date(self, row: S, shown: dict[str, Mapping[str, str]]) -> S:
         try:
-            await self._show_pieces(retry)
+            await self._show_pieces(row, shown)
         except CannotPost as error:
-            if retry.unpostable is not None:
+            if row.unpostable is not None or row.reader is None:
                 raise
-            log.info("display.private", request_id=retry.id, channel_id=retry.channel_id, error=error.error)
-            retry = replace(retry, unpostable=error.error)
-            await self._show_pieces(retry)
-        return retry
+            log.info("display.private", request_id=row.id, channel_id=row.channel_id, error=error.error)
+            row = replace(row, unpostable=error.error)
+            await self._show_pieces(row, shown)
+        return row
 
-    async def _show_pieces(self, retry: Retry) -> None:
-        shown = retry.shown
-        assert isinstance(shown, dict)  # noqa: S101  # narrows the type: each turn works on its own copy
-        for piece in retries.pieces(retry, self._place):
+    async def _show_pieces(self, row: S, shown: dict[str, Mapping[str, str]]) -> None:
+        for piece in self._pieces(row):
             known = shown.get(piece.kind)
             if known is None:
-                shown[piece.kind] = {"ts": await self._post(retry, piece), "digest": piece.digest}
+                shown[piece.kind] = {"ts": await self._post(row, piece), "digest": piece.digest}
             elif known["digest"] != piece.digest and not piece.private:
-                shown[piece.kind] = {"ts": await self._update(retry, piece, known["ts"]), "digest": piece.digest}
+                shown[piece.kind] = {"ts": await self._update(row, piece, known["ts"]), "digest": piece.digest}
 
-    async def _post(self, retry: Retry, piece: Piece) -> str:
+    async def _post(self, row: S, piece: Piece) -> str:
         """Posts a piece where it belongs; after an attempt whose answer is not known, looks for it first."""
-        message = piece.marked(retry.id)
-        if piece.private or retry.channel_id is None:
-            await self._tell(retry, message)
+        message = piece.marked(row.id)
+        if row.reader is not None and (piece.private or row.channel_id is None):
+            await self._tell(row, row.reader, message)
             return ""
-        thread_ts = None if piece.kind == "announcement" else retry.root_ts
-        if retry.interrupted:
-            marker = retries.marker_of(retry.id, piece.kind)
-            found = await self._slack.find(retry.channel_id, thread_ts, marker, retry.created_at)
+        assert row.channel_id is not None  # noqa: S101  # narrows the type: what has no reader has a channel
+        thread_ts = None if piece.kind == "announcement" else row.root_ts
+        if row.interrupted:
+            found = await self._slack.find(row.channel_id, thread_ts, marker_of(row.id, piece.kind), row.created_at)
             if found is not None:
                 return found
-        return await self._post_in(retry.channel_id, message, thread_ts)
+        return await self._post_in(row.channel_id, message, thread_ts)
 
-    async def _update(self, retry: Retry, piece: Piece, ts: str) -> str:
+    async def _update(self, row: S, piece: Piece, ts: str) -> str:
         """Updates a message; one that cannot be updated any more is answered in the thread instead."""
-        assert retry.channel_id is not None  # noqa: S101  # narrows the type: it was posted there
+        assert row.channel_id is not None  # noqa: S101  # narrows the type: it was posted there
         try:
-            await self._slack.update(retry.channel_id, ts, piece.marked(retry.id))
+            await self._slack.update(row.channel_id, ts, piece.marked(row.id))
         except MessageGone as error:
-            log.info("display.gone", request_id=retry.id, kind=piece.kind, error=error.error)
+            log.info("display.gone", request_id=row.id, kind=piece.kind, error=error.error)
             if piece.kind == "announcement":
                 return ts
-            return await self._post_in(retry.channel_id, piece.marked(retry.id), retry.root_ts)
+            return await self._post_in(row.channel_id, piece.marked(row.id), row.root_ts)
         return ts
 
     async def _post_in(self, channel_id: str, message: Message, thread_ts: str | None) -> str:
@@ -136,18 +146,18 @@ class Display:
         except MessageGone as error:  # the thread itself was deleted
             raise CannotPost(error.error) from error
 
-    async def _tell(self, retry: Retry, message: Message) -> None:
+    async def _tell(self, row: S, reader: str, message: Message) -> None:
         await self._slack.tell(
-            retry.user_id,
+            reader,
             message,
-            channel_id=retry.channel_id,
-            thread_ts=retry.thread_ts,
-            response_url=retry.response_url,
+            channel_id=row.channel_id,
+            thread_ts=row.asked_in,
+            response_url=row.response_url,
         )
 
-    def _again_in(self, retry: Retry) -> timedelta | None:
+    def _again_in(self, row: S) -> timedelta | None:
         """Longer and longer pauses; after a day nobody waits for the message any more."""
-        if self._clock() - (retry.ended_at or retry.created_at) > GIVE_UP_AFTER:
-            log.error("display.given_up", request_id=retry.id)
+        if self._clock() - row.since > GIVE_UP_AFTER:
+            log.error("display.given_up", request_id=row.id)
             return None
-        return timedelta(seconds=min(300, 2 ** min(retry.show_failures, 9)))
+        return timedelta(seconds=min(300, 2 ** min(row.show_failures, 9)))

@@ -25,9 +25,9 @@ class Metrics:
             "sift_retry_sift_call_seconds", "Calls to Sift.", ["operation", "result"], registry=self.registry
         )
 
-    def requested(self, source: str) -> None:
-        """Counts a recorded request."""
-        self._requests.labels(source).inc()
+    def requested(self, source: str, jobs: int = 1) -> None:
+        """Counts recorded requests, one per job."""
+        self._requests.labels(source).inc(jobs)
 
     def entered(self, state: str) -> None:
         """Counts a state that a request entered."""

@@ -197,6 +197,11 @@ class Job(Value):
         return self.job_status in ENDED
 
     @property
+    def failure(self) -> str:
+        """What tells one failure of the job from the next: when it was completed."""
+        return self.completed_date.isoformat() if self.completed_date else ""
+
+    @property
     def retryable(self) -> bool:
         """Whether Sift would take a retry: it failed or was cancelled."""
         return self.job_status in RETRYABLE

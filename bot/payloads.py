@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from bot.commands import JOB_ID, Retry, clean
+from bot.batches import Wanted
+from bot.commands import JOB_ID, clean, job_ids_in
 from bot.errors import BotError
-from bot.record import Request, new_id
 
 
 class Malformed(BotError):
@@ -19,62 +19,85 @@ class Asker:
     """Who asks, where, and the ways back to them.
 
     Args:
-        team_id: the workspace that Slack's request gives for the person.
-        trigger_id: opens a modal, once, within three seconds.
         delivery_key: the same for every delivery of the same command, click or mention.
+        team_id: the workspace that Slack's request gives for the person.
+        thread_ts: the thread that a public answer goes into; None lets the bot start one.
+        asked_in: the thread in which they look; None: the channel itself.
+        trigger_id: opens a modal, once, within three seconds.
     """
 
+    delivery_key: str
     user_id: str
     team_id: str
     user_name: str | None = None
     channel_id: str | None = None
     thread_ts: str | None = None
+    asked_in: str | None = None
     response_url: str | None = None
     trigger_id: str | None = None
-    delivery_key: str | None = None
 
 
 def asker_of_command(body: Mapping[str, Any]) -> Asker:
-    """Who typed a slash command."""
+    """Who typed a slash command; its trigger is the same in every delivery."""
+    trigger_id = _text(body, "trigger_id")
     return Asker(
+        delivery_key=f"command:{trigger_id}",
         user_id=_text(body, "user_id"),
         team_id=_text(body, "team_id"),
         user_name=_maybe(body, "user_name"),
         channel_id=_maybe(body, "channel_id"),
         response_url=_maybe(body, "response_url"),
-        trigger_id=_maybe(body, "trigger_id"),
-        delivery_key=f"command:{_maybe(body, 'trigger_id')}",
+        trigger_id=trigger_id,
     )
 
 
 def asker_of_mention(event: Mapping[str, Any], team_id: str) -> Asker:
-    """Who mentioned the bot; they are answered in the thread where they did, so that only they see it."""
+    """Who mentioned the bot; they are answered in the thread where they did."""
+    channel_id, ts = _text(event, "channel"), _text(event, "ts")
     theirs = _maybe(event, "user_team") or _maybe(event, "source_team") or _maybe(event, "team") or team_id
     return Asker(
+        delivery_key=f"mention:{channel_id}:{ts}",
         user_id=_text(event, "user"),
         team_id=theirs,
-        channel_id=_maybe(event, "channel"),
-        thread_ts=_maybe(event, "thread_ts"),
-        delivery_key=f"mention:{_maybe(event, 'channel')}:{_maybe(event, 'ts')}",
+        channel_id=channel_id,
+        thread_ts=_maybe(event, "thread_ts") or ts,
+        asked_in=_maybe(event, "thread_ts"),
     )
 
 
 def asker_of_click(body: Mapping[str, Any]) -> Asker:
-    """Who clicked something in a message, in a modal or in the Home tab, or submitted a modal.
+    """Who clicked something in a message, a modal or the Home tab, or used a shortcut or submitted a modal.
 
     The person's workspace is `user.team_id`: in a shared channel `team.id` is ours whoever clicks.
     """
     user = _mapping(body, "user")
-    container = body.get("container")
+    container = body.get("container") if isinstance(body.get("container"), Mapping) else {}
+    message = body.get("message")
+    channel_id = _maybe(container, "channel_id") or _maybe(body.get("channel"), "id")
+    message_ts = _maybe(container, "message_ts") or _maybe(body, "message_ts") or _maybe(message, "ts")
+    asked_in = _maybe(message, "thread_ts") or _maybe(container, "thread_ts")
+    ephemeral = isinstance(container, Mapping) and container.get("is_ephemeral") is True
     return Asker(
+        delivery_key=_click_key(body, channel_id, message_ts, _text(user, "id")),
         user_id=_text(user, "id"),
         team_id=_maybe(user, "team_id") or _text(_mapping(body, "team"), "id"),
         user_name=_maybe(user, "username") or _maybe(user, "name"),
-        channel_id=_maybe(container, "channel_id") or _maybe(body.get("channel"), "id"),
-        thread_ts=_maybe(container, "thread_ts"),
+        channel_id=channel_id,
+        thread_ts=asked_in or (None if ephemeral else message_ts),
+        asked_in=asked_in,
         response_url=_maybe(body, "response_url"),
         trigger_id=_maybe(body, "trigger_id"),
     )
+
+
+def _click_key(body: Mapping[str, Any], channel_id: str | None, message_ts: str | None, user_id: str) -> str:
+    """What is the same in every delivery: a modal is submitted once, a button's click has its time."""
+    if body.get("type") == "view_submission":
+        return f"view:{_text(_mapping(body, 'view'), 'id')}"
+    actions = body.get("actions")
+    at = _maybe(actions[0], "action_ts") if isinstance(actions, list) and actions else _maybe(body, "action_ts")
+    where = message_ts or _maybe(body.get("view"), "id")
+    return f"click:{channel_id}:{where}:{at}:{user_id}"
 
 
 def asker_somehow(body: Mapping[str, Any]) -> Asker | None:
@@ -87,113 +110,57 @@ def asker_somehow(body: Mapping[str, Any]) -> Asker | None:
         return None
 
 
-def from_command(body: Mapping[str, Any], command: Retry) -> list[Request]:
-    """One request per job of a slash command; its trigger is the same in every delivery."""
-    trigger = _text(body, "trigger_id")
-    return [
-        Request(
-            id=new_id(),
-            delivery_key=f"command:{trigger}:{number}",
-            job_id=job_id,
-            source="command",
-            team_id=_text(body, "team_id"),
-            user_id=_text(body, "user_id"),
-            user_name=_maybe(body, "user_name"),
-            channel_id=_maybe(body, "channel_id"),
-            reason=command.reason,
-            response_url=_maybe(body, "response_url"),
-        )
-        for number, job_id in enumerate(command.job_ids)
-    ]
+def value_of(body: Mapping[str, Any]) -> str:
+    """The value of the button that was clicked."""
+    return _text(_first(body, "actions"), "value")
 
 
-def from_click(body: Mapping[str, Any]) -> Request:
-    """A click on a Retry button; message and action time are the same in every delivery.
-
-    The person's workspace is `user.team_id`: in a shared channel `team.id` is ours whoever clicks.
-    """
-    action = _first(body, "actions")
-    user, container = _mapping(body, "user"), _mapping(body, "container")
-    job_id, _, failure = _text(action, "value").partition(" ")
+def job_of_click(body: Mapping[str, Any]) -> Wanted:
+    """The job of a Retry button, and the failure that it stood for."""
+    job_id, _, failure = value_of(body).partition(" ")
     if not JOB_ID.fullmatch(job_id):
         raise Malformed
-    message_ts = _text(container, "message_ts")
-    message = body.get("message") if isinstance(body.get("message"), Mapping) else {}
-    channel_id = _maybe(container, "channel_id") or _maybe(_mapping(body, "channel"), "id")
-    key = f"click:{channel_id}:{message_ts}:{_text(action, 'action_ts')}:{_text(user, 'id')}"
-    thread_ts = _maybe(message, "thread_ts") or _maybe(container, "thread_ts")
-    if container.get("is_ephemeral") is not True:
-        thread_ts = thread_ts or message_ts
-    return Request(
-        id=new_id(),
-        delivery_key=key,
-        job_id=job_id,
-        offered=failure,
-        source="alert",
-        channel_id=channel_id,
-        team_id=_maybe(user, "team_id") or _text(_mapping(body, "team"), "id"),
-        user_id=_text(user, "id"),
-        user_name=_maybe(user, "username") or _maybe(user, "name"),
-        thread_ts=thread_ts,
-        response_url=_maybe(body, "response_url"),
-    )
+    return Wanted(job_id, failure)
 
 
-def from_mention(event: Mapping[str, Any], team_id: str, command: Retry) -> list[Request]:
-    """One request per job of a mention; it is answered in the mention's own thread."""
-    channel_id, ts = _text(event, "channel"), _text(event, "ts")
-    theirs = _maybe(event, "user_team") or _maybe(event, "source_team") or _maybe(event, "team") or team_id
-    return [
-        Request(
-            id=new_id(),
-            delivery_key=f"mention:{channel_id}:{ts}:{number}",
-            job_id=job_id,
-            source="mention",
-            team_id=theirs,
-            user_id=_text(event, "user"),
-            channel_id=channel_id,
-            thread_ts=_maybe(event, "thread_ts") or ts,
-            reason=command.reason,
-        )
-        for number, job_id in enumerate(command.job_ids)
-    ]
+@dataclass(frozen=True)
+class Submitted:
+    """What somebody filled in to retry jobs."""
+
+    asker: Asker
+    jobs: tuple[Wanted, ...]
+    source: str
+    reason: str | None = None
 
 
-def thread_of(body: Mapping[str, Any]) -> dict[str, str]:
-    """The channel and thread of the message a shortcut was used on."""
-    message = _mapping(body, "message")
-    ts = _maybe(message, "thread_ts") or _text(message, "ts")
-    return {"channel_id": _text(_mapping(body, "channel"), "id"), "thread_ts": ts}
-
-
-def from_view(body: Mapping[str, Any]) -> list[Request]:
-    """One request per job picked in the retry modal; the view is the same in every delivery."""
-    view, user = _mapping(body, "view"), _mapping(body, "user")
+def from_view(body: Mapping[str, Any]) -> Submitted:
+    """A submitted modal: jobs picked, job IDs pasted, and a reason."""
+    view = _mapping(body, "view")
     values = _mapping(_mapping(view, "state"), "values")
-    picked = _mapping(_mapping(values, "jobs"), "jobs").get("selected_options")
-    reason = _maybe(_mapping(_mapping(values, "reason"), "reason"), "value")
     try:
-        thread = json.loads(_text(view, "private_metadata"))
+        origin = json.loads(_text(view, "private_metadata"))
     except ValueError:
         raise Malformed from None
+    picked = _input(values, "jobs").get("selected_options")
     job_ids = [_text(option, "value") for option in picked] if isinstance(picked, list) else []
+    job_ids += job_ids_in(_maybe(_input(values, "ids"), "value"))
     if not all(JOB_ID.fullmatch(job_id) for job_id in job_ids):
         raise Malformed
-    return [
-        Request(
-            id=new_id(),
-            delivery_key=f"view:{_text(view, 'id')}:{job_id}",
-            job_id=job_id,
-            source="shortcut",
-            team_id=_maybe(user, "team_id") or _text(_mapping(body, "team"), "id"),
-            user_id=_text(user, "id"),
-            user_name=_maybe(user, "username") or _maybe(user, "name"),
-            reason=reason,
-            channel_id=_text(thread, "channel_id"),
-            thread_ts=_text(thread, "thread_ts"),
-        )
-        for job_id in job_ids
-    ]
+    asker = replace(
+        asker_of_click(body),
+        channel_id=_maybe(origin, "channel_id"),
+        thread_ts=_maybe(origin, "thread_ts"),
+        asked_in=_maybe(origin, "asked_in"),
+    )
+    wanted = tuple(Wanted(job_id) for job_id in dict.fromkeys(job_ids))
+    return Submitted(asker, wanted, _text(origin, "source"), _maybe(_input(values, "reason"), "value"))
+
+
+def _input(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """An input of a modal; its block and its element have the same name."""
+    block = values.get(name)
+    element = block.get(name) if isinstance(block, Mapping) else None
+    return element if isinstance(element, Mapping) else {}
 
 
 def _text(source: Any, name: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 
 class Role(StrEnum):
@@ -17,14 +18,15 @@ class Role(StrEnum):
 class Right(StrEnum):
     """What somebody wants to do."""
 
+    LOOK = "look"
     RETRY = "retry"
     READ_AUDIT = "read_audit"
     GRANT = "grant"
 
 
 RIGHTS: dict[Role, frozenset[Right]] = {
-    Role.OPERATOR: frozenset({Right.RETRY}),
-    Role.AUDITOR: frozenset({Right.READ_AUDIT}),
+    Role.OPERATOR: frozenset({Right.LOOK, Right.RETRY}),
+    Role.AUDITOR: frozenset({Right.LOOK, Right.READ_AUDIT}),
     Role.ADMIN: frozenset(Right),
 }
 
@@ -94,6 +96,21 @@ class Decision:
     why: Why
     grant: Grant | None = None
     groups: frozenset[str] | None = frozenset()
+
+    def explained(self, at: datetime) -> dict[str, Any]:
+        """The reason and the grant behind it, as facts for the audit and the presenter."""
+        if self.grant is None:
+            return {"why": self.why.value}
+        facts: dict[str, Any] = {
+            "why": self.why.value,
+            "grant_id": self.grant.id,
+            "role": self.grant.role.value,
+            "job_types": sorted(self.grant.job_types),
+            "channels": sorted(self.grant.channels),
+        }
+        if self.why is Why.EXPIRED and self.grant.expires_at is not None:
+            facts["expired_seconds"] = int((at - self.grant.expires_at).total_seconds())
+        return facts
 
 
 def decide(

@@ -7,19 +7,17 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Self
 
-from sqlalchemy import Connection, Integer, Row, bindparam, case, func, select, update
+from sqlalchemy import Connection, Integer, Row, bindparam, case, func, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bot import audit
 from bot.errors import WrongState
 from bot.models import Job
-from bot.tables import FINAL, OFFERING, Moment, retries
-
-LEASE = timedelta(seconds=60)
-"""How long a claimed row is left to its claimant; longer than any turn may take."""
+from bot.showing import LEASE, Board, Shown, soon, values_of
+from bot.tables import FINAL, OFFERING, Moment, batches, retries
 
 # Statements are built once, with parameters to be named: building one costs more than SQLite takes to run it.
 # The parameters' names begin with b_, so that none is taken for a column's.
@@ -38,8 +36,8 @@ _DUE = (
 _CLAIM = update(retries).values(fence=_ROW.fence + 1, due_at=bindparam("b_until")).returning(*_ROW)
 _CLAIM_DUE = _CLAIM.where(_ROW.id.in_(_DUE.scalar_subquery()))
 _CLAIM_ONE = _CLAIM.where(_ROW.id.in_(_DUE.where(_ROW.id == bindparam("b_id")).scalar_subquery()))
-# Due now, unless somebody is showing the row: the changed version brings them back to it.
-_SOON = case((_ROW.showing & _ROW.show_at.is_not(None), _ROW.show_at), else_=bindparam("b_at", type_=Moment()))
+# A retry of a batch is shown by the batch.
+_SOON = case((_ROW.batch_id.is_not(None), null()), else_=soon(retries))
 _MOVE = (
     update(retries)
     .where(_ROW.id == bindparam("b_id"), _ROW.fence == bindparam("b_fence"), _ROW.state == bindparam("b_state"))
@@ -61,6 +59,7 @@ _SUPERSEDE = (
         _ROW.state.in_(OFFERING),
     )
     .values(superseded_by=bindparam("b_id"), version=_ROW.version + 1, show_at=_SOON)
+    .returning(_ROW.batch_id)
 )
 _NEWEST_SENT = (
     select(retries)
@@ -69,29 +68,10 @@ _NEWEST_SENT = (
     .limit(1)
 )
 _ACCEPTED = select(func.max(_ROW.accepted_at), func.count(_ROW.accepted_at)).where(_ROW.job_id == bindparam("b_job"))
-_LAGGING = (
-    select(_ROW.id, _ROW.showing)
-    .where(_ROW.show_at <= bindparam("b_now"))
-    .order_by(_ROW.show_at)
-    .limit(bindparam("b_limit", type_=Integer))
-    .with_for_update(skip_locked=True)
-)
-_LAGGING_ONE = _LAGGING.where(_ROW.id == bindparam("b_id"))
-_CLAIM_SHOWS = (
-    update(retries)
-    .where(_ROW.id.in_(bindparam("b_ids", expanding=True)))
-    .values(show_fence=_ROW.show_fence + 1, show_at=bindparam("b_until"), showing=True)
-    .returning(*_ROW)
-)
-_SHOWED = (
-    update(retries)
-    .where(_ROW.id == bindparam("b_id"), _ROW.show_fence == bindparam("b_fence"))
-    .values(
-        show_at=case(
-            (_ROW.version == bindparam("b_version"), bindparam("b_later", type_=Moment())),
-            else_=bindparam("b_now", type_=Moment()),
-        )
-    )
+_TOUCH = (
+    update(batches)
+    .where(batches.c.id == bindparam("b_id"))
+    .values(version=batches.c.version + 1, show_at=func.coalesce(batches.c.show_at, bindparam("b_at", type_=Moment())))
 )
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's: nothing that is misread or misheard
@@ -109,8 +89,10 @@ class Request:
     Args:
         delivery_key: the same for every delivery of the same click or command.
         thread_ts: the thread to answer in; None lets the bot start one.
+        asked_in: the thread where a private answer goes; None: the channel itself.
         offered: the failure that the clicked button stood for.
         response_url: where a private answer may be sent for half an hour.
+        batch_id: the batch it belongs to, which then shows it.
     """
 
     id: str
@@ -123,26 +105,21 @@ class Request:
     reason: str | None = None
     channel_id: str | None = None
     thread_ts: str | None = None
+    asked_in: str | None = None
     offered: str | None = None
     response_url: str | None = None
+    batch_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Retry(Request):
+class Retry(Request, Shown):
     """A row of `retries` as it was read."""
 
     state: str
-    created_at: datetime
     fence: int
-    version: int
-    show_fence: int
-    show_failures: int
     missed: int
-    shown: Mapping[str, Mapping[str, str]]
     detail: Mapping[str, Any]
     cause: Mapping[str, Any]
-    interrupted: bool = False
-    unpostable: str | None = None
     grant_id: int | None = None
     attempt: int | None = None
     job_before: Job | None = None
@@ -159,9 +136,12 @@ class Retry(Request):
         return self.job_after or self.job_before
 
     @property
-    def root_ts(self) -> str | None:
-        """The thread that shows this retry, once there is one."""
-        return self.thread_ts or self.shown.get("announcement", {}).get("ts")
+    def reader(self) -> str:
+        return self.user_id
+
+    @property
+    def since(self) -> datetime:
+        return self.ended_at or self.created_at
 
     @property
     def final(self) -> bool:
@@ -169,8 +149,8 @@ class Retry(Request):
 
     @classmethod
     def of(cls, row: Row[Any], **more: Any) -> Self:
-        values = {name: value for name, value in row._mapping.items() if name in cls.__dataclass_fields__}
-        for name in ("shown", "detail", "cause"):
+        values = values_of(cls, row)
+        for name in ("detail", "cause"):
             values[name] = json.loads(values[name] or "{}")
         for name in ("job_before", "job_after"):
             values[name] = Job.model_validate_json(values[name]) if values[name] else None
@@ -275,56 +255,14 @@ def latest_of(connection: Connection, user_id: str, limit: int = 5) -> list[Retr
     return [Retry.of(row) for row in connection.execute(query)]
 
 
-def claim_shows(connection: Connection, at: datetime, *, only: str | None = None, limit: int = 50) -> list[Retry]:
-    """Takes rows whose messages lag behind; `interrupted` marks those whose last claimant never came back."""
-    values: dict[str, Any] = {"b_now": at, "b_limit": limit}
-    if only is None:
-        lagging = connection.execute(_LAGGING, values)
-    else:
-        lagging = connection.execute(_LAGGING_ONE, values | {"b_id": only})
-    interrupted = {row.id: row.showing for row in lagging}
-    if not interrupted:
-        return []
-    rows = connection.execute(_CLAIM_SHOWS, {"b_ids": list(interrupted), "b_until": at + LEASE})
-    return [Retry.of(row, interrupted=interrupted[row.id]) for row in rows]
-
-
-def showed(
-    connection: Connection,
-    retry: Retry,
-    at: datetime,
-    *,
-    shown: Mapping[str, Any],
-    unpostable: str | None,
-    again_in: timedelta | None,
-    lost: bool = False,
-) -> None:
-    """Writes which messages show a row now, and gives the claim back.
-
-    Args:
-        again_in: how long to wait before trying what failed once more; None if everything is shown.
-        lost: whether something may have been posted without our knowing; the next turn then looks for it.
-    """
-    later = at + again_in if again_in is not None else None
-    values = {
-        "b_id": retry.id,
-        "b_fence": retry.show_fence,
-        "b_version": retry.version,
-        "b_later": later,
-        "b_now": later or at,
-        "shown": audit.canonical(shown),
-        "unpostable": unpostable,
-        "showing": lost,
-        "show_failures": retry.show_failures + 1 if again_in is not None else 0,
-        "response_url": None if retry.final and again_in is None else retry.response_url,
-    }
-    connection.execute(_SHOWED, values)
-
-
 def free_leases(connection: Connection, at: datetime) -> None:
     """Makes every claimed row due at once; only for a process that is alone on its database."""
     connection.execute(update(retries).where(retries.c.due_at > at).values(due_at=at))
-    connection.execute(update(retries).where(retries.c.show_at > at).values(show_at=at))
+    board.free(connection, at)
+
+
+board = Board(retries, lambda _, row, interrupted: Retry.of(row, interrupted=interrupted))
+"""The retries that have messages of their own."""
 
 
 def _change(
@@ -337,12 +275,21 @@ def _change(
         row = connection.execute(_MOVE, {**values, **mine}).first()
     if row is None:
         raise WrongState
+    if row.batch_id is not None:
+        touch(connection, row.batch_id, at)
     return Retry.of(row)
 
 
 def _supersede(connection: Connection, retry: Retry, at: datetime) -> None:
     """Has earlier retries of the job drop their Retry buttons: there is a newer one."""
-    connection.execute(_SUPERSEDE, {"b_job": retry.job_id, "b_id": retry.id, "b_at": at})
+    earlier = connection.execute(_SUPERSEDE, {"b_job": retry.job_id, "b_id": retry.id, "b_at": at})
+    for batch_id in {row.batch_id for row in earlier} - {None}:
+        touch(connection, batch_id, at)
+
+
+def touch(connection: Connection, batch_id: str, at: datetime) -> None:
+    """Has a batch shown again: something in it changed."""
+    connection.execute(_TOUCH, {"b_id": batch_id, "b_at": at})
 
 
 def _stored(value: Any) -> Any:
@@ -355,6 +302,8 @@ def _entry(request: Request, outcome: str, detail: Mapping[str, Any] | None = No
     before = request.job_before if isinstance(request, Retry) else None
     after = request.job_after if isinstance(request, Retry) else None
     facts = dict(detail or {})
+    if request.batch_id is not None:
+        facts["batch"] = request.batch_id
     if isinstance(request, Retry) and request.attempt is not None:
         facts["attempt"] = request.attempt
     return audit.Entry(

@@ -15,17 +15,18 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from bot import record, verdict
+from bot import batches, record, verdict
 from bot.access import Access
 from bot.clock import Clock
 from bot.database import Database
 from bot.display import Display
 from bot.loops import Tasks
 from bot.models import Job
-from bot.policy import Decision, Person, Right, Why, Wish
+from bot.pace import Pace
+from bot.policy import Decision, Person, Right, Wish
 from bot.presenter import answers
-from bot.presenter.jobs import failure_of
 from bot.record import Request, Retry
+from bot.showing import LEASE
 from bot.sift import Cause, OutcomeUnknown, Sift, SiftError
 from bot.slack import Slack
 from bot.tables import ACTIVE
@@ -37,6 +38,12 @@ HINT_SECONDS = 3.0
 
 CAUSE_SECONDS = 10
 """How long the reason of the earlier failure is waited for after the retry itself is done."""
+
+FRESH = timedelta(seconds=10)
+"""A job that was read longer ago than this is read again before it is retried."""
+
+ALONE, IN_A_BATCH = 0, 1
+"""Ranks: somebody who waits for one job does not wait for hundreds."""
 
 
 class Refused(Exception):
@@ -54,9 +61,10 @@ class Runner:
 
     Args:
         cooldown: the least time between two retries of one job.
-        concurrency: how many requests may be with Sift at a time.
+        pace: how many calls of Sift's retry endpoint may be under way at a time.
         workspace: the Slack workspace whose people may be allowed.
         entered: told each state that a request entered.
+        batch_changed: told when a batch is to be shown again.
     """
 
     def __init__(
@@ -66,12 +74,13 @@ class Runner:
         sift: Sift,
         slack: Slack,
         access: Access,
-        display: Display,
+        display: Display[Retry],
         clock: Clock,
         cooldown: timedelta,
-        concurrency: int,
+        pace: Pace,
         workspace: str,
         entered: Callable[[str], None],
+        batch_changed: Callable[[], None],
     ) -> None:
         self._database = database
         self._sift = sift
@@ -82,7 +91,8 @@ class Runner:
         self._cooldown = cooldown
         self._workspace = workspace
         self._entered = entered
-        self._slots = asyncio.Semaphore(concurrency)
+        self._pace = pace
+        self._batch_changed = batch_changed
         self._stopping = False
         self._at_work: set[str] = set()
         self.tasks = Tasks()
@@ -93,10 +103,26 @@ class Runner:
             self._at_work.add(request.id)
             self.tasks.start(self._run(request), request_id=request.id)
 
+    def start_batches(self) -> None:
+        """Spells out what batches are recorded, and takes it up, on the side."""
+        self.tasks.start(self._spell_out())
+
     async def sweep(self) -> None:
         """Takes up what was left behind: by a crash, a failed turn, another replica."""
         for request in await self._database.run(self._left_behind):
             self.start(request)
+        await self._spell_out()
+
+    async def _spell_out(self) -> None:
+        while not self._stopping:
+            at = self._clock()
+            requests = await self._database.run(
+                lambda connection: batches.spell_out(connection, self._database.now(connection), at)  # noqa: B023  # awaited at once
+            )
+            for request in requests:
+                self.start(request)
+            if not requests:
+                return
 
     async def stop(self, seconds: float) -> None:
         """Starts nothing more, and waits for what is under way; what cannot finish is found again at the next start."""
@@ -117,16 +143,21 @@ class Runner:
             self._at_work.discard(request.id)
 
     async def _turn(self, request: Request) -> None:
-        hint = asyncio.create_task(self._hint(request))
-        try:
+        if request.batch_id is not None:
             why = await self._carry_out(request)
-        finally:
-            hint.cancel()
-        if why is None or not why.done():
-            await self._display.show(request.id)
+            self._batch_changed()
+        else:
+            hint = asyncio.create_task(self._hint(request))
+            try:
+                why = await self._carry_out(request)
+            finally:
+                hint.cancel()
+            if why is None or not why.done():
+                await self._display.show(request.id)
         if why is not None:
             await self._add_cause(request.id, why)
-            await self._display.show(request.id)
+            if request.batch_id is None:
+                await self._display.show(request.id)
 
     async def _hint(self, request: Request) -> None:
         """Says that it takes longer, so that nobody stares at a channel in which nothing happens."""
@@ -136,7 +167,7 @@ class Runner:
             request.user_id,
             message,
             channel_id=request.channel_id,
-            thread_ts=request.thread_ts,
+            thread_ts=request.asked_in,
             response_url=request.response_url,
         )
 
@@ -147,24 +178,32 @@ class Runner:
             decision = await self._access.decide(self._wish(request), person, request.user_id)
             if not decision.allowed:
                 raise self._denial(decision)
-            async with self._slots:  # before the claim, or waiting would eat the lease
+            read_at, job = self._clock(), await self._read(request)
+            async with self._pace.slot(ALONE if request.batch_id is None else IN_A_BATCH):
                 if self._stopping:
                     return None
-                read_at = self._clock()
-                job = await self._read(request)
-                sending = await self._mark_sending(request, job, decision, person, read_at)
-                if sending is None:
-                    return None
-                why = asyncio.create_task(self._sift.why_failed(job))
-                try:
-                    await self._send(sending)
-                except BaseException:
-                    why.cancel()
-                    raise
-                return why
+                if self._clock() - read_at > FRESH:
+                    read_at, job = self._clock(), await self._read(request)
+                return await self._retry(request, job, decision, person, read_at)
         except Refused as refusal:
             await self._refuse(request, refusal)
             return None
+
+    async def _retry(
+        self, request: Request, job: Job, decision: Decision, person: Person | None, read_at: datetime
+    ) -> "asyncio.Task[Cause] | None":
+        """Marks the request as sent, sends it, and records what came of it."""
+        key_user = await self._sift.key_user()
+        sending = await self._mark_sending(request, job, decision, person, read_at)
+        if sending is None:
+            return None
+        why = asyncio.create_task(self._sift.why_failed(job))
+        try:
+            await self._send(sending, key_user)
+        except BaseException:
+            why.cancel()
+            raise
+        return why
 
     async def _read(self, request: Request) -> Job:
         """The job as it is now, if there is something to retry.
@@ -181,7 +220,7 @@ class Runner:
         if not job.retryable:
             under_way = await self._database.run(lambda connection: _under_way(connection, request.job_id))
             raise Refused("refused", under_way or {"why": "not_retryable"}, job_before=job)
-        if request.offered is not None and request.offered != failure_of(job):
+        if request.offered is not None and request.offered != job.failure:
             raise Refused("refused", {"why": "outdated"}, job_before=job)
         return job
 
@@ -195,18 +234,7 @@ class Runner:
         )
 
     def _denial(self, decision: Decision, **columns: Any) -> Refused:
-        detail: dict[str, Any] = {"why": decision.why.value}
-        grant = decision.grant
-        if grant is not None:
-            detail |= {
-                "grant_id": grant.id,
-                "role": grant.role.value,
-                "job_types": sorted(grant.job_types),
-                "channels": sorted(grant.channels),
-            }
-            if decision.why is Why.EXPIRED and grant.expires_at is not None:
-                detail["expired_seconds"] = int((self._clock() - grant.expires_at).total_seconds())
-        return Refused("denied", detail, **columns)
+        return Refused("denied", decision.explained(self._clock()), **columns)
 
     async def _mark_sending(
         self, request: Request, job: Job, decision: Decision, person: Person | None, read_at: datetime
@@ -252,7 +280,7 @@ class Runner:
             claimed[0],
             "sending",
             at,
-            due_at=due + record.LEASE,
+            due_at=due + LEASE,
             sent_at=at,
             job_before=job,
             attempt=count + 1,
@@ -260,7 +288,7 @@ class Runner:
             note={"allowed_by": decision.why.value, "granted_by": grant.granted_by if grant else "ADMINS"},
         )
 
-    async def _send(self, retry: Retry) -> Retry:
+    async def _send(self, retry: Retry, key_user: str | None) -> Retry:
         """Calls Sift's retry endpoint, once, and records what it answered."""
         try:
             answer = await self._sift.retry(retry.job_id)
@@ -268,7 +296,7 @@ class Runner:
             return await self._enter(retry, "unknown", _said(error, "post"))
         except SiftError as error:
             return await self._enter(retry, "failed", _said(error, "post"))
-        outcome = verdict.answered(retry.job_before, answer, await self._sift.key_user())
+        outcome = verdict.answered(retry.job_before, answer, key_user)
         return await self._enter(retry, outcome.state, outcome.detail, job_after=answer)
 
     async def _enter(self, retry: Retry, state: str, detail: dict[str, Any], **columns: Any) -> Retry:

@@ -158,6 +158,9 @@ class Sift:
         self._jitter = jitter
         self._observe = observe
         self._key_user: str | None = None
+        self._wanted: dict[str, asyncio.Future[Job | None]] = {}
+        self._reading: asyncio.Task[None] | None = None
+        self._held_until: dict[str, float] = {}
 
     async def aclose(self) -> None:
         """Closes every connection."""
@@ -177,8 +180,30 @@ class Sift:
         return _read(lambda: Job.model_validate(body["job"]))
 
     async def job(self, job_id: str) -> Job | None:
-        """One job; None if Sift lists none by that ID."""
-        return (await self.jobs([job_id])).get(job_id)
+        """One job as it is from now on; None if Sift lists none by that ID.
+
+        Whoever asks while a request is under way shares the next one.
+        """
+        future = self._wanted.get(job_id)
+        if future is None:
+            future = self._wanted[job_id] = asyncio.get_running_loop().create_future()
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read_wanted())
+        return await asyncio.shield(future)
+
+    async def _read_wanted(self) -> None:
+        while self._wanted:
+            wanted, self._wanted = self._wanted, {}
+            try:
+                found = await self.jobs(wanted)
+            except Exception as error:  # noqa: BLE001  # whatever it is, everybody who asked must learn of it
+                for future in wanted.values():
+                    future.set_exception(error)
+                    future.exception()  # seen, should nobody wait any more
+            else:
+                for job_id, future in wanted.items():
+                    future.set_result(found.get(job_id))
+        self._reading = None
 
     async def jobs(self, job_ids: Collection[str]) -> dict[str, Job]:
         """Many jobs in few requests, by ID; those that Sift does not list are left out."""
@@ -187,6 +212,12 @@ class Sift:
         for start in range(0, len(wanted), BATCH):
             found |= await self._batch(wanted[start : start + BATCH])
         return found
+
+    async def failed_lately(self, limit: int) -> list[Job]:
+        """The jobs that are failed now, the newest first, in one request."""
+        condition = "job_status == 'JOB_STATUS_FAILED'"
+        parameters = {"filter": condition, "pageSize": str(limit), "orderBy": "modified_date desc"}
+        return _jobs_in(await self._request("list", "GET", "/api/v1/jobs", parameters))
 
     async def failed_since(self, moment: datetime) -> list[Job]:
         """Every job that is failed now and was modified after `moment`, oldest first."""
@@ -268,13 +299,18 @@ class Sift:
         """Sends a request, and again while that is proved safe and patience lasts."""
         began = time.monotonic()
         for number in range(1, TRIES + 1):
+            if (held := self._held_until.get(operation, 0.0) - time.monotonic()) > 0:
+                await self._sleep(held)
             try:
                 return await self._once(operation, method, path, parameters)
             except (RateLimited, Unreachable) as error:
                 pause = self._pause(error, number)
                 if number == TRIES or time.monotonic() - began + pause > PATIENCE_SECONDS:
                     raise
-                await self._sleep(pause)
+                if isinstance(error, RateLimited):
+                    self._held_until[operation] = time.monotonic() + pause  # for everybody's sake
+                else:
+                    await self._sleep(pause)
         raise AssertionError("unreachable: the last try returns or raises")
 
     def _pause(self, error: RateLimited | Unreachable, number: int) -> float:

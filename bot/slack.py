@@ -236,9 +236,13 @@ class Slack:
                 return
         await self._call("chat.postMessage", channel=user_id, **arguments, unfurl_links=False)
 
-    async def open_view(self, trigger_id: str, view: Mapping[str, Any]) -> None:
-        """Opens a modal; the trigger lives for three seconds."""
-        await self._call("views.open", trigger_id=trigger_id, view=dict(view))
+    async def open_view(self, trigger_id: str, view: Mapping[str, Any]) -> str:
+        """Opens a modal, and answers its ID; the trigger lives for three seconds."""
+        return str((await self._call("views.open", trigger_id=trigger_id, view=dict(view)))["view"]["id"])
+
+    async def update_view(self, view_id: str, view: Mapping[str, Any]) -> None:
+        """Replaces what a modal shows, if it is still open."""
+        await self._call("views.update", view_id=view_id, view=dict(view))
 
     async def publish_home(self, user_id: str, view: Mapping[str, Any]) -> None:
         """Shows somebody their Home tab."""

@@ -72,6 +72,19 @@ def _one_of(column: str, values: tuple[str, ...]) -> str:
     return f"{column} IN ({', '.join(repr(value) for value in values)})"
 
 
+def _shown() -> list[Column[Any]]:
+    """What Slack shows of a row, and the queue for bringing that up to date; `showing` works on these."""
+    return [
+        Column("version", Integer, nullable=False, server_default="0"),
+        Column("shown", Text, nullable=False, server_default="{}"),  # JSON {kind: {"ts": …, "digest": …}}
+        Column("unpostable", Text),  # Slack's error when the bot may not post there
+        Column("show_at", Moment),
+        Column("show_fence", Integer, nullable=False, server_default="0"),
+        Column("showing", Boolean, nullable=False, server_default=text("false")),
+        Column("show_failures", Integer, nullable=False, server_default="0"),
+    ]
+
+
 grants = Table(
     "grants",
     metadata,
@@ -91,6 +104,30 @@ grants = Table(
     Index("ix_grants_subject", "subject"),
 )
 
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("delivery_key", Text, nullable=False, unique=True),
+    # Who asked for several retries at once, from where, and why.
+    Column("team_id", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("user_name", Text),
+    Column("source", Text, nullable=False),
+    Column("reason", Text),
+    Column("channel_id", Text),
+    Column("thread_ts", Text),
+    Column("asked_in", Text),
+    Column("response_url", Text),
+    Column("created_at", Moment, nullable=False),
+    Column("total", Integer, nullable=False),
+    Column("todo", Text, nullable=False),  # JSON [[job ID, failure], …]: what has no row in `retries` yet
+    Column("due_at", Moment),  # null: nothing is left to do
+    *_shown(),
+    Index("ix_batches_due", "due_at", **_where("due_at IS NOT NULL")),
+    Index("ix_batches_show", "show_at", **_where("show_at IS NOT NULL")),
+)
+
 retries = Table(
     "retries",
     metadata,
@@ -106,8 +143,10 @@ retries = Table(
     Column("reason", Text),
     Column("channel_id", Text),
     Column("thread_ts", Text),  # where the answer goes; null: the bot starts a thread of its own
+    Column("asked_in", Text),  # the thread where a private answer goes; null: the channel itself
     Column("offered", Text),  # the failure the clicked button stood for
     Column("response_url", Text),  # dropped once the request is final
+    Column("batch_id", ForeignKey("batches.id")),  # null: shown by messages of its own
     # What was decided and what became of it.
     Column("grant_id", ForeignKey("grants.id")),
     Column("attempt", Integer),
@@ -125,19 +164,13 @@ retries = Table(
     Column("due_at", Moment),
     Column("fence", Integer, nullable=False, server_default="0"),
     Column("missed", Integer, nullable=False, server_default="0"),  # reads in a row without the job
-    # What Slack shows of it: JSON {kind: {"ts": …, "digest": …}}, and the same queue for bringing it up to date.
-    Column("version", Integer, nullable=False, server_default="0"),
-    Column("shown", Text, nullable=False, server_default="{}"),
-    Column("unpostable", Text),  # Slack's error when the bot may not post there
-    Column("show_at", Moment),
-    Column("show_fence", Integer, nullable=False, server_default="0"),
-    Column("showing", Boolean, nullable=False, server_default=text("false")),
-    Column("show_failures", Integer, nullable=False, server_default="0"),
+    *_shown(),
     CheckConstraint(_one_of("state", STATES), name="state"),
     Index("uq_retries_active_job", "job_id", unique=True, **_where(_one_of("state", ACTIVE))),
     Index("ix_retries_job", "job_id", "created_at"),
     Index("ix_retries_user", "user_id", "created_at"),
     Index("ix_retries_due", "due_at", **_where("due_at IS NOT NULL")),
+    Index("ix_retries_batch", "batch_id", "created_at", "id", **_where("batch_id IS NOT NULL")),
     Index("ix_retries_show", "show_at", **_where("show_at IS NOT NULL")),
 )
 

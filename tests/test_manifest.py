@@ -28,6 +28,7 @@ SCOPES = {
     "apps.connections.open": set(),  # the app-level token's
     "views.open": set(),
     "views.publish": set(),
+    "views.update": set(),
 }
 OPTIONAL = {
     "conversations.history": {"channels:history", "groups:history"},

@@ -107,36 +107,36 @@ def test_a_later_retry_takes_the_earlier_one_s_button_away(connection: Connectio
     record.enter(connection, sent(connection, 2), "accepted", NOW)
     earlier = fetched(connection, "r1")
     assert earlier.superseded_by == "r2"
-    assert {retry.id for retry in record.claim_shows(connection, NOW)} == {"r1", "r2"}
+    assert {retry.id for retry in record.board.claim(connection, NOW)} == {"r1", "r2"}
 
 
 def test_what_changed_while_it_was_shown_is_shown_again(connection: Connection) -> None:
     accepted = record.enter(connection, sent(connection), "accepted", NOW, due_at=NOW)
-    (showing,) = record.claim_shows(connection, NOW)
+    (showing,) = record.board.claim(connection, NOW)
     record.enter(connection, accepted, "finished", NOW)
-    assert record.claim_shows(connection, NOW) == [], "two at once would post twice"
-    record.showed(
+    assert record.board.claim(connection, NOW) == [], "two at once would post twice"
+    record.board.showed(
         connection, showing, NOW, shown={"summary": {"ts": "1", "digest": "d"}}, unpostable=None, again_in=None
     )
-    (again,) = record.claim_shows(connection, NOW)
+    (again,) = record.board.claim(connection, NOW)
     assert (again.state, again.shown["summary"]["ts"], again.interrupted) == ("finished", "1", False)
-    record.showed(connection, again, NOW, shown=again.shown, unpostable=None, again_in=None)
-    assert record.claim_shows(connection, NOW + timedelta(days=9)) == []
+    record.board.showed(connection, again, NOW, shown=again.shown, unpostable=None, again_in=None)
+    assert record.board.claim(connection, NOW + timedelta(days=9)) == []
 
 
 def test_a_show_that_never_came_back_is_taken_over_as_interrupted(connection: Connection) -> None:
     record.enter(connection, sent(connection), "accepted", NOW, due_at=NOW)
-    record.claim_shows(connection, NOW)
-    (taken,) = record.claim_shows(connection, NOW + LEASE)
+    record.board.claim(connection, NOW)
+    (taken,) = record.board.claim(connection, NOW + LEASE)
     assert taken.interrupted
 
 
 def test_the_way_back_is_forgotten_once_the_answer_is_given(connection: Connection) -> None:
     retry = claimed(connection, ask(connection, response_url="https://hooks.slack.example/x"))
     record.enter(connection, retry, "denied", NOW)
-    (showing,) = record.claim_shows(connection, NOW)
+    (showing,) = record.board.claim(connection, NOW)
     assert showing.response_url
-    record.showed(connection, showing, NOW, shown={"private": {}}, unpostable=None, again_in=None)
+    record.board.showed(connection, showing, NOW, shown={"private": {}}, unpostable=None, again_in=None)
     assert fetched(connection, "r1").response_url is None
 
 

@@ -1,20 +1,22 @@
 """What every listener needs: the record, the way back to whoever asked, and the tasks that answer them."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection
 
-from bot import payloads
+from bot import batches, payloads
+from bot.batches import Wanted
 from bot.clock import Clock
-from bot.database import Database
+from bot.database import Database, Work
 from bot.home import Home
+from bot.lookup import Lookup
 from bot.loops import Tasks
 from bot.metrics import Metrics
 from bot.payloads import Asker
-from bot.record import Request, record
+from bot.record import Request, new_id, record
+from bot.retry import Runner
 from bot.slack import Message, Slack
 
 log = structlog.get_logger(__name__)
@@ -25,35 +27,35 @@ class Desk:
     """What the listeners need.
 
     Args:
-        start: has the runner take up a recorded request.
+        runner: takes up what was recorded.
         tasks: where private answers that are no ack are sent from.
     """
 
     database: Database
     slack: Slack
     home: Home
-    start: Callable[[Request], None]
+    runner: Runner
+    lookup: Lookup
     tasks: Tasks
     metrics: Metrics
     clock: Clock
 
-    async def take(self, requests: list[Request]) -> None:
-        """Records requests in one transaction, then has them carried out; a redelivery does neither."""
+    async def take(self, asker: Asker, wanted: Sequence[Wanted], source: str, reason: str | None = None) -> None:
+        """Records what is to be retried, durably, and has it carried out; a redelivery does neither."""
+        first = _request(asker, wanted[0], source, reason)
         at = self.clock()
-
-        def work(connection: Connection) -> list[Request]:
-            return [request for request in requests if record(connection, request, at)]
-
-        for request in await self.database.run(work):
-            self.metrics.requested(request.source)
-            log.info(
-                "request.recorded",
-                request_id=request.id,
-                job_id=request.job_id,
-                user_id=request.user_id,
-                source=request.source,
-            )
-            self.start(request)
+        if len(wanted) == 1:
+            work: Work[bool] = lambda connection: record(connection, first, at)  # noqa: E731  # one of two works
+        else:
+            work = lambda connection: batches.open_batch(connection, first, wanted, at)  # noqa: E731
+        if not await self.database.run(work):
+            return
+        self.metrics.requested(source, len(wanted))
+        log.info("request.recorded", request_id=first.id, jobs=len(wanted), user_id=first.user_id, source=source)
+        if len(wanted) == 1:
+            self.runner.start(first)
+        else:
+            self.runner.start_batches()
 
     def answer(self, asker: Asker, message: Message) -> None:
         """Tells whoever asked, privately and on the side: an ack of a click or an event carries no message."""
@@ -72,7 +74,7 @@ class Desk:
             asker.user_id,
             message,
             channel_id=asker.channel_id,
-            thread_ts=asker.thread_ts,
+            thread_ts=asker.asked_in,
             response_url=asker.response_url,
         )
 
@@ -86,3 +88,21 @@ class Desk:
 def private(message: Message) -> dict[str, Any]:
     """A message as the ack of a command carries it: shown to whoever typed it alone."""
     return {"response_type": "ephemeral", "text": message.text, "blocks": list(message.blocks)}
+
+
+def _request(asker: Asker, wanted: Wanted, source: str, reason: str | None) -> Request:
+    return Request(
+        id=new_id(),
+        delivery_key=asker.delivery_key,
+        job_id=wanted.job_id,
+        offered=wanted.offered,
+        source=source,
+        reason=reason,
+        team_id=asker.team_id,
+        user_id=asker.user_id,
+        user_name=asker.user_name,
+        channel_id=asker.channel_id,
+        thread_ts=asker.thread_ts,
+        asked_in=asker.asked_in,
+        response_url=asker.response_url,
+    )

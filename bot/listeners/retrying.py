@@ -4,33 +4,64 @@ import time
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
+from sqlalchemy import Connection
 
-from bot import commands, payloads
+from bot import batches, commands, payloads
+from bot.batches import Wanted
 from bot.listeners.desk import Desk
-from bot.presenter import jobs, views
+from bot.presenter import answers, jobs, views
+from bot.presenter.batches import RETRY_BATCH
 
 SHORTCUT = "retry_sift_job"
 
 
 def register(app: AsyncApp, desk: Desk) -> None:
-    """Registers the Retry button, the shortcut and the modal behind it."""
+    """Registers the Retry buttons, the shortcut and the modal behind it."""
 
     async def on_retry_button(ack: AsyncAck, body: dict[str, Any]) -> None:
         began = time.perf_counter()
-        await desk.take([payloads.from_click(body)])
+        await desk.take(payloads.asker_of_click(body), [payloads.job_of_click(body)], "alert")
         await ack()
         desk.metrics.acked(time.perf_counter() - began)
 
+    async def on_retry_batch(ack: AsyncAck, body: dict[str, Any]) -> None:
+        batch_id = payloads.value_of(body)
+
+        def work(connection: Connection) -> list[Wanted]:
+            return batches.to_retry_again(connection, batch_id)
+
+        wanted = await desk.database.run(work)
+        if wanted:
+            await desk.take(payloads.asker_of_click(body), wanted, "bulk")
+        else:
+            desk.answer(payloads.asker_of_click(body), answers.nothing_left())
+        await ack()
+
     async def on_shortcut(ack: AsyncAck, body: dict[str, Any]) -> None:
         found = commands.job_ids_in(body.get("message"))
-        view = views.retry_view(found, payloads.thread_of(body)) if found else views.nothing_found_view()
+        asker = payloads.asker_of_click(body)
+        origin = {
+            "source": "shortcut",
+            "channel_id": asker.channel_id,
+            "thread_ts": asker.thread_ts,
+            "asked_in": asker.asked_in,
+        }
+        options = [views.plain_option(job_id) for job_id in found]
+        view = views.retry_view(options, origin, picked=1) if found else views.nothing_found_view()
         await ack()
         desk.tasks.start(desk.slack.open_view(str(body.get("trigger_id")), view), what="shortcut")
 
     async def on_retry_view(ack: AsyncAck, body: dict[str, Any]) -> None:
-        await desk.take(payloads.from_view(body))
-        await ack()
+        submitted = payloads.from_view(body)
+        if not submitted.jobs:
+            await ack(response_action="errors", errors=views.nothing_picked())
+        elif len(submitted.jobs) > commands.MOST_JOBS:
+            await ack(response_action="errors", errors=views.too_many_picked(commands.MOST_JOBS))
+        else:
+            await desk.take(submitted.asker, submitted.jobs, submitted.source, submitted.reason)
+            await ack()
 
     app.action(jobs.RETRY)(on_retry_button)
+    app.action(RETRY_BATCH)(on_retry_batch)
     app.shortcut(SHORTCUT)(on_shortcut)
     app.view(views.RETRY_VIEW)(on_retry_view)

@@ -6,7 +6,8 @@ from typing import Any
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot import commands, payloads
-from bot.commands import Command, Retry, Usage
+from bot.batches import Wanted
+from bot.commands import Command, ListFailed, Pick, Retry, Status, Usage
 from bot.listeners.desk import Desk, private
 from bot.payloads import Asker
 from bot.presenter import answers
@@ -22,7 +23,7 @@ def register(app: AsyncApp, desk: Desk) -> None:
         began = time.perf_counter()
         command = commands.parse(str(body.get("text") or ""))
         if isinstance(command, Retry):
-            await desk.take(payloads.from_command(body, command))
+            await desk.take(payloads.asker_of_command(body), _wanted(command), "command", command.reason)
             await ack()
         else:
             message = await _answer(desk, payloads.asker_of_command(body), command)
@@ -34,10 +35,10 @@ def register(app: AsyncApp, desk: Desk) -> None:
             return
         command = commands.parse_mention(str(event.get("text") or ""))
         team_id = str(body.get("team_id") or "")
-        if isinstance(command, Retry):
-            await desk.take(payloads.from_mention(event, team_id, command))
-            return
         asker = payloads.asker_of_mention(event, team_id)
+        if isinstance(command, Retry):
+            await desk.take(asker, _wanted(command), "mention", command.reason)
+            return
         message = await _answer(desk, asker, command)
         if message is not None:
             desk.answer(asker, message)
@@ -49,7 +50,18 @@ def register(app: AsyncApp, desk: Desk) -> None:
 async def _answer(desk: Desk, asker: Asker, command: Command) -> Message | None:
     """The answer to a word that retries nothing; None if it follows on the side."""
     match command:
+        case Pick():
+            desk.tasks.start(desk.lookup.pick(asker), user_id=asker.user_id)
+        case ListFailed():
+            desk.answer_when_known(asker, desk.lookup.failed(asker))
+        case Status(job_id):
+            desk.answer_when_known(asker, desk.lookup.status(asker, job_id))
         case Usage():
             return answers.usage(command)
         case _:
             return answers.help_text()
+    return None
+
+
+def _wanted(command: Retry) -> list[Wanted]:
+    return [Wanted(job_id) for job_id in command.job_ids]

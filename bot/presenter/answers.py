@@ -8,17 +8,18 @@ from datetime import timedelta
 from typing import Any
 
 from bot.clock import say_duration
-from bot.commands import EXAMPLE, Usage
+from bot.commands import Usage
 from bot.presenter.jobs import facts, footer, kind_of, progress, referring, retry_button, status_of
-from bot.presenter.kit import actions, escape, listing, mention, plain, say_type, section
+from bot.presenter.kit import Block, actions, escape, listing, mention, plain, say_type, section
 from bot.presenter.place import Place
 from bot.record import Retry
+from bot.showing import Shown
 from bot.slack import Message
 
 
 def answer(retry: Retry, place: Place) -> Message:
     """Why a request was denied, refused, or failed for good: said to the requester alone."""
-    said = _why_not(retry, place)
+    said = why_not(retry, place)
     next_step = f"\n{said.next}" if said.next else ""
     blocks = [section(f"{said.emoji} {said.what} {said.done}{next_step}")]
     if said.quote:
@@ -30,8 +31,18 @@ def answer(retry: Retry, place: Place) -> Message:
     return Message(f"{said.what} {said.done}", [*blocks, footer(retry.id, place)])
 
 
+def cannot_post(row: Shown) -> Block:
+    """Why only one person sees what was meant for the channel, and how to mend that."""
+    if row.unpostable == "thread_not_found":
+        return section(":lock: The thread of this retry was deleted, so only you see this.")
+    return section(
+        f":lock: I may not post in <#{row.channel_id}> (`{row.unpostable}`), so only you see this. "
+        "To have retries shown there, type `/invite` with my name in that channel."
+    )
+
+
 @dataclass(frozen=True)
-class _Said:
+class Said:
     """What happened, what was and was not done, what to do next."""
 
     what: str
@@ -43,14 +54,13 @@ class _Said:
     offer: bool = False
 
 
-def _why_not(retry: Retry, place: Place) -> _Said:
+def why_not(retry: Retry, place: Place) -> Said:
+    """Why a request led to no retry."""
     why, detail = str(retry.detail.get("why")), retry.detail
     if retry.state == "denied":
-        return _Said(
-            _DENIED.get(why, "You may not retry this job.").format_map(_Told(detail)), _ask(detail), emoji=":no_entry:"
-        )
+        return Said(_denial(detail, "retry jobs"), _ask(detail), emoji=":no_entry:")
     if retry.state == "failed":
-        return _Said(
+        return Said(
             f"Job `{retry.job_id}` was not retried.",
             _FAILED_NEXT.get(why, "Try again in a few minutes."),
             emoji=":x:",
@@ -60,14 +70,12 @@ def _why_not(retry: Retry, place: Place) -> _Said:
     if why in ("under_way", "just_retried"):
         link = place.workspace.link(detail.get("channel_id"), detail.get("ts"))
         there = f" Follow it <{link}|in its thread>." if link else ""
-        return _Said(f"Job `{retry.job_id}` is already being retried by <@{detail.get('by')}>.{there}")
+        return Said(f"Job `{retry.job_id}` is already being retried by <@{detail.get('by')}>.{there}")
     if why == "cooldown":
         wait = say_duration(timedelta(seconds=int(detail.get("seconds", 0))))
-        return _Said(
-            f"Job `{retry.job_id}` was retried a moment ago by <@{detail.get('by')}>.", f"Try again in {wait}."
-        )
+        return Said(f"Job `{retry.job_id}` was retried a moment ago by <@{detail.get('by')}>.", f"Try again in {wait}.")
     if why == "outdated":
-        return _Said(
+        return Said(
             f"That button is outdated: job `{retry.job_id}` has moved on since. This is how it is now:",
             "If you still want to retry it, use this button.",
             show_job=True,
@@ -75,22 +83,39 @@ def _why_not(retry: Retry, place: Place) -> _Said:
         )
     if why == "not_retryable":
         emoji, status = status_of(retry.job.job_status if retry.job else None)
-        return _Said(
+        return Said(
             f"There is nothing to retry: {kind_of(retry.job)} `{retry.job_id}` is *{status.lower()}*.",
             _NOT_RETRYABLE_NEXT.get(status, "Only failed and cancelled jobs can be retried."),
-            done=_FAILED_DONE["asked"] if detail.get("stage") == "post" else _Said.done,
+            done=_FAILED_DONE["asked"] if detail.get("stage") == "post" else Said.done,
             emoji=emoji,
             show_job=True,
         )
-    return _Said(f"Sift knows no job `{retry.job_id}`, or its key may not see it.", "Check the ID in Sift.")
+    return Said(f"Sift knows no job `{retry.job_id}`, or its key may not see it.", "Check the ID in Sift.")
+
+
+def denied(detail: Mapping[str, Any], doing: str) -> Message:
+    """Why somebody may not do what they asked for, and whom to ask.
+
+    Args:
+        detail: `Decision.explained`, and in `ask` the admins to turn to.
+        doing: what they may not do, such as `look at jobs`.
+    """
+    text = f":no_entry: {_denial(detail, doing)}\n{_ask(detail)}".strip()
+    return Message(text, [section(text)])
+
+
+def _denial(detail: Mapping[str, Any], doing: str) -> str:
+    why = str(detail.get("why"))
+    return _DENIED.get(why, "You may not {doing}.").format_map(_Told(detail, doing))
 
 
 class _Told(dict[str, Any]):
     """Fills a sentence from a row's detail; what is missing stays blank."""
 
-    def __init__(self, detail: Mapping[str, Any]) -> None:
+    def __init__(self, detail: Mapping[str, Any], doing: str) -> None:
         expired = detail.get("expired_seconds")
         super().__init__(
+            doing=doing,
             ago=say_duration(timedelta(seconds=int(expired))) if expired is not None else "some time",
             job_types=listing(say_type(name) + "s" for name in detail.get("job_types", [])),
             channels=listing(f"<#{channel}>" for channel in detail.get("channels", [])),
@@ -102,17 +127,17 @@ class _Told(dict[str, Any]):
 
 
 _DENIED = {
-    "not_listed": "You may not retry jobs: you are not on the allow-list.",
-    "expired": "You may not retry jobs: your grant expired {ago} ago.",
-    "other_role": "You may not retry jobs: your role is {role}, which does not retry.",
-    "other_channel": "You may not retry jobs here: your grant is only for {channels}.",
-    "other_job_type": "You may not retry this job: your grant is only for {job_types}.",
-    "groups_unknown": "You may not retry jobs: Slack could not say just now which user groups you are in.",
-    "unknown_person": "You may not retry jobs: Slack could not say just now who you are.",
-    "other_workspace": "You may not retry jobs: only people of this workspace may.",
-    "deactivated": "You may not retry jobs: your account is deactivated.",
-    "is_bot": "Bots may not retry jobs.",
-    "is_guest": "You may not retry jobs: guests may not, whatever they were granted.",
+    "not_listed": "You may not {doing}: you are not on the allow-list.",
+    "expired": "You may not {doing}: your grant expired {ago} ago.",
+    "other_role": "You may not {doing}: your role is {role}, which does not allow it.",
+    "other_channel": "You may not {doing} here: your grant is only for {channels}.",
+    "other_job_type": "You may not {doing} of this kind: your grant is only for {job_types}.",
+    "groups_unknown": "You may not {doing}: Slack could not say just now which user groups you are in.",
+    "unknown_person": "You may not {doing}: Slack could not say just now who you are.",
+    "other_workspace": "You may not {doing}: only people of this workspace may.",
+    "deactivated": "You may not {doing}: your account is deactivated.",
+    "is_bot": "Bots may not {doing}.",
+    "is_guest": "You may not {doing}: guests may not, whatever they were granted.",
 }
 _FAILED_DONE = {
     "read": "The job could not be read from Sift, so no retry was sent.",
@@ -150,12 +175,24 @@ def still_at_it(reference: str, job_id: str) -> Message:
     return Message(text, [section(text), referring(reference)])
 
 
+def unreadable(problem: str) -> Message:
+    """Said when Sift could not be read for somebody who only wanted to look."""
+    text = ":warning: Sift could not be read just now; nothing was changed. Try again in a moment."
+    return Message(text, [section(text), plain(problem)])
+
+
 def trouble(reference: str) -> Message:
     """Said when the bot itself failed before anything was recorded."""
     text = (
         ":warning: That did not work: the request could not be recorded, so nothing was retried. "
         f"Try again; if it keeps failing, tell whoever runs this bot the reference `{reference}`."
     )
+    return Message(text, [section(text)])
+
+
+def nothing_left() -> Message:
+    """Said when somebody clicks to retry again what has been retried since."""
+    text = ":information_source: All of these jobs were retried since; nothing was sent to Sift."
     return Message(text, [section(text)])
 
 
@@ -174,12 +211,19 @@ def usage(problem: Usage) -> Message:
 
 
 def help_text() -> Message:
-    """What the command can do."""
+    """What can be typed."""
+    lines = "\n".join(f"• `{escape(f'/sift-retry {words}'.strip())}` {what}" for words, what in _WORDS)
     text = (
-        "*Retry a failed Sift job*\n"
-        f"`/sift-retry {EXAMPLE}` retries that job; a reason may follow it. A Sift link works too.\n"
-        "The summary goes into a thread and is kept up to date until the job ends. "
-        "Only people on the allow-list may retry; every request is recorded.\n"
-        "`/sift-retry help` shows this."
+        f"*Retry failed Sift jobs*\n{lines}\n"
+        "In a thread, mention me instead: the same words work. On any message that names a job, use the shortcut "
+        "“Retry Sift job”.\nOnly people on the allow-list may do so, and every request is recorded."
     )
     return Message(text, [section(text)])
+
+
+_WORDS = (
+    ("<job ID> [reason]", "retries a job; a Sift link works too, and several job IDs"),
+    ("", "lets you pick from the jobs that failed lately"),
+    ("list", "lists them"),
+    ("status <job ID>", "shows a job without retrying it"),
+)

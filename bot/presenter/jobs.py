@@ -32,14 +32,9 @@ def retry_button(job: Job) -> Block:
         "type": "button",
         "action_id": RETRY,
         "style": "primary",
-        "value": f"{job.job_id} {failure_of(job)}".strip(),
+        "value": f"{job.job_id} {job.failure}".strip(),
         "text": {"type": "plain_text", "text": "Retry", "emoji": False},
     }
-
-
-def failure_of(job: Job) -> str:
-    """What tells one failure of a job from the next: when it was completed."""
-    return job.completed_date.isoformat() if job.completed_date else ""
 
 
 def facts(job: Job | None, more: Sequence[tuple[str, str]]) -> list[Block]:

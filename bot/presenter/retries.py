@@ -1,13 +1,10 @@
 """The messages that show a retry: the announcement in the channel, the summary in the thread, the ending. Pure."""
 
-import hashlib
-import json
-from dataclasses import dataclass
-
 from bot.clock import say_duration
-from bot.presenter.answers import answer
+from bot.presenter.answers import answer, cannot_post
 from bot.presenter.jobs import facts, footer, kind_of, progress, ran_for, retry_button, why_now
 from bot.presenter.kit import Block, actions, plain, section
+from bot.presenter.pieces import Piece
 from bot.presenter.place import Place
 from bot.record import Retry
 from bot.slack import Message
@@ -27,37 +24,6 @@ _OUTCOMES = {
 def outcome_of(retry: Retry) -> tuple[str, str]:
     """How a request stands, as an emoji and a few words."""
     return _OUTCOMES.get(retry.state) or (":white_circle:", retry.state.replace("_", " "))
-
-
-@dataclass(frozen=True)
-class Piece:
-    """One message that shows a part of a retry: the announcement, the summary, the ending, or a private answer."""
-
-    kind: str
-    message: Message
-
-    @property
-    def private(self) -> bool:
-        """Whether it is for the requester alone; such a message is sent once and never changed."""
-        return self.kind.startswith("private")
-
-    @property
-    def digest(self) -> str:
-        """The same for the same content, whatever its block IDs."""
-        content = json.dumps([self.message.text, list(self.message.blocks)], sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()[:12]
-
-    def marked(self, request_id: str) -> Message:
-        """The message with block IDs that name the retry, and that are new whenever the content is."""
-        marker = marker_of(request_id, self.kind)
-        numbered = enumerate(self.message.blocks)
-        blocks = [{**block, "block_id": f"{marker}:{self.digest}:{number}"} for number, block in numbered]
-        return Message(self.message.text, blocks)
-
-
-def marker_of(request_id: str, kind: str) -> str:
-    """What the block IDs of a message begin with, by which it is found again."""
-    return f"{request_id}:{kind}"
 
 
 def pieces(retry: Retry, place: Place) -> list[Piece]:
@@ -114,7 +80,7 @@ def ending(retry: Retry) -> Message:
     else:
         sentence = f"the {kind_of(retry.job)} `{retry.job_id}` {words}"
         sentence += f" after {say_duration(took)}" if took is not None else ""
-    why = _why_again(retry)
+    why = why_it_ended_so(retry)
     text = f"<@{retry.user_id}>, {sentence}."
     return Message(text, [section(f"{emoji} {text}"), *([plain(why)] if why else []), *_buttons(retry)])
 
@@ -122,19 +88,16 @@ def ending(retry: Retry) -> Message:
 def _privately(retry: Retry, place: Place) -> Message:
     """The summary for the requester alone, where the bot may not post."""
     shown = summary(retry, place)
-    if retry.unpostable == "thread_not_found":
-        why = ":lock: The thread of this retry was deleted, so only you see this."
-    else:
-        why = (
-            f":lock: I may not post in <#{retry.channel_id}> (`{retry.unpostable}`), so only you see this. "
-            "To have retries shown there, type `/invite` with my name in that channel."
-        )
-    return Message(shown.text, [section(why), *shown.blocks])
+    return Message(shown.text, [cannot_post(retry), *shown.blocks])
+
+
+def offered(retry: Retry) -> bool:
+    """Whether the job may be retried once more, and no newer retry is there to do it from."""
+    return retry.state in OFFERING and retry.superseded_by is None and retry.job is not None and retry.job.retryable
 
 
 def _buttons(retry: Retry) -> list[Block]:
-    offered = retry.state in OFFERING and retry.superseded_by is None and retry.job is not None and retry.job.retryable
-    return [actions([retry_button(retry.job)])] if offered and retry.job else []
+    return [actions([retry_button(retry.job)])] if retry.job and offered(retry) else []
 
 
 def _cause(retry: Retry) -> list[Block]:
@@ -145,7 +108,7 @@ def _cause(retry: Retry) -> list[Block]:
     message = retry.cause.get("error_message") or why_now(retry.job_before)
     if message:
         blocks += [section("*Failed before because*"), plain(message)]
-    again = _why_again(retry)
+    again = why_it_ended_so(retry)
     if again and again == message:
         blocks.append(section("*Failed again for the same reason*"))
     elif again:
@@ -153,7 +116,8 @@ def _cause(retry: Retry) -> list[Block]:
     return blocks
 
 
-def _why_again(retry: Retry) -> str | None:
+def why_it_ended_so(retry: Retry) -> str | None:
+    """Why the job failed again, where Sift says so."""
     if retry.state != "failed_again":
         return None
     return retry.cause.get("again") or why_now(retry.job_after)

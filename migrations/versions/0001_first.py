@@ -1,4 +1,4 @@
-"""Everything: the allow-list, the retries, the audit with its triggers, and the marks."""
+"""Everything: the allow-list, the retries and batches, the audit with its triggers, and the marks."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -70,6 +70,47 @@ def upgrade() -> None:
     op.create_index("ix_audit_request", "audit", ["request_id", "id"])
     op.create_index("ix_audit_user", "audit", ["user_id", "at", "id"])
     op.create_table(
+        "batches",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("delivery_key", sa.Text(), nullable=False),
+        sa.Column("team_id", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("user_name", sa.Text()),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text()),
+        sa.Column("channel_id", sa.Text()),
+        sa.Column("thread_ts", sa.Text()),
+        sa.Column("asked_in", sa.Text()),
+        sa.Column("response_url", sa.Text()),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("total", sa.Integer(), nullable=False),
+        sa.Column("todo", sa.Text(), nullable=False),
+        sa.Column("due_at", MOMENT),
+        sa.Column("version", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("shown", sa.Text(), server_default="{}", nullable=False),
+        sa.Column("unpostable", sa.Text()),
+        sa.Column("show_at", MOMENT),
+        sa.Column("show_fence", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("showing", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("show_failures", sa.Integer(), server_default="0", nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_batches"),
+        sa.UniqueConstraint("delivery_key", name="uq_batches_delivery_key"),
+    )
+    op.create_index(
+        "ix_batches_due",
+        "batches",
+        ["due_at"],
+        sqlite_where=sa.text("due_at IS NOT NULL"),
+        postgresql_where=sa.text("due_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_batches_show",
+        "batches",
+        ["show_at"],
+        sqlite_where=sa.text("show_at IS NOT NULL"),
+        postgresql_where=sa.text("show_at IS NOT NULL"),
+    )
+    op.create_table(
         "grants",
         sa.Column("id", SERIAL, nullable=False),
         sa.Column("team_id", sa.Text()),
@@ -107,8 +148,10 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text()),
         sa.Column("channel_id", sa.Text()),
         sa.Column("thread_ts", sa.Text()),
+        sa.Column("asked_in", sa.Text()),
         sa.Column("offered", sa.Text()),
         sa.Column("response_url", sa.Text()),
+        sa.Column("batch_id", sa.Text()),
         sa.Column("grant_id", SERIAL),
         sa.Column("attempt", sa.Integer()),
         sa.Column("job_before", sa.Text()),
@@ -132,10 +175,18 @@ def upgrade() -> None:
         sa.Column("showing", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("show_failures", sa.Integer(), server_default="0", nullable=False),
         sa.CheckConstraint(f"state IN {STATES}", name="ck_retries_state"),
+        sa.ForeignKeyConstraint(["batch_id"], ["batches.id"], name="fk_retries_batch_id"),
         sa.ForeignKeyConstraint(["grant_id"], ["grants.id"], name="fk_retries_grant_id"),
         sa.ForeignKeyConstraint(["superseded_by"], ["retries.id"], name="fk_retries_superseded_by"),
         sa.PrimaryKeyConstraint("id", name="pk_retries"),
         sa.UniqueConstraint("delivery_key", name="uq_retries_delivery_key"),
+    )
+    op.create_index(
+        "ix_retries_batch",
+        "retries",
+        ["batch_id", "created_at", "id"],
+        sqlite_where=sa.text("batch_id IS NOT NULL"),
+        postgresql_where=sa.text("batch_id IS NOT NULL"),
     )
     op.create_index(
         "ix_retries_due",
@@ -167,7 +218,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("marks", "audit", "retries", "grants"):
+    for table in ("marks", "audit", "retries", "batches", "grants"):
         op.drop_table(table)
     if op.get_bind().dialect.name == "postgresql":
         op.execute("DROP FUNCTION audit_is_append_only()")

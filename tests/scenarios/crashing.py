@@ -1,12 +1,13 @@
 """`sift-retry run`, killed (SIGKILL, so nothing is tidied up) at one point of a retry: python -m … POINT."""
 
+import itertools
 import os
 import signal
 import sys
 from collections.abc import Callable
 from typing import Any
 
-from bot import display, record
+from bot import batches, record
 from bot.__main__ import main
 from bot.display import Display
 from bot.sift import Sift
@@ -50,7 +51,25 @@ def before_showing() -> None:
 
 def after_posting() -> None:
     """Dies with the first message posted and its ts not written down yet."""
-    setattr(display, "showed", die)  # noqa: B010  # mypy would not have it otherwise
+    record.board.showed = die  # type: ignore[assignment,method-assign]  # the point is to change it
+
+
+def in_a_batch(after: int) -> None:
+    """Dies with a batch recorded and so many of its retries sent."""
+    send = Sift.retry
+    sent = itertools.count()
+
+    async def dying(self: Sift, job_id: str) -> Any:
+        if next(sent) >= after:
+            die()
+        return await send(self, job_id)
+
+    Sift.retry = dying  # type: ignore[method-assign]  # the point is to change it
+
+
+def while_spelling_out() -> None:
+    """Dies with the first retries of a batch written down, not committed yet."""
+    batches.record.touch = die  # type: ignore[assignment]  # the point is to change it
 
 
 POINTS: dict[str, Callable[[], None]] = {
@@ -61,6 +80,8 @@ POINTS: dict[str, Callable[[], None]] = {
     "in the outcome": lambda: at_state("accepted", before=False),
     "before the summary": before_showing,
     "after the summary": after_posting,
+    "in a batch": lambda: in_a_batch(7),
+    "while spelling out": while_spelling_out,
 }
 
 if __name__ == "__main__":

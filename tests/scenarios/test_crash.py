@@ -140,6 +140,23 @@ async def test_a_crash_loses_nothing_and_repeats_nothing(
     assert await settled(process, posts) == expected
 
 
+@pytest.mark.parametrize(("point", "lost"), [("in a batch", True), ("while spelling out", False)])
+async def test_an_interrupted_batch_is_finished_each_job_once(process: Process, point: str, lost: bool) -> None:
+    world = process.world
+    jobs = world.sift.outage(60)
+    async with process.running("-m", "tests.scenarios.crashing", point) as dying:
+        assert (await world.slack.command(OPERATOR, LAUNCH_OPS, " ".join(job.job_id for job in jobs))).acked
+        assert await asyncio.wait_for(dying.wait(), 5) == -signal.SIGKILL
+    async with process.running():
+        async with asyncio.timeout(20):
+            while len([one for one in process.outcomes() if one in ("finished", "not_applied")]) < len(jobs):
+                await asyncio.sleep(0.1)
+        await world.until(lambda: [m for m in world.replies() if "your 60 jobs" in m.text_shown()], timeout=8)
+    assert all(world.sift.count("retry", job.job_id) <= 1 for job in jobs)
+    assert ("not_applied" in process.outcomes()) == lost, "what was marked and perhaps not sent is not sent again"
+    assert len(world.messages()) == 1
+
+
 async def test_killed_right_after_the_record(process: Process, job: SandboxJob) -> None:
     process.world.slack.delay("users.info", 5)
     async with process.running() as running:

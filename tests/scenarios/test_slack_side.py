@@ -154,7 +154,7 @@ async def test_a_mention_that_is_no_command_is_explained_privately(live: World) 
     (said,) = await live.until(live.whispers)
     assert "not a Sift job ID" in said
     await live.slack.mention(SECOND_OPERATOR, LAUNCH_OPS, "help")
-    assert "Retry a failed Sift job" in (await live.until(lambda: live.whispers(SECOND_OPERATOR)))[0]
+    assert "Retry failed Sift jobs" in (await live.until(lambda: live.whispers(SECOND_OPERATOR)))[0]
 
 
 async def test_the_shortcut_retries_a_job_that_a_message_names(both: World) -> None:

@@ -1,0 +1,62 @@
+"""How many calls may be under way at a time: fewer after Sift says that it limits them, then more again."""
+
+import asyncio
+import contextlib
+import heapq
+import itertools
+from collections.abc import AsyncIterator
+
+
+class Pace:
+    """Slots, handed out to whoever waits with the lowest rank first, in the order they came.
+
+    Args:
+        most: how many slots there are when nobody asks us to slow down.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._allowed = float(most)
+        self._taken = 0
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._numbers = itertools.count()
+
+    @contextlib.asynccontextmanager
+    async def slot(self, rank: int = 0) -> AsyncIterator[None]:
+        """Holds a slot for as long as the block lasts."""
+        await self._take(rank)
+        try:
+            yield
+        finally:
+            self._taken -= 1
+            self._hand_out()
+
+    def slower(self) -> None:
+        """Halves the number of slots."""
+        self._allowed = max(1.0, self._allowed / 2)
+
+    def faster(self) -> None:
+        """Grows back a little: by one slot after as many good answers as there are slots."""
+        self._allowed = min(self._most, self._allowed + 1 / self._allowed)
+        self._hand_out()
+
+    async def _take(self, rank: int) -> None:
+        if not self._waiting and self._taken < int(self._allowed):
+            self._taken += 1
+            return
+        mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (rank, next(self._numbers), mine))
+        try:
+            await mine
+        except asyncio.CancelledError:
+            if mine.done() and not mine.cancelled():  # it was handed a slot at the same moment
+                self._taken -= 1
+                self._hand_out()
+            raise
+
+    def _hand_out(self) -> None:
+        while self._waiting and self._taken < int(self._allowed):
+            _, _, waiting = heapq.heappop(self._waiting)
+            if not waiting.done():
+                self._taken += 1
+                waiting.set_result(None)

@@ -1,0 +1,173 @@
+"""Which rows lag behind the messages that show them: claimed, brought up to date, given back.
+
+The same for every table with the columns of `tables._shown`. Everything runs inside one transaction of the caller's.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Connection, Integer, Row, Table, bindparam, case, select, update
+
+from bot import audit
+from bot.tables import Moment
+
+LEASE = timedelta(seconds=60)
+"""How long a claimed row is left to its claimant; longer than any turn may take."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A row as far as it is shown in Slack.
+
+    Args:
+        asked_in: the thread where a private answer goes; None: the channel itself.
+        version: raised whenever what should be shown changes.
+        shown: which messages show it, by kind: their ts, and the digest of what they say.
+        interrupted: whether the last claimant never came back, so that something may have been posted unnoticed.
+        unpostable: Slack's error when the bot may not post there.
+    """
+
+    id: str
+    created_at: datetime
+    channel_id: str | None = None
+    thread_ts: str | None = None
+    asked_in: str | None = None
+    response_url: str | None = None
+    version: int = 0
+    show_fence: int = 0
+    show_failures: int = 0
+    shown: Mapping[str, Mapping[str, str]]
+    unpostable: str | None = None
+    interrupted: bool = False
+
+    @property
+    def reader(self) -> str | None:
+        """Who is told privately what concerns nobody else."""
+        return None
+
+    @property
+    def since(self) -> datetime:
+        """When that happened which is to be shown now, or began to."""
+        return self.created_at
+
+    @property
+    def root_ts(self) -> str | None:
+        """The thread that shows this, once there is one."""
+        return self.thread_ts or self.shown.get("announcement", {}).get("ts")
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return False
+
+
+S = TypeVar("S", bound=Shown)
+
+
+def values_of(kind: type[Shown], row: Row[Any]) -> dict[str, Any]:
+    """The columns of a row that a dataclass has fields for; `shown` as the mapping that its JSON stands for."""
+    wanted = {field.name for field in fields(kind)}
+    values = {name: value for name, value in row._mapping.items() if name in wanted}
+    return {**values, "shown": json.loads(row.shown)}
+
+
+def soon(table: Table) -> Any:
+    """The value of `show_at` after a change, with parameter `b_at`: then, unless somebody is showing the row.
+
+    The changed version brings whoever that is back to it.
+    """
+    row = table.c
+    return case((row.showing & row.show_at.is_not(None), row.show_at), else_=bindparam("b_at", type_=Moment()))
+
+
+class Board(Generic[S]):
+    """The rows of one table, as far as Slack shows them.
+
+    Args:
+        table: with the columns of `tables._shown`.
+        load: makes the object to be shown from a claimed row.
+    """
+
+    def __init__(self, table: Table, load: Callable[[Connection, Row[Any], bool], S]) -> None:
+        row = table.c
+        self._load = load
+        self._lagging = (
+            select(row.id, row.showing)
+            .where(row.show_at <= bindparam("b_now"))
+            .order_by(row.show_at)
+            .limit(bindparam("b_limit", type_=Integer))
+            .with_for_update(skip_locked=True)
+        )
+        self._lagging_one = self._lagging.where(row.id == bindparam("b_id"))
+        self._claim = (
+            update(table)
+            .where(row.id.in_(bindparam("b_ids", expanding=True)))
+            .values(show_fence=row.show_fence + 1, show_at=bindparam("b_until"), showing=True)
+            .returning(*row)
+        )
+        self._showed = (
+            update(table)
+            .where(row.id == bindparam("b_id"), row.show_fence == bindparam("b_fence"))
+            .values(
+                show_at=case(
+                    (row.version == bindparam("b_version"), bindparam("b_later", type_=Moment())),
+                    else_=bindparam("b_soon", type_=Moment()),
+                )
+            )
+        )
+        self._free = update(table).where(row.show_at > bindparam("b_now")).values(show_at=bindparam("b_now"))
+
+    def claim(self, connection: Connection, at: datetime, *, only: str | None = None, limit: int = 50) -> list[S]:
+        """Takes rows whose messages lag behind, or only one."""
+        values: dict[str, Any] = {"b_now": at, "b_limit": limit}
+        if only is None:
+            lagging = connection.execute(self._lagging, values)
+        else:
+            lagging = connection.execute(self._lagging_one, values | {"b_id": only})
+        interrupted = {row.id: row.showing for row in lagging}
+        if not interrupted:
+            return []
+        rows = connection.execute(self._claim, {"b_ids": list(interrupted), "b_until": at + LEASE}).all()
+        return [self._load(connection, row, interrupted[row.id]) for row in rows]
+
+    def showed(
+        self,
+        connection: Connection,
+        row: S,
+        at: datetime,
+        *,
+        shown: Mapping[str, Any],
+        unpostable: str | None,
+        pause: timedelta = timedelta(0),
+        again_in: timedelta | None = None,
+        lost: bool = False,
+    ) -> None:
+        """Writes which messages show a row now, and gives the claim back.
+
+        Args:
+            pause: how long to leave a row alone that changed meanwhile.
+            again_in: how long to wait before trying what failed once more; None if everything is shown.
+            lost: whether something may have been posted without our knowing; the next turn then looks for it.
+        """
+        later = at + again_in if again_in is not None else None
+        values = {
+            "b_id": row.id,
+            "b_fence": row.show_fence,
+            "b_version": row.version,
+            "b_later": later,
+            "b_soon": later or at + pause,
+            "shown": audit.canonical(shown),
+            "unpostable": unpostable,
+            "showing": lost,
+            "show_failures": row.show_failures + 1 if again_in is not None else 0,
+        }
+        if row.response_url is not None and row.final and again_in is None:
+            values["response_url"] = None
+        connection.execute(self._showed, values)
+
+    def free(self, connection: Connection, at: datetime) -> None:
+        """Makes every claimed row due at once; only for a process that is alone on its database."""
+        connection.execute(self._free, {"b_now": at})
