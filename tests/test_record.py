@@ -11,7 +11,8 @@ from bot import record
 from bot.database import Database
 from bot.errors import WrongState
 from bot.models import Job
-from bot.record import LEASE, Request, Retry
+from bot.record import Request, Retry
+from bot.showing import LEASE
 from bot.tables import ACTIVE, OFFERING, retries
 from tests.conftest import NOW, HandClock
 
