@@ -54,7 +54,7 @@ def tally(batch: Batch, place: Place) -> Message:
     """Who retries how many jobs, and how they stand."""
     verb = "retried" if batch.final else "is retrying"
     text = f"<@{batch.user_id}> {verb} {counted(batch.total, 'job')}"
-    emoji = ":ballot_box_with_check:" if batch.final else ":arrows_counterclockwise:"
+    emoji = ":white_check_mark:" if batch.final else ":arrows_counterclockwise:"
     reason = [plain(f"Reason: {batch.reason}")] if batch.reason else []
     standing = _standing(batch)
     blocks = [section(f"{emoji} *{text}*\n{standing}"), *reason, footer(batch.id, place)]
@@ -102,7 +102,7 @@ def _line(retry: Retry) -> Block:
     else:
         emoji, words = outcome_of(retry)
     why = why_it_ended_so(retry)
-    because = f"\n>{escape(' '.join(why.split())[:200])}" if why else ""
+    because = f"\n> {escape(' '.join(why.split())[:200])}" if why else ""
     line = section(f"{emoji} {kind_of(retry.job)} `{retry.job_id}` · {words}{because}")
     return {**line, "accessory": retry_button(retry.job)} if offered(retry) and retry.job else line
 

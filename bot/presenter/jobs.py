@@ -108,6 +108,12 @@ def footer(reference: str, place: Place) -> Block:
     return referring(reference, f" · <{place.sift_app_url}|Open Sift>" if place.sift_app_url else "")
 
 
+def into_sift(place: Place) -> list[Block]:
+    """The way into Sift, where one is known."""
+    link = {"type": "mrkdwn", "text": f"<{place.sift_app_url}|Open Sift>"}
+    return [{"type": "context", "elements": [link]}] if place.sift_app_url else []
+
+
 def referring(reference: str, more: str = "") -> Block:
     """The reference alone, with whatever follows it."""
     return {"type": "context", "elements": [{"type": "mrkdwn", "text": f"Reference `{reference}`{more}"}]}

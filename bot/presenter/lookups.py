@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from bot.clock import say_duration
 from bot.models import Job
-from bot.presenter.jobs import facts, footer, kind_of, progress, ran_for, retry_button, status_of, why_now
+from bot.presenter.jobs import facts, into_sift, kind_of, progress, ran_for, retry_button, status_of, why_now
 from bot.presenter.kit import Block, actions, date, escape, plain, section
 from bot.presenter.place import Place
 from bot.presenter.retries import outcome_of
@@ -29,7 +29,7 @@ def _line(job: Job, retry: Retry | None, place: Place) -> Block:
     took = ran_for(job)
     ran = f" after {say_duration(took)}" if took is not None and took > timedelta(0) else ""
     why = why_now(job)
-    because = f"\n>{escape(' '.join(why.split())[:200])}" if why else ""
+    because = f"\n> {escape(' '.join(why.split())[:200])}" if why else ""
     if retry is None:
         line = section(f":x: {kind_of(job).capitalize()} `{job.job_id}`{when}{ran}{because}")
         return {**line, "accessory": retry_button(job)}
@@ -54,7 +54,7 @@ def status(job: Job, newest: Retry | None, why: str | None, place: Place) -> Mes
         blocks.append(section(asked))
     if job.retryable and (newest is None or newest.final):
         blocks.append(actions([retry_button(job)]))
-    return Message(title, [*blocks, footer(job.job_id, place)])
+    return Message(title, [*blocks, *into_sift(place)])
 
 
 def unknown(job_id: str) -> Message:

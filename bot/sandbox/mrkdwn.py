@@ -74,7 +74,7 @@ _PIECES = re.compile(
     r"|(?<![\w~])~(?P<strike>(?=\S)[^~\n]+?(?<=\S))~(?![\w~])"
     r"|:(?P<emoji>[a-z0-9_+-]+):"
     r"|(?P<url>https?://[^\s<>|*`]*[^\s<>|*`.,;:!?)'\"])"
-    r"|(?P<quote>^&gt; ?[^\n]*(?:\n&gt; ?[^\n]*)*\n?)"
+    r"|(?P<quote>^(?:&gt;|>) ?[^\n]*(?:\n(?:&gt;|>) ?[^\n]*)*\n?)"
     r"|(?P<newline>\n)",
     re.DOTALL | re.MULTILINE,
 )
@@ -129,7 +129,7 @@ class Reader:
             case "newline":
                 return Markup("<br>")
             case "quote":
-                lines = re.sub(r"^&gt; ?", "", text.rstrip("\n"), flags=re.MULTILINE)
+                lines = re.sub(r"^(?:&gt;|>) ?", "", text.rstrip("\n"), flags=re.MULTILINE)
                 return Markup("<blockquote>{}</blockquote>").format(self.html(lines))
         tag = {"bold": "b", "italic": "i", "strike": "s"}[kind]
         return Markup("<{0}>{1}</{0}>").format(Markup(tag), self.html(text))  # noqa: S704  # one of three literals
