@@ -10,7 +10,6 @@ import contextlib
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
@@ -18,16 +17,7 @@ from pathlib import Path
 import uvloop
 
 from bench.audit_log import measure_audit
-from bench.load import (
-    BIN,
-    Person,
-    Running,
-    cpu_seconds,
-    milliseconds,
-    people,
-    resident_megabytes,
-    up,
-)
+from bench.load import BIN, Running, Typists, cpu_seconds, milliseconds, resident_megabytes, up
 from bot import access
 from bot.clock import utc_now
 from bot.commands import JOB_ID
@@ -48,8 +38,9 @@ def say(name: str, figure: str, goal: str = "") -> None:
 class Arena:
     """The sandbox as everybody's peer, and the contenders beside it."""
 
-    def __init__(self, sandbox: Sandbox, url: str, directory: Path) -> None:
+    def __init__(self, sandbox: Sandbox, url: str, directory: Path, typists: Typists) -> None:
         self.sandbox = sandbox
+        self.typists = typists
         self.directory = directory
         self.environment = {
             **sandbox.environment(url, socket_mode=False),
@@ -137,13 +128,11 @@ async def measure_ack(arena: Arena) -> None:
     }
     async with contextlib.AsyncExitStack() as stack:
         samples: dict[str, list[float]] = {name: [] for name in contenders}
-        typing: dict[str, Person] = {}
-        for name, contender in contenders.items():
-            running = await stack.enter_async_context(contender())
-            (typing[name],) = await stack.enter_async_context(people(arena.sandbox, running.url, 1))
+        running = {name: await stack.enter_async_context(contender()) for name, contender in contenders.items()}
         for round_number in range(ROUNDS + 1):
-            for name, person in typing.items():
-                took = [await _spaced(person, job_id) for job_id in arena.job_ids(10)]
+            for name, contender in running.items():
+                # A pause after each command, so that the next one finds the bot at rest.
+                took, _ = await arena.typists.type(contender.url, [arena.job_ids(10)], pause=0.06)
                 samples[name] += took if round_number else []
             arena.clear()
     ours = milliseconds(samples["ours, recorded"])
@@ -153,36 +142,25 @@ async def measure_ack(arena: Arena) -> None:
         say(name, f"{milliseconds(took):.2f} ms", "goal: 2 ms" if name == "ours, recorded" else "")
 
 
-async def _spaced(person: Person, job_id: str) -> float:
-    """One command, and time enough for what follows it, so that the next one finds the bot at rest."""
-    took = await person.types(job_id)
-    await asyncio.sleep(0.06)
-    return took
-
-
 async def measure_people(arena: Arena) -> None:
     """Twenty people at once: acks per second, and from the click to the first message in the channel."""
     print(f"{CROWD} people at once")
     rates: dict[str, list[float]] = {"ours, recorded": [], "ours without a record": [], "the usual bot": []}
     waits: dict[str, list[float]] = {"ours, recorded": [], "the usual bot": []}
     async with contextlib.AsyncExitStack() as stack:
-        crowds = {
-            name: await stack.enter_async_context(
-                people(arena.sandbox, (await stack.enter_async_context(contender())).url, CROWD)
-            )
-            for name, contender in {
-                "ours, recorded": arena.ours,
-                "ours without a record": lambda: arena.peer("recordless"),
-                "the usual bot": arena.usual,
-            }.items()
+        contenders = {
+            "ours, recorded": arena.ours,
+            "ours without a record": lambda: arena.peer("recordless"),
+            "the usual bot": arena.usual,
         }
+        urls = {name: (await stack.enter_async_context(made())).url for name, made in contenders.items()}
         for round_number in range(ROUNDS // 2 + 1):
-            for name, crowd in crowds.items():
-                rate = await _acks_per_second(arena, crowd, with_jobs=name != "ours without a record")
+            for name, url in urls.items():
+                rate = await _acks_per_second(arena, url, with_jobs=name != "ours without a record")
                 rates[name] += [rate] if round_number else []
                 arena.clear()
             for name in waits:
-                took = await _click_to_message(arena, crowds[name])
+                took = await _click_to_message(arena, urls[name])
                 waits[name] += took if round_number else []
                 arena.clear()
     ours, none = (statistics.median(rates[name]) for name in ("ours, recorded", "ours without a record"))
@@ -195,27 +173,21 @@ async def measure_people(arena: Arena) -> None:
         say(f"click to message, {name}", f"{milliseconds(found):.0f} ms")
 
 
-async def _acks_per_second(arena: Arena, crowd: list[Person], *, with_jobs: bool) -> float:
+async def _acks_per_second(arena: Arena, url: str, *, with_jobs: bool) -> float:
     """Each person types a few commands, one after the other."""
     each = 5
-    job_ids = arena.job_ids(len(crowd) * each)
-
-    async def type_all(number: int, person: Person) -> None:
-        for job_id in job_ids[number * each : (number + 1) * each]:
-            await person.types(job_id)
-
-    began = time.perf_counter()
-    await asyncio.gather(*(type_all(number, person) for number, person in enumerate(crowd)))
-    took = time.perf_counter() - began
+    job_ids = arena.job_ids(CROWD * each)
+    people = [job_ids[start : start + each] for start in range(0, len(job_ids), each)]
+    _, seconds = await arena.typists.type(url, people)
     if with_jobs:
         await arena.shown(job_ids)
-    return len(job_ids) / took
+    return len(job_ids) / seconds
 
 
-async def _click_to_message(arena: Arena, crowd: list[Person]) -> list[float]:
-    job_ids = arena.job_ids(len(crowd))
+async def _click_to_message(arena: Arena, url: str) -> list[float]:
+    job_ids = arena.job_ids(CROWD)
     began = utc_now()
-    await asyncio.gather(*(person.types(job_id) for person, job_id in zip(crowd, job_ids, strict=True)))
+    await arena.typists.type(url, [[job_id] for job_id in job_ids])
     shown = await arena.shown(job_ids)
     return [(shown[job_id] - began).total_seconds() for job_id in job_ids]
 
@@ -236,10 +208,9 @@ async def measure_rest(arena: Arena) -> None:
             f"{len(arena.sandbox.slack.calls) + len(arena.sandbox.sift.calls)}",
             "goal: 0",
         )
-        async with people(arena.sandbox, running.url, CROWD) as crowd:
-            for _ in range(10):
-                await _acks_per_second(arena, crowd, with_jobs=True)
-                arena.clear()
+        for _ in range(10):
+            await _acks_per_second(arena, running.url, with_jobs=True)
+            arena.clear()
         await asyncio.sleep(3)
         say("resident after 1,000 retries", f"{resident_megabytes(running.pid):.0f} MB", "goal: under 100 MB")
 
@@ -250,9 +221,8 @@ async def measure_follow(arena: Arena) -> None:
     arena.sandbox.sift.run_seconds = 3_600
     polls, poll_seconds = 5, 2
     async with arena.ours(FOLLOW_POLL_SECONDS=str(poll_seconds)) as running:
-        async with people(arena.sandbox, running.url, CROWD) as crowd:
-            for _ in range(10):
-                await _acks_per_second(arena, crowd, with_jobs=True)
+        for _ in range(10):
+            await _acks_per_second(arena, running.url, with_jobs=True)
         await asyncio.sleep(poll_seconds * 2)
         arena.clear()
         used = cpu_seconds(running.pid)
@@ -277,8 +247,8 @@ async def run(wanted: list[str], entries: int) -> None:
                 measure_audit(Path(directory), entries, say)
                 continue
             sandbox = Sandbox(run_seconds=0)
-            async with serving(sandbox.app) as url:
-                await parts[name](Arena(sandbox, url, Path(directory)))
+            async with serving(sandbox.app) as url, Typists(sandbox.slack.signing_secret) as typists:
+                await parts[name](Arena(sandbox, url, Path(directory), typists))
 
 
 def main() -> None:

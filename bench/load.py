@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import socket
 import statistics
@@ -11,12 +12,9 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlencode
+from typing import Self
 
 import aiohttp
-
-from bot.sandbox import LAUNCH_OPS, OPERATOR, Sandbox
-from bot.sandbox.slack_delivery import signature
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
@@ -79,54 +77,42 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-class Person:
-    """Somebody who types commands, over one connection that is kept open, as Slack keeps its own."""
+class Typists:
+    """People who type commands: `bench.typists`, a process of its own."""
 
-    def __init__(self, sandbox: Sandbox, url: str) -> None:
-        self._sandbox = sandbox
-        self._url = f"{url}/slack/events"
-        self._session = aiohttp.ClientSession()
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+        self._process: asyncio.subprocess.Process | None = None
 
-    async def types(self, text: str) -> float:
-        """Types the command; answers how many seconds the ack took."""
-        slack = self._sandbox.slack
-        fields = {
-            "command": "/sift-retry",
-            "text": text,
-            "user_id": OPERATOR,
-            "user_name": "operator",
-            "team_id": "T0SANDBOX",
-            "channel_id": LAUNCH_OPS,
-            "trigger_id": slack.new_trigger(OPERATOR),
-            "response_url": slack.new_response_url(OPERATOR, LAUNCH_OPS),
-            "token": "",
-            "team_domain": "sandbox",
-        }
-        body = urlencode(fields)
-        headers = {
-            "content-type": "application/x-www-form-urlencoded",
-            **signature(slack.signing_secret, body.encode()),
-        }
-        began = time.perf_counter()
-        async with self._session.post(self._url, data=body, headers=headers) as response:
-            await response.read()
-            if response.status != 200:
-                raise RuntimeError(f"{response.status} from {self._url}")
-        return time.perf_counter() - began
+    async def __aenter__(self) -> Self:
+        command = (sys.executable, "-m", "bench.typists")
+        pipe = asyncio.subprocess.PIPE
+        self._process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, cwd=ROOT, limit=1 << 24)
+        return self
 
-    async def close(self) -> None:
-        """Hangs up."""
-        await self._session.close()
+    async def __aexit__(self, *_: object) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            await self._process.wait()
 
+    async def type(self, url: str, people: list[list[str]], pause: float = 0.0) -> tuple[list[float], float]:
+        """Each person types their commands, one after the other.
 
-@contextlib.asynccontextmanager
-async def people(sandbox: Sandbox, url: str, count: int) -> AsyncIterator[list[Person]]:
-    """So many people, each on a connection of their own."""
-    group = [Person(sandbox, url) for _ in range(count)]
-    try:
-        yield group
-    finally:
-        await asyncio.gather(*(person.close() for person in group))
+        Args:
+            url: whom they type to.
+            people: the job IDs that each of them types.
+            pause: seconds after each command.
+
+        Returns:
+            How many seconds each ack took, and how many all of it.
+        """
+        assert self._process is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        order = {"url": url, "secret": self._secret, "pause": pause, "people": people}
+        self._process.stdin.write(json.dumps(order).encode() + b"\n")
+        answer = json.loads(await self._process.stdout.readline())
+        return answer["took"], answer["seconds"]
 
 
 def cpu_seconds(pid: int) -> float:

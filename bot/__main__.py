@@ -260,6 +260,8 @@ def _until_stopped(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -
     """Runs `work` in an event loop until SIGTERM or Ctrl-C sets its stop event."""
     import uvloop
 
+    sys.setswitchinterval(0.001)  # the event loop and the database's thread hand over to each other often
+
     async def stoppable() -> None:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -148,8 +148,10 @@ class Database:
         settled: list[tuple[_Job, Any, BaseException | None]] = []
         try:
             with self.engine.begin() as connection:
-                for job in jobs:
-                    settled.append((job, *_attempt(connection, job.work)))
+                if len(jobs) == 1:  # nobody else's work to protect: its failure undoes the transaction
+                    settled.append((jobs[0], jobs[0].work(connection), None))
+                else:
+                    settled += [(job, *_attempt(connection, job.work)) for job in jobs]
         except Exception as error:  # noqa: BLE001  # whatever it was, each caller must learn that nothing was written
             settled = [(job, None, error) for job in jobs]
         for job, result, problem in settled:

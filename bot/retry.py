@@ -6,7 +6,7 @@ before the POST leaves, so whatever is found in `sending` later may have been se
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
@@ -41,6 +41,9 @@ CAUSE_SECONDS = 10
 
 FRESH = timedelta(seconds=10)
 """A job that was read longer ago than this is read again before it is retried."""
+
+GIVE_WAY_SECONDS = 0.05
+"""For so long at most a turn waits while requests are being recorded: acks go first."""
 
 ALONE, IN_A_BATCH = 0, 1
 """Ranks: somebody who waits for one job does not wait for hundreds."""
@@ -95,7 +98,21 @@ class Runner:
         self._batch_changed = batch_changed
         self._stopping = False
         self._at_work: set[str] = set()
+        self._recording = 0
+        self._quiet = asyncio.Event()
         self.tasks = Tasks()
+
+    @contextlib.contextmanager
+    def giving_way(self) -> Iterator[None]:
+        """Has turns that are about to begin wait for a moment: something is being recorded that Slack waits for."""
+        self._recording += 1
+        self._quiet.clear()
+        try:
+            yield
+        finally:
+            self._recording -= 1
+            if not self._recording:
+                self._quiet.set()
 
     def start(self, request: Request) -> None:
         """Takes up a recorded request on the side."""
@@ -138,26 +155,29 @@ class Runner:
 
     async def _run(self, request: Request) -> None:
         try:
+            if self._recording:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._quiet.wait(), GIVE_WAY_SECONDS)
             await self._turn(request)
         finally:
             self._at_work.discard(request.id)
 
     async def _turn(self, request: Request) -> None:
-        if request.batch_id is not None:
+        alone = request.batch_id is None
+        hint = asyncio.create_task(self._hint(request)) if alone else None
+        try:
             why = await self._carry_out(request)
-            self._batch_changed()
-        else:
-            hint = asyncio.create_task(self._hint(request))
-            try:
-                why = await self._carry_out(request)
-            finally:
+        finally:
+            if hint is not None:
                 hint.cancel()
-            if why is None or not why.done():
-                await self._display.show(request.id)
+        if alone and (why is None or not why.done()):
+            await self._display.show(request.id)
         if why is not None:
             await self._add_cause(request.id, why)
-            if request.batch_id is None:
+            if alone:
                 await self._display.show(request.id)
+        if not alone:
+            self._batch_changed()
 
     async def _hint(self, request: Request) -> None:
         """Says that it takes longer, so that nobody stares at a channel in which nothing happens."""

@@ -48,7 +48,9 @@ class Desk:
             work: Work[bool] = lambda connection: record(connection, first, at)  # noqa: E731  # one of two works
         else:
             work = lambda connection: batches.open_batch(connection, first, wanted, at)  # noqa: E731
-        if not await self.database.run(work):
+        with self.runner.giving_way():
+            new = await self.database.run(work)
+        if not new:
             return
         self.metrics.requested(source, len(wanted))
         log.info("request.recorded", request_id=first.id, jobs=len(wanted), user_id=first.user_id, source=source)
