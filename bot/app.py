@@ -5,8 +5,6 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Mapping
-from datetime import timedelta
-from functools import partial
 from typing import Self
 
 import aiohttp
@@ -21,42 +19,28 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from bot import batches, listeners, record
-from bot.access import Access
+from bot import listeners, record
 from bot.clock import Clock, utc_now
 from bot.database import Database, migrate, require_schema, schema_version
-from bot.display import Display
 from bot.errors import WrongWorkspace
-from bot.follower import Follower
-from bot.home import Home
-from bot.lookup import Lookup
 from bot.loops import Loop, looping
 from bot.metrics import Metrics
 from bot.pace import Pace
-from bot.presenter import batches as shown_batches
-from bot.presenter import retries as shown_retries
-from bot.presenter.place import Place
-from bot.retry import Runner
 from bot.serving import serving
 from bot.settings import Settings
-from bot.sift import Sift, web_app_for
+from bot.sift import Sift
 from bot.slack import Slack, SlackUnavailable, Workspace, web_client
 from bot.tables import SCHEMA_VERSION, marks
 from bot.web import slack_route, web_app
+from bot.wiring import BOARDS, World, put_together
 
 log = structlog.get_logger(__name__)
-
-SWEEP_SECONDS = 2.0
-"""How often the rows are looked through for what was left behind."""
 
 DRAIN_SECONDS = 8.0
 """How long a stop waits for what is under way; a platform kills after ten."""
 
 PING_SECONDS = 3.0
 """How often the socket is tried; a cut one is noticed, and opened anew, within about this time."""
-
-TALLY_PAUSE = timedelta(seconds=2)
-"""How often at most a batch's messages are updated: `chat.update` allows about 50 calls a minute."""
 
 DEAF_SECONDS = 30.0
 """A socket that has not been connected for so long is rebuilt."""
@@ -81,7 +65,7 @@ class Bot:
         self._workspace: Workspace | None = None
         self._bolt: AsyncApp | None = None
         self._socket: AsyncSocketModeHandler | None = None
-        self._loops: list[Loop] = []
+        self._watching: Loop | None = None
         self._deaf_before = False
 
     def __enter__(self) -> Self:
@@ -112,7 +96,8 @@ class Bot:
             require_schema(connection)
             if self.database.is_sqlite:
                 record.free_leases(connection, self.clock())
-                batches.board.free(connection, self.clock())
+                for board in BOARDS:
+                    board.free(connection, self.clock())
 
     async def work(self, stop: asyncio.Event) -> None:
         """Connects to Slack and works until `stop` is set; then finishes what is under way, within seconds.
@@ -158,64 +143,25 @@ class Bot:
             found["slack"] = "auth.test has not answered yet"
         elif self.settings.socket_mode and not await self._hears():
             found["socket"] = "the Socket Mode connection is not up"
+        if self._watching is not None and self._watching.failing is not None:
+            found["sift"] = f"failures cannot be watched for: {self._watching.failing}"
         return found
 
     async def _serve_slack(self, slack: Slack, sift: Sift, workspace: Workspace, stop: asyncio.Event) -> None:
-        settings, clock, database = self.settings, self.clock, self.database
-        place = Place(workspace, settings.sift_app_url or web_app_for(settings.sift_rest_uri))
-        display = Display(database, slack, record.board, partial(shown_retries.pieces, place=place), clock)
-        showing = Loop("display", SWEEP_SECONDS, display.sweep)
-        tallies = Display(
-            database, slack, batches.board, partial(shown_batches.pieces, place=place), clock, TALLY_PAUSE
+        parts = put_together(
+            World(self.settings, self.clock, self.database, self.metrics, self.pace, slack, sift, workspace)
         )
-        tallying = Loop("tallies", SWEEP_SECONDS, tallies.sweep)
-        access = Access(database, slack.members, settings.admins)
-
-        def changed() -> None:
-            showing.wake()
-            tallying.wake()
-
-        runner = Runner(
-            database=database,
-            sift=sift,
-            slack=slack,
-            access=access,
-            display=display,
-            clock=clock,
-            cooldown=timedelta(seconds=settings.retry_cooldown_seconds),
-            pace=self.pace,
-            workspace=workspace.team_id,
-            entered=self.metrics.entered,
-            batch_changed=tallying.wake,
-        )
-        follower = Follower(
-            database=database,
-            sift=sift,
-            clock=clock,
-            poll=timedelta(seconds=settings.follow_poll_seconds),
-            settle=timedelta(seconds=settings.settle_seconds),
-            changed=changed,
-            entered=self.metrics.entered,
-            tasks=runner.tasks,
-        )
-        self._loops = [
-            Loop("runner", SWEEP_SECONDS, runner.sweep),
-            showing,
-            tallying,
-            Loop("follower", settings.follow_poll_seconds, follower.step),
-        ]
+        await self.database.run(parts.begin)
         self._bolt = bolt_app(slack.client, workspace)
-        lookup = Lookup(database=database, sift=sift, slack=slack, access=access, place=place, clock=clock)
-        home = Home(database, slack, access, workspace.team_id, clock)
-        desk = listeners.Desk(database, slack, home, runner, lookup, runner.tasks, self.metrics, clock)
-        listeners.register(self._bolt, desk)
-        async with looping(self._loops), self._listening(self._bolt):
+        listeners.register(self._bolt, parts.desk)
+        async with looping(parts.loops), self._listening(self._bolt):
+            self._watching = parts.watching
             self._workspace = workspace
             self.ready.set()
-            log.info("bot.ready", team_id=workspace.team_id, socket_mode=settings.socket_mode)
+            log.info("bot.ready", team_id=workspace.team_id, socket_mode=self.settings.socket_mode)
             await stop.wait()
-            log.info("bot.stopping", under_way=len(runner.tasks))
-            await runner.stop(DRAIN_SECONDS)
+            log.info("bot.stopping", under_way=len(parts.runner.tasks))
+            await parts.runner.stop(DRAIN_SECONDS)
 
     async def _identify(self, slack: Slack, stop: asyncio.Event) -> Workspace | None:
         """Learns whose token this is; while Slack does not answer, asks again. None if stopped meanwhile."""

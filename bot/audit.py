@@ -7,7 +7,7 @@ shows only against a head that was written down elsewhere.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -97,17 +97,27 @@ def append(connection: Connection, entry: Entry, at: datetime) -> Head:
 
     Writing transactions take turns (see `database`), so nobody else appends in between.
     """
+    return append_all(connection, [entry], at)
+
+
+def append_all(connection: Connection, entries: Sequence[Entry], at: datetime) -> Head:
+    """Adds entries, in their order, in the running transaction."""
     last = head(connection)
-    row: dict[str, Any] = {
-        **entry.__dict__,
-        "id": last.count + 1,
-        "at": at,
-        "detail": canonical(entry.detail),
-        "prev_hash": last.hash,
-    }
-    row["hash"] = digest(row)
-    connection.execute(_APPEND, row)
-    return Head(row["id"], row["hash"])
+    rows: list[dict[str, Any]] = []
+    for entry in entries:
+        row: dict[str, Any] = {
+            **entry.__dict__,
+            "id": last.count + 1,
+            "at": at,
+            "detail": canonical(entry.detail),
+            "prev_hash": last.hash,
+        }
+        row["hash"] = digest(row)
+        rows.append(row)
+        last = Head(row["id"], row["hash"])
+    if rows:
+        connection.execute(_APPEND, rows if len(rows) > 1 else rows[0])
+    return last
 
 
 def head(connection: Connection) -> Head:

@@ -112,7 +112,7 @@ class Display(Generic[S]):
             if known is None:
                 shown[piece.kind] = {"ts": await self._post(row, piece), "digest": piece.digest}
             elif known["digest"] != piece.digest and not piece.private:
-                shown[piece.kind] = {"ts": await self._update(row, piece, known["ts"]), "digest": piece.digest}
+                shown[piece.kind] = {**await self._update(row, piece, known), "digest": piece.digest}
 
     async def _post(self, row: S, piece: Piece) -> str:
         """Posts a piece where it belongs; after an attempt whose answer is not known, looks for it first."""
@@ -128,17 +128,19 @@ class Display(Generic[S]):
                 return found
         return await self._post_in(row.channel_id, message, thread_ts)
 
-    async def _update(self, row: S, piece: Piece, ts: str) -> str:
-        """Updates a message; one that cannot be updated any more is answered in the thread instead."""
+    async def _update(self, row: S, piece: Piece, known: Mapping[str, str]) -> Mapping[str, str]:
+        """Updates a message; what cannot be updated any more goes on in the thread, where that says anything."""
         assert row.channel_id is not None  # noqa: S101  # narrows the type: it was posted there
+        message = piece.marked(row.id)
         try:
-            await self._slack.update(row.channel_id, ts, piece.marked(row.id))
+            await self._slack.update(row.channel_id, known.get("reply") or known["ts"], message)
         except MessageGone as error:
             log.info("display.gone", request_id=row.id, kind=piece.kind, error=error.error)
-            if piece.kind == "announcement":
-                return ts
-            return await self._post_in(row.channel_id, piece.marked(row.id), row.root_ts)
-        return ts
+            if piece.kind != "announcement":
+                return {"ts": await self._post_in(row.channel_id, message, row.root_ts)}
+            if piece.in_thread_too:
+                return {**known, "reply": await self._post_in(row.channel_id, message, known["ts"])}
+        return known
 
     async def _post_in(self, channel_id: str, message: Message, thread_ts: str | None) -> str:
         try:

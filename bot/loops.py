@@ -46,7 +46,7 @@ class Loop:
         except Exception as error:  # noqa: BLE001  # a loop outlives whatever one step runs into
             if self.failing is None:
                 log.error("loop.failing", loop=self.name, error=f"{type(error).__name__}: {error}")
-            self.failing = type(error).__name__
+            self.failing = f"{type(error).__name__}: {error}"
             return min(max(pause, 0.1) * 2, max(LONGEST_PAUSE, self._interval))
         if self.failing is not None:
             log.info("loop.recovered", loop=self.name)

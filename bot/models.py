@@ -198,8 +198,9 @@ class Job(Value):
 
     @property
     def failure(self) -> str:
-        """What tells one failure of the job from the next: when it was completed."""
-        return self.completed_date.isoformat() if self.completed_date else ""
+        """What tells one failure of the job from the next: when it was completed, or else modified."""
+        moment = self.completed_date or self.modified_date
+        return moment.isoformat() if moment else ""
 
     @property
     def retryable(self) -> bool:

@@ -17,7 +17,7 @@ from bot import audit
 from bot.errors import WrongState
 from bot.models import Job
 from bot.showing import LEASE, Board, Shown, soon, values_of
-from bot.tables import FINAL, OFFERING, Moment, batches, retries
+from bot.tables import ACTIVE, FINAL, OFFERING, Moment, alerts, batches, retries, storms
 
 # Statements are built once, with parameters to be named: building one costs more than SQLite takes to run it.
 # The parameters' names begin with b_, so that none is taken for a column's.
@@ -73,6 +73,28 @@ _TOUCH = (
     .where(batches.c.id == bindparam("b_id"))
     .values(version=batches.c.version + 1, show_at=func.coalesce(batches.c.show_at, bindparam("b_at", type_=Moment())))
 )
+
+_ALERT_MOVED = (
+    update(alerts)
+    .where(alerts.c.job_id == bindparam("b_job"), alerts.c.parent_id.is_(None))
+    .values(
+        retry_id=bindparam("b_id"),
+        state=bindparam("b_alert"),
+        version=alerts.c.version + 1,
+        show_at=case((alerts.c.manner == "alone", soon(alerts)), else_=null()),
+    )
+    .returning(alerts.c.storm_id)
+)
+_TOUCH_STORM = (
+    update(storms)
+    .where(storms.c.id == bindparam("b_id"))
+    .values(version=storms.c.version + 1, show_at=func.coalesce(storms.c.show_at, bindparam("b_at", type_=Moment())))
+)
+_ALERT_STATE = {
+    **dict.fromkeys(ACTIVE, "retrying"),
+    **dict.fromkeys(("failed_again", "cancelled", "not_applied", "lost"), "open"),
+    "finished": "closed",
+}
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's: nothing that is misread or misheard
 
@@ -221,6 +243,8 @@ def enter(
     moved = _change(connection, retry, values | {"state": state}, at, show=state != "sending")
     if state in ("accepted", "unknown"):
         _supersede(connection, moved, at)
+    if state in _ALERT_STATE:
+        _move_alert(connection, moved, at)
     audit.append(connection, _entry(moved, state, detail={**(detail or {}), **(note or {})}), at)
     return moved
 
@@ -258,7 +282,6 @@ def latest_of(connection: Connection, user_id: str, limit: int = 5) -> list[Retr
 def free_leases(connection: Connection, at: datetime) -> None:
     """Makes every claimed row due at once; only for a process that is alone on its database."""
     connection.execute(update(retries).where(retries.c.due_at > at).values(due_at=at))
-    board.free(connection, at)
 
 
 board = Board(retries, lambda _, row, interrupted: Retry.of(row, interrupted=interrupted))
@@ -285,6 +308,21 @@ def _supersede(connection: Connection, retry: Retry, at: datetime) -> None:
     earlier = connection.execute(_SUPERSEDE, {"b_job": retry.job_id, "b_id": retry.id, "b_at": at})
     for batch_id in {row.batch_id for row in earlier} - {None}:
         touch(connection, batch_id, at)
+
+
+def _move_alert(connection: Connection, retry: Retry, at: datetime) -> None:
+    """Has the job's alert, if there is one, show how the retry stands."""
+    values = {"b_job": retry.job_id, "b_id": retry.id, "b_alert": _ALERT_STATE[retry.state], "b_at": at}
+    if retry.job_after is not None and retry.job_after.retryable:
+        values |= {"offered": retry.job_after.failure, "job": _stored(retry.job_after)}
+    for row in connection.execute(_ALERT_MOVED, values):
+        if row.storm_id is not None:
+            touch_storm(connection, row.storm_id, at)
+
+
+def touch_storm(connection: Connection, storm_id: str, at: datetime) -> None:
+    """Has a storm shown again: one of its jobs moved."""
+    connection.execute(_TOUCH_STORM, {"b_id": storm_id, "b_at": at})
 
 
 def touch(connection: Connection, batch_id: str, at: datetime) -> None:

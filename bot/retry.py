@@ -67,7 +67,7 @@ class Runner:
         pace: how many calls of Sift's retry endpoint may be under way at a time.
         workspace: the Slack workspace whose people may be allowed.
         entered: told each state that a request entered.
-        batch_changed: told when a batch is to be shown again.
+        changed: told when messages other than the retry's own are to be shown again.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Runner:
         pace: Pace,
         workspace: str,
         entered: Callable[[str], None],
-        batch_changed: Callable[[], None],
+        changed: Callable[[], None],
     ) -> None:
         self._database = database
         self._sift = sift
@@ -95,7 +95,7 @@ class Runner:
         self._workspace = workspace
         self._entered = entered
         self._pace = pace
-        self._batch_changed = batch_changed
+        self._changed = changed
         self._stopping = False
         self._at_work: set[str] = set()
         self._recording = 0
@@ -176,8 +176,7 @@ class Runner:
             await self._add_cause(request.id, why)
             if alone:
                 await self._display.show(request.id)
-        if not alone:
-            self._batch_changed()
+        self._changed()
 
     async def _hint(self, request: Request) -> None:
         """Says that it takes longer, so that nobody stares at a channel in which nothing happens."""

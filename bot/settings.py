@@ -162,6 +162,15 @@ class Settings(StoreSettings):
             raise PydanticCustomError("missing", "neither Socket Mode nor HTTP is configured")
         return token
 
+    def alerts_go_to(self, job_type: str) -> str | None:
+        """The channel for alerts of a job type, as Sift names it; None: none."""
+        return self.alert_channels.get(job_type.removeprefix("JOB_TYPE_").lower(), self.alert_channel)
+
+    @property
+    def watches(self) -> bool:
+        """Whether there is any channel for alerts."""
+        return bool(self.alert_channel or self.alert_channels)
+
     @property
     def socket_mode(self) -> bool:
         """Whether requests arrive over Slack's WebSocket rather than over HTTP."""

@@ -8,7 +8,7 @@ import asyncio
 import random
 import re
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -219,11 +219,18 @@ class Sift:
         parameters = {"filter": condition, "pageSize": str(limit), "orderBy": "modified_date desc"}
         return _jobs_in(await self._request("list", "GET", "/api/v1/jobs", parameters))
 
-    async def failed_since(self, moment: datetime) -> list[Job]:
-        """Every job that is failed now and was modified after `moment`, oldest first."""
+    async def changed_since(self, moment: datetime, *, only_failed: bool) -> AsyncIterator[list[Job]]:
+        """Every job that was modified after `moment`, oldest change first, a page at a time.
+
+        Args:
+            only_failed: leaves out what is not failed now.
+        """
         since = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        condition = f"job_status == 'JOB_STATUS_FAILED' && modified_date > timestamp({quoted(since)})"
-        return await self._list(condition, "modified_date")
+        condition = f"modified_date > timestamp({quoted(since)})"
+        if only_failed:
+            condition = f"job_status == 'JOB_STATUS_FAILED' && {condition}"
+        async for jobs in self._pages(condition, "modified_date"):
+            yield jobs
 
     async def why_failed(self, job: Job) -> Cause:
         """Why a job failed before; an export says so itself, the others are looked up. Never an error."""
@@ -267,14 +274,17 @@ class Sift:
         return {job.job_id: job for job in jobs}
 
     async def _list(self, condition: str, order_by: str) -> list[Job]:
-        jobs: list[Job] = []
+        return [job async for jobs in self._pages(condition, order_by) for job in jobs]
+
+    async def _pages(self, condition: str, order_by: str) -> AsyncIterator[list[Job]]:
         parameters = {"filter": condition, "pageSize": str(PAGE), "orderBy": order_by}
         while True:
             body = await self._request("list", "GET", "/api/v1/jobs", parameters)
-            jobs += _jobs_in(body)
+            jobs = _jobs_in(body)
+            yield jobs
             token = body.get("nextPageToken")
-            if not token or not body.get("jobs"):
-                return jobs
+            if not token or not jobs:
+                return
             parameters["pageToken"] = str(token)
 
     async def _import_cause(self, data_import_id: str) -> Cause:

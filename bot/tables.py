@@ -32,6 +32,13 @@ OFFERING = ("not_applied", "failed_again", "cancelled")
 
 STATES = ("requested", *ACTIVE, *FINAL)
 
+MANNERS = ("new", "alone", "storm", "repeat", "silent")
+"""How a failure is shown: not decided yet, by a message of its own, by a storm's, in the thread of the job's first
+alert, or not at all: the job is muted, or the retry that failed again says so itself."""
+
+ALERT_STATES = ("open", "retrying", "outside", "closed")
+"""How an alert's job stands: failed; being retried by the bot; moved by somebody else; no longer failed."""
+
 
 class Moment(TypeDecorator[datetime]):
     """An aware datetime in UTC: `timestamptz` on PostgreSQL, sortable text on SQLite."""
@@ -172,6 +179,47 @@ retries = Table(
     Index("ix_retries_due", "due_at", **_where("due_at IS NOT NULL")),
     Index("ix_retries_batch", "batch_id", "created_at", "id", **_where("batch_id IS NOT NULL")),
     Index("ix_retries_show", "show_at", **_where("show_at IS NOT NULL")),
+)
+
+storms = Table(
+    "storms",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("channel_id", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    *_shown(),
+    Index("ix_storms_show", "show_at", **_where("show_at IS NOT NULL")),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    # One row per failure: the job, and what tells this failure from its next one.
+    Column("job_id", Text, nullable=False),
+    Column("failure", Text, nullable=False),
+    Column("job_type", Text, nullable=False),
+    Column("channel_id", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("manner", Text, nullable=False),  # how it is shown; see MANNERS
+    Column("parent_id", ForeignKey("alerts.id")),  # the job's first alert, in whose thread a repeated failure goes
+    Column("storm_id", ForeignKey("storms.id")),
+    # How the job stands now; kept in the job's first alert alone.
+    Column("state", Text, nullable=False),
+    Column("offered", Text, nullable=False),  # the failure that the Retry button stands for
+    Column("job", Text, nullable=False),  # JSON, the newest known
+    Column("cause", Text),  # why it failed, as far as Sift says
+    Column("retry_id", ForeignKey("retries.id")),  # the newest retry that the bot sent
+    Column("muted_by", Text),
+    *_shown(),
+    CheckConstraint(_one_of("manner", MANNERS), name="manner"),
+    CheckConstraint(_one_of("state", ALERT_STATES), name="state"),
+    Index("uq_alerts_failure", "job_id", "failure", unique=True),
+    Index("ix_alerts_parent", "parent_id", "created_at"),
+    Index("ix_alerts_storm", "storm_id", "created_at", "id", **_where("storm_id IS NOT NULL")),
+    Index("ix_alerts_new", "channel_id", **_where("manner = 'new'")),
+    Index("ix_alerts_waiting", "created_at", **_where("state IN ('open', 'outside')")),
+    Index("ix_alerts_show", "show_at", **_where("show_at IS NOT NULL")),
 )
 
 audit = Table(

@@ -14,6 +14,7 @@ from bot.home import Home
 from bot.lookup import Lookup
 from bot.loops import Tasks
 from bot.metrics import Metrics
+from bot.muting import Muting
 from bot.payloads import Asker
 from bot.record import Request, new_id, record
 from bot.retry import Runner
@@ -36,6 +37,7 @@ class Desk:
     home: Home
     runner: Runner
     lookup: Lookup
+    muting: Muting
     tasks: Tasks
     metrics: Metrics
     clock: Clock

@@ -9,10 +9,15 @@ from bot.slack import Message
 
 @dataclass(frozen=True)
 class Piece:
-    """One message that shows a part of a row: the announcement, the summary, the ending, or a private answer."""
+    """One message that shows a part of a row: the announcement, the summary, the ending, or a private answer.
+
+    Args:
+        in_thread_too: whether an announcement that cannot be updated any more goes on in its thread.
+    """
 
     kind: str
     message: Message
+    in_thread_too: bool = False
 
     @property
     def private(self) -> bool:

@@ -9,10 +9,11 @@ from bot import access, logs
 from bot.app import Bot
 from bot.clock import utc_now
 from bot.policy import Role
-from bot.sandbox import AUDITOR, OPERATOR, SECOND_OPERATOR, Sandbox
+from bot.sandbox import AUDITOR, LAUNCH_OPS, OPERATOR, SECOND_OPERATOR, Sandbox
 from bot.serving import serving
 from bot.settings import Settings, load
 
+_ALERTS = {"ALERT_CHANNEL": LAUNCH_OPS, "ALERT_POLL_SECONDS": "2", "FOLLOW_POLL_SECONDS": "1"}
 _GRANTS = {OPERATOR: Role.OPERATOR, SECOND_OPERATOR: Role.OPERATOR, AUDITOR: Role.AUDITOR}
 
 
@@ -22,7 +23,8 @@ async def run_demo(stop: asyncio.Event) -> None:
     address = load(Settings, sandbox.environment("http://127.0.0.1"))
     logs.configure(address.log_level, address.log_format)
     async with serving(sandbox.app, address.host, address.port) as url:
-        settings = load(Settings, sandbox.environment(url.replace("//0.0.0.0:", "//127.0.0.1:")))
+        environment = sandbox.environment(url.replace("//0.0.0.0:", "//127.0.0.1:"))
+        settings = load(Settings, {**environment, **_ALERTS})
         with Bot(settings) as bot:
             with bot.database.transaction() as connection:
                 _allow_the_cast(connection)

@@ -1,4 +1,4 @@
-"""Everything: the allow-list, the retries and batches, the audit with its triggers, and the marks."""
+"""Everything: allow-list, retries and batches, alerts and storms, the audit with its triggers, marks."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -136,6 +136,27 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name="pk_marks"),
     )
     op.create_table(
+        "storms",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("channel_id", sa.Text(), nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("version", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("shown", sa.Text(), server_default="{}", nullable=False),
+        sa.Column("unpostable", sa.Text()),
+        sa.Column("show_at", MOMENT),
+        sa.Column("show_fence", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("showing", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("show_failures", sa.Integer(), server_default="0", nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_storms"),
+    )
+    op.create_index(
+        "ix_storms_show",
+        "storms",
+        ["show_at"],
+        sqlite_where=sa.text("show_at IS NOT NULL"),
+        postgresql_where=sa.text("show_at IS NOT NULL"),
+    )
+    op.create_table(
         "retries",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("delivery_key", sa.Text(), nullable=False),
@@ -212,13 +233,74 @@ def upgrade() -> None:
         sqlite_where=sa.text("state IN ('sending', 'unknown', 'accepted')"),
         postgresql_where=sa.text("state IN ('sending', 'unknown', 'accepted')"),
     )
+    op.create_table(
+        "alerts",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("job_id", sa.Text(), nullable=False),
+        sa.Column("failure", sa.Text(), nullable=False),
+        sa.Column("job_type", sa.Text(), nullable=False),
+        sa.Column("channel_id", sa.Text(), nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("manner", sa.Text(), nullable=False),
+        sa.Column("parent_id", sa.Text()),
+        sa.Column("storm_id", sa.Text()),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("offered", sa.Text(), nullable=False),
+        sa.Column("job", sa.Text(), nullable=False),
+        sa.Column("cause", sa.Text()),
+        sa.Column("retry_id", sa.Text()),
+        sa.Column("muted_by", sa.Text()),
+        sa.Column("version", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("shown", sa.Text(), server_default="{}", nullable=False),
+        sa.Column("unpostable", sa.Text()),
+        sa.Column("show_at", MOMENT),
+        sa.Column("show_fence", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("showing", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("show_failures", sa.Integer(), server_default="0", nullable=False),
+        sa.CheckConstraint("manner IN ('new', 'alone', 'storm', 'repeat', 'silent')", name="ck_alerts_manner"),
+        sa.CheckConstraint("state IN ('open', 'retrying', 'outside', 'closed')", name="ck_alerts_state"),
+        sa.ForeignKeyConstraint(["parent_id"], ["alerts.id"], name="fk_alerts_parent_id"),
+        sa.ForeignKeyConstraint(["retry_id"], ["retries.id"], name="fk_alerts_retry_id"),
+        sa.ForeignKeyConstraint(["storm_id"], ["storms.id"], name="fk_alerts_storm_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_alerts"),
+    )
+    op.create_index(
+        "ix_alerts_new",
+        "alerts",
+        ["channel_id"],
+        sqlite_where=sa.text("manner = 'new'"),
+        postgresql_where=sa.text("manner = 'new'"),
+    )
+    op.create_index("ix_alerts_parent", "alerts", ["parent_id", "created_at"])
+    op.create_index(
+        "ix_alerts_show",
+        "alerts",
+        ["show_at"],
+        sqlite_where=sa.text("show_at IS NOT NULL"),
+        postgresql_where=sa.text("show_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_alerts_storm",
+        "alerts",
+        ["storm_id", "created_at", "id"],
+        sqlite_where=sa.text("storm_id IS NOT NULL"),
+        postgresql_where=sa.text("storm_id IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_alerts_waiting",
+        "alerts",
+        ["created_at"],
+        sqlite_where=sa.text("state IN ('open', 'outside')"),
+        postgresql_where=sa.text("state IN ('open', 'outside')"),
+    )
+    op.create_index("uq_alerts_failure", "alerts", ["job_id", "failure"], unique=True)
     sqlite = op.get_bind().dialect.name == "sqlite"
     for statement in SQLITE_TRIGGERS if sqlite else POSTGRESQL_TRIGGERS:
         op.execute(statement)
 
 
 def downgrade() -> None:
-    for table in ("marks", "audit", "retries", "batches", "grants"):
+    for table in ("marks", "audit", "alerts", "storms", "retries", "batches", "grants"):
         op.drop_table(table)
     if op.get_bind().dialect.name == "postgresql":
         op.execute("DROP FUNCTION audit_is_append_only()")

@@ -1,0 +1,62 @@
+"""The buttons of alerts and storms: mute, retry all, select some."""
+
+from collections.abc import Callable
+from typing import Any
+
+from slack_bolt.async_app import AsyncAck, AsyncApp
+from sqlalchemy import Connection
+
+from bot import alerts, payloads
+from bot.batches import Wanted
+from bot.listeners.desk import Desk
+from bot.payloads import Asker
+from bot.presenter import answers, views
+from bot.presenter.alerts import MUTE, RETRY_STORM, SELECT_STORM, UNMUTE
+
+
+def register(app: AsyncApp, desk: Desk) -> None:
+    """Registers the buttons."""
+
+    def muting(mute: bool) -> Callable[[AsyncAck, dict[str, Any]], Any]:
+        async def on_mute(ack: AsyncAck, body: dict[str, Any]) -> None:
+            asker = payloads.asker_of_click(body)
+            problem = await desk.muting.mute(asker, payloads.value_of(body), mute)
+            await ack()
+            if problem is not None:
+                desk.answer(asker, problem)
+
+        return on_mute
+
+    async def on_retry_storm(ack: AsyncAck, body: dict[str, Any]) -> None:
+        asker, storm_id = payloads.asker_of_click(body), payloads.value_of(body)
+
+        def work(connection: Connection) -> list[Wanted]:
+            return alerts.open_in_storm(connection, storm_id)
+
+        wanted = await desk.database.run(work)
+        if wanted:
+            await desk.take(asker, wanted, "bulk")
+        else:
+            desk.answer(asker, answers.nothing_left())
+        await ack()
+
+    async def on_select_storm(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        asker = payloads.asker_of_click(body)
+        desk.tasks.start(_open_selection(desk, asker, payloads.value_of(body)), user_id=asker.user_id)
+
+    app.action(MUTE)(muting(True))
+    app.action(UNMUTE)(muting(False))
+    app.action(RETRY_STORM)(on_retry_storm)
+    app.action(SELECT_STORM)(on_select_storm)
+
+
+async def _open_selection(desk: Desk, asker: Asker, storm_id: str) -> None:
+    """Opens the modal that selects some of a storm's jobs; the answer goes into the storm's thread."""
+    if asker.trigger_id is None:
+        return
+    jobs = await desk.database.run(lambda connection: alerts.to_pick(connection, storm_id, views.MOST_OPTIONS))
+    origin = {"source": "modal", "channel_id": asker.channel_id, "thread_ts": asker.thread_ts}
+    now = desk.clock()
+    view = views.retry_view([views.option_of(job, now) for job in jobs], origin)
+    await desk.slack.open_view(asker.trigger_id, view)

@@ -1,0 +1,167 @@
+"""The bot's parts, put together: displays, use cases, the loops that drive them, and the desk that listeners use."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection
+
+from bot import alerts, batches, record
+from bot.access import Access
+from bot.clock import Clock
+from bot.database import Database
+from bot.display import Display
+from bot.follower import Follower
+from bot.home import Home
+from bot.listeners.desk import Desk
+from bot.lookup import Lookup
+from bot.loops import Loop
+from bot.metrics import Metrics
+from bot.muting import Muting
+from bot.pace import Pace
+from bot.presenter import alerts as shown_alerts
+from bot.presenter import batches as shown_batches
+from bot.presenter import retries as shown_retries
+from bot.presenter.pieces import Piece
+from bot.presenter.place import Place
+from bot.record import Retry
+from bot.retry import Runner
+from bot.settings import Settings
+from bot.showing import Board
+from bot.sift import Sift, web_app_for
+from bot.slack import Slack, Workspace
+from bot.watcher import Watcher
+
+SWEEP_SECONDS = 2.0
+"""How often the rows are looked through for what was left behind."""
+
+PAUSE = timedelta(seconds=2)
+"""How often at most a message that counts is updated: `chat.update` allows about 50 calls a minute."""
+
+BOARDS: Sequence[Board[Any]] = (record.board, batches.board, alerts.board, alerts.storm_board)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What one process works with.
+
+    Args:
+        watching: the loop that watches Sift; None without a channel for alerts.
+        begin: what is to be written before the first request is taken.
+    """
+
+    desk: Desk
+    runner: Runner
+    loops: Sequence[Loop]
+    watching: Loop | None
+    begin: Callable[[Connection], None]
+
+
+@dataclass(frozen=True)
+class World:
+    """What the parts are made from."""
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    metrics: Metrics
+    pace: Pace
+    slack: Slack
+    sift: Sift
+    workspace: Workspace
+
+
+def put_together(world: World) -> Parts:
+    """Makes every part, from what they have in common."""
+    settings, database, clock = world.settings, world.database, world.clock
+    place = Place(world.workspace, settings.sift_app_url or web_app_for(settings.sift_rest_uri))
+    displays = _displays(world, place)
+    showing = [Loop(name, SWEEP_SECONDS, display.sweep) for name, display in displays.items()]
+
+    def changed() -> None:
+        for loop in showing:
+            loop.wake()
+
+    access = Access(database, world.slack.members, settings.admins)
+    runner = _runner(world, access, displays["retries"], changed)
+    follower = _follower(world, runner, changed)
+    watcher = _watcher(world, changed)
+    watching = Loop("watcher", settings.alert_poll_seconds, watcher.step) if settings.watches else None
+    workspace = world.workspace.team_id
+    desk = Desk(
+        database=database,
+        slack=world.slack,
+        home=Home(database, world.slack, access, workspace, clock),
+        runner=runner,
+        lookup=Lookup(database=database, sift=world.sift, slack=world.slack, access=access, place=place, clock=clock),
+        muting=Muting(
+            database=database, slack=world.slack, access=access, workspace=workspace, clock=clock, changed=changed
+        ),
+        tasks=runner.tasks,
+        metrics=world.metrics,
+        clock=clock,
+    )
+    loops = [
+        Loop("runner", SWEEP_SECONDS, runner.sweep),
+        Loop("follower", settings.follow_poll_seconds, follower.step),
+        *showing,
+        *([watching] if watching else []),
+    ]
+    return Parts(desk, runner, loops, watching, watcher.begin if watching else lambda _: None)
+
+
+def _displays(world: World, place: Place) -> dict[str, Display[Any]]:
+    def display(board: Board[Any], pieces: Callable[..., list[Piece]], pause: timedelta = PAUSE) -> Display[Any]:
+        return Display(world.database, world.slack, board, partial(pieces, place=place), world.clock, pause)
+
+    return {
+        "retries": display(record.board, shown_retries.pieces, timedelta(0)),
+        "batches": display(batches.board, shown_batches.pieces),
+        "alerts": display(alerts.board, shown_alerts.pieces, timedelta(0)),
+        "storms": display(alerts.storm_board, shown_alerts.storm_pieces),
+    }
+
+
+def _runner(world: World, access: Access, display: Display[Retry], changed: Callable[[], None]) -> Runner:
+    return Runner(
+        database=world.database,
+        sift=world.sift,
+        slack=world.slack,
+        access=access,
+        display=display,
+        clock=world.clock,
+        cooldown=timedelta(seconds=world.settings.retry_cooldown_seconds),
+        pace=world.pace,
+        workspace=world.workspace.team_id,
+        entered=world.metrics.entered,
+        changed=changed,
+    )
+
+
+def _follower(world: World, runner: Runner, changed: Callable[[], None]) -> Follower:
+    return Follower(
+        database=world.database,
+        sift=world.sift,
+        clock=world.clock,
+        poll=timedelta(seconds=world.settings.follow_poll_seconds),
+        settle=timedelta(seconds=world.settings.settle_seconds),
+        changed=changed,
+        entered=world.metrics.entered,
+        tasks=runner.tasks,
+    )
+
+
+def _watcher(world: World, changed: Callable[[], None]) -> Watcher:
+    settings = world.settings
+    return Watcher(
+        database=world.database,
+        sift=world.sift,
+        clock=world.clock,
+        route=settings.alerts_go_to,
+        poll=timedelta(seconds=settings.alert_poll_seconds),
+        most=settings.alert_storm,
+        look_back=timedelta(hours=settings.alert_lookback_hours),
+        changed=changed,
+    )
