@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, case, func, insert, null, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, case, func, insert, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bot import audit
@@ -325,13 +325,17 @@ def _load_storm(connection: Connection, row: Row[Any], interrupted: bool) -> Sto
     named = {"b_storm": row.id}
     return Storm(
         **values_of(Storm, row),
-        states=dict(connection.execute(_STANDING, named).tuples()),
-        kinds=dict(connection.execute(_KINDS, named).tuples()),
-        causes=dict(connection.execute(_CAUSES, named).tuples()),
+        states=_counts(connection, _STANDING, named),
+        kinds=_counts(connection, _KINDS, named),
+        causes=_counts(connection, _CAUSES, named),
         members=[_alert(found) for found in connection.execute(_MEMBERS.limit(MOST_LISTED), named)],
         repeats=[_alert(found) for found in connection.execute(_STORM_REPEATS, named)],
         interrupted=interrupted,
     )
+
+
+def _counts(connection: Connection, query: Select[Any], named: Mapping[str, Any]) -> dict[str, int]:
+    return {row[0]: row[1] for row in connection.execute(query, dict(named))}
 
 
 board = Board(alerts, _load_alert)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from bot import alerts
 from bot.alerts import Alert
@@ -64,6 +64,8 @@ class Watcher:
 
     def begin(self, connection: Connection) -> None:
         """Has the watch begin now, at the very first start: failures that exist already are nobody's news."""
+        if self._database.is_sqlite:  # whoever watched before is gone: one file serves one bot
+            connection.execute(delete(marks).where(marks.c.name == "watcher"))
         if _mark(connection, "watching_since") is None:
             now = self._clock()
             for name in ("watching_since", "watermark"):

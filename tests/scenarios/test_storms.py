@@ -1,0 +1,118 @@
+"""Hundreds of jobs fail at once: one message, every failure on record, all of it retried from there."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from bot.clock import utc_now
+from bot.sandbox import LAUNCH_OPS, OPERATOR
+from bot.sandbox.messages import Message
+from bot.sandbox.sift_jobs import EXPORT
+from bot.tables import alerts
+from tests.scenarios.conftest import World
+
+WATCHING = {"ALERT_CHANNEL": LAUNCH_OPS, "ALERT_POLL_SECONDS": "0.2"}
+
+
+@pytest.fixture
+async def alerting(world: World) -> Any:
+    async with world.running(socket_mode=False, **WATCHING):
+        world.allow()
+        yield world
+
+
+async def storm_of(world: World, count: int) -> Message:
+    (message,) = await world.until(
+        lambda: [m for m in world.messages() if f"{count:,} jobs failed at once" in m.text_shown()], timeout=30
+    )
+    assert isinstance(message, Message)
+    return message
+
+
+def rows(world: World) -> int:
+    assert world.bot is not None
+    with world.bot.database.reading() as connection:
+        return int(connection.scalar(select(func.count()).select_from(alerts)) or 0)
+
+
+async def test_an_outage_is_handled_from_one_message(alerting: World) -> None:
+    jobs = alerting.sift.outage(25)
+    storm = await storm_of(alerting, 25)
+    for fact in ("9 data imports", "8 rule evaluations", "8 data exports", "no data for channel", "is not a number"):
+        assert fact in storm.text_shown()
+    (listed,) = await alerting.until(alerting.replies)
+    assert all(job.job_id in listed.text_shown() for job in jobs)
+    assert [b["text"]["text"] for b in storm.buttons()] == ["Retry all (25)", "Select…"]
+    assert "confirm" in storm.buttons()[0]
+    await alerting.slack.click(OPERATOR, LAUNCH_OPS, storm.ts, "retry_storm")
+    await alerting.until(lambda: "25 no longer failed" in storm.text_shown(), timeout=20)
+    assert storm.buttons() == []
+    assert len(alerting.messages()) == 1
+    assert {m.thread_ts for m in alerting.replies()} == {storm.ts}
+    for job in jobs:
+        assert alerting.sift.count("retry", job.job_id) == 1
+        events = [row.event for row in alerting.entries(job_id=job.job_id)]
+        assert events == ["alert", "request", "request", "request", "request"]
+    assert {row.source for row in alerting.entries() if row.event == "request"} == {"bulk"}
+
+
+async def test_some_of_a_storm_are_selected(alerting: World) -> None:
+    jobs = alerting.sift.outage(12)
+    storm = await storm_of(alerting, 12)
+    await alerting.slack.click(OPERATOR, LAUNCH_OPS, storm.ts, "select_storm")
+    (view,) = await alerting.until(lambda: alerting.slack.modals[OPERATOR])
+    picked = [job.job_id for job in jobs[:3]]
+    await alerting.slack.submit(OPERATOR, view.id, {"jobs": picked, "reason": "just these"})
+    await alerting.until(lambda: "3 no longer failed" in storm.text_shown(), timeout=15)
+    assert "9 failed" in storm.text_shown()
+    assert [b["text"]["text"] for b in storm.buttons()] == ["Retry all (9)", "Select…"]
+    assert len(alerting.messages()) == 1
+
+
+async def test_what_fails_again_is_offered_again(alerting: World) -> None:
+    for _ in range(11):
+        alerting.sift.add(EXPORT, then=["fail"])
+    storm = await storm_of(alerting, 11)
+    await alerting.slack.click(OPERATOR, LAUNCH_OPS, storm.ts, "retry_storm")
+    await alerting.until(lambda: alerting.outcomes().count("failed_again") == 11, timeout=15)
+    await alerting.until(lambda: "Retry all (11)" in [b["text"]["text"] for b in storm.buttons()], timeout=10)
+    assert len(alerting.messages()) == 1, "failures of our own retries are no second storm"
+    await alerting.slack.click(OPERATOR, LAUNCH_OPS, storm.ts, "retry_storm")
+    await alerting.until(lambda: "11 no longer failed" in storm.text_shown(), timeout=20)
+
+
+async def test_few_failures_are_no_storm(alerting: World) -> None:
+    alerting.sift.outage(10)
+    await alerting.until(lambda: len(alerting.messages()) == 10, timeout=20)
+
+
+@pytest.mark.parametrize("count", [60, 500, 5_000])
+async def test_nothing_is_lost_or_doubled_whatever_their_number(world: World, count: int) -> None:
+    async with world.running(socket_mode=False, **WATCHING):
+        moment = utc_now()
+        jobs = world.sift.outage(count)
+        for job in jobs:
+            job.modified = job.completed = moment  # all in one poll
+        await storm_of(world, count)
+        assert rows(world) == count
+        assert len(world.messages()) == 1
+        assert len(world.slack.calls) < 40
+        entries = [row.job_id for row in world.entries() if row.event == "alert"]
+        assert sorted(entries) == sorted(job.job_id for job in jobs)
+        await asyncio.sleep(0.5)
+        assert rows(world) == count
+
+
+async def test_a_large_storm_is_retried_whole_after_a_restart_in_the_middle(world: World) -> None:
+    async with world.running(socket_mode=False, **WATCHING):
+        world.allow()
+        jobs = world.sift.outage(150)
+        storm = await storm_of(world, 150)
+        await world.slack.click(OPERATOR, LAUNCH_OPS, storm.ts, "retry_storm")
+        await world.until(lambda: world.sift.count("retry") > 20, timeout=10)
+    assert world.sift.count("retry") < 150
+    async with world.running(socket_mode=False, **WATCHING):
+        await world.until(lambda: "150 no longer failed" in storm.text_shown(), timeout=40)
+    assert all(world.sift.count("retry", job.job_id) == 1 for job in jobs)
