@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -38,10 +38,15 @@ class NewGrant:
     channels: frozenset[str] = frozenset()
     expires_at: datetime | None = None
     reason: str | None = None
+    delivery_key: str | None = None
 
 
-def grant(connection: Connection, new: NewGrant, at: datetime, source: str = "cli") -> int:
-    """Adds a grant and its audit entry; answers its number."""
+def grant(connection: Connection, new: NewGrant, at: datetime, made_by: Mapping[str, Any] | None = None) -> int:
+    """Adds a grant and its audit entry; answers its number.
+
+    Args:
+        made_by: who does it and from where, as columns of the audit; the command line by default.
+    """
     number: int = connection.execute(
         insert(grants)
         .values(
@@ -53,6 +58,7 @@ def grant(connection: Connection, new: NewGrant, at: datetime, source: str = "cl
             reason=new.reason,
             granted_by=new.granted_by,
             granted_at=at,
+            delivery_key=new.delivery_key,
         )
         .returning(grants.c.id)
     ).scalar_one()
@@ -63,29 +69,44 @@ def grant(connection: Connection, new: NewGrant, at: datetime, source: str = "cl
         "channels": sorted(new.channels),
         "expires_at": rfc3339(new.expires_at) if new.expires_at else None,
     }
-    _note(connection, "grant", new.granted_by, source, number, new.reason, detail, at)
+    _note(connection, "grant", made_by or _by_command_line(new.granted_by), number, new.reason, detail, at)
     return number
 
 
-def revoke(connection: Connection, subject: str, by: str, at: datetime, source: str = "cli") -> list[int]:
-    """Revokes every grant of a user or group, with an audit entry each; answers their numbers.
+def _by_command_line(operator: str) -> Mapping[str, Any]:
+    return {"user_id": operator, "source": "cli"}
+
+
+def revoke(connection: Connection, subject: str, by: str, at: datetime) -> list[int]:
+    """Revokes every grant of a user or group from the command line; answers their numbers.
 
     Raises:
         NoSuchGrant: there is none.
     """
-    ended = list(
-        connection.execute(
-            update(grants)
-            .where(grants.c.subject == subject, grants.c.revoked_at.is_(None))
-            .values(revoked_by=by, revoked_at=at)
-            .returning(grants.c.id, grants.c.role)
-        )
-    )
-    if not ended:
+    ending = [one for one in listed(connection) if one.subject == subject]
+    if not ending:
         raise NoSuchGrant(subject=subject)
-    for row in ended:
-        _note(connection, "revoke", by, source, row.id, None, {"subject": subject, "role": row.role}, at)
-    return [row.id for row in ended]
+    end(connection, ending, at, _by_command_line(by))
+    return [one.id for one in ending]
+
+
+def end(connection: Connection, ending: Iterable[Grant], at: datetime, made_by: Mapping[str, Any]) -> None:
+    """Revokes grants, with an audit entry each."""
+    for one in ending:
+        ended = update(grants).where(grants.c.id == one.id, grants.c.revoked_at.is_(None))
+        connection.execute(ended.values(revoked_by=made_by["user_id"], revoked_at=at))
+        _note(connection, "revoke", made_by, one.id, None, {"subject": one.subject, "role": one.role.value}, at)
+
+
+def delivered(connection: Connection, delivery_key: str) -> Grant | None:
+    """The grant that an earlier delivery of the same request made."""
+    row = connection.execute(select(grants).where(grants.c.delivery_key == delivery_key)).first()
+    return _grant(row) if row else None
+
+
+def numbered(connection: Connection, number: int) -> Grant:
+    """One grant."""
+    return _grant(connection.execute(select(grants).where(grants.c.id == number)).one())
 
 
 def listed(connection: Connection) -> list[Grant]:
@@ -121,6 +142,11 @@ class Access:
         self._database = database
         self._members = members
         self._admins = admins
+
+    @property
+    def set_admins(self) -> Collection[str]:
+        """The admins by the `ADMINS` setting."""
+        return self._admins
 
     async def decide(self, wish: policy.Wish, person: Person | None, user_id: str) -> Decision:
         """Decides one wish; user groups are asked for only where one could make the difference."""
@@ -175,12 +201,11 @@ def _array(values: frozenset[str]) -> str | None:
 def _note(
     connection: Connection,
     event: str,
-    by: str,
-    source: str,
+    made_by: Mapping[str, Any],
     number: int,
     reason: str | None,
     detail: dict[str, Any],
     at: datetime,
 ) -> None:
-    entry = audit.Entry(event=event, user_id=by, source=source, grant_id=number, reason=reason, detail=detail)
+    entry = audit.Entry(event=event, **made_by, grant_id=number, reason=reason, detail=detail)
     audit.append(connection, entry, at)

@@ -3,6 +3,7 @@
 Every function runs inside one transaction of the caller's.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -271,6 +272,18 @@ def job_of(connection: Connection, alert_id: str) -> str | None:
 def open_in_storm(connection: Connection, storm_id: str) -> list[Wanted]:
     """The jobs of a storm that may be retried now."""
     return [Wanted(row.job_id, row.offered) for row in connection.execute(_OPEN, {"b_storm": storm_id})]
+
+
+def place_of(connection: Connection, job_id: str) -> tuple[str | None, str | None]:
+    """The channel and thread in which a job's failure was alerted, if it was."""
+    row = connection.execute(_FIRST, {"b_jobs": [job_id]}).first()
+    if row is None:
+        return None, None
+    shown = row.shown
+    if row.storm_id is not None:
+        shown = connection.scalar(select(storms.c.shown).where(storms.c.id == row.storm_id))
+    ts = json.loads(shown or "{}").get("announcement", {}).get("ts")
+    return row.channel_id, ts
 
 
 def to_pick(connection: Connection, storm_id: str, limit: int) -> list[Job]:

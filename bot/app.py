@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Self
 
 import aiohttp
@@ -52,11 +52,13 @@ class Bot:
     Args:
         settings: what it was told.
         clock: the present moment, for everything but the HTTP clients' timeouts.
+        timer: monotonic seconds, for what is remembered of people and groups.
     """
 
-    def __init__(self, settings: Settings, clock: Clock = utc_now) -> None:
+    def __init__(self, settings: Settings, clock: Clock = utc_now, timer: Callable[[], float] = time.monotonic) -> None:
         self.settings = settings
         self.clock = clock
+        self.timer = timer
         self.metrics = Metrics()
         self.database = Database(settings.database_url.get_secret_value(), clock)
         self.pace = Pace(settings.retry_concurrency)
@@ -117,7 +119,7 @@ class Bot:
             )
             stack.push_async_callback(sift.aclose)
             client = web_client(settings.slack_bot_token.get_secret_value(), settings.slack_api_url, session)
-            slack = Slack(client, time.monotonic)
+            slack = Slack(client, self.timer)
             workspace = await self._identify(slack, stop)
             if workspace is not None:
                 await self.database.run(lambda connection: self._claim_workspace(connection, workspace))

@@ -121,7 +121,7 @@ class Display(Generic[S]):
             await self._tell(row, row.reader, message)
             return ""
         assert row.channel_id is not None  # noqa: S101  # narrows the type: what has no reader has a channel
-        thread_ts = None if piece.kind == "announcement" else row.root_ts
+        thread_ts = None if piece.in_channel or piece.kind == "announcement" else row.root_ts
         if row.interrupted:
             found = await self._slack.find(row.channel_id, thread_ts, marker_of(row.id, piece.kind), row.created_at)
             if found is not None:
@@ -136,7 +136,7 @@ class Display(Generic[S]):
             await self._slack.update(row.channel_id, known.get("reply") or known["ts"], message)
         except MessageGone as error:
             log.info("display.gone", request_id=row.id, kind=piece.kind, error=error.error)
-            if piece.kind != "announcement":
+            if piece.kind != "announcement" and not piece.in_channel:
                 return {"ts": await self._post_in(row.channel_id, message, row.root_ts)}
             if piece.in_thread_too:
                 return {**known, "reply": await self._post_in(row.channel_id, message, known["ts"])}

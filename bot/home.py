@@ -1,12 +1,43 @@
-"""The Home tab: what somebody may do here, and their last requests."""
+"""The Home tab: what somebody may do here, what is going on, what waits; and for admins and auditors what they need.
 
+Refreshed when something shown changes, for people who opened it lately only.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from cachetools import TTLCache
+from sqlalchemy import Connection, select
+
+from bot import access, alerts, audit
 from bot.access import Access
+from bot.audit import Filters
 from bot.clock import Clock
 from bot.database import Database
-from bot.policy import Right, Wish
-from bot.presenter.views import home_view
-from bot.record import latest_of
-from bot.slack import Slack
+from bot.policy import ANYWHERE, Person, Right, Wish
+from bot.presenter.home import Seen, home_view
+from bot.record import Retry, latest_of
+from bot.slack import Slack, SlackError
+from bot.tables import ACTIVE, retries
+
+LATELY_SECONDS = 900
+"""For so long after somebody opened their Home tab it is kept up to date."""
+
+MOST_VIEWERS = 50
+MOST_SHOWN = 10
+MOST_GRANTS = 20
+
+
+@dataclass
+class _Viewer:
+    """Somebody who opened their Home tab lately, and what it shows."""
+
+    team_id: str
+    shown: str = ""
 
 
 class Home:
@@ -14,21 +45,87 @@ class Home:
 
     Args:
         workspace: the Slack workspace whose people may be allowed.
+        timer: monotonic seconds.
     """
 
-    def __init__(self, database: Database, slack: Slack, access: Access, workspace: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        slack: Slack,
+        access: Access,
+        workspace: str,
+        clock: Clock,
+        timer: Callable[[], float],
+    ) -> None:
         self._database = database
         self._slack = slack
         self._access = access
         self._workspace = workspace
         self._clock = clock
+        self._viewers: TTLCache[str, _Viewer] = TTLCache(MOST_VIEWERS, LATELY_SECONDS, timer)
+        self._changed = False
+
+    def changed(self) -> None:
+        """Has the Home tabs looked at again, soon."""
+        self._changed = True
 
     async def show(self, user_id: str, team_id: str) -> None:
-        """Publishes somebody's Home tab as it should be now."""
-        now = self._clock()
-        person = await self._slack.person(user_id, team_id)
-        wish = Wish(right=Right.RETRY, workspace=self._workspace, at=now)
-        decision = await self._access.decide(wish, person, user_id)
-        recent = await self._database.run(lambda connection: latest_of(connection, user_id))
-        admins = await self._database.run(lambda connection: self._access.who_may_grant(connection, now))
-        await self._slack.publish_home(user_id, home_view(decision, recent, admins))
+        """Publishes the Home tab of somebody who opened it."""
+        self._viewers[user_id] = _Viewer(team_id)
+        await self._publish(user_id, self._viewers[user_id])
+
+    async def refresh(self) -> None:
+        """Publishes anew what changed since it was published."""
+        if not self._changed:
+            return
+        self._changed = False
+        for user_id, viewer in list(self._viewers.items()):
+            try:
+                await self._publish(user_id, viewer)
+            except SlackError:
+                self._viewers.pop(user_id, None)
+
+    async def _publish(self, user_id: str, viewer: _Viewer) -> None:
+        person = await self._slack.person(user_id, viewer.team_id)
+        view = home_view(await self._seen(user_id, person))
+        content = json.dumps(view)
+        if content != viewer.shown:
+            await self._slack.publish_home(user_id, view)
+            viewer.shown = content
+
+    async def _seen(self, user_id: str, person: Person | None) -> Seen:
+        at = self._clock()
+        wish = Wish(right=Right.RETRY, workspace=self._workspace, at=at, channel_id=ANYWHERE)
+        may_retry, may_read, may_grant = await asyncio.gather(
+            *(
+                self._access.decide(replace(wish, right=right), person, user_id)
+                for right in (Right.RETRY, Right.READ_AUDIT, Right.GRANT)
+            )
+        )
+
+        def work(connection: Connection) -> Seen:
+            looks = may_retry.allowed or may_read.allowed
+            return Seen(
+                at=at,
+                decision=may_retry if may_retry.allowed or not may_read.allowed else may_read,
+                admins=self._access.who_may_grant(connection, at),
+                under_way=_under_way(connection) if looks else [],
+                waiting=alerts.waiting(connection, MOST_SHOWN) if may_retry.allowed else [],
+                own=latest_of(connection, user_id),
+                entries=audit.page(connection, Filters(), limit=MOST_SHOWN) if may_read.allowed else None,
+                grants=_grants(connection, at) if may_grant.allowed else None,
+            )
+
+        return await self._database.run(work)
+
+
+def _under_way(connection: Connection) -> list[Retry]:
+    query = select(retries).where(retries.c.state.in_(ACTIVE)).order_by(retries.c.created_at.desc())
+    return [Retry.of(row) for row in connection.execute(query.limit(MOST_SHOWN))]
+
+
+def _grants(connection: Connection, at: datetime) -> list[Any]:
+    """The grants that hold now, newest first."""
+    listed = [one for one in access.listed(connection) if one.expires_at is None or one.expires_at > at]
+    return listed[::-1][:MOST_GRANTS]

@@ -197,6 +197,25 @@ class Job(Value):
         return self.job_status in ENDED
 
     @property
+    def run_ids(self) -> tuple[str, ...]:
+        """The runs that an export names."""
+        request = self._export_request
+        chosen = request.runs_and_time_range if request else None
+        return chosen.run_ids if chosen else ()
+
+    @property
+    def asset_ids(self) -> tuple[str, ...]:
+        """The assets that an export names."""
+        request = self._export_request
+        chosen = request.assets_and_time_range if request else None
+        return chosen.asset_ids if chosen else ()
+
+    @property
+    def _export_request(self) -> ExportRequest | None:
+        export = self.job_details.data_export if self.job_details else None
+        return export.request if export else None
+
+    @property
     def failure(self) -> str:
         """What tells one failure of the job from the next: when it was completed, or else modified."""
         moment = self.completed_date or self.modified_date

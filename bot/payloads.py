@@ -3,9 +3,11 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from bot.batches import Wanted
+from bot.clock import parse_duration
 from bot.commands import JOB_ID, clean, job_ids_in
 from bot.errors import BotError
 
@@ -35,6 +37,11 @@ class Asker:
     asked_in: str | None = None
     response_url: str | None = None
     trigger_id: str | None = None
+
+    @property
+    def source(self) -> str:
+        """Where it was typed, as the audit names it."""
+        return self.delivery_key.partition(":")[0]
 
 
 def asker_of_command(body: Mapping[str, Any]) -> Asker:
@@ -123,6 +130,18 @@ def job_of_click(body: Mapping[str, Any]) -> Wanted:
     return Wanted(job_id, failure)
 
 
+@dataclass(frozen=True, kw_only=True)
+class GrantWanted:
+    """What somebody wants to add to the allow-list; empty job types or channels mean the granter's own."""
+
+    subject: str
+    role: str
+    duration: timedelta | None = None
+    job_types: frozenset[str] = frozenset()
+    channels: frozenset[str] = frozenset()
+    reason: str | None = None
+
+
 @dataclass(frozen=True)
 class Submitted:
     """What somebody filled in to retry jobs."""
@@ -154,6 +173,44 @@ def from_view(body: Mapping[str, Any]) -> Submitted:
     )
     wanted = tuple(Wanted(job_id) for job_id in dict.fromkeys(job_ids))
     return Submitted(asker, wanted, _text(origin, "source"), _maybe(_input(values, "reason"), "value"))
+
+
+def grant_of_click(body: Mapping[str, Any]) -> tuple[int, str]:
+    """The grant of a Revoke button: its number and its subject."""
+    number, _, subject = value_of(body).partition(" ")
+    if not number.isdecimal() or not subject:
+        raise Malformed
+    return int(number), subject
+
+
+def from_grant_view(body: Mapping[str, Any]) -> GrantWanted | None:
+    """The submitted modal of a grant; None if it names nobody."""
+    values = _mapping(_mapping(_mapping(body, "view"), "state"), "values")
+    subject = _maybe(_input(values, "user"), "selected_user") or _chosen(values, "group")
+    if subject is None:
+        return None
+    types = _input(values, "job_types").get("selected_options")
+    channels = _input(values, "channels").get("selected_conversations")
+    duration = _chosen(values, "for")
+    return GrantWanted(
+        subject=subject,
+        role=_chosen(values, "role") or "operator",
+        duration=parse_duration(duration) if duration else None,
+        job_types=frozenset(_text(one, "value") for one in types) if isinstance(types, list) else frozenset(),
+        channels=frozenset(str(one) for one in channels) if isinstance(channels, list) else frozenset(),
+        reason=_maybe(_input(values, "reason"), "value"),
+    )
+
+
+def _chosen(values: Mapping[str, Any], name: str) -> str | None:
+    return _maybe(_input(values, name).get("selected_option"), "value")
+
+
+def from_override(body: Mapping[str, Any]) -> tuple[str, str]:
+    """The request that an admin overrides the second person for, and why."""
+    view = _mapping(body, "view")
+    reason = _input(_mapping(_mapping(view, "state"), "values"), "reason")
+    return _text(view, "private_metadata"), _text(reason, "value")
 
 
 def _input(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -31,6 +31,10 @@ RIGHTS: dict[Role, frozenset[Right]] = {
 }
 
 
+ANYWHERE = "*"
+"""The channel of a wish that no channel limits, such as one in the Home tab."""
+
+
 class Why(StrEnum):
     """The reason of a decision; the presenter turns it into a sentence."""
 
@@ -130,7 +134,7 @@ def decide(
         admins: users that are admins by the `ADMINS` setting.
         groups: the user groups the person is in; None if Slack cannot say.
     """
-    refusal = _refused_as(person, wish.workspace)
+    refusal = refused_as(person, wish.workspace)
     if person is None or refusal is not None:
         return Decision(False, refusal or Why.UNKNOWN_PERSON, groups=groups)
     if person.user_id in admins:
@@ -149,7 +153,7 @@ WHATEVER_IS_GRANTED = frozenset({Why.UNKNOWN_PERSON, Why.OTHER_WORKSPACE, Why.DE
 """Reasons that no grant outweighs."""
 
 
-def _refused_as(person: Person | None, workspace: str) -> Why | None:
+def refused_as(person: Person | None, workspace: str) -> Why | None:
     """Why somebody is refused whatever the allow-list says."""
     if person is None:
         return Why.UNKNOWN_PERSON
@@ -188,8 +192,33 @@ def _fits(grant: Grant, wish: Wish, person: Person, groups: frozenset[str] | Non
         return Why.OTHER_ROLE
     if grant.expires_at is not None and wish.at >= grant.expires_at:
         return Why.EXPIRED
-    if grant.channels and wish.channel_id not in grant.channels:
+    if grant.channels and wish.channel_id not in {*grant.channels, ANYWHERE}:
         return Why.OTHER_CHANNEL
     if grant.job_types and wish.job_type is not None and wish.job_type not in grant.job_types:
         return Why.OTHER_JOB_TYPE
     return Why.GRANTED
+
+
+def exceeds(
+    held: Grant | None,
+    role: Role,
+    job_types: frozenset[str],
+    channels: frozenset[str],
+    expires_at: datetime | None,
+) -> str | None:
+    """What of a grant is more than somebody holds, who grants or revokes it; None if nothing is.
+
+    Args:
+        held: their own admin grant; None for an admin by the `ADMINS` setting, who holds everything.
+    """
+    if held is None:
+        return None
+    if not RIGHTS[role] <= RIGHTS[held.role]:
+        return "more_role"
+    if held.job_types and not (job_types and job_types <= held.job_types):
+        return "more_job_types"
+    if held.channels and not (channels and channels <= held.channels):
+        return "more_channels"
+    if held.expires_at is not None and (expires_at is None or expires_at > held.expires_at):
+        return "more_time"
+    return None

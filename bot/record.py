@@ -13,7 +13,7 @@ from typing import Any, Self
 from sqlalchemy import Connection, Integer, Row, bindparam, case, func, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from bot import audit
+from bot import VERSION, audit
 from bot.errors import WrongState
 from bot.models import Job
 from bot.showing import LEASE, Board, Shown, soon, values_of
@@ -144,6 +144,9 @@ class Retry(Request, Shown):
     cause: Mapping[str, Any]
     grant_id: int | None = None
     attempt: int | None = None
+    approval_until: datetime | None = None
+    approved_by: str | None = None
+    override_reason: str | None = None
     job_before: Job | None = None
     job_after: Job | None = None
     superseded_by: str | None = None
@@ -166,6 +169,11 @@ class Retry(Request, Shown):
         return self.ended_at or self.created_at
 
     @property
+    def waits_for_approval(self) -> bool:
+        """Whether a second person has been asked for and has not spoken yet."""
+        return self.state == "requested" and self.approval_until is not None and self.approved_by is None
+
+    @property
     def final(self) -> bool:
         return self.state in FINAL
 
@@ -184,7 +192,7 @@ def record(connection: Connection, request: Request, at: datetime) -> bool:
     values = {**request.__dict__, "state": "requested", "created_at": at, "due_at": at}
     new = connection.execute(_RECORD[connection.dialect.name], values).first() is not None
     if new:
-        audit.append(connection, _entry(request, "requested"), at)
+        audit.append(connection, entry_of(request, "requested"), at)
     return new
 
 
@@ -245,7 +253,7 @@ def enter(
         _supersede(connection, moved, at)
     if state in _ALERT_STATE:
         _move_alert(connection, moved, at)
-    audit.append(connection, _entry(moved, state, detail={**(detail or {}), **(note or {})}), at)
+    audit.append(connection, entry_of(moved, state, detail={**(detail or {}), **(note or {})}), at)
     return moved
 
 
@@ -336,16 +344,19 @@ def _stored(value: Any) -> Any:
     return audit.canonical(value) if isinstance(value, Mapping) else value
 
 
-def _entry(request: Request, outcome: str, detail: Mapping[str, Any] | None = None) -> audit.Entry:
+def entry_of(
+    request: Request, outcome: str | None, detail: Mapping[str, Any] | None = None, event: str = "request"
+) -> audit.Entry:
+    """What the audit says of a request and its job as they are now."""
     before = request.job_before if isinstance(request, Retry) else None
     after = request.job_after if isinstance(request, Retry) else None
-    facts = dict(detail or {})
+    facts = {"version": VERSION, **(detail or {})}
     if request.batch_id is not None:
         facts["batch"] = request.batch_id
-    if isinstance(request, Retry) and request.attempt is not None:
-        facts["attempt"] = request.attempt
+    if isinstance(request, Retry):
+        facts |= _story_of(request)
     return audit.Entry(
-        event="request",
+        event=event,
         outcome=outcome,
         request_id=request.id,
         job_id=request.job_id,
@@ -360,3 +371,24 @@ def _entry(request: Request, outcome: str, detail: Mapping[str, Any] | None = No
         grant_id=request.grant_id if isinstance(request, Retry) else None,
         detail=facts,
     )
+
+
+def _story_of(retry: Retry) -> dict[str, Any]:
+    """What else is known of a retry and its job by now."""
+    job, cause = retry.job, retry.cause
+    details = job.job_details if job else None
+    facts = {
+        "attempt": retry.attempt,
+        "thread_ts": retry.root_ts,
+        "approved_by": retry.approved_by,
+        "override_reason": retry.override_reason,
+        "organization_id": job.organization_id if job else None,
+        "data_import_id": details.data_import.data_import_id if details and details.data_import else None,
+        "report_id": details.rule_evaluation.report_id
+        if details and details.rule_evaluation
+        else cause.get("report_id"),
+        "run_ids": list(job.run_ids if job else ()) or [*filter(None, [cause.get("run_id")])],
+        "asset_ids": list(job.asset_ids if job else ()) or [*filter(None, [cause.get("asset_id")])],
+        "job_modified_by": job.modified_by_user_id if job else None,
+    }
+    return {name: value for name, value in facts.items() if value}

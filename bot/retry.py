@@ -7,7 +7,7 @@ before the POST leaves, so whatever is found in `sending` later may have been se
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from bot import batches, record, verdict
+from bot import approvals, batches, record, verdict
 from bot.access import Access
 from bot.clock import Clock
 from bot.database import Database
@@ -65,6 +65,7 @@ class Runner:
     Args:
         cooldown: the least time between two retries of one job.
         pace: how many calls of Sift's retry endpoint may be under way at a time.
+        approval_after: from this retry of one job on, a second person must approve; None: never.
         workspace: the Slack workspace whose people may be allowed.
         entered: told each state that a request entered.
         changed: told when messages other than the retry's own are to be shown again.
@@ -81,6 +82,7 @@ class Runner:
         clock: Clock,
         cooldown: timedelta,
         pace: Pace,
+        approval_after: int | None,
         workspace: str,
         entered: Callable[[str], None],
         changed: Callable[[], None],
@@ -95,6 +97,7 @@ class Runner:
         self._workspace = workspace
         self._entered = entered
         self._pace = pace
+        self._approval_after = approval_after
         self._changed = changed
         self._stopping = False
         self._at_work: set[str] = set()
@@ -293,6 +296,9 @@ class Runner:
         claimed = record.claim(connection, ("requested",), due, only=request.id)
         if not claimed:
             return None
+        if self._needs_approval(claimed[0], count + 1, job):
+            approvals.ask(connection, replace(claimed[0], job_before=job, attempt=count + 1), due, at)
+            return None
         grant = decision.grant
         return record.enter(
             connection,
@@ -306,6 +312,20 @@ class Runner:
             grant_id=grant.id if grant else None,
             note={"allowed_by": decision.why.value, "granted_by": grant.granted_by if grant else "ADMINS"},
         )
+
+    def _needs_approval(self, claimed: Retry, attempt: int, job: Job) -> bool:
+        """Whether a second person has to speak first.
+
+        Raises:
+            Refused: nobody did in time, or it is one of many.
+        """
+        if self._approval_after is None or attempt < self._approval_after or claimed.approved_by is not None:
+            return False
+        if claimed.batch_id is not None:
+            raise Refused("denied", {"why": "approval_needed"}, job_before=job)
+        if claimed.approval_until is not None and claimed.approval_until <= self._clock():
+            raise Refused("denied", {"why": "approval_expired"}, job_before=job)
+        return True
 
     async def _send(self, retry: Retry, key_user: str | None) -> Retry:
         """Calls Sift's retry endpoint, once, and records what it answered."""

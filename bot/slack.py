@@ -138,6 +138,14 @@ class Slack:
         """Who is in a user group; None if Slack cannot say."""
         return await self._shared(self._members, group_id, lambda: self._ask_members(group_id))
 
+    async def groups(self) -> list[tuple[str, str]]:
+        """The workspace's user groups, as (ID, handle); none where the plan has none."""
+        try:
+            found = (await self._call("usergroups.list"))["usergroups"]
+        except (SlackError, KeyError):
+            return []
+        return [(str(group["id"]), str(group.get("handle") or group.get("name") or group["id"])) for group in found]
+
     async def _ask_person(self, user_id: str, team_id: str) -> Person | None:
         try:
             user = (await self._call("users.info", user=user_id))["user"]

@@ -105,6 +105,7 @@ grants = Table(
     Column("reason", Text),
     Column("granted_by", Text, nullable=False),
     Column("granted_at", Moment, nullable=False),
+    Column("delivery_key", Text, unique=True),  # what Slack sent, so a redelivery is known; null: the command line
     Column("revoked_by", Text),
     Column("revoked_at", Moment),
     CheckConstraint(_one_of("role", ("operator", "auditor", "admin")), name="role"),
@@ -157,6 +158,10 @@ retries = Table(
     # What was decided and what became of it.
     Column("grant_id", ForeignKey("grants.id")),
     Column("attempt", Integer),
+    # A second person's word, where it takes one: asked for until, given by, and why it was overridden.
+    Column("approval_until", Moment),
+    Column("approved_by", Text),
+    Column("override_reason", Text),
     Column("job_before", Text),  # JSON, as Sift sent it
     Column("job_after", Text),  # JSON, the newest known
     Column("cause", Text),  # JSON: why it failed before

@@ -1,5 +1,6 @@
 """The bot's parts, put together: displays, use cases, the loops that drive them, and the desk that listeners use."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,10 +11,12 @@ from sqlalchemy import Connection
 
 from bot import alerts, batches, record
 from bot.access import Access
+from bot.approvals import Approvals
 from bot.clock import Clock
 from bot.database import Database
 from bot.display import Display
 from bot.follower import Follower
+from bot.granting import Granting
 from bot.home import Home
 from bot.listeners.desk import Desk
 from bot.lookup import Lookup
@@ -36,6 +39,9 @@ from bot.watcher import Watcher
 
 SWEEP_SECONDS = 2.0
 """How often the rows are looked through for what was left behind."""
+
+HOME_SECONDS = 3.0
+"""How often at most a Home tab is refreshed."""
 
 PAUSE = timedelta(seconds=2)
 """How often at most a message that counts is updated: `chat.update` allows about 50 calls a minute."""
@@ -77,28 +83,37 @@ def put_together(world: World) -> Parts:
     """Makes every part, from what they have in common."""
     settings, database, clock = world.settings, world.database, world.clock
     place = Place(world.workspace, settings.sift_app_url or web_app_for(settings.sift_rest_uri))
+    access = Access(database, world.slack.members, settings.admins)
+    workspace = world.workspace.team_id
+    common: dict[str, Any] = {
+        "database": database,
+        "slack": world.slack,
+        "access": access,
+        "workspace": workspace,
+        "clock": clock,
+    }
+    home = Home(**common, timer=time.monotonic)
     displays = _displays(world, place)
     showing = [Loop(name, SWEEP_SECONDS, display.sweep) for name, display in displays.items()]
 
     def changed() -> None:
         for loop in showing:
             loop.wake()
+        home.changed()
 
-    access = Access(database, world.slack.members, settings.admins)
     runner = _runner(world, access, displays["retries"], changed)
     follower = _follower(world, runner, changed)
     watcher = _watcher(world, changed)
     watching = Loop("watcher", settings.alert_poll_seconds, watcher.step) if settings.watches else None
-    workspace = world.workspace.team_id
     desk = Desk(
         database=database,
         slack=world.slack,
-        home=Home(database, world.slack, access, workspace, clock),
+        home=home,
         runner=runner,
         lookup=Lookup(database=database, sift=world.sift, slack=world.slack, access=access, place=place, clock=clock),
-        muting=Muting(
-            database=database, slack=world.slack, access=access, workspace=workspace, clock=clock, changed=changed
-        ),
+        muting=Muting(**common, changed=changed),
+        granting=Granting(**common, changed=changed),
+        approvals=Approvals(**common, start=runner.start, changed=changed),
         tasks=runner.tasks,
         metrics=world.metrics,
         clock=clock,
@@ -107,6 +122,7 @@ def put_together(world: World) -> Parts:
         Loop("runner", SWEEP_SECONDS, runner.sweep),
         Loop("follower", settings.follow_poll_seconds, follower.step),
         *showing,
+        Loop("home", HOME_SECONDS, home.refresh),
         *([watching] if watching else []),
     ]
     return Parts(desk, runner, loops, watching, watcher.begin if watching else lambda _: None)
@@ -134,6 +150,7 @@ def _runner(world: World, access: Access, display: Display[Retry], changed: Call
         clock=world.clock,
         cooldown=timedelta(seconds=world.settings.retry_cooldown_seconds),
         pace=world.pace,
+        approval_after=world.settings.approval_after,
         workspace=world.workspace.team_id,
         entered=world.metrics.entered,
         changed=changed,

@@ -13,6 +13,8 @@ from slack_bolt.async_app import AsyncApp
 
 from bot import doctor, listeners
 from bot.presenter import views
+from bot.presenter.access import GRANT_VIEW
+from bot.presenter.approvals import OVERRIDE_VIEW
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = ROOT.parent / "shared" / "slack" / "manifest.schema.json"
@@ -23,6 +25,7 @@ SCOPES = {
     "chat.postEphemeral": {"chat:write"},
     "chat.update": {"chat:write"},
     "users.info": {"users:read"},
+    "usergroups.list": {"usergroups:read"},
     "usergroups.users.list": {"usergroups:read"},
     "auth.test": set(),
     "apps.connections.open": set(),  # the app-level token's
@@ -96,5 +99,5 @@ def test_its_events_command_shortcut_and_home_tab_are_those_registered(registere
     assert ({shortcut["callback_id"]}, shortcut["type"]) == (registered["shortcut"], "message")
     assert shortcut["name"] == "Retry Sift job"
     assert features["app_home"]["home_tab_enabled"] is ("app_home_opened" in registered["event"])
-    assert registered["view"] == {views.RETRY_VIEW}
+    assert registered["view"] == {views.RETRY_VIEW, GRANT_VIEW, OVERRIDE_VIEW}
     assert settings["interactivity"]["is_enabled"] is True

@@ -7,9 +7,11 @@ from typing import Any
 import structlog
 
 from bot import batches, payloads
+from bot.approvals import Approvals
 from bot.batches import Wanted
 from bot.clock import Clock
 from bot.database import Database, Work
+from bot.granting import Granting
 from bot.home import Home
 from bot.lookup import Lookup
 from bot.loops import Tasks
@@ -38,6 +40,8 @@ class Desk:
     runner: Runner
     lookup: Lookup
     muting: Muting
+    granting: Granting
+    approvals: Approvals
     tasks: Tasks
     metrics: Metrics
     clock: Clock

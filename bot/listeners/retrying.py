@@ -1,12 +1,13 @@
 """Buttons, the message shortcut and the modal that retry jobs."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 from sqlalchemy import Connection
 
-from bot import batches, commands, payloads
+from bot import alerts, batches, commands, payloads
 from bot.batches import Wanted
 from bot.listeners.desk import Desk
 from bot.presenter import answers, jobs, views
@@ -20,7 +21,13 @@ def register(app: AsyncApp, desk: Desk) -> None:
 
     async def on_retry_button(ack: AsyncAck, body: dict[str, Any]) -> None:
         began = time.perf_counter()
-        await desk.take(payloads.asker_of_click(body), [payloads.job_of_click(body)], "alert")
+        asker, wanted = payloads.asker_of_click(body), payloads.job_of_click(body)
+        if asker.channel_id is None:  # in the Home tab: the answer goes where the failure was alerted
+            place = await desk.database.run(lambda connection: alerts.place_of(connection, wanted.job_id))
+            asker = replace(asker, channel_id=place[0], thread_ts=place[1])
+            await desk.take(asker, [wanted], "home")
+        else:
+            await desk.take(asker, [wanted], "alert")
         await ack()
         desk.metrics.acked(time.perf_counter() - began)
 

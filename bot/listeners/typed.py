@@ -7,9 +7,9 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot import commands, payloads
 from bot.batches import Wanted
-from bot.commands import Command, ListFailed, Pick, Retry, Status, Usage
+from bot.commands import Allow, Command, ListFailed, Pick, Retry, Revoke, ShowAccess, Status, Usage
 from bot.listeners.desk import Desk, private
-from bot.payloads import Asker
+from bot.payloads import Asker, GrantWanted
 from bot.presenter import answers
 from bot.slack import Message
 
@@ -56,6 +56,15 @@ async def _answer(desk: Desk, asker: Asker, command: Command) -> Message | None:
             desk.answer_when_known(asker, desk.lookup.failed(asker))
         case Status(job_id):
             desk.answer_when_known(asker, desk.lookup.status(asker, job_id))
+        case Allow():
+            wanted = GrantWanted(
+                subject=command.subject, role=command.role, duration=command.duration, reason=command.reason
+            )
+            return await desk.granting.allow(asker, wanted, asker.source)
+        case Revoke(subject):
+            return await desk.granting.revoke(asker, subject, asker.source)
+        case ShowAccess():
+            desk.answer_when_known(asker, desk.granting.show(asker))
         case Usage():
             return answers.usage(command)
         case _:

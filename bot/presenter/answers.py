@@ -33,6 +33,8 @@ def answer(retry: Retry, place: Place) -> Message:
 
 def cannot_post(row: Shown) -> Block:
     """Why only one person sees what was meant for the channel, and how to mend that."""
+    if row.channel_id is None:
+        return section(":lock: You asked in the Home tab, so only you see this.")
     if row.unpostable == "thread_not_found":
         return section(":lock: The thread of this retry was deleted, so only you see this.")
     return section(
@@ -137,6 +139,8 @@ _DENIED = {
     "other_workspace": "You may not {doing}: only people of this workspace may.",
     "deactivated": "You may not {doing}: your account is deactivated.",
     "is_bot": "Bots may not {doing}.",
+    "approval_expired": "Nobody else approved your retry in time.",
+    "approval_needed": "This job was retried before, so a second person has to approve: retry it alone.",
     "is_guest": "You may not {doing}: guests may not, whatever they were granted.",
 }
 _FAILED_DONE = {
@@ -163,6 +167,8 @@ _NOT_RETRYABLE_NEXT = {
 def _ask(detail: Mapping[str, Any]) -> str:
     if detail.get("why") in ("is_guest", "is_bot", "other_workspace", "deactivated"):
         return ""
+    if str(detail.get("why")).startswith("approval_"):
+        return "Retry it to ask again."
     admins = [mention(subject) for subject in detail.get("ask", [])][:10]
     if not admins:
         return "Nobody can grant access yet: whoever runs this bot has to set ADMINS or use `sift-retry access grant`."

@@ -12,12 +12,14 @@ class Piece:
     """One message that shows a part of a row: the announcement, the summary, the ending, or a private answer.
 
     Args:
+        in_channel: whether it stands in the channel, as an announcement does, and not in the thread.
         in_thread_too: whether an announcement that cannot be updated any more goes on in its thread.
     """
 
     kind: str
     message: Message
     in_thread_too: bool = False
+    in_channel: bool = False
 
     @property
     def private(self) -> bool:

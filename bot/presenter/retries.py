@@ -2,6 +2,7 @@
 
 from bot.clock import say_duration
 from bot.presenter.answers import answer, cannot_post
+from bot.presenter.approvals import approval, broken_glass
 from bot.presenter.jobs import facts, footer, kind_of, progress, ran_for, retry_button, why_now
 from bot.presenter.kit import Block, actions, plain, section
 from bot.presenter.pieces import Piece
@@ -10,7 +11,13 @@ from bot.record import Retry
 from bot.slack import Message
 from bot.tables import OFFERING
 
+_UNSENT = ("denied", "refused", "failed")
 _OUTCOMES = {
+    "requested": (":busts_in_silhouette:", "waiting for a second person"),
+    "sending": (":arrows_counterclockwise:", "being sent"),
+    "denied": (":no_entry:", "not allowed; nothing was retried"),
+    "refused": (":information_source:", "there was nothing to retry"),
+    "failed": (":x:", "Sift did not accept it"),
     "unknown": (":grey_question:", "Sift did not answer; checking whether it took the retry"),
     "not_applied": (":warning:", "Sift never took it; nothing was retried"),
     "accepted": (":arrows_counterclockwise:", "under way"),
@@ -28,13 +35,19 @@ def outcome_of(retry: Retry) -> tuple[str, str]:
 
 def pieces(retry: Retry, place: Place) -> list[Piece]:
     """Every message that should show a retry as its row is now, in the order they are posted."""
+    if retry.approval_until is not None and retry.unpostable is None and retry.channel_id is not None:
+        return _with_approval(retry, place)
     if retry.state in ("requested", "sending"):
         return []
-    if retry.state in ("denied", "refused", "failed"):
+    if retry.state in _UNSENT:
         return [Piece(f"private-{retry.state}", answer(retry, place))]
-    if retry.unpostable is not None:
+    if retry.unpostable is not None or retry.channel_id is None:
         phase = "end" if retry.final else "start"
         return [Piece(f"private-{phase}", _privately(retry, place))]
+    return _in_thread(retry, place)
+
+
+def _in_thread(retry: Retry, place: Place) -> list[Piece]:
     shown = [Piece("summary", summary(retry, place))]
     if retry.thread_ts is None:
         shown.insert(0, Piece("announcement", announcement(retry)))
@@ -43,10 +56,25 @@ def pieces(retry: Retry, place: Place) -> list[Piece]:
     return shown
 
 
+def _with_approval(retry: Retry, place: Place) -> list[Piece]:
+    """What shows a request that takes, or took, a second person: others must see it before it is sent."""
+    first = [Piece("announcement", announcement(retry))] if retry.thread_ts is None else []
+    first.append(Piece("approval", approval(retry)))
+    if retry.override_reason is not None:
+        first.append(Piece("break-glass", broken_glass(retry), in_channel=True))
+    if retry.state in ("requested", "sending"):
+        return first
+    if retry.state in _UNSENT:
+        return [*first, Piece(f"private-{retry.state}", answer(retry, place))]
+    return first + [piece for piece in _in_thread(retry, place) if piece.kind != "announcement"]
+
+
 def announcement(retry: Retry) -> Message:
     """The one message in the channel: who retries what, and how that stands."""
     emoji, words = _OUTCOMES[retry.state]
     verb = "retried" if retry.final else "is retrying"
+    if retry.state in ("requested", *_UNSENT):
+        verb = "wants to retry" if retry.state == "requested" else "wanted to retry"
     how = "" if retry.state == "accepted" else f" — {words}"
     if retry.superseded_by is not None:
         how += ", and was retried again since"

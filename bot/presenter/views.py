@@ -7,12 +7,8 @@ from typing import Any
 
 from bot.clock import say_duration
 from bot.models import Job
-from bot.policy import Decision, Why
-from bot.presenter.answers import help_text
 from bot.presenter.jobs import kind_of
-from bot.presenter.kit import Block, counted, date, mention, section
-from bot.presenter.retries import outcome_of
-from bot.record import Retry
+from bot.presenter.kit import Block, counted, section
 from bot.slack import Message
 
 RETRY_VIEW = "retry_view"
@@ -101,35 +97,6 @@ def _input(name: str, label: str, element: dict[str, Any]) -> Block:
 def nothing_found_view() -> dict[str, Any]:
     """Says that a message names no job."""
     return {**_modal(), "blocks": [section("There is no Sift job ID in that message, so there is nothing to retry.")]}
-
-
-def home_view(decision: Decision, recent: Sequence[Retry], admins: Sequence[str]) -> dict[str, Any]:
-    """What somebody may do here, and their last retries."""
-    blocks: list[Block] = [section(_standing(decision, admins)), {"type": "divider"}]
-    if recent:
-        blocks.append(section("*Your last requests*"))
-        blocks += [section(_line(retry)) for retry in recent]
-        blocks.append({"type": "divider"})
-    return {"type": "home", "blocks": [*blocks, *help_text().blocks]}
-
-
-def _standing(decision: Decision, admins: Sequence[str]) -> str:
-    if decision.why is Why.ADMINS_SETTING:
-        return ":large_green_circle: You are an admin: you may retry jobs and read the audit."
-    if decision.allowed and decision.grant is not None:
-        until = decision.grant.expires_at
-        return f":large_green_circle: You may retry jobs as {decision.grant.role.value}{_until(until)}."
-    ask = f" Ask {', '.join(mention(admin) for admin in admins[:10])} for access." if admins else ""
-    return f":red_circle: You may not retry jobs.{ask}"
-
-
-def _until(moment: datetime | None) -> str:
-    return f" until {date(moment)}" if moment else ""
-
-
-def _line(retry: Retry) -> str:
-    emoji, words = outcome_of(retry)
-    return f"{emoji} {date(retry.created_at)} · {kind_of(retry.job)} `{retry.job_id}` · {words}"
 
 
 def _plain(text: str) -> dict[str, str]:

@@ -122,10 +122,12 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text()),
         sa.Column("granted_by", sa.Text(), nullable=False),
         sa.Column("granted_at", MOMENT, nullable=False),
+        sa.Column("delivery_key", sa.Text()),
         sa.Column("revoked_by", sa.Text()),
         sa.Column("revoked_at", MOMENT),
         sa.CheckConstraint("role IN ('operator', 'auditor', 'admin')", name="ck_grants_role"),
         sa.PrimaryKeyConstraint("id", name="pk_grants"),
+        sa.UniqueConstraint("delivery_key", name="uq_grants_delivery_key"),
     )
     op.create_index("ix_grants_subject", "grants", ["subject"])
     op.create_table(
@@ -175,6 +177,9 @@ def upgrade() -> None:
         sa.Column("batch_id", sa.Text()),
         sa.Column("grant_id", SERIAL),
         sa.Column("attempt", sa.Integer()),
+        sa.Column("approval_until", MOMENT),
+        sa.Column("approved_by", sa.Text()),
+        sa.Column("override_reason", sa.Text()),
         sa.Column("job_before", sa.Text()),
         sa.Column("job_after", sa.Text()),
         sa.Column("cause", sa.Text()),

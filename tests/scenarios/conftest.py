@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ class World:
         self.url = url
         self.directory = directory
         self.bot: Bot | None = None
+        self._skipped = 0.0
 
     @contextlib.asynccontextmanager
     async def running(self, *, socket_mode: bool = True, **settings: str) -> AsyncIterator[Bot]:
@@ -49,7 +51,7 @@ class World:
             **settings,
         }
         stop = asyncio.Event()
-        with Bot(load(Settings, environment)) as bot:
+        with Bot(load(Settings, environment), timer=lambda: time.monotonic() + self._skipped) as bot:
             self.sandbox.fallback = bot.http
             self.slack.request_url = None if socket_mode else f"{self.url}/slack/events"
             working = asyncio.create_task(bot.work(stop))
@@ -76,6 +78,10 @@ class World:
                 connection, access.NewGrant(subject=user_id, role=role, granted_by="cli:test", **more), utc_now()
             )
 
+    def forget(self) -> None:
+        """Lets the time pass for which the bot may remember what Slack said of people and groups."""
+        self._skipped += 120
+
     def entries(self, **filters: Any) -> list[Row[Any]]:
         """The audit, oldest first."""
         assert self.bot is not None
@@ -97,6 +103,10 @@ class World:
     def whispers(self, user_id: str = OPERATOR) -> list[str]:
         """What only this person sees, anywhere."""
         return [message.text_shown() for message in self.slack.ephemerals(user_id)]
+
+    def told(self, user_id: str = OPERATOR) -> list[str]:
+        """What the bot wrote to somebody directly."""
+        return [message.text_shown() for message in self.slack.dm(user_id).messages]
 
     async def until(self, predicate: Callable[[], Any], timeout: float = 5) -> Any:
         """Waits until something is true in Slack."""

@@ -85,10 +85,11 @@ async def test_many_jobs_are_followed_with_one_request(live: World) -> None:
     jobs = live.sift.outage(40)
     await asyncio.gather(*(live.slack.command(OPERATOR, LAUNCH_OPS, job.job_id) for job in jobs))
     async with asyncio.timeout(10):
+        while live.outcomes().count("accepted") < 40:
+            await asyncio.sleep(0.05)
+        live.sift.calls.clear()
         while max((call.filter.count("'") // 2 for call in live.sift.calls), default=0) < 40:
             await asyncio.sleep(0.05)
-    assert live.outcomes().count("accepted") == 40
-    assert live.sift.count("retry") == 40
 
 
 async def test_with_nothing_to_follow_nobody_is_asked(live: World) -> None:

@@ -1,0 +1,84 @@
+"""What a request shows while it waits for a second person, and after. Pure."""
+
+from typing import Any
+
+from bot.presenter.kit import Block, actions, date, plain, section
+from bot.record import Retry
+from bot.slack import Message
+
+APPROVE, OVERRIDE = "approve_retry", "override_retry"
+"""The action IDs of the buttons; their values are the request's ID."""
+
+OVERRIDE_VIEW = "override_view"
+"""The callback ID of the modal that asks an admin for a reason."""
+
+
+def approval(retry: Retry) -> Message:
+    """Asks for a second person in the thread, and then says who spoke."""
+    if retry.override_reason is not None:
+        text = f":rotating_light: <@{retry.approved_by}> overrode the second person."
+        return Message(text, [section(text), plain(f"Because: {retry.override_reason}")])
+    if retry.approved_by is not None:
+        text = f":white_check_mark: Approved by <@{retry.approved_by}>."
+        return Message(text, [section(text)])
+    if not retry.waits_for_approval or retry.approval_until is None:
+        text = ":hourglass: Nobody else approved this in time, so nothing was sent to Sift. Retry it to ask again."
+        return Message(text, [section(text)])
+    text = (
+        f":busts_in_silhouette: This job was retried before, so somebody other than <@{retry.user_id}> who may retry "
+        f"it has to approve, until {date(retry.approval_until, 'time')}. Nothing was sent to Sift yet."
+    )
+    return Message(text, [section(text), actions([_button("Approve", APPROVE, retry.id), _override(retry.id)])])
+
+
+def broken_glass(retry: Retry) -> Message:
+    """Tells the whole channel that an admin overrode the second person."""
+    text = f":rotating_light: <@{retry.approved_by}> overrode the second person for the retry of `{retry.job_id}`."
+    return Message(text, [section(text), plain(f"Because: {retry.override_reason}")])
+
+
+def no_longer_waiting() -> Message:
+    """Said when a request was approved, or its time is over."""
+    text = ":information_source: This request waits for nobody any more. Nothing was done."
+    return Message(text, [section(text)])
+
+
+def not_by_oneself() -> Message:
+    """Said to somebody who approves their own request."""
+    text = ":no_entry: Somebody else has to approve: it is your own request. Nothing was sent to Sift."
+    return Message(text, [section(text)])
+
+
+def override_view(request_id: str) -> dict[str, Any]:
+    """Asks an admin why they override."""
+    return {
+        "type": "modal",
+        "callback_id": OVERRIDE_VIEW,
+        "private_metadata": request_id,
+        "title": _text("Override"),
+        "submit": _text("Override"),
+        "close": _text("Cancel"),
+        "blocks": [
+            section(
+                "The retry goes out without a second person. The audit says so, and so does a message in the channel."
+            ),
+            {
+                "type": "input",
+                "block_id": "reason",
+                "label": _text("Reason"),
+                "element": {"type": "plain_text_input", "action_id": "reason", "max_length": 500},
+            },
+        ],
+    }
+
+
+def _button(text: str, action_id: str, value: str) -> Block:
+    return {"type": "button", "action_id": action_id, "style": "primary", "value": value, "text": _text(text)}
+
+
+def _override(request_id: str) -> Block:
+    return {"type": "button", "action_id": OVERRIDE, "value": request_id, "text": _text("Override…")}
+
+
+def _text(text: str) -> dict[str, str]:
+    return {"type": "plain_text", "text": text}

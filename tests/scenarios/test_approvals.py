@@ -1,0 +1,138 @@
+"""A second person: asked from the N-th retry of a job on, given by somebody else, expiring, overridden loudly."""
+
+import asyncio
+import copy
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from bot.clock import utc_now
+from bot.sandbox import ADMIN, LAUNCH_OPS, OPERATOR, SECOND_OPERATOR, UNLISTED
+from bot.sandbox.messages import Message
+from bot.sandbox.sift_jobs import SandboxJob
+from bot.tables import retries
+from tests.scenarios.conftest import World
+
+
+@pytest.fixture(params=["socket", "http"])
+async def strict(request: pytest.FixtureRequest, world: World) -> Any:
+    async with world.running(socket_mode=request.param == "socket", APPROVAL_AFTER="2"):
+        world.allow()
+        world.allow(SECOND_OPERATOR)
+        yield world
+
+
+async def asked(world: World) -> tuple[SandboxJob, Message]:
+    """A job that was retried once and failed again, and the message that asks for a second person."""
+    job = world.sift.add(then=["fail"])
+    await world.slack.command(OPERATOR, LAUNCH_OPS, job.job_id)
+    await world.until_outcome("failed_again", job_id=job.job_id)
+    await world.slack.command(OPERATOR, LAUNCH_OPS, job.job_id)
+    (message,) = await world.until(lambda: [m for m in world.replies() if "has to approve" in m.text_shown()])
+    return job, message
+
+
+def events(world: World, job: SandboxJob) -> list[tuple[str, str | None, str | None]]:
+    return [(row.event, row.outcome, row.user_id) for row in world.entries(job_id=job.job_id)][4:]
+
+
+async def test_somebody_else_approves(strict: World) -> None:
+    job, message = await asked(strict)
+    assert strict.sift.count("retry") == 1
+    (announcement,) = [m for m in strict.messages() if "waiting for a second person" in m.text_shown()]
+    assert message.thread_ts == announcement.ts
+    await strict.slack.click(SECOND_OPERATOR, LAUNCH_OPS, message.ts, "approve_retry")
+    await strict.until_outcome("finished", job_id=job.job_id)
+    await strict.until(lambda: f"Approved by <@{SECOND_OPERATOR}>" in message.text_shown())
+    assert message.buttons() == []
+    assert strict.sift.count("retry") == 2
+    assert events(strict, job) == [
+        ("request", "requested", OPERATOR),
+        ("approval_asked", None, OPERATOR),
+        ("approval", None, SECOND_OPERATOR),
+        ("request", "sending", OPERATOR),
+        ("request", "accepted", OPERATOR),
+        ("request", "finished", OPERATOR),
+    ]
+    assert SECOND_OPERATOR in strict.entries(job_id=job.job_id, outcome="finished")[-1].detail
+
+
+async def test_one_s_own_word_does_not_count_nor_that_of_who_may_not(strict: World) -> None:
+    job, message = await asked(strict)
+    await strict.slack.click(OPERATOR, LAUNCH_OPS, message.ts, "approve_retry")
+    assert "Somebody else has to approve" in (await strict.until(strict.whispers))[-1]
+    await strict.slack.click(UNLISTED, LAUNCH_OPS, message.ts, "approve_retry")
+    assert "You may not approve this" in (await strict.until(lambda: strict.whispers(UNLISTED)))[-1]
+    assert strict.sift.count("retry") == 1
+    assert events(strict, job)[2:] == [("approval", "denied", OPERATOR), ("approval", "denied", UNLISTED)]
+
+
+async def test_two_approve_at_once_and_it_is_sent_once(strict: World) -> None:
+    strict.allow("U0ENGINEER2")
+    job, message = await asked(strict)
+    seen = copy.deepcopy(message)
+    await asyncio.gather(
+        *(
+            strict.slack.click(who, LAUNCH_OPS, message.ts, "approve_retry", seen=seen)
+            for who in (SECOND_OPERATOR, ADMIN)
+        )
+    )
+    await strict.until_outcome("finished", job_id=job.job_id)
+    assert strict.sift.count("retry") == 2
+    told = await strict.until(lambda: strict.whispers(SECOND_OPERATOR) + strict.whispers(ADMIN))
+    assert "waits for nobody any more" in told[0]
+
+
+async def test_nobody_approves_in_time(strict: World) -> None:
+    job, message = await asked(strict)
+    seen = copy.deepcopy(message)
+    assert strict.bot is not None
+    past = utc_now() - timedelta(seconds=1)
+    with strict.bot.database.transaction() as connection:
+        over = update(retries).where(retries.c.job_id == job.job_id, retries.c.state == "requested")
+        connection.execute(over.values(approval_until=past, due_at=past))
+    await strict.until_outcome("denied", job_id=job.job_id)
+    assert "Nobody else approved your retry in time" in (await strict.until(strict.whispers))[-1]
+    await strict.until(lambda: "Nobody else approved this in time" in message.text_shown())
+    await strict.slack.click(SECOND_OPERATOR, LAUNCH_OPS, message.ts, "approve_retry", seen=seen)
+    assert "waits for nobody any more" in (await strict.until(lambda: strict.whispers(SECOND_OPERATOR)))[-1]
+    assert strict.sift.count("retry") == 1
+
+
+async def test_a_restart_goes_on_waiting(world: World) -> None:
+    async with world.running(socket_mode=False, APPROVAL_AFTER="2"):
+        world.allow()
+        world.allow(SECOND_OPERATOR)
+        job, message = await asked(world)
+    async with world.running(socket_mode=False, APPROVAL_AFTER="2"):
+        await asyncio.sleep(0.5)
+        assert [event for event, _, _ in events(world, job)] == ["request", "approval_asked"]
+        await world.slack.click(SECOND_OPERATOR, LAUNCH_OPS, message.ts, "approve_retry")
+        await world.until_outcome("finished", job_id=job.job_id)
+    assert world.sift.count("retry") == 2
+
+
+async def test_an_admin_breaks_the_glass_and_everybody_is_told(strict: World) -> None:
+    job, message = await asked(strict)
+    await strict.slack.click(OPERATOR, LAUNCH_OPS, message.ts, "override_retry")
+    await strict.until(lambda: [v for v in strict.slack.modals[OPERATOR] if "You may not approve" in str(v.body)])
+    await strict.slack.click(ADMIN, LAUNCH_OPS, message.ts, "override_retry")
+    (view,) = await strict.until(lambda: strict.slack.modals[ADMIN])
+    await strict.slack.submit(ADMIN, view.id, {"reason": "launch in 10 minutes"})
+    await strict.until_outcome("finished", job_id=job.job_id)
+    (loud,) = await strict.until(lambda: [m for m in strict.messages() if "overrode" in m.text_shown()])
+    assert f"<@{ADMIN}>" in loud.text_shown()
+    assert "launch in 10 minutes" in loud.text_shown()
+    broken = [row for row in strict.entries(job_id=job.job_id) if row.event == "break_glass"]
+    assert [(row.user_id, row.reason) for row in broken] == [(ADMIN, "launch in 10 minutes")]
+
+
+async def test_one_of_many_that_takes_a_second_person_is_refused(strict: World) -> None:
+    job = strict.sift.add(then=["fail"])
+    await strict.slack.command(OPERATOR, LAUNCH_OPS, job.job_id)
+    await strict.until_outcome("failed_again", job_id=job.job_id)
+    await strict.slack.command(OPERATOR, LAUNCH_OPS, f"{job.job_id} {strict.sift.add().job_id}")
+    await strict.until(lambda: [one for one in strict.whispers() if "retry it alone" in one], timeout=8)
+    assert strict.sift.count("retry", job.job_id) == 1
