@@ -13,7 +13,7 @@ from bot import audit, policy
 from bot.clock import rfc3339
 from bot.database import Database
 from bot.errors import NoSuchGrant
-from bot.policy import Decision, Grant, Person, Role
+from bot.policy import Decision, Grant, Person, Role, Terms
 from bot.tables import grants
 
 _CONCERNING = select(grants).where(
@@ -28,15 +28,11 @@ Members = Callable[[str], Awaitable[Collection[str] | None]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class NewGrant:
+class NewGrant(Terms):
     """A line to be added to the allow-list; empty job types or channels mean all of them."""
 
     subject: str
-    role: Role
     granted_by: str
-    job_types: frozenset[str] = frozenset()
-    channels: frozenset[str] = frozenset()
-    expires_at: datetime | None = None
     reason: str | None = None
     delivery_key: str | None = None
 
@@ -164,6 +160,20 @@ class Access:
         """Decides in the running transaction, with the grants as they are now and the user groups as they were."""
         found = concerning(connection, person.user_id) if person else []
         return policy.decide(wish, person, found, admins=self._admins, groups=before.groups)
+
+    async def decide_change(self, wish: policy.Wish, person: Person | None, user_id: str) -> Decision:
+        """Decides whether somebody may change the allow-list at all."""
+        found = await self._database.run(lambda connection: concerning(connection, user_id))
+        group_ids = {grant.subject for grant in found if grant.subject != user_id}
+        groups = await self._groups_of(user_id, group_ids) if group_ids else frozenset()
+        return policy.decide_anywhere(wish, person, found, admins=self._admins, groups=groups)
+
+    def decide_terms(
+        self, connection: Connection, wish: policy.Wish, person: Person | None, before: Decision, terms: Terms
+    ) -> Decision:
+        """Decides in the running transaction whether somebody may grant, or revoke, just these terms."""
+        found = concerning(connection, person.user_id) if person else []
+        return policy.decide_anywhere(wish, person, found, terms, admins=self._admins, groups=before.groups)
 
     def who_may_grant(self, connection: Connection, at: datetime) -> list[str]:
         """The admins to turn to: user and group IDs, those of the setting first."""

@@ -88,7 +88,7 @@ class Approvals:
 
     async def override(self, asker: Asker, request_id: str, reason: str) -> Message | None:
         """Breaks the glass: an admin lets a request through without a second person, and everybody is told."""
-        person, decision = await self._decide(asker, request_id, Right.GRANT)
+        person, decision = await self._decide(asker, request_id, Right.OVERRIDE)
 
         def refuse(_: Retry) -> str | None:
             return None if decision.allowed else decision.why.value
@@ -97,7 +97,7 @@ class Approvals:
 
     async def may_override(self, asker: Asker, request_id: str) -> Message | None:
         """Why somebody may not override; None if they may."""
-        _, decision = await self._decide(asker, request_id, Right.GRANT)
+        _, decision = await self._decide(asker, request_id, Right.OVERRIDE)
         return None if decision.allowed else await self._denied(decision)
 
     async def _speak(

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
@@ -12,7 +12,7 @@ from bot.access import Access, NewGrant
 from bot.clock import Clock
 from bot.database import Database
 from bot.payloads import Asker, GrantWanted
-from bot.policy import Decision, Grant, Person, Right, Role, Wish
+from bot.policy import Decision, Grant, Person, Right, Role, Terms, Wish
 from bot.presenter import access as shown
 from bot.presenter import answers
 from bot.slack import Message, Slack
@@ -74,7 +74,7 @@ class Granting:
         at = self._clock()
         try:
             async with asyncio.timeout(CHECK_SECONDS):
-                person, decision = await self._decide(asker, Right.GRANT)
+                person, decision = await self._decide(asker)
                 problem = await self._unfit(wanted.subject) if decision.allowed else None
         except TimeoutError:
             return shown.slack_silent()
@@ -87,10 +87,11 @@ class Granting:
             if known is not None:
                 return shown.granted(known)
             new = self._new(asker, wanted, decision.grant)
-            why = problem or policy.exceeds(decision.grant, new.role, new.job_types, new.channels, new.expires_at)
+            final = self._access.decide_terms(connection, self._wish(Right.GRANT), person, decision, new)
+            why = problem or (None if final.allowed else final.why.value)
             if why is not None:
                 self._note_refused(connection, change, why)
-                return shown.not_granted(wanted.subject, why, decision.grant)
+                return shown.not_granted(wanted.subject, why, final.grant)
             number = access.grant(connection, new, at, change.made_by)
             return shown.granted(access.numbered(connection, number))
 
@@ -101,7 +102,7 @@ class Granting:
         at = self._clock()
         try:
             async with asyncio.timeout(CHECK_SECONDS):
-                person, decision = await self._decide(asker, Right.GRANT)
+                person, decision = await self._decide(asker)
                 manned = await self._manned_groups() if decision.allowed else set()
         except TimeoutError:
             return shown.slack_silent()
@@ -113,7 +114,7 @@ class Granting:
             ending = [one for one in access.listed(connection) if one.subject == subject and number in (None, one.id)]
             if not ending:
                 return shown.nothing_to_revoke(subject)
-            why = self._kept(connection, ending, decision.grant, manned)
+            why = self._kept(connection, ending, change, manned)
             if why is not None:
                 self._note_refused(connection, change, why)
                 return shown.not_revoked(subject, why)
@@ -124,7 +125,9 @@ class Granting:
 
     async def show(self, asker: Asker) -> Message:
         """The allow-list, for admins and auditors."""
-        _, decision = await self._decide(asker, Right.READ_AUDIT)
+        person = await self._slack.person(asker.user_id, asker.team_id)
+        wish = self._wish(Right.READ_AUDIT, asker.channel_id or policy.ANYWHERE)
+        decision = await self._access.decide(wish, person, asker.user_id)
         at = self._clock()
 
         def work(connection: Connection) -> Message:
@@ -137,7 +140,7 @@ class Granting:
 
     async def may_grant(self, asker: Asker) -> Message | None:
         """Why somebody may not grant; None if they may."""
-        _, decision = await self._decide(asker, Right.GRANT)
+        _, decision = await self._decide(asker)
         if decision.allowed:
             return None
         at = self._clock()
@@ -149,12 +152,12 @@ class Granting:
         self._changed()
         return message
 
-    async def _decide(self, asker: Asker, right: Right) -> tuple[Person | None, Decision]:
+    def _wish(self, right: Right, channel_id: str | None = policy.ANYWHERE) -> Wish:
+        return Wish(right=right, workspace=self._workspace, at=self._clock(), channel_id=channel_id)
+
+    async def _decide(self, asker: Asker) -> tuple[Person | None, Decision]:
         person = await self._slack.person(asker.user_id, asker.team_id)
-        wish = Wish(right=right, workspace=self._workspace, at=self._clock(), channel_id=asker.channel_id)
-        if asker.channel_id is None:  # in the Home tab there is no channel that a grant could be limited to
-            wish = replace(wish, channel_id=policy.ANYWHERE)
-        return person, await self._access.decide(wish, person, asker.user_id)
+        return person, await self._access.decide_change(self._wish(Right.GRANT), person, asker.user_id)
 
     async def _unfit(self, subject: str) -> str | None:
         """Why somebody cannot be granted anything, whatever it is."""
@@ -183,11 +186,14 @@ class Granting:
         )
 
     def _kept(
-        self, connection: Connection, ending: list[Grant], held: Grant | None, manned: Collection[str]
+        self, connection: Connection, ending: list[Grant], change: _Change, manned: Collection[str]
     ) -> str | None:
-        """Why these grants cannot be ended from Slack."""
-        if any(policy.exceeds(held, one.role, one.job_types, one.channels, one.expires_at) for one in ending):
-            return "more_than_held"
+        """Why these grants cannot be ended from Slack; when they would have ended by themselves does not matter."""
+        wish = self._wish(Right.GRANT)
+        for one in ending:
+            terms = Terms(role=one.role, job_types=one.job_types, channels=one.channels, expires_at=wish.at)
+            if not self._access.decide_terms(connection, wish, change.person, change.decision, terms).allowed:
+                return "more_than_held"
         if all(one.role is not Role.ADMIN for one in ending) or self._access.set_admins:
             return None
         numbers, at = {one.id for one in ending}, self._clock()

@@ -1,7 +1,7 @@
 """Who may do what: a pure decision over facts. Default deny."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -22,6 +22,7 @@ class Right(StrEnum):
     RETRY = "retry"
     READ_AUDIT = "read_audit"
     GRANT = "grant"
+    OVERRIDE = "override"
 
 
 RIGHTS: dict[Role, frozenset[Right]] = {
@@ -49,6 +50,7 @@ class Why(StrEnum):
     OTHER_JOB_TYPE = "other_job_type"
     OTHER_CHANNEL = "other_channel"
     EXPIRED = "expired"
+    LONGER = "longer"
     OTHER_ROLE = "other_role"
     NOT_LISTED = "not_listed"
 
@@ -67,17 +69,23 @@ class Person:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grant:
-    """A line of the allow-list that is not revoked; no job types or channels mean all of them."""
+class Terms:
+    """How much a grant allows; no job types or channels mean all of them, no expiry means for ever."""
 
-    id: int
-    subject: str
     role: Role
-    granted_by: str
-    team_id: str | None = None
     job_types: frozenset[str] = frozenset()
     channels: frozenset[str] = frozenset()
     expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grant(Terms):
+    """A line of the allow-list that is not revoked."""
+
+    id: int
+    subject: str
+    granted_by: str
+    team_id: str | None = None
     reason: str | None = None
 
 
@@ -149,6 +157,51 @@ def decide(
     return best
 
 
+def decide_anywhere(
+    wish: Wish,
+    person: Person | None,
+    grants: Collection[Grant],
+    terms: Terms | None = None,
+    *,
+    admins: Collection[str] = (),
+    groups: frozenset[str] | None = frozenset(),
+) -> Decision:
+    """Decides whether somebody may change the allow-list: nobody may give, or take, more than they hold.
+
+    The scope of a grant limits what its holder may grant, not where they say so.
+
+    Args:
+        terms: what is to be granted or revoked; None if that is not known yet.
+    """
+    decision = decide(wish, person, [_anywhere(grant) for grant in grants], admins=admins, groups=groups)
+    if not decision.allowed or decision.why is Why.ADMINS_SETTING:
+        return decision
+    held = [grant for grant in grants if decide(wish, person, [_anywhere(grant)], groups=groups).allowed]
+    missed = [(grant, exceeded(grant, terms) if terms else None) for grant in sorted(held, key=lambda grant: grant.id)]
+    for grant, excess in missed:
+        if excess is None:
+            return Decision(True, Why.GRANTED, grant, groups)
+    grant, excess = missed[-1]
+    return Decision(False, excess or Why.NOT_LISTED, grant, groups)
+
+
+def exceeded(held: Terms, wanted: Terms) -> Why | None:
+    """In what the terms wanted go beyond those held; None if they do not."""
+    if not RIGHTS[wanted.role] <= RIGHTS[held.role]:
+        return Why.OTHER_ROLE
+    if held.channels and not (wanted.channels and wanted.channels <= held.channels):
+        return Why.OTHER_CHANNEL
+    if held.job_types and not (wanted.job_types and wanted.job_types <= held.job_types):
+        return Why.OTHER_JOB_TYPE
+    if held.expires_at is not None and (wanted.expires_at is None or wanted.expires_at > held.expires_at):
+        return Why.LONGER
+    return None
+
+
+def _anywhere(grant: Grant) -> Grant:
+    return replace(grant, job_types=frozenset(), channels=frozenset())
+
+
 WHATEVER_IS_GRANTED = frozenset({Why.UNKNOWN_PERSON, Why.OTHER_WORKSPACE, Why.DEACTIVATED, Why.IS_BOT, Why.IS_GUEST})
 """Reasons that no grant outweighs."""
 
@@ -197,28 +250,3 @@ def _fits(grant: Grant, wish: Wish, person: Person, groups: frozenset[str] | Non
     if grant.job_types and wish.job_type is not None and wish.job_type not in grant.job_types:
         return Why.OTHER_JOB_TYPE
     return Why.GRANTED
-
-
-def exceeds(
-    held: Grant | None,
-    role: Role,
-    job_types: frozenset[str],
-    channels: frozenset[str],
-    expires_at: datetime | None,
-) -> str | None:
-    """What of a grant is more than somebody holds, who grants or revokes it; None if nothing is.
-
-    Args:
-        held: their own admin grant; None for an admin by the `ADMINS` setting, who holds everything.
-    """
-    if held is None:
-        return None
-    if not RIGHTS[role] <= RIGHTS[held.role]:
-        return "more_role"
-    if held.job_types and not (job_types and job_types <= held.job_types):
-        return "more_job_types"
-    if held.channels and not (channels and channels <= held.channels):
-        return "more_channels"
-    if held.expires_at is not None and (expires_at is None or expires_at > held.expires_at):
-        return "more_time"
-    return None

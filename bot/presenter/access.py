@@ -16,10 +16,10 @@ _UNFIT = {
     "other_workspace": "only people of this workspace may be granted anything",
     "unknown_person": "Slack could not say who that is",
     "unknown_group": "Slack could not say who is in that user group",
-    "more_role": "that role is more than you hold yourself",
-    "more_job_types": "your own grant is for some job types only",
-    "more_channels": "your own grant is for some channels only",
-    "more_time": "your own grant ends before that",
+    "other_role": "that role is more than you hold yourself",
+    "other_job_type": "your own grant is for some job types only",
+    "other_channel": "your own grant is for some channels only",
+    "longer": "your own grant ends before that",
     "more_than_held": "that grant is more than you hold yourself",
     "last_admin": "that would leave nobody who can grant access; make somebody else an admin first",
 }
@@ -34,7 +34,7 @@ def granted(grant: Grant) -> Message:
 def not_granted(subject: str, why: str, held: Grant | None) -> Message:
     """Said when a grant was refused though the person may grant."""
     hint = ""
-    if why == "more_time" and held is not None and held.expires_at is not None:
+    if why == "longer" and held is not None and held.expires_at is not None:
         hint = f" Yours ends {date(held.expires_at)}: add `for …` with less time."
     text = f":no_entry: {mention(subject)} was granted nothing: {_UNFIT.get(why, why)}.{hint} Nothing was changed."
     return Message(text, [section(text)])

@@ -27,7 +27,7 @@ from tests.scenarios.conftest import World
 
 def typed(world: World, text: str) -> str:
     """A text as somebody types it: with handles where it names people and groups by their IDs."""
-    handles = {**world.slack.users, **world.slack.groups}
+    handles: dict[str, Any] = {**world.slack.users, **world.slack.groups}
     return re.sub(r"<(?:@|!subteam\^)([A-Z0-9]+)>", lambda found: f"@{handles[found[1]].handle}", text)
 
 

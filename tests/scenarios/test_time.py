@@ -44,6 +44,21 @@ async def test_a_grant_ends_to_the_second(still: World, frozen: FrozenDateTimeFa
     assert "your grant expired 0 s ago" in said
 
 
+async def test_a_grant_ends_to_the_second_for_buttons_already_shown(
+    still: World, frozen: FrozenDateTimeFactory
+) -> None:
+    still.allow(SECOND_OPERATOR, expires_at=utc_now() + timedelta(hours=8))
+    job = still.sift.add(then=["fail at once", "fail at once"])
+    frozen.tick(timedelta(seconds=1))
+    await still.slack.command(OPERATOR, LAUNCH_OPS, job.job_id)
+    button = (await still.until(lambda: [message for message in still.replies() if message.buttons()]))[0]
+    frozen.tick(timedelta(hours=8) - timedelta(seconds=1))
+    await still.slack.click(SECOND_OPERATOR, LAUNCH_OPS, button.ts, "retry")
+    (said,) = await still.until(lambda: still.whispers(SECOND_OPERATOR))
+    assert "your grant expired 0 s ago" in said
+    assert still.sift.count("retry") == 1
+
+
 async def test_the_cooldown_ends_to_the_second(still: World, frozen: FrozenDateTimeFactory) -> None:
     job = still.sift.add(then=["fail at once"])
     frozen.tick(timedelta(seconds=1))
