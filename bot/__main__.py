@@ -1,28 +1,23 @@
 """The command line: `sift-retry …`, the same as `python -m bot`."""
 
 import asyncio
-import contextlib
-import getpass
-import io
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator
-from datetime import datetime
-from pathlib import Path
-from typing import IO, Any
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import click
-from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from bot import access, audit, export, logs
-from bot.arguments import CHANNEL, DURATION, MOMENT, SUBJECT
+from bot import access, logs
+from bot.arguments import CHANNEL, DURATION, SUBJECT
+from bot.audit_commands import audit_group
 from bot.clock import rfc3339, utc_now
-from bot.database import Database, migrate, require_schema, schema_version
+from bot.console import one_line, opened, operator, transaction
+from bot.database import migrate, schema_version
 from bot.errors import BotError, SettingsError
 from bot.policy import Role
-from bot.settings import JOB_TYPES, Settings, StoreSettings, load
-from bot.tables import SCHEMA_VERSION, STATES
+from bot.settings import JOB_TYPES, Settings, load
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -65,7 +60,7 @@ def doctor() -> None:
 @cli.command("migrate")
 def migrate_command() -> None:
     """Brings the database schema to the newest version."""
-    with _database() as database:
+    with opened() as database:
         migrate(database.engine)
         with database.transaction() as connection:
             click.echo(f"the schema is at version {schema_version(connection)}", err=True)
@@ -91,13 +86,13 @@ def access_grant(
     new = access.NewGrant(
         subject=user,
         role=Role(role),
-        granted_by=_operator(),
+        granted_by=operator(),
         job_types=frozenset(job_types),
         channels=frozenset(channels),
         expires_at=now + duration if duration else None,
         reason=reason,
     )
-    with _transaction() as connection:
+    with transaction() as connection:
         number = access.grant(connection, new, now)
     until = f" until {rfc3339(new.expires_at)}" if new.expires_at else ""
     click.echo(f"granted: {user} is {role}{until} (grant {number})")
@@ -107,8 +102,8 @@ def access_grant(
 @click.argument("user", type=SUBJECT)
 def access_revoke(user: str) -> None:
     """Revokes every grant of USER."""
-    with _transaction() as connection:
-        numbers = access.revoke(connection, user, _operator(), utc_now())
+    with transaction() as connection:
+        numbers = access.revoke(connection, user, operator(), utc_now())
     click.echo(f"revoked: {user} ({', '.join(f'grant {number}' for number in numbers)})")
 
 
@@ -116,7 +111,7 @@ def access_revoke(user: str) -> None:
 def access_list() -> None:
     """Lists the allow-list; users named by ADMINS are not in it."""
     now = utc_now()
-    with _transaction() as connection:
+    with transaction() as connection:
         grants = access.listed(connection)
     for grant in grants:
         ends = "forever" if grant.expires_at is None else f"until {rfc3339(grant.expires_at)}"
@@ -127,133 +122,7 @@ def access_list() -> None:
         click.echo("the allow-list is empty: nobody but ADMINS may do anything", err=True)
 
 
-@cli.group("audit")
-def audit_group() -> None:
-    """Who retried what, and what came of it."""
-
-
-def _filters(command: Callable[..., None]) -> Callable[..., None]:
-    """The options by which entries are chosen."""
-    for option in (
-        click.option("--outcome", type=click.Choice(STATES), help="Only entries with this outcome."),
-        click.option("--until", type=MOMENT, help="Before this moment."),
-        click.option("--since", type=MOMENT, help="From this moment on: a date, RFC 3339, or a time ago (7d)."),
-        click.option("--user", "user_id", help="Only what this Slack user did."),
-        click.option("--job", "job_id", help="Only this job."),
-    ):
-        command = option(command)
-    return command
-
-
-@audit_group.command("list")
-@_filters
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
-def audit_list(limit: int, **wanted: Any) -> None:
-    """Lists the newest entries, newest first."""
-    filters = _chosen(wanted)
-    with _transaction() as connection:
-        rows = audit.page(connection, filters, limit=limit)
-        _note_reading(connection, "list", wanted)
-    for row in rows:
-        who = f"{row.user_name or ''} ({row.user_id})".strip() if row.user_id else "-"
-        status = " → ".join(filter(None, (row.status_before, row.status_after))) or "-"
-        cells = [rfc3339(row.at)[:19] + "Z", row.event, row.outcome or "-", row.job_id or "-", who, status]
-        click.echo("\t".join([*cells, row.request_id or "-", _one_line(row.reason)]).rstrip())
-    if not rows:
-        click.echo("no entries", err=True)
-
-
-@audit_group.command("export")
-@_filters
-@click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True)
-@click.option("--output", type=click.Path(dir_okay=False, writable=True, path_type=Path), help="A file, not stdout.")
-def audit_export(form: str, output: Path | None, **wanted: Any) -> None:
-    """Writes every entry that fits, oldest first; the head of the chain goes to stderr."""
-    filters = _chosen(wanted)
-    with _database(current=True) as database:
-        with database.transaction() as connection:
-            _note_reading(connection, f"export {form}", wanted)
-        with database.reading() as connection, _target(output) as target:
-            count = export.WRITERS[form](audit.export(connection, filters), target)
-            head = audit.head(connection)
-    click.echo(f"{count} entries; head of the chain: {head.count} {head.hash}", err=True)
-
-
-@audit_group.command("verify")
-def audit_verify() -> None:
-    """Recomputes the whole chain; exit 1 and the first bad entry if it was changed."""
-    with _database(current=True) as database, database.reading() as connection:
-        found = audit.verify(connection)
-    if isinstance(found, audit.Broken):
-        raise click.ClickException(f"entry {found.id} was changed: {found.why}")
-    click.echo(f"{found.count} entries, unbroken; head {found.hash}")
-
-
-def _one_line(text: str | None) -> str:
-    return " ".join("".join(char if char.isprintable() else " " for char in text or "").split())
-
-
-def _chosen(wanted: dict[str, Any]) -> audit.Filters:
-    job_id = wanted["job_id"]
-    return audit.Filters(**{**wanted, "job_id": job_id.lower() if job_id else None})
-
-
-def _note_reading(connection: Connection, what: str, wanted: dict[str, Any]) -> None:
-    """Reading the audit is an entry of its own."""
-    filters = {
-        name: rfc3339(value) if isinstance(value, datetime) else value for name, value in wanted.items() if value
-    }
-    entry = audit.Entry(
-        event="audit_read", user_id=_operator(), source="cli", detail={"what": what, "filters": filters}
-    )
-    audit.append(connection, entry, utc_now())
-
-
-def _operator() -> str:
-    """Who uses the command line: the operating system's user, marked as no Slack user."""
-    try:
-        return f"cli:{getpass.getuser()}"
-    except (KeyError, OSError):
-        return "cli"
-
-
-@contextlib.contextmanager
-def _database(current: bool = False) -> Iterator[Database]:
-    settings = load(StoreSettings)
-    logs.configure("warning", settings.log_format)
-    database = Database(settings.database_url.get_secret_value(), utc_now)
-    try:
-        if current:
-            with database.reading() as connection:
-                require_schema(connection)
-        yield database
-    finally:
-        database.close()
-
-
-@contextlib.contextmanager
-def _transaction() -> Iterator[Connection]:
-    """One transaction on the database; an SQLite file that is missing or old is brought up to date first."""
-    with _database() as database:
-        with database.reading() as connection:
-            outdated = schema_version(connection) != SCHEMA_VERSION
-        if outdated and database.is_sqlite:
-            migrate(database.engine)
-        with database.transaction() as connection:
-            require_schema(connection)
-            yield connection
-
-
-@contextlib.contextmanager
-def _target(output: Path | None) -> Iterator[IO[str]]:
-    if output is None:
-        stdout = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", errors="replace", newline="")
-        yield stdout
-        stdout.flush()
-        stdout.detach()
-        return
-    with output.open("w", encoding="utf-8", errors="replace", newline="") as file:
-        yield file
+cli.add_command(audit_group)
 
 
 def _until_stopped(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
@@ -286,7 +155,7 @@ def main() -> None:
         _fail(1, str(error))
     except SQLAlchemyError as error:
         reason = getattr(error, "orig", None) or error
-        _fail(1, f"the database did not do it: {_one_line(str(reason))}")
+        _fail(1, f"the database did not do it: {one_line(str(reason))}")
     except (click.Abort, KeyboardInterrupt):
         _fail(1, "stopped")
 

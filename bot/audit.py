@@ -7,7 +7,7 @@ shows only against a head that was written down elsewhere.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,13 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, insert, select, tuple_
 
 from bot.clock import rfc3339
-from bot.tables import audit
+from bot.tables import audit, marks
+
+BASE = "audit_base"
+"""The mark that says where the log begins."""
+
+STREAMED = {"yield_per": 1_000}
+"""How many entries are held at a time while all of them are read."""
 
 GENESIS = "0" * 64
 """What the first entry names as the hash before it."""
@@ -52,6 +58,7 @@ class Filters:
     """Which entries are asked for; all that are given must hold.
 
     Args:
+        run_id: requests whose job concerned this run, as far as any of their entries knows; looks through all entries.
         since: from this moment on.
         until: before this moment.
     """
@@ -60,6 +67,7 @@ class Filters:
     user_id: str | None = None
     request_id: str | None = None
     outcome: str | None = None
+    run_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -136,26 +144,73 @@ def page(
     return list(connection.execute(query.order_by(audit.c.at.desc(), audit.c.id.desc()).limit(limit)))
 
 
+def story(connection: Connection, request_id: str) -> list[Row[Any]]:
+    """Everything that is on record of one request, oldest first."""
+    return list(connection.execute(select(audit).where(audit.c.request_id == request_id).order_by(audit.c.id)))
+
+
+def moment_of(connection: Connection, entry_id: int) -> datetime | None:
+    """When an entry was written."""
+    return connection.scalar(select(audit.c.at).where(audit.c.id == entry_id))
+
+
 def export(connection: Connection, filters: Filters) -> Iterator[Row[Any]]:
     """Every entry that fits, oldest first, in constant memory."""
     query = _filtered(filters).order_by(audit.c.id)
-    with connection.execution_options(yield_per=1_000).execute(query) as rows:
+    with connection.execute(query, execution_options=STREAMED) as rows:
         yield from rows
 
 
-def verify(connection: Connection) -> Head | Broken:
-    """Recomputes the whole chain; answers its head, or the first entry that does not fit."""
-    last = Head(0, GENESIS)
-    with connection.execution_options(yield_per=1_000).execute(select(audit).order_by(audit.c.id)) as rows:
-        for row in rows:
-            if row.id != last.count + 1:
-                return Broken(row.id, f"entry {last.count + 1} is missing before it")
-            if row.prev_hash != last.hash:
-                return Broken(row.id, "it does not follow the entry before it")
-            if row.hash != digest(row._asdict()):
-                return Broken(row.id, "its content does not match its hash")
-            last = Head(row.id, row.hash)
-    return last
+def base(connection: Connection) -> Head:
+    """Where the log begins: after the entries that were archived, if any were."""
+    value = connection.scalar(select(marks.c.value).where(marks.c.name == BASE))
+    count, _, digested = (value or f"0:{GENESIS}").partition(":")
+    return Head(int(count), digested)
+
+
+def verify(
+    connection: Connection, expected: Head | None = None, watch: Callable[[Iterable[Any]], Iterable[Any]] = iter
+) -> Head | Broken:
+    """Recomputes the whole chain; answers its head, or the first entry that does not fit.
+
+    Args:
+        expected: a head that was written down elsewhere; a count of 0 stands for any entry with that hash.
+        watch: passes the entries on, and may show how far it is.
+    """
+    begin = base(connection)
+    if begin.count and not _archived(connection, begin):
+        return Broken(begin.count + 1, "no entry says that what was before it was archived")
+    seen = expected is None or expected == begin
+    last = begin
+    with connection.execute(select(audit).order_by(audit.c.id), execution_options=STREAMED) as rows:
+        for row in watch(rows):
+            following = follows(last, row._asdict())
+            if isinstance(following, Broken):
+                return following
+            last = following
+            if expected is not None and expected.count in (0, last.count) and expected.hash == last.hash:
+                seen = True
+            elif expected is not None and expected.count == last.count:
+                return Broken(last.count, "it is not the entry that the given head names")
+    return last if seen else Broken(expected.count if expected else 0, "the given head is not in the log")
+
+
+def follows(last: Head, row: Mapping[str, Any]) -> Head | Broken:
+    """The head after one more entry, given as its columns; or why it cannot be the next one."""
+    if row["id"] != last.count + 1:
+        return Broken(row["id"], f"entry {last.count + 1} is missing before it")
+    if row["prev_hash"] != last.hash:
+        return Broken(row["id"], "it does not follow the entry before it")
+    if row["hash"] != digest(row):
+        return Broken(row["id"], "its content does not match its hash")
+    return Head(row["id"], row["hash"])
+
+
+def _archived(connection: Connection, begin: Head) -> bool:
+    """Whether an entry of the chain itself says that everything up to `begin` was archived."""
+    rows = connection.execute(select(audit.c.detail).where(audit.c.event == "archive").order_by(audit.c.id.desc()))
+    details = [json.loads(row.detail) for row in rows]
+    return any((one.get("last_id"), one.get("head_after")) == (begin.count, begin.hash) for one in details)
 
 
 def _filtered(filters: Filters, until: bool = True) -> Select[Any]:
@@ -164,6 +219,10 @@ def _filtered(filters: Filters, until: bool = True) -> Select[Any]:
         wanted = getattr(filters, column)
         if wanted is not None:
             query = query.where(audit.c[column] == wanted)
+    if filters.run_id is not None:
+        named = audit.alias("named")
+        knows = named.c.detail.contains(json.dumps(filters.run_id), autoescape=True)
+        query = query.where(audit.c.request_id.in_(select(named.c.request_id).where(knows)))
     if filters.since is not None:
         query = query.where(audit.c.at >= filters.since)
     if until and filters.until is not None:

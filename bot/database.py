@@ -83,6 +83,15 @@ class Database:
         self._jobs.put(job)
         return await job.future  # type: ignore[no-any-return]  # the future carries what work returned
 
+    async def read(self, work: Work[T]) -> T:
+        """Runs one long reading in a thread and a snapshot of its own, so that it holds up nobody."""
+
+        def reading() -> T:
+            with self.reading() as connection:
+                return work(connection)
+
+        return await asyncio.to_thread(reading)
+
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Connection]:
         """One transaction in the calling thread, for the command line."""

@@ -245,6 +245,8 @@ def enter(
     values = {name: _stored(value) for name, value in columns.items()}
     if detail is not None:
         values["detail"] = audit.canonical(detail)
+    if isinstance(columns.get("job_before"), Job):
+        values["job_type"] = columns["job_before"].job_type or None
     values |= {"ended_at": at, "due_at": None} if state in FINAL else {"due_at": due_at}
     if state in ("unknown", "accepted"):
         values[f"{state}_at"] = at

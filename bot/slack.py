@@ -225,13 +225,17 @@ class Slack:
         channel_id: str | None = None,
         thread_ts: str | None = None,
         response_url: str | None = None,
+        replace: bool = False,
     ) -> None:
         """Answers one person privately: by the request's own way back, as an ephemeral message, or directly.
+
+        Args:
+            replace: whether the answer takes the place of the message that was clicked on.
 
         Raises:
             SlackError: none of the three was possible.
         """
-        if response_url is not None and await self._respond(response_url, message, thread_ts):
+        if response_url is not None and await self._respond(response_url, message, thread_ts, replace):
             return
         arguments: dict[str, Any] = {"text": message.text, "blocks": list(message.blocks)}
         if channel_id is not None:
@@ -243,6 +247,40 @@ class Slack:
             else:
                 return
         await self._call("chat.postMessage", channel=user_id, **arguments, unfurl_links=False)
+
+    async def send_file(
+        self, user_id: str, message: Message, content: bytes, name: str, alternative: str | None = None
+    ) -> None:
+        """Writes to somebody directly, with a file in the thread.
+
+        Args:
+            alternative: what the file shows, for who cannot see it.
+        """
+        posted = await self._call(
+            "chat.postMessage", channel=user_id, text=message.text, blocks=list(message.blocks), unfurl_links=False
+        )
+        asked: dict[str, Any] = {"filename": name, "length": len(content)}
+        place = await self._call(
+            "files.getUploadURLExternal", **asked, **({"alt_txt": alternative} if alternative else {})
+        )
+        await self._put(str(place["upload_url"]), content)
+        await self._call(
+            "files.completeUploadExternal",
+            files=[{"id": place["file_id"], "title": name}],
+            channel_id=posted["channel"],
+            thread_ts=posted["ts"],
+        )
+
+    async def _put(self, url: str, content: bytes) -> None:
+        session = self.client.session
+        if session is None:
+            raise SlackUnavailable("no session")
+        try:
+            async with session.post(url, data=content, timeout=aiohttp.ClientTimeout(CALL_SECONDS)) as response:
+                if response.status != 200:
+                    raise SlackUnavailable(f"HTTP {response.status}")
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise SlackUnavailable(type(error).__name__) from error
 
     async def open_view(self, trigger_id: str, view: Mapping[str, Any]) -> str:
         """Opens a modal, and answers its ID; the trigger lives for three seconds."""
@@ -256,11 +294,11 @@ class Slack:
         """Shows somebody their Home tab."""
         await self._call("views.publish", user_id=user_id, view=dict(view))
 
-    async def _respond(self, response_url: str, message: Message, thread_ts: str | None) -> bool:
+    async def _respond(self, response_url: str, message: Message, thread_ts: str | None, replace: bool) -> bool:
         """Uses a response URL; it may be used 5 times within 30 minutes, so a no is nothing unusual."""
         payload = {
             "response_type": "ephemeral",
-            "replace_original": False,
+            "replace_original": replace,
             "text": message.text,
             "blocks": list(message.blocks),
             **({"thread_ts": thread_ts} if thread_ts else {}),

@@ -157,6 +157,7 @@ retries = Table(
     Column("batch_id", ForeignKey("batches.id")),  # null: shown by messages of its own
     # What was decided and what became of it.
     Column("grant_id", ForeignKey("grants.id")),
+    Column("job_type", Text),  # as Sift names it, once the job was read
     Column("attempt", Integer),
     # A second person's word, where it takes one: asked for until, given by, and why it was overridden.
     Column("approval_until", Moment),
@@ -181,6 +182,7 @@ retries = Table(
     Index("uq_retries_active_job", "job_id", unique=True, **_where(_one_of("state", ACTIVE))),
     Index("ix_retries_job", "job_id", "created_at"),
     Index("ix_retries_user", "user_id", "created_at"),
+    Index("ix_retries_created", "created_at"),
     Index("ix_retries_due", "due_at", **_where("due_at IS NOT NULL")),
     Index("ix_retries_batch", "batch_id", "created_at", "id", **_where("batch_id IS NOT NULL")),
     Index("ix_retries_show", "show_at", **_where("show_at IS NOT NULL")),

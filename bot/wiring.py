@@ -11,12 +11,14 @@ from sqlalchemy import Connection
 
 from bot import alerts, batches, record
 from bot.access import Access
+from bot.anchor import Anchor
 from bot.approvals import Approvals
 from bot.clock import Clock
 from bot.database import Database
 from bot.display import Display
 from bot.follower import Follower
 from bot.granting import Granting
+from bot.history import History
 from bot.home import Home
 from bot.listeners.desk import Desk
 from bot.lookup import Lookup
@@ -39,6 +41,9 @@ from bot.watcher import Watcher
 
 SWEEP_SECONDS = 2.0
 """How often the rows are looked through for what was left behind."""
+
+ANCHOR_SECONDS = 60.0
+"""How often it is looked at whether a new day has begun."""
 
 HOME_SECONDS = 3.0
 """How often at most a Home tab is refreshed."""
@@ -113,6 +118,7 @@ def put_together(world: World) -> Parts:
         lookup=Lookup(database=database, sift=world.sift, slack=world.slack, access=access, place=place, clock=clock),
         muting=Muting(**common, changed=changed),
         granting=Granting(**common, changed=changed),
+        history=History(**common),
         approvals=Approvals(**common, start=runner.start, changed=changed),
         tasks=runner.tasks,
         metrics=world.metrics,
@@ -125,6 +131,9 @@ def put_together(world: World) -> Parts:
         Loop("home", HOME_SECONDS, home.refresh),
         *([watching] if watching else []),
     ]
+    if settings.anchor_channel is not None:
+        anchor = Anchor(database, world.slack, settings.anchor_channel, clock)
+        loops.append(Loop("anchor", ANCHOR_SECONDS, anchor.step))
     return Parts(desk, runner, loops, watching, watcher.begin if watching else lambda _: None)
 
 

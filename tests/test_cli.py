@@ -73,6 +73,8 @@ def test_revoking_somebody_not_listed_is_one_line_and_exit_1(run: Run) -> None:
         ("audit", "list", "--since", "yesterday"),
         ("audit", "export", "--format", "xml"),
         ("audit", "list", "--outcome", "great"),
+        ("audit", "verify", "--head", "7"),
+        ("audit", "archive"),
         ("nonsense",),
         ("--nonsense",),
     ],
@@ -96,6 +98,9 @@ def test_wrong_usage_is_one_line_and_exit_2(run: Run, arguments: tuple[str, ...]
         "audit list",
         "audit export",
         "audit verify",
+        "audit show",
+        "audit anchor",
+        "audit archive",
         "audit",
         "access",
         "",
@@ -242,3 +247,59 @@ def test_python_m_bot_is_the_same(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert "Traceback" not in done.stderr
+
+
+def test_a_story_is_shown_whole(run: Run) -> None:
+    run("migrate")
+    database = Database("sqlite:///sift-retry.db", utc_now)
+    with database.transaction() as connection:
+        for outcome in ("requested", "sending"):
+            entry = Entry(
+                event="request", outcome=outcome, request_id="r1", job_id="j", reason="a\nb", detail={"attempt": 2}
+            )
+            audit.append(connection, entry, utc_now())
+    database.close()
+    code, out, _ = run("audit", "show", "R1")
+    assert code == 0
+    assert [line.split("  ")[1] for line in out.splitlines() if not line.startswith(" ")] == [
+        "request requested",
+        "request sending",
+    ]
+    assert "    reason: a b" in out
+    assert "    attempt: 2" in out
+    code, out, error = run("audit", "show", "r2")
+    assert (code, out) == (1, "")
+    assert "no entries of a request r2" in error
+
+
+def test_an_anchor_is_checked_later(run: Run) -> None:
+    run("access", "grant", "U1")
+    _, out, _ = run("audit", "anchor")
+    head = out.split()[1]
+    run("access", "grant", "U2")
+    assert run("audit", "verify", "--head", head)[0] == 0
+    assert run("audit", "verify", "--head", head.partition(":")[2])[0] == 0
+    code, _, error = run("audit", "verify", "--head", f"1:{'0' * 64}")
+    assert code == 1
+    assert "entry 1 " in error
+
+
+def test_old_entries_are_archived_and_checked(run: Run, tmp_path: Path) -> None:
+    for user in ("U1", "U2", "U3"):
+        run("access", "grant", user)
+    file = tmp_path / "segment.jsonl"
+    code, out, _ = run("audit", "archive", "--before", "2999-01-01", "--output", str(file))
+    assert code == 0
+    assert out.startswith("entries 1 to 2 are in ")
+    assert run("audit", "verify")[0] == 0
+    code, out, _ = run("audit", "verify", "--segment", str(file))
+    assert code == 0
+    assert "entries 1 to 2, unbroken" in out
+    assert "the log goes on where it ends" in out
+    code, _, error = run("audit", "archive", "--before", "2999-01-01", "--output", str(file))
+    assert code == 1
+    assert "exists already" in error
+    code, _, error = run("audit", "archive", "--before", "2020-01-01", "--output", str(tmp_path / "none.jsonl"))
+    assert code == 1
+    assert len(error.splitlines()) == 1
+    assert not (tmp_path / "none.jsonl").exists()

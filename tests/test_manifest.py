@@ -27,6 +27,8 @@ SCOPES = {
     "users.info": {"users:read"},
     "usergroups.list": {"usergroups:read"},
     "usergroups.users.list": {"usergroups:read"},
+    "files.getUploadURLExternal": {"files:write"},
+    "files.completeUploadExternal": {"files:write"},
     "auth.test": set(),
     "apps.connections.open": set(),  # the app-level token's
     "views.open": set(),

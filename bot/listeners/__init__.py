@@ -11,7 +11,7 @@ import structlog
 from slack_bolt import BoltResponse
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
-from bot.listeners import alerting, approving, granting, hometab, retrying, typed
+from bot.listeners import alerting, approving, granting, hometab, reading, retrying, typed
 from bot.listeners.desk import Desk, private
 from bot.payloads import Malformed
 from bot.presenter import answers
@@ -32,7 +32,7 @@ def register(app: AsyncApp, desk: Desk) -> None:
     async def on_error(error: Exception, body: dict[str, Any]) -> BoltResponse:
         return _failed(desk, error, body)
 
-    for feature in (typed, retrying, alerting, approving, granting, hometab):
+    for feature in (typed, retrying, alerting, approving, granting, hometab, reading):
         feature.register(app, desk)
     app.action(re.compile(""))(on_other_action)
     app.error(on_error)

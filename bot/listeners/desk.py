@@ -12,6 +12,7 @@ from bot.batches import Wanted
 from bot.clock import Clock
 from bot.database import Database, Work
 from bot.granting import Granting
+from bot.history import History
 from bot.home import Home
 from bot.lookup import Lookup
 from bot.loops import Tasks
@@ -42,6 +43,7 @@ class Desk:
     muting: Muting
     granting: Granting
     approvals: Approvals
+    history: History
     tasks: Tasks
     metrics: Metrics
     clock: Clock
@@ -69,21 +71,28 @@ class Desk:
         """Tells whoever asked, privately and on the side: an ack of a click or an event carries no message."""
         self.tasks.start(self._tell(asker, message), user_id=asker.user_id)
 
-    def answer_when_known(self, asker: Asker, looking_up: Coroutine[Any, Any, Message]) -> None:
-        """Looks something up on the side and tells whoever asked what was found."""
+    def answer_when_known(
+        self, asker: Asker, looking_up: Coroutine[Any, Any, Message], *, replace: bool = False
+    ) -> None:
+        """Looks something up on the side and tells whoever asked what was found.
+
+        Args:
+            replace: whether the answer takes the place of the message that was clicked on.
+        """
 
         async def work() -> None:
-            await self._tell(asker, await looking_up)
+            await self._tell(asker, await looking_up, replace)
 
         self.tasks.start(work(), user_id=asker.user_id)
 
-    async def _tell(self, asker: Asker, message: Message) -> None:
+    async def _tell(self, asker: Asker, message: Message, replace: bool = False) -> None:
         await self.slack.tell(
             asker.user_id,
             message,
             channel_id=asker.channel_id,
             thread_ts=asker.asked_in,
             response_url=asker.response_url,
+            replace=replace,
         )
 
     def answer_somehow(self, body: dict[str, Any], message: Message) -> None:

@@ -7,8 +7,9 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot import commands, payloads
 from bot.batches import Wanted
-from bot.commands import Allow, Command, ListFailed, Pick, Retry, Revoke, ShowAccess, Status, Usage
+from bot.commands import Allow, Command, ListFailed, Pick, ReadAudit, Retry, Revoke, ShowAccess, Stats, Status, Usage
 from bot.listeners.desk import Desk, private
+from bot.listeners.reading import send_stats
 from bot.payloads import Asker, GrantWanted
 from bot.presenter import answers
 from bot.slack import Message
@@ -65,6 +66,11 @@ async def _answer(desk: Desk, asker: Asker, command: Command) -> Message | None:
             return await desk.granting.revoke(asker, subject, asker.source)
         case ShowAccess():
             desk.answer_when_known(asker, desk.granting.show(asker))
+        case ReadAudit(job_id, user_id, back):
+            filters = desk.history.filters(job_id, user_id, back)
+            desk.answer_when_known(asker, desk.history.page(asker, filters))
+        case Stats(back):
+            desk.tasks.start(send_stats(desk, asker, back), user_id=asker.user_id)
         case Usage():
             return answers.usage(command)
         case _:

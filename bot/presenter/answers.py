@@ -232,4 +232,6 @@ _WORDS = (
     ("", "lets you pick from the jobs that failed lately"),
     ("list", "lists them"),
     ("status <job ID>", "shows a job without retrying it"),
+    ("audit [<job ID>|@user] [7d]", "shows who retried what; `stats [30d]` how it went"),
+    ("allow @user|@group [role] [for 8h] [because …]", "grants access; `revoke @user` ends it, `access` lists it"),
 )

@@ -26,6 +26,7 @@ SCOPES = frozenset(
         "commands",
         "groups:history",
         "usergroups:read",
+        "files:write",
         "users:read",
     }
 )

@@ -176,6 +176,7 @@ def upgrade() -> None:
         sa.Column("response_url", sa.Text()),
         sa.Column("batch_id", sa.Text()),
         sa.Column("grant_id", SERIAL),
+        sa.Column("job_type", sa.Text()),
         sa.Column("attempt", sa.Integer()),
         sa.Column("approval_until", MOMENT),
         sa.Column("approved_by", sa.Text()),
@@ -214,6 +215,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("batch_id IS NOT NULL"),
         postgresql_where=sa.text("batch_id IS NOT NULL"),
     )
+    op.create_index("ix_retries_created", "retries", ["created_at"])
     op.create_index(
         "ix_retries_due",
         "retries",

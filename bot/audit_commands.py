@@ -1,0 +1,181 @@
+"""`sift-retry audit …`: who retried what, and what came of it."""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from sqlalchemy import Connection
+
+from bot import archive, audit, export
+from bot.arguments import MOMENT
+from bot.audit import Broken, Head
+from bot.clock import rfc3339, utc_now
+from bot.console import one_line, opened, operator, target, transaction, watched
+from bot.tables import STATES
+
+
+@click.group("audit")
+def audit_group() -> None:
+    """Who retried what, and what came of it."""
+
+
+def _filters(command: Callable[..., None]) -> Callable[..., None]:
+    """The options by which entries are chosen."""
+    for option in (
+        click.option("--outcome", type=click.Choice(STATES), help="Only entries with this outcome."),
+        click.option("--until", type=MOMENT, help="Before this moment."),
+        click.option("--since", type=MOMENT, help="From this moment on: a date, RFC 3339, or a time ago (7d)."),
+        click.option("--run", "run_id", help="Only requests whose job concerned this Sift run."),
+        click.option("--user", "user_id", help="Only what this Slack user did."),
+        click.option("--job", "job_id", help="Only this job."),
+    ):
+        command = option(command)
+    return command
+
+
+@audit_group.command("list")
+@_filters
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+def audit_list(limit: int, **wanted: Any) -> None:
+    """Lists the newest entries, newest first."""
+    filters = _chosen(wanted)
+    with transaction() as connection:
+        rows = audit.page(connection, filters, limit=limit)
+        _note_reading(connection, "list", wanted)
+    for row in rows:
+        click.echo(_line(row))
+    if not rows:
+        click.echo("no entries", err=True)
+
+
+@audit_group.command("show")
+@click.argument("request_id", metavar="REQUEST")
+def audit_show(request_id: str) -> None:
+    """Prints the whole story of one request, oldest entry first; REQUEST is the reference that Slack shows."""
+    with transaction() as connection:
+        rows = audit.story(connection, request_id.lower())
+        _note_reading(connection, "show", {"request": request_id})
+    if not rows:
+        raise click.ClickException(f"no entries of a request {request_id}")
+    for row in rows:
+        click.echo(f"{rfc3339(row.at)}  {row.event} {row.outcome or ''}".rstrip())
+        for name in ("job_id", "user_id", "user_name", "team_id", "channel_id", "source", "reason", "grant_id"):
+            if row._mapping[name] is not None:
+                click.echo(f"    {name}: {one_line(str(row._mapping[name]))}")
+        if row.status_before or row.status_after:
+            click.echo(f"    job: {row.status_before or '-'} → {row.status_after or '-'}")
+        for name, value in sorted(json.loads(row.detail).items()):
+            click.echo(f"    {name}: {one_line(value if isinstance(value, str) else json.dumps(value))}")
+
+
+@audit_group.command("export")
+@_filters
+@click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True)
+@click.option("--output", type=click.Path(dir_okay=False, writable=True, path_type=Path), help="A file, not stdout.")
+def audit_export(form: str, output: Path | None, **wanted: Any) -> None:
+    """Writes every entry that fits, oldest first; the head of the chain goes to stderr."""
+    filters = _chosen(wanted)
+    with opened(current=True) as database:
+        with database.transaction() as connection:
+            _note_reading(connection, f"export {form}", wanted)
+        with database.reading() as connection, target(output) as file:
+            head = audit.head(connection)
+            watch = watched("exporting", head.count - audit.base(connection).count)
+            count = export.WRITERS[form](watch(audit.export(connection, filters)), file)
+    click.echo(f"{count} entries; head of the chain: {head.count} {head.hash}", err=True)
+
+
+@audit_group.command("verify")
+@click.option("--head", "given", help="A head written down earlier: COUNT:HASH, or the hash alone.")
+@click.option(
+    "--segment",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Check an archived segment instead, and that the log goes on where it ends.",
+)
+def audit_verify(given: str | None, segment: Path | None) -> None:
+    """Recomputes the whole chain; exit 1 and the first bad entry if it was changed."""
+    expected = _head(given) if given else None
+    with opened(current=True) as database, database.reading() as connection:
+        if segment is not None:
+            _verify_segment(connection, segment)
+            return
+        count = audit.head(connection).count - audit.base(connection).count
+        found = audit.verify(connection, expected, watched("verifying", count))
+    if isinstance(found, Broken):
+        raise click.ClickException(f"entry {found.id} was changed: {found.why}")
+    click.echo(f"{found.count} entries, unbroken; head {found.hash}")
+
+
+@audit_group.command("anchor")
+def audit_anchor() -> None:
+    """Prints the head of the chain, to be kept where nobody who runs the bot can change it."""
+    with transaction() as connection:
+        head = audit.head(connection)
+    click.echo(f"{rfc3339(utc_now())} {head.count}:{head.hash}")
+
+
+@audit_group.command("archive")
+@click.option("--before", type=MOMENT, required=True, help="Entries from before this moment: a date, or a time ago.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, exists=False, path_type=Path),
+    help="The segment's file; named for its date.",
+)
+def audit_archive(before: datetime, output: Path | None) -> None:
+    """Moves old entries into a sealed, verifiable file; the chain goes on from where it ends."""
+    file = output or Path(f"audit-before-{before:%Y-%m-%d}.jsonl")
+    if file.exists():
+        raise click.ClickException(f"{file} exists already; choose another --output")
+    try:
+        with transaction() as connection:
+            segment = archive.archive(connection, before, file, operator(), utc_now())
+    except archive.NothingToArchive as error:
+        raise click.ClickException(str(error)) from error
+    except archive.BrokenChain as error:
+        file.unlink(missing_ok=True)
+        raise click.ClickException(str(error)) from error
+    first, last = segment.before.count + 1, segment.after.count
+    click.echo(f"entries {first} to {last} are in {file}; head after them: {last}:{segment.after.hash}")
+
+
+def _verify_segment(connection: Connection, path: Path) -> None:
+    try:
+        found = archive.verify_segment(path)
+    except (ValueError, KeyError, TypeError) as error:
+        raise click.ClickException(f"{path} is no segment of an audit") from error
+    if isinstance(found, Broken):
+        raise click.ClickException(f"entry {found.id} was changed: {found.why}")
+    fits = "the log goes on where it ends" if archive.matches(connection, found) else "a later segment follows it"
+    click.echo(f"entries {found.before.count + 1} to {found.after.count}, unbroken; head {found.after.hash}; {fits}")
+
+
+def _head(given: str) -> Head:
+    match = re.fullmatch(r"(?:(\d+)[: ])?([0-9a-f]{64})", given.strip())
+    if match is None:
+        raise click.BadParameter("expected COUNT:HASH, or the hash alone: 64 hex digits", param_hint="--head")
+    return Head(int(match[1] or 0), match[2])
+
+
+def _line(row: Any) -> str:
+    who = f"{row.user_name or ''} ({row.user_id})".strip() if row.user_id else "-"
+    status = " → ".join(filter(None, (row.status_before, row.status_after))) or "-"
+    cells = [rfc3339(row.at)[:19] + "Z", row.event, row.outcome or "-", row.job_id or "-", who, status]
+    return "\t".join([*cells, row.request_id or "-", one_line(row.reason)]).rstrip()
+
+
+def _chosen(wanted: dict[str, Any]) -> audit.Filters:
+    job_id = wanted["job_id"]
+    return audit.Filters(**{**wanted, "job_id": job_id.lower() if job_id else None})
+
+
+def _note_reading(connection: Connection, what: str, wanted: dict[str, Any]) -> None:
+    """Reading the audit is an entry of its own."""
+    filters = {
+        name: rfc3339(value) if isinstance(value, datetime) else value for name, value in wanted.items() if value
+    }
+    entry = audit.Entry(event="audit_read", user_id=operator(), source="cli", detail={"what": what, "filters": filters})
+    audit.append(connection, entry, utc_now())

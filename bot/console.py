@@ -1,0 +1,85 @@
+"""What the commands share: the database, the operator, the target of an export, a progress bar on a terminal."""
+
+import contextlib
+import getpass
+import io
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import click
+from sqlalchemy import Connection
+
+from bot import logs
+from bot.clock import utc_now
+from bot.database import Database, migrate, require_schema, schema_version
+from bot.settings import StoreSettings, load
+from bot.tables import SCHEMA_VERSION
+
+
+def operator() -> str:
+    """Who uses the command line: the operating system's user, marked as no Slack user."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (KeyError, OSError):
+        return "cli"
+
+
+@contextlib.contextmanager
+def opened(current: bool = False) -> Iterator[Database]:
+    """The database of the settings; with `current`, only if its schema is."""
+    settings = load(StoreSettings)
+    logs.configure("warning", settings.log_format)
+    database = Database(settings.database_url.get_secret_value(), utc_now)
+    try:
+        if current:
+            with database.reading() as connection:
+                require_schema(connection)
+        yield database
+    finally:
+        database.close()
+
+
+@contextlib.contextmanager
+def transaction() -> Iterator[Connection]:
+    """One transaction on the database; an SQLite file that is missing or old is brought up to date first."""
+    with opened() as database:
+        with database.reading() as connection:
+            outdated = schema_version(connection) != SCHEMA_VERSION
+        if outdated and database.is_sqlite:
+            migrate(database.engine)
+        with database.transaction() as connection:
+            require_schema(connection)
+            yield connection
+
+
+@contextlib.contextmanager
+def target(output: Path | None) -> Iterator[IO[str]]:
+    """A file, or stdout."""
+    if output is None:
+        stdout = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", errors="replace", newline="")
+        yield stdout
+        stdout.flush()
+        stdout.detach()
+        return
+    with output.open("w", encoding="utf-8", errors="replace", newline="") as file:
+        yield file
+
+
+def one_line(text: str | None) -> str:
+    """A text on one line, without control characters."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text or "").split())
+
+
+def watched(label: str, length: int) -> Callable[[Iterable[Any]], Iterable[Any]]:
+    """Passes rows on, and shows on a terminal how far it is."""
+
+    def watch(rows: Iterable[Any]) -> Iterator[Any]:
+        if not sys.stderr.isatty():
+            yield from rows
+            return
+        with click.progressbar(rows, length=length, label=label, file=sys.stderr, update_min_steps=1_000) as shown:
+            yield from shown
+
+    return watch

@@ -1,0 +1,152 @@
+"""The audit and the statistics in Slack: private, for those who may read them, and every reading on record."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import islice
+from pathlib import Path
+
+import structlog
+from sqlalchemy import Connection
+
+from bot import audit, export
+from bot.access import Access
+from bot.audit import Entry, Filters
+from bot.chart import ChartFailed, drawn
+from bot.clock import Clock
+from bot.database import Database
+from bot.payloads import Asker
+from bot.policy import ANYWHERE, Decision, Person, Right, Wish
+from bot.presenter import answers
+from bot.presenter import history as shown
+from bot.slack import Message, Slack, SlackError
+from bot.stats import Stats, counted
+
+log = structlog.get_logger(__name__)
+
+PAGE = 10
+MOST_EXPORTED = 100_000
+"""So many entries go into a file in Slack; the command line writes them all."""
+
+STATS_BACK = timedelta(days=30)
+
+
+class History:
+    """Reads the audit for people in Slack.
+
+    Args:
+        workspace: the Slack workspace whose people may be allowed.
+    """
+
+    def __init__(self, *, database: Database, slack: Slack, access: Access, workspace: str, clock: Clock) -> None:
+        self._database = database
+        self._slack = slack
+        self._access = access
+        self._workspace = workspace
+        self._clock = clock
+
+    def filters(self, job_id: str | None, user_id: str | None, back: timedelta | None) -> Filters:
+        """What somebody typed, as a search."""
+        return Filters(job_id=job_id, user_id=user_id, since=self._clock() - back if back else None)
+
+    async def page(self, asker: Asker, filters: Filters, path: Sequence[int] = ()) -> Message:
+        """One page of entries."""
+        allowed = await self._allowed(asker, filters, "page" if path else "list")
+        if isinstance(allowed, Message):
+            return allowed
+
+        def work(connection: Connection) -> Message:
+            at = audit.moment_of(connection, path[-1]) if path else None
+            before = (at, path[-1]) if at is not None else None
+            rows = audit.page(connection, allowed, before=before, limit=PAGE + 1)
+            return shown.page(rows[:PAGE], allowed, path, len(rows) > PAGE)
+
+        return await self._database.run(work)
+
+    async def send_export(self, asker: Asker, filters: Filters) -> Message | None:
+        """Sends the entries as a file, directly; answers what went wrong, if anything did."""
+        allowed = await self._allowed(asker, filters, "export csv")
+        if isinstance(allowed, Message):
+            return allowed
+        with tempfile.TemporaryDirectory() as directory:
+            file = Path(directory) / "audit.csv"
+
+            def work(connection: Connection) -> tuple[int, audit.Head]:
+                with file.open("w", encoding="utf-8", errors="replace", newline="") as target:
+                    rows = islice(audit.export(connection, allowed), MOST_EXPORTED)
+                    return export.write_csv(rows, target), audit.head(connection)
+
+            count, head = await self._database.read(work)
+            said = shown.exported(count, MOST_EXPORTED, f"{head.count}:{head.hash}")
+            return await self._upload(asker, said, file.read_bytes(), "audit.csv", None)
+
+    async def send_stats(self, asker: Asker, back: timedelta | None) -> Message | None:
+        """Sends the statistics directly, as a picture and in words; answers what went wrong, if anything did."""
+        since = self._clock() - (back or STATS_BACK)
+        allowed = await self._allowed(asker, Filters(since=since), "stats")
+        if isinstance(allowed, Message):
+            return allowed
+        stats = await self._database.run(lambda connection: counted(connection, since, allowed.user_id))
+        names = await self._names(stats)
+        said = shown.numbers(stats, names)
+        if not stats.total:
+            return said
+        try:
+            png = await drawn(stats, names)
+        except ChartFailed:
+            log.error("chart.failed")
+            return said
+        return await self._upload(asker, said, png, "retries.png", shown.alternative(stats, names))
+
+    async def _names(self, stats: Stats) -> dict[str, str]:
+        people = {user_id: await self._slack.person(user_id, self._workspace) for user_id in stats.people}
+        return {user_id: person.name for user_id, person in people.items() if person is not None and person.name}
+
+    async def _upload(
+        self, asker: Asker, said: Message, content: bytes, name: str, alternative: str | None
+    ) -> Message | None:
+        try:
+            await self._slack.send_file(asker.user_id, said, content, name, alternative)
+        except SlackError as error:
+            return shown.not_uploaded(error.error)
+        return None
+
+    async def _allowed(self, asker: Asker, filters: Filters, what: str) -> Filters | Message:
+        """The search as far as somebody may see it: an operator sees their own entries; recorded either way."""
+        at = self._clock()
+        person = await self._slack.person(asker.user_id, asker.team_id)
+        wish = Wish(right=Right.READ_AUDIT, workspace=self._workspace, at=at, channel_id=asker.channel_id or ANYWHERE)
+        decision = await self._access.decide(wish, person, asker.user_id)
+        if not decision.allowed and filters.user_id in (None, asker.user_id):
+            own = await self._access.decide(replace(wish, right=Right.RETRY), person, asker.user_id)
+            if own.allowed:
+                decision, filters = own, replace(filters, user_id=asker.user_id)
+
+        def work(connection: Connection) -> Filters | Message:
+            audit.append(connection, _entry(asker, person, decision, filters, what), at)
+            if decision.allowed:
+                return filters
+            ask = self._access.who_may_grant(connection, at)
+            return answers.denied({**decision.explained(at), "ask": ask}, "read the audit")
+
+        return await self._database.run(work)
+
+
+def _entry(asker: Asker, person: Person | None, decision: Decision, filters: Filters, what: str) -> Entry:
+    wanted = {"job": filters.job_id, "user": filters.user_id, "since": _text(filters.since)}
+    return Entry(
+        event="audit_read",
+        outcome=None if decision.allowed else "denied",
+        team_id=asker.team_id,
+        user_id=asker.user_id,
+        user_name=person.name if person else asker.user_name,
+        channel_id=asker.channel_id,
+        source=asker.source if asker.source in ("command", "mention") else "home",
+        grant_id=decision.grant.id if decision.grant else None,
+        detail={"what": what, "filters": {name: value for name, value in wanted.items() if value}},
+    )
+
+
+def _text(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
