@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import date, timedelta
 from typing import Any
 
 from bot.stats import Stats
@@ -61,7 +62,7 @@ def draw(counts: Mapping[str, Any]) -> bytes:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(1, 3, figsize=(12, 4), width_ratios=[3, 1.4, 1.6], layout="constrained")
-    _draw_days(axes[0], counts["days"])
+    _draw_days(axes[0], _every_day(counts["since"], counts["days"]))
     types = {name.removeprefix("JOB_TYPE_").replace("_", " ").lower(): n for name, n in counts["types"].items()}
     _draw_bars(axes[1], types, "by job type")
     people = {counts["names"].get(user_id, user_id): number for user_id, number in counts["people"].items()}
@@ -69,6 +70,13 @@ def draw(counts: Mapping[str, Any]) -> bytes:
     target = io.BytesIO()
     figure.savefig(target, format="png", dpi=120)
     return target.getvalue()
+
+
+def _every_day(since: str, days: Mapping[str, Mapping[str, int]]) -> dict[str, Mapping[str, int]]:
+    """The days with those in between on which nothing happened."""
+    first, last = date.fromisoformat(since[:10]), date.fromisoformat(max(days, default=since[:10]))
+    every = [str(first + timedelta(days=number)) for number in range((last - first).days + 1)]
+    return {day: days.get(day, {}) for day in every}
 
 
 def _draw_days(axis: Any, days: Mapping[str, Mapping[str, int]]) -> None:
@@ -84,12 +92,13 @@ def _draw_days(axis: Any, days: Mapping[str, Mapping[str, int]]) -> None:
     if len(labels) > 12:
         axis.set_xticks(range(0, len(labels), -(-len(labels) // 12)))
     if any(bottom):
-        axis.legend(fontsize=8)
+        axis.legend(fontsize=8, loc="upper left")
 
 
 def _draw_bars(axis: Any, counts: Mapping[str, int], title: str) -> None:
     shown = list(counts.items())[:10][::-1]
-    axis.barh([name[:24] for name, _ in shown], [number for _, number in shown], color="#1d3557")
+    axis.barh([name[:24] for name, _ in shown], [number for _, number in shown], height=0.6, color="#1d3557")
+    axis.set_ylim(min(0, len(shown) - 4) - 0.6, len(shown) - 0.4)
     axis.set_title(title)
     axis.xaxis.get_major_locator().set_params(integer=True)
 

@@ -65,7 +65,7 @@ class History:
         return await self._database.run(work)
 
     async def send_export(self, asker: Asker, filters: Filters) -> Message | None:
-        """Sends the entries as a file, directly; answers what went wrong, if anything did."""
+        """Sends the entries as a file, directly; answers what is to be said where it was asked for, if anything is."""
         allowed = await self._allowed(asker, filters, "export csv")
         if isinstance(allowed, Message):
             return allowed
@@ -82,7 +82,11 @@ class History:
             return await self._upload(asker, said, file.read_bytes(), "audit.csv", None)
 
     async def send_stats(self, asker: Asker, back: timedelta | None) -> Message | None:
-        """Sends the statistics directly, as a picture and in words; answers what went wrong, if anything did."""
+        """Sends the statistics directly, as a picture and in words; answers what to say where they were asked for.
+
+        Args:
+            back: how far back; 30 days by default.
+        """
         since = self._clock() - (back or STATS_BACK)
         allowed = await self._allowed(asker, Filters(since=since), "stats")
         if isinstance(allowed, Message):
@@ -110,7 +114,8 @@ class History:
             await self._slack.send_file(asker.user_id, said, content, name, alternative)
         except SlackError as error:
             return shown.not_uploaded(error.error)
-        return None
+        elsewhere = asker.channel_id is not None and not asker.channel_id.startswith("D")
+        return shown.sent_directly(said) if elsewhere else None
 
     async def _allowed(self, asker: Asker, filters: Filters, what: str) -> Filters | Message:
         """The search as far as somebody may see it: an operator sees their own entries; recorded either way."""

@@ -7,7 +7,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from cachetools import TTLCache
@@ -22,10 +22,14 @@ from bot.policy import ANYWHERE, Person, Right, Wish
 from bot.presenter.home import Seen, home_view
 from bot.record import Retry, latest_of
 from bot.slack import Slack, SlackError
+from bot.stats import counted
 from bot.tables import ACTIVE, retries
 
 LATELY_SECONDS = 900
 """For so long after somebody opened their Home tab it is kept up to date."""
+
+LATELY = timedelta(days=30)
+"""What is counted in the Home tab."""
 
 MOST_VIEWERS = 50
 MOST_SHOWN = 10
@@ -105,6 +109,7 @@ class Home:
         )
 
         def work(connection: Connection) -> Seen:
+            since = at.replace(hour=0, minute=0, second=0, microsecond=0) - LATELY
             looks = may_retry.allowed or may_read.allowed
             return Seen(
                 at=at,
@@ -115,6 +120,7 @@ class Home:
                 own=latest_of(connection, user_id),
                 entries=audit.page(connection, Filters(), limit=MOST_SHOWN) if may_read.allowed else None,
                 grants=_grants(connection, at) if may_grant.allowed else None,
+                stats=counted(connection, since, None if may_read.allowed else user_id) if looks else None,
             )
 
         return await self._database.run(work)

@@ -251,7 +251,7 @@ class Slack:
     async def send_file(
         self, user_id: str, message: Message, content: bytes, name: str, alternative: str | None = None
     ) -> None:
-        """Writes to somebody directly, with a file in the thread.
+        """Writes to somebody directly, and sends a file after it.
 
         Args:
             alternative: what the file shows, for who cannot see it.
@@ -268,7 +268,6 @@ class Slack:
             "files.completeUploadExternal",
             files=[{"id": place["file_id"], "title": name}],
             channel_id=posted["channel"],
-            thread_ts=posted["ts"],
         )
 
     async def _put(self, url: str, content: bytes) -> None:

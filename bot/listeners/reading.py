@@ -47,16 +47,16 @@ def register(app: AsyncApp, desk: Desk) -> None:
 
 
 async def send_stats(desk: Desk, asker: Asker, back: timedelta | None) -> None:
-    """Sends the statistics, or says why not."""
-    problem = await desk.history.send_stats(asker, back)
-    if problem is not None:
-        desk.answer(asker, problem)
+    """Sends the statistics, and says where to, or why not."""
+    said = await desk.history.send_stats(asker, back)
+    if said is not None:
+        desk.answer(asker, said)
 
 
 async def _send_export(desk: Desk, asker: Asker, filters: Filters) -> None:
-    problem = await desk.history.send_export(asker, filters)
-    if problem is not None:
-        desk.answer(asker, problem)
+    said = await desk.history.send_export(asker, filters)
+    if said is not None:
+        desk.answer(asker, said)
 
 
 def _search(body: dict[str, Any]) -> tuple[Filters, list[int]]:

@@ -86,6 +86,12 @@ def exported(count: int, most: int, head: str) -> Message:
     return Message(text, [section(text)])
 
 
+def sent_directly(said: Message) -> Message:
+    """Said where it was asked for, when the file went to the person directly."""
+    blocks = [*said.blocks, section(":inbox_tray: The file is in your messages with me.")]
+    return Message(said.text, blocks)
+
+
 def not_uploaded(error: str) -> Message:
     """Said when Slack did not take the file."""
     text = f":warning: Slack did not take the file (`{escape(error)}`). Try again, or use the command line."
@@ -102,10 +108,10 @@ def numbers(stats: Stats, names: Mapping[str, str]) -> Message:
     title = f"{counted(stats.total, 'request')} since {date(stats.since)}.{rate}"
     states = listing(f"{count:,} {state.replace('_', ' ')}" for state, count in _most_first(stats.states))
     kinds = listing(
-        f"{count:,} {escape(name.removeprefix('JOB_TYPE_').replace('_', ' ').lower())}"
+        counted(count, escape(name.removeprefix("JOB_TYPE_").replace("_", " ").lower()))
         for name, count in _most_first(stats.types)
     )
-    people = listing(f"{count:,} <@{user_id}>" for user_id, count in _most_first(stats.people))
+    people = listing(f"<@{user_id}> {count:,}" for user_id, count in _most_first(stats.people))
     parts = [f"*{title}*", f"By outcome: {states}.", f"By job type: {kinds}." if kinds else "", f"By person: {people}."]
     return Message(alternative(stats, names), [section("\n".join(part for part in parts if part))])
 

@@ -9,11 +9,13 @@ from bot.models import Job
 from bot.policy import Decision, Grant, Why
 from bot.presenter.access import line
 from bot.presenter.answers import denied, help_text
+from bot.presenter.history import numbers
 from bot.presenter.jobs import kind_of, retry_button
 from bot.presenter.kit import Block, actions, date, section
 from bot.presenter.retries import outcome_of
 from bot.record import Retry
 from bot.slack import Message
+from bot.stats import Stats
 
 REVOKE_GRANT, ADD_GRANT, OPEN_AUDIT, OPEN_STATS = "revoke_grant", "add_grant", "open_audit", "open_stats"
 """The action IDs of the Home tab's buttons; a revoke's value is `grant number subject`."""
@@ -29,6 +31,7 @@ class Seen:
         own: their last requests.
         entries: the audit's newest entries; None for who may not read it.
         grants: the allow-list; None for who may not grant.
+        stats: how retries went lately: everybody's for who may read the audit, else one's own.
     """
 
     at: datetime
@@ -39,6 +42,7 @@ class Seen:
     own: Sequence[Retry]
     entries: Sequence[Any] | None
     grants: Sequence[Grant] | None
+    stats: Stats | None
 
 
 def home_view(seen: Seen) -> dict[str, Any]:
@@ -48,6 +52,11 @@ def home_view(seen: Seen) -> dict[str, Any]:
         *_part("Failures waiting", [_waiting(job) for job in seen.waiting]),
         *_part("Retries under way", [section(_retry(retry, named=True)) for retry in seen.under_way]),
         *_part("Your last requests", [section(_retry(retry)) for retry in seen.own]),
+        *(
+            _part("Lately", [dict(block) for block in numbers(seen.stats, {}).blocks])
+            if seen.stats and seen.stats.total
+            else []
+        ),
         *_audit(seen.entries),
         *_access(seen.grants, seen.at),
         {"type": "divider"},

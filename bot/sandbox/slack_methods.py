@@ -200,7 +200,7 @@ def files_get_upload_url_external(state: WorkspaceState, arguments: Arguments) -
     name = str(arguments.get("filename") or "")
     if not name or not str(arguments.get("length") or "").isdigit():
         raise Refused("invalid_arguments")
-    file = File(state.new_id("F"), name)
+    file = File(state.new_id("F"), name, alt_txt=str(arguments.get("alt_txt") or ""))
     state.files[file.id] = file
     return {"upload_url": f"{state.base_url}/upload/{file.id}", "file_id": file.id}
 
@@ -217,6 +217,7 @@ def files_complete_upload_external(state: WorkspaceState, arguments: Arguments) 
             "name": file.name,
             "title": title.get("title") or file.name,
             "size": len(file.content),
+            **({"alt_txt": file.alt_txt} if file.alt_txt else {}),
             "url_private": f"{state.base_url}/files/{file.id}/{file.name}",
         }
         for file, title in zip(known, given, strict=True)

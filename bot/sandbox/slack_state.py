@@ -88,6 +88,7 @@ class File:
     id: str
     name: str
     content: bytes = b""
+    alt_txt: str = ""
 
 
 class WorkspaceState:

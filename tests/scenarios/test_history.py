@@ -103,7 +103,10 @@ async def test_statistics_arrive_as_a_picture_with_the_numbers_as_text(audited: 
     (said,) = await audited.until(lambda: audited.told(AUDITOR)[:1])
     assert "A retry helped in 2 of 2 cases (100 %)" in said
     assert "1 data export and 1 data import" in said
-    assert f"1 <@{OPERATOR}>" in said
+    assert f"<@{OPERATOR}> 1" in said
+    (told,) = await audited.until(lambda: audited.whispers(AUDITOR))
+    assert "in your messages with me" in told
+    assert f"{audited.slack.users[OPERATOR].name} 1" in file.alt_txt
     await audited.until(lambda: [m for m in audited.slack.dm(AUDITOR).messages if m.files])
 
 
