@@ -11,7 +11,7 @@ demo: $(VENV)/.run
 	$(BIN)/sift-retry demo
 
 test: $(VENV)/.test
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto
 
 lint: $(VENV)/.bench
 	$(BIN)/ruff check .

@@ -11,16 +11,13 @@ import structlog
 from sqlalchemy import Connection
 
 from bot import audit, export
-from bot.access import Access
 from bot.audit import Entry, Filters
 from bot.chart import ChartFailed, drawn
-from bot.clock import Clock
-from bot.database import Database
+from bot.office import Asked, Office
 from bot.payloads import Asker
-from bot.policy import ANYWHERE, Decision, Person, Right, Wish
-from bot.presenter import answers
+from bot.policy import Right
 from bot.presenter import history as shown
-from bot.slack import Message, Slack, SlackError
+from bot.slack import Message, SlackError
 from bot.stats import Stats, counted
 
 log = structlog.get_logger(__name__)
@@ -33,22 +30,14 @@ STATS_BACK = timedelta(days=30)
 
 
 class History:
-    """Reads the audit for people in Slack.
+    """Reads the audit for people in Slack."""
 
-    Args:
-        workspace: the Slack workspace whose people may be allowed.
-    """
-
-    def __init__(self, *, database: Database, slack: Slack, access: Access, workspace: str, clock: Clock) -> None:
-        self._database = database
-        self._slack = slack
-        self._access = access
-        self._workspace = workspace
-        self._clock = clock
+    def __init__(self, office: Office) -> None:
+        self._office = office
 
     def filters(self, job_id: str | None, user_id: str | None, back: timedelta | None) -> Filters:
         """What somebody typed, as a search."""
-        return Filters(job_id=job_id, user_id=user_id, since=self._clock() - back if back else None)
+        return Filters(job_id=job_id, user_id=user_id, since=self._office.clock() - back if back else None)
 
     async def page(self, asker: Asker, filters: Filters, path: Sequence[int] = ()) -> Message:
         """One page of entries."""
@@ -62,7 +51,7 @@ class History:
             rows = audit.page(connection, allowed, before=before, limit=PAGE + 1)
             return shown.page(rows[:PAGE], allowed, path, len(rows) > PAGE)
 
-        return await self._database.run(work)
+        return await self._office.database.run(work)
 
     async def send_export(self, asker: Asker, filters: Filters) -> Message | None:
         """Sends the entries as a file, directly; answers what is to be said where it was asked for, if anything is."""
@@ -77,7 +66,7 @@ class History:
                     rows = islice(audit.export(connection, allowed), MOST_EXPORTED)
                     return export.write_csv(rows, target), audit.head(connection)
 
-            count, head = await self._database.read(work)
+            count, head = await self._office.database.read(work)
             said = shown.exported(count, MOST_EXPORTED, f"{head.count}:{head.hash}")
             return await self._upload(asker, said, file.read_bytes(), "audit.csv", None)
 
@@ -87,11 +76,11 @@ class History:
         Args:
             back: how far back; 30 days by default.
         """
-        since = self._clock() - (back or STATS_BACK)
+        since = self._office.clock() - (back or STATS_BACK)
         allowed = await self._allowed(asker, Filters(since=since), "stats")
         if isinstance(allowed, Message):
             return allowed
-        stats = await self._database.run(lambda connection: counted(connection, since, allowed.user_id))
+        stats = await self._office.database.run(lambda connection: counted(connection, since, allowed.user_id))
         names = await self._names(stats)
         said = shown.numbers(stats, names)
         if not stats.total:
@@ -104,14 +93,14 @@ class History:
         return await self._upload(asker, said, png, "retries.png", shown.alternative(stats, names))
 
     async def _names(self, stats: Stats) -> dict[str, str]:
-        people = {user_id: await self._slack.person(user_id, self._workspace) for user_id in stats.people}
+        people = {user_id: await self._office.slack.person(user_id, self._office.workspace) for user_id in stats.people}
         return {user_id: person.name for user_id, person in people.items() if person is not None and person.name}
 
     async def _upload(
         self, asker: Asker, said: Message, content: bytes, name: str, alternative: str | None
     ) -> Message | None:
         try:
-            await self._slack.send_file(asker.user_id, said, content, name, alternative)
+            await self._office.slack.send_file(asker.user_id, said, content, name, alternative)
         except SlackError as error:
             return shown.not_uploaded(error.error)
         elsewhere = asker.channel_id is not None and not asker.channel_id.startswith("D")
@@ -119,37 +108,31 @@ class History:
 
     async def _allowed(self, asker: Asker, filters: Filters, what: str) -> Filters | Message:
         """The search as far as somebody may see it: an operator sees their own entries; recorded either way."""
-        at = self._clock()
-        person = await self._slack.person(asker.user_id, asker.team_id)
-        wish = Wish(right=Right.READ_AUDIT, workspace=self._workspace, at=at, channel_id=asker.channel_id or ANYWHERE)
-        decision = await self._access.decide(wish, person, asker.user_id)
-        if not decision.allowed and filters.user_id in (None, asker.user_id):
-            own = await self._access.decide(replace(wish, right=Right.RETRY), person, asker.user_id)
-            if own.allowed:
-                decision, filters = own, replace(filters, user_id=asker.user_id)
+        asked = await self._office.decide(asker, Right.READ_AUDIT)
+        if not asked.decision.allowed and filters.user_id in (None, asker.user_id):
+            own = await self._office.decide(asker, Right.RETRY)
+            if own.decision.allowed:
+                asked, filters = own, replace(filters, user_id=asker.user_id)
 
         def work(connection: Connection) -> Filters | Message:
-            audit.append(connection, _entry(asker, person, decision, filters, what), at)
-            if decision.allowed:
+            audit.append(connection, _entry(asked, filters, what), self._office.clock())
+            if asked.decision.allowed:
                 return filters
-            ask = self._access.who_may_grant(connection, at)
-            return answers.denied({**decision.explained(at), "ask": ask}, "read the audit")
+            return self._office.denied(connection, asked.decision, "read the audit")
 
-        return await self._database.run(work)
+        return await self._office.database.run(work)
 
 
-def _entry(asker: Asker, person: Person | None, decision: Decision, filters: Filters, what: str) -> Entry:
+def _entry(asked: Asked, filters: Filters, what: str) -> Entry:
     wanted = {"job": filters.job_id, "user": filters.user_id, "since": _text(filters.since)}
+    source, grant = asked.asker.source, asked.decision.grant
     return Entry(
         event="audit_read",
-        outcome=None if decision.allowed else "denied",
-        team_id=asker.team_id,
-        user_id=asker.user_id,
-        user_name=person.name if person else asker.user_name,
-        channel_id=asker.channel_id,
-        source=asker.source if asker.source in ("command", "mention") else "home",
-        grant_id=decision.grant.id if decision.grant else None,
+        outcome=None if asked.decision.allowed else "denied",
+        source=source if source in ("command", "mention") else "home",
+        grant_id=grant.id if grant else None,
         detail={"what": what, "filters": {name: value for name, value in wanted.items() if value}},
+        **asked.made_by,
     )
 
 

@@ -6,7 +6,7 @@ Refreshed when something shown changes, for people who opened it lately only.
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,14 +14,12 @@ from cachetools import TTLCache
 from sqlalchemy import Connection, select
 
 from bot import access, alerts, audit
-from bot.access import Access
 from bot.audit import Filters
-from bot.clock import Clock
-from bot.database import Database
-from bot.policy import ANYWHERE, Person, Right, Wish
+from bot.office import Office
+from bot.policy import Person, Right
 from bot.presenter.home import Seen, home_view
 from bot.record import Retry, latest_of
-from bot.slack import Slack, SlackError
+from bot.slack import SlackError
 from bot.stats import counted
 from bot.tables import ACTIVE, retries
 
@@ -48,25 +46,11 @@ class Home:
     """Publishes Home tabs.
 
     Args:
-        workspace: the Slack workspace whose people may be allowed.
         timer: monotonic seconds.
     """
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        slack: Slack,
-        access: Access,
-        workspace: str,
-        clock: Clock,
-        timer: Callable[[], float],
-    ) -> None:
-        self._database = database
-        self._slack = slack
-        self._access = access
-        self._workspace = workspace
-        self._clock = clock
+    def __init__(self, office: Office, timer: Callable[[], float]) -> None:
+        self._office = office
         self._viewers: TTLCache[str, _Viewer] = TTLCache(MOST_VIEWERS, LATELY_SECONDS, timer)
         self._changed = False
 
@@ -91,19 +75,18 @@ class Home:
                 self._viewers.pop(user_id, None)
 
     async def _publish(self, user_id: str, viewer: _Viewer) -> None:
-        person = await self._slack.person(user_id, viewer.team_id)
+        person = await self._office.slack.person(user_id, viewer.team_id)
         view = home_view(await self._seen(user_id, person))
         content = json.dumps(view)
         if content != viewer.shown:
-            await self._slack.publish_home(user_id, view)
+            await self._office.slack.publish_home(user_id, view)
             viewer.shown = content
 
     async def _seen(self, user_id: str, person: Person | None) -> Seen:
-        at = self._clock()
-        wish = Wish(right=Right.RETRY, workspace=self._workspace, at=at, channel_id=ANYWHERE)
+        at = self._office.clock()
         may_retry, may_read, may_grant = await asyncio.gather(
             *(
-                self._access.decide(replace(wish, right=right), person, user_id)
+                self._office.access.decide(self._office.wish(right), person, user_id)
                 for right in (Right.RETRY, Right.READ_AUDIT, Right.GRANT)
             )
         )
@@ -114,7 +97,7 @@ class Home:
             return Seen(
                 at=at,
                 decision=may_retry if may_retry.allowed or not may_read.allowed else may_read,
-                admins=self._access.who_may_grant(connection, at),
+                admins=self._office.access.who_may_grant(connection, at),
                 under_way=_under_way(connection) if looks else [],
                 waiting=alerts.waiting(connection, MOST_SHOWN) if may_retry.allowed else [],
                 own=latest_of(connection, user_id),
@@ -123,7 +106,7 @@ class Home:
                 stats=counted(connection, since, None if may_read.allowed else user_id) if looks else None,
             )
 
-        return await self._database.run(work)
+        return await self._office.database.run(work)
 
 
 def _under_way(connection: Connection) -> list[Retry]:

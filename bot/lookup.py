@@ -5,16 +5,14 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
 
-from bot.access import Access
-from bot.clock import Clock
-from bot.database import Database
+from bot.office import Office
 from bot.payloads import Asker
-from bot.policy import Decision, Right, Wish
+from bot.policy import Right
 from bot.presenter import answers, lookups, views
 from bot.presenter.place import Place
 from bot.record import Retry, last_attempts
 from bot.sift import Cause, Sift, SiftError
-from bot.slack import Message, Slack
+from bot.slack import Message
 from bot.tables import ACTIVE, retries
 
 LISTED = 20
@@ -26,28 +24,12 @@ _UNDER_WAY = select(retries).where(
 
 
 class Lookup:
-    """Looks things up for people who may look.
+    """Looks things up for people who may look."""
 
-    Args:
-        workspace: the Slack workspace whose people may be allowed.
-    """
-
-    def __init__(
-        self,
-        *,
-        database: Database,
-        sift: Sift,
-        slack: Slack,
-        access: Access,
-        place: Place,
-        clock: Clock,
-    ) -> None:
-        self._database = database
+    def __init__(self, office: Office, sift: Sift, place: Place) -> None:
+        self._office = office
         self._sift = sift
-        self._slack = slack
-        self._access = access
         self._place = place
-        self._clock = clock
 
     async def failed(self, asker: Asker) -> Message:
         """The jobs that failed lately, newest first, with what is being retried already."""
@@ -72,44 +54,31 @@ class Lookup:
         if job is None:
             return lookups.unknown(job_id)
         cause = await self._sift.why_failed(job) if job.retryable else Cause()
-        newest = await self._database.run(lambda connection: last_attempts(connection, job_id)[0])
+        newest = await self._office.database.run(lambda connection: last_attempts(connection, job_id)[0])
         return lookups.status(job, newest, cause.error_message or None, self._place)
 
     async def pick(self, asker: Asker) -> None:
         """Opens the modal to pick from: at once, since its trigger does not live long; filled as soon as can be."""
         if asker.trigger_id is None:
             return
-        view_id = await self._slack.open_view(asker.trigger_id, views.loading_view())
-        await self._slack.update_view(view_id, await self._pick_view(asker))
+        view_id = await self._office.slack.open_view(asker.trigger_id, views.loading_view())
+        await self._office.slack.update_view(view_id, await self._pick_view(asker))
 
     async def _pick_view(self, asker: Asker) -> Mapping[str, Any]:
-        decision = await self._decide(asker)
-        if not decision.allowed:
-            return views.message_view(await self._denied(decision))
+        refusal = await self._refusal(asker)
+        if refusal is not None:
+            return views.message_view(refusal)
         try:
             jobs = await self._sift.failed_lately(views.MOST_OPTIONS)
         except SiftError as error:
             return views.message_view(answers.unreadable(str(error)))
         under_way = await self._under_way([job.job_id for job in jobs])
-        options = [views.option_of(job, self._clock()) for job in jobs if job.job_id not in under_way]
+        options = [views.option_of(job, self._office.clock()) for job in jobs if job.job_id not in under_way]
         origin = {"source": "modal", "channel_id": asker.channel_id}
         return views.retry_view(options, origin, under_way=len(jobs) - len(options))
 
     async def _refusal(self, asker: Asker) -> Message | None:
-        decision = await self._decide(asker)
-        return None if decision.allowed else await self._denied(decision)
-
-    async def _decide(self, asker: Asker) -> Decision:
-        person = await self._slack.person(asker.user_id, asker.team_id)
-        wish = Wish(
-            right=Right.LOOK, workspace=self._place.workspace.team_id, at=self._clock(), channel_id=asker.channel_id
-        )
-        return await self._access.decide(wish, person, asker.user_id)
-
-    async def _denied(self, decision: Decision) -> Message:
-        at = self._clock()
-        ask = await self._database.run(lambda connection: self._access.who_may_grant(connection, at))
-        return answers.denied({**decision.explained(at), "ask": ask}, "look at jobs")
+        return await self._office.refusal(await self._office.decide(asker, Right.LOOK), "look at jobs")
 
     async def _under_way(self, job_ids: Collection[str]) -> dict[str, Retry]:
         """The retries under way, by job."""
@@ -117,4 +86,4 @@ class Lookup:
         def work(connection: Connection) -> dict[str, Retry]:
             return {row.job_id: Retry.of(row) for row in connection.execute(_UNDER_WAY, {"b_jobs": list(job_ids)})}
 
-        return await self._database.run(work)
+        return await self._office.database.run(work)

@@ -54,6 +54,29 @@ class Loop:
         return self._interval
 
 
+class Soon:
+    """Calls several functions soon after it was called, once for all calls until then.
+
+    Args:
+        seconds: how soon.
+    """
+
+    def __init__(self, seconds: float, calls: Sequence[Callable[[], None]]) -> None:
+        self._seconds = seconds
+        self._calls = calls
+        self._pending = False
+
+    def __call__(self) -> None:
+        if not self._pending:
+            self._pending = True
+            asyncio.get_running_loop().call_later(self._seconds, self._act)
+
+    def _act(self) -> None:
+        self._pending = False
+        for call in self._calls:
+            call()
+
+
 @contextlib.asynccontextmanager
 async def looping(loops: Sequence[Loop]) -> AsyncIterator[None]:
     """Runs loops until the block ends, then lets the steps under way finish for a moment."""

@@ -22,9 +22,10 @@ from bot.history import History
 from bot.home import Home
 from bot.listeners.desk import Desk
 from bot.lookup import Lookup
-from bot.loops import Loop
+from bot.loops import Loop, Soon
 from bot.metrics import Metrics
 from bot.muting import Muting
+from bot.office import Office
 from bot.pace import Pace
 from bot.presenter import alerts as shown_alerts
 from bot.presenter import batches as shown_batches
@@ -41,6 +42,9 @@ from bot.watcher import Watcher
 
 SWEEP_SECONDS = 2.0
 """How often the rows are looked through for what was left behind."""
+
+GATHER_SECONDS = 0.1
+"""For so long changes are gathered before what shows them is looked at again."""
 
 ANCHOR_SECONDS = 60.0
 """How often it is looked at whether a new day has begun."""
@@ -89,23 +93,12 @@ def put_together(world: World) -> Parts:
     settings, database, clock = world.settings, world.database, world.clock
     place = Place(world.workspace, settings.sift_app_url or web_app_for(settings.sift_rest_uri))
     access = Access(database, world.slack.members, settings.admins)
-    workspace = world.workspace.team_id
-    common: dict[str, Any] = {
-        "database": database,
-        "slack": world.slack,
-        "access": access,
-        "workspace": workspace,
-        "clock": clock,
-    }
-    home = Home(**common, timer=time.monotonic)
+    office = Office(database, world.slack, access, world.workspace.team_id, clock)
+    home = Home(office, time.monotonic)
     displays = _displays(world, place)
     showing = [Loop(name, SWEEP_SECONDS, display.sweep) for name, display in displays.items()]
 
-    def changed() -> None:
-        for loop in showing:
-            loop.wake()
-        home.changed()
-
+    changed = Soon(GATHER_SECONDS, [*(loop.wake for loop in showing), home.changed])
     runner = _runner(world, access, displays["retries"], changed)
     follower = _follower(world, runner, changed)
     watcher = _watcher(world, changed)
@@ -115,11 +108,11 @@ def put_together(world: World) -> Parts:
         slack=world.slack,
         home=home,
         runner=runner,
-        lookup=Lookup(database=database, sift=world.sift, slack=world.slack, access=access, place=place, clock=clock),
-        muting=Muting(**common, changed=changed),
-        granting=Granting(**common, changed=changed),
-        history=History(**common),
-        approvals=Approvals(**common, start=runner.start, changed=changed),
+        lookup=Lookup(office, world.sift, place),
+        muting=Muting(office, changed),
+        granting=Granting(office, changed),
+        history=History(office),
+        approvals=Approvals(office, runner.start, changed),
         tasks=runner.tasks,
         metrics=world.metrics,
         clock=clock,
