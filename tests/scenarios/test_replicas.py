@@ -1,8 +1,9 @@
 """Several identical bots on one PostgreSQL."""
 
 import asyncio
+from typing import Any
 
-from bot.sandbox import LAUNCH_OPS, OPERATOR
+from bot.sandbox import ADMIN, LAUNCH_OPS, OPERATOR
 from tests.scenarios.conftest import World
 
 
@@ -28,3 +29,38 @@ async def test_a_replica_takes_over_what_another_left(world: World, postgres_url
         async with world.running(DATABASE_URL=postgres_url):
             await world.until_outcome("finished")
     assert world.sift.count("retry") == 1
+
+
+async def test_an_outage_on_postgresql_is_alerted_once_and_retried_whole(world: World, postgres_url: str) -> None:
+    settings: dict[str, Any] = {"ALERT_CHANNEL": LAUNCH_OPS, "ALERT_POLL_SECONDS": "0.1", "DATABASE_URL": postgres_url}
+    async with world.running(socket_mode=True, **settings), world.running(socket_mode=True, **settings):
+        world.allow()
+        jobs = world.sift.outage(30)
+        (storm,) = await world.until(world.messages, timeout=15)
+        await world.slack.click(OPERATOR, LAUNCH_OPS, storm.ts, "retry_storm")
+        await world.until(lambda: "30 no longer failed" in storm.text_shown(), timeout=30)
+        assert len(world.messages()) == 1
+        assert all(world.sift.count("retry", job.job_id) == 1 for job in jobs)
+        assert [row.event for row in world.entries()].count("alert") == 30
+        alone = world.sift.fail_one()
+        alert = (
+            await world.until(lambda: [m for m in world.messages() if alone.job_id in m.text_shown()], timeout=10)
+        )[0]
+        await world.slack.click(OPERATOR, LAUNCH_OPS, alert.ts, "mute_alert")
+        await world.until(lambda: "Muted by" in alert.text_shown())
+
+
+async def test_a_second_person_and_the_audit_on_postgresql(world: World, postgres_url: str) -> None:
+    async with world.running(socket_mode=False, APPROVAL_AFTER="1", DATABASE_URL=postgres_url):
+        world.allow()
+        job = world.sift.add()
+        await world.slack.command(OPERATOR, LAUNCH_OPS, job.job_id)
+        (message,) = await world.until(lambda: [m for m in world.replies() if "has to approve" in m.text_shown()])
+        await world.slack.click(ADMIN, LAUNCH_OPS, message.ts, "approve_retry")
+        await world.until_outcome("finished")
+        await world.slack.command(ADMIN, LAUNCH_OPS, "audit")
+        await world.until(lambda: "newest first" in world.whispers(ADMIN)[-1])
+        await world.slack.command(ADMIN, LAUNCH_OPS, "stats")
+        assert "helped in 1 of 1" in (await world.until(lambda: world.told(ADMIN), timeout=20))[0]
+        await world.slack.home_opened(ADMIN)
+        await world.until(lambda: world.slack.homes.get(ADMIN))
