@@ -43,8 +43,12 @@ _CHANGE = (
     .values(version=_ROW.version + 1, show_at=case((_ROW.manner == "alone", soon(alerts)), else_=null()))
     .returning(*_ROW)
 )
-_CHANNELS = select(_ROW.channel_id).where(_ROW.manner == "new").distinct()
-_NEW = select(alerts).where(_ROW.manner == "new", _ROW.channel_id == bindparam("b_channel")).order_by(_ROW.created_at)
+_NEW_BY_CHANNEL = select(_ROW.channel_id, func.count()).where(_ROW.manner == "new").group_by(_ROW.channel_id)
+_NEW = (
+    select(alerts)
+    .where(_ROW.manner == "new", _ROW.channel_id == bindparam("b_channel"))
+    .order_by(_ROW.cause.is_not(None), _ROW.created_at)
+)
 _REPEATS = (
     select(alerts).where(_ROW.parent_id == bindparam("b_id"), _ROW.manner == "repeat").order_by(_ROW.created_at)
 ).limit(MOST_REPEATS)
@@ -196,15 +200,14 @@ def fold(connection: Connection, most: int, at: datetime) -> list[Alert]:
         most: more than so many for one channel become a storm.
     """
     wanted: list[Alert] = []
-    for channel_id in connection.scalars(_CHANNELS).all():
-        new = [_alert(row) for row in connection.execute(_NEW, {"b_channel": channel_id})]
-        if len(new) > most:
+    for channel_id, count in connection.execute(_NEW_BY_CHANNEL).all():
+        few = _NEW.limit(SAMPLE if count > most else most)
+        wanted += [_alert(row) for row in connection.execute(few, {"b_channel": channel_id})]
+        if count > most:
             _make_storm(connection, channel_id, at)
-            wanted += [alert for alert in new if alert.cause is None][:SAMPLE]
-        elif new:
+        else:
             alone = update(alerts).where(_ROW.manner == "new", _ROW.channel_id == channel_id)
             connection.execute(alone.values(manner="alone", show_at=at + ENRICH_WITHIN, version=1))
-            wanted += new
     return wanted
 
 

@@ -183,8 +183,8 @@ class Bot:
         """Ties the database to one workspace: user IDs and channels mean nothing in another."""
         recorded = connection.scalar(select(marks.c.value).where(marks.c.name == "workspace"))
         if recorded is None:
-            row = {"name": "workspace", "value": workspace.team_id, "updated_at": self.clock()}
-            connection.execute(insert(marks).values(row))
+            for name, value in (("workspace", workspace.team_id), ("workspace_url", workspace.url)):
+                connection.execute(insert(marks).values(name=name, value=value, updated_at=self.clock()))
         elif recorded != workspace.team_id:
             raise WrongWorkspace(recorded=recorded, connected=workspace.team_id)
 

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import click
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from bot import archive, audit, export
 from bot.arguments import MOMENT
 from bot.audit import Broken, Head
 from bot.clock import rfc3339, utc_now
 from bot.console import one_line, opened, operator, target, transaction, watched
-from bot.tables import STATES
+from bot.slack import permalink
+from bot.tables import STATES, marks
 
 
 @click.group("audit")
@@ -58,6 +59,7 @@ def audit_show(request_id: str) -> None:
     """Prints the whole story of one request, oldest entry first; REQUEST is the reference that Slack shows."""
     with transaction() as connection:
         rows = audit.story(connection, request_id.lower())
+        workspace_url = connection.scalar(select(marks.c.value).where(marks.c.name == "workspace_url"))
         _note_reading(connection, "show", {"request": request_id})
     if not rows:
         raise click.ClickException(f"no entries of a request {request_id}")
@@ -68,7 +70,10 @@ def audit_show(request_id: str) -> None:
                 click.echo(f"    {name}: {one_line(str(row._mapping[name]))}")
         if row.status_before or row.status_after:
             click.echo(f"    job: {row.status_before or '-'} → {row.status_after or '-'}")
-        for name, value in sorted(json.loads(row.detail).items()):
+        detail = json.loads(row.detail)
+        if workspace_url and row.channel_id and detail.get("thread_ts"):
+            click.echo(f"    permalink: {permalink(workspace_url, row.channel_id, detail['thread_ts'])}")
+        for name, value in sorted(detail.items()):
             click.echo(f"    {name}: {one_line(value if isinstance(value, str) else json.dumps(value))}")
 
 

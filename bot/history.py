@@ -17,7 +17,7 @@ from bot.office import Asked, Office
 from bot.payloads import Asker
 from bot.policy import Right
 from bot.presenter import history as shown
-from bot.slack import Message, SlackError
+from bot.slack import Message, SlackError, Workspace
 from bot.stats import Stats, counted
 
 log = structlog.get_logger(__name__)
@@ -30,10 +30,15 @@ STATS_BACK = timedelta(days=30)
 
 
 class History:
-    """Reads the audit for people in Slack."""
+    """Reads the audit for people in Slack.
 
-    def __init__(self, office: Office) -> None:
+    Args:
+        workspace: where permalinks lead.
+    """
+
+    def __init__(self, office: Office, workspace: Workspace) -> None:
         self._office = office
+        self._workspace = workspace
 
     def filters(self, job_id: str | None, user_id: str | None, back: timedelta | None) -> Filters:
         """What somebody typed, as a search."""
@@ -49,7 +54,7 @@ class History:
             at = audit.moment_of(connection, path[-1]) if path else None
             before = (at, path[-1]) if at is not None else None
             rows = audit.page(connection, allowed, before=before, limit=PAGE + 1)
-            return shown.page(rows[:PAGE], allowed, path, len(rows) > PAGE)
+            return shown.page(rows[:PAGE], allowed, path, len(rows) > PAGE, self._workspace)
 
         return await self._office.database.run(work)
 

@@ -57,11 +57,12 @@ class Why(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Person:
-    """Somebody as Slack describes them now."""
+    """Somebody as Slack describes them now; the e-mail address only if the app was given `users:read.email`."""
 
     team_id: str
     user_id: str
     name: str
+    email: str | None = None
     deleted: bool = False
     is_bot: bool = False
     is_guest: bool = False

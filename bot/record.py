@@ -352,7 +352,7 @@ def entry_of(
     """What the audit says of a request and its job as they are now."""
     before = request.job_before if isinstance(request, Retry) else None
     after = request.job_after if isinstance(request, Retry) else None
-    facts = {"version": VERSION, **(detail or {})}
+    facts = {"version": VERSION, **{name: value for name, value in (detail or {}).items() if value is not None}}
     if request.batch_id is not None:
         facts["batch"] = request.batch_id
     if isinstance(request, Retry):

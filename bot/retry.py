@@ -272,7 +272,7 @@ class Runner:
             final = self._access.decide_again(connection, wish, person, decision)
             if not final.allowed:
                 raise self._denial(final, job_before=job)
-            return self._begin(connection, request, job, final, read_at)
+            return self._begin(connection, request, job, final, person, read_at)
 
         try:
             return await self._database.run(work)
@@ -280,7 +280,13 @@ class Runner:
             return await self._database.run(work)
 
     def _begin(
-        self, connection: Connection, request: Request, job: Job, decision: Decision, read_at: datetime
+        self,
+        connection: Connection,
+        request: Request,
+        job: Job,
+        decision: Decision,
+        person: Person | None,
+        read_at: datetime,
     ) -> Retry | None:
         at, due = self._clock(), self._database.now(connection)
         newest, accepted_at, count = record.last_attempts(connection, request.job_id)
@@ -310,7 +316,12 @@ class Runner:
             job_before=job,
             attempt=count + 1,
             grant_id=grant.id if grant else None,
-            note={"allowed_by": decision.why.value, "granted_by": grant.granted_by if grant else "ADMINS"},
+            note={
+                "allowed_by": decision.why.value,
+                "granted_by": grant.granted_by if grant else "ADMINS",
+                "name": person.name if person else None,
+                "email": person.email if person else None,
+            },
         )
 
     def _needs_approval(self, claimed: Retry, attempt: int, job: Job) -> bool:

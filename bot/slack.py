@@ -89,7 +89,12 @@ class Workspace:
 
     def link(self, channel_id: str | None, ts: str | None) -> str | None:
         """A message's permalink, in the form `chat.getPermalink` gives."""
-        return f"{self.url}archives/{channel_id}/p{ts.replace('.', '')}" if channel_id and ts else None
+        return permalink(self.url, channel_id, ts) if channel_id and ts else None
+
+
+def permalink(workspace_url: str, channel_id: str, ts: str) -> str:
+    """A message's permalink."""
+    return f"{workspace_url}archives/{channel_id}/p{ts.replace('.', '')}"
 
 
 class Slack:
@@ -349,6 +354,7 @@ def _person(user: Mapping[str, Any], user_id: str, team_id: str) -> Person:
     return Person(
         team_id=user.get("team_id") or team_id,
         user_id=user_id,
+        email=profile.get("email") or None,
         name=profile.get("display_name") or profile.get("real_name") or user.get("real_name") or user.get("name") or "",
         deleted=bool(user.get("deleted")),
         is_bot=bool(user.get("is_bot")) or user_id == "USLACKBOT",

@@ -24,6 +24,9 @@ from bot.tables import marks
 log = structlog.get_logger(__name__)
 
 OVERLAP = timedelta(seconds=60)
+AT_A_TIME = 100
+"""Jobs recorded in one transaction, so that nobody else waits for long."""
+
 LOOK_UPS = 4
 """Reasons that are looked up at a time."""
 
@@ -84,8 +87,9 @@ class Watcher:
         since, only_failed = asked
         moved, self._unfinished = self._unfinished, False
         async for jobs in self._sift.changed_since(since, only_failed=only_failed):
-            if jobs:
-                moved = await self._database.run(lambda connection: self._note(connection, jobs)) or moved  # noqa: B023  # awaited at once
+            for start in range(0, len(jobs), AT_A_TIME):
+                some = jobs[start : start + AT_A_TIME]
+                moved = await self._database.run(lambda connection: self._note(connection, some)) or moved  # noqa: B023  # awaited at once
         if moved:
             await self._announce()
 

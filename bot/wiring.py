@@ -111,7 +111,7 @@ def put_together(world: World) -> Parts:
         lookup=Lookup(office, world.sift, place),
         muting=Muting(office, changed),
         granting=Granting(office, changed),
-        history=History(office),
+        history=History(office, world.workspace),
         approvals=Approvals(office, runner.start, changed),
         tasks=runner.tasks,
         metrics=world.metrics,

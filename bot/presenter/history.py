@@ -8,14 +8,14 @@ from typing import Any
 from bot.audit import Filters
 from bot.clock import rfc3339
 from bot.presenter.kit import Block, actions, counted, date, escape, listing, section
-from bot.slack import Message
+from bot.slack import Message, Workspace
 from bot.stats import Stats
 
 AUDIT_PAGE, AUDIT_EXPORT = "audit_page", "audit_export"
 """The action IDs of a page's buttons; their value is the search, as JSON."""
 
 
-def page(rows: Sequence[Any], filters: Filters, path: Sequence[int], more: bool) -> Message:
+def page(rows: Sequence[Any], filters: Filters, path: Sequence[int], more: bool, workspace: Workspace) -> Message:
     """One page of entries, newest first.
 
     Args:
@@ -23,7 +23,7 @@ def page(rows: Sequence[Any], filters: Filters, path: Sequence[int], more: bool)
         more: whether there are older ones.
     """
     title = f"The audit{_about(filters)}, newest first"
-    lines = [section(_line(row)) for row in rows] or [section("No entries.")]
+    lines = [section(_line(row, workspace)) for row in rows] or [section("No entries.")]
     buttons = []
     if path:
         buttons.append(_button("Newer", AUDIT_PAGE, filters, path[:-1], "newer"))
@@ -33,7 +33,7 @@ def page(rows: Sequence[Any], filters: Filters, path: Sequence[int], more: bool)
     return Message(title, [section(f"*{title}*"), *lines, actions(buttons)])
 
 
-def _line(row: Any) -> str:
+def _line(row: Any, workspace: Workspace) -> str:
     who = f" · <@{row.user_id}>" if row.user_id and row.user_id[:1] in "UW" else ""
     who = who or (f" · `{escape(row.user_id)}`" if row.user_id else "")
     name = f" ({escape(row.user_name)})" if row.user_name else ""
@@ -42,7 +42,9 @@ def _line(row: Any) -> str:
         status.removeprefix("JOB_STATUS_").lower() for status in (row.status_before, row.status_after) if status
     ]
     status = f" · {escape(' → '.join(statuses))}" if statuses else ""
-    reference = f" · reference `{row.request_id}`" if row.request_id else ""
+    link = workspace.link(row.channel_id, json.loads(row.detail).get("thread_ts"))
+    thread = f" · <{link}|thread>" if link else ""
+    reference = f"{thread} · reference `{row.request_id}`" if row.request_id else ""
     reason = f"\n> {escape(' '.join(row.reason.split())[:200])}" if row.reason else ""
     what = f"*{escape(row.event)}*{f' {row.outcome}' if row.outcome else ''}"
     return f"{row.id:,} · {date(row.at)} · {what}{who}{name}{job}{status}{reference}{reason}"

@@ -46,6 +46,7 @@ async def test_an_auditor_reads_page_by_page(audited: World) -> None:
     newest = message.text_shown()
     assert "newest first" in newest
     assert f"<@{SECOND_OPERATOR}>" in newest
+    assert f"archives/{LAUNCH_OPS}/p{audited.messages()[-1].ts.replace('.', '')}|thread" in newest
     labels = [button["text"]["text"] for button in message.buttons()]
     assert labels == ["Older", "Export as CSV"]
     await audited.slack.click(AUDITOR, LAUNCH_OPS, message.ts, "audit_page:older")
@@ -140,6 +141,7 @@ async def test_a_story_names_what_an_auditor_asks_for(audited: World) -> None:
     imported, exported = story(audited, requests[OPERATOR]), story(audited, requests[SECOND_OPERATOR])
     assert all(detail["version"] for detail in imported)
     assert imported[1]["granted_by"] == "cli:test"
+    assert imported[1]["name"] == audited.slack.users[OPERATOR].name
     assert imported[-1]["attempt"] == 1
     assert imported[-1]["organization_id"]
     assert imported[-1]["data_import_id"]
