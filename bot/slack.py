@@ -292,7 +292,11 @@ class Slack:
 
     async def update_view(self, view_id: str, view: Mapping[str, Any]) -> None:
         """Replaces what a modal shows, if it is still open."""
-        await self._call("views.update", view_id=view_id, view=dict(view))
+        try:
+            await self._call("views.update", view_id=view_id, view=dict(view))
+        except SlackError as error:
+            if error.error != "not_found":
+                raise
 
     async def publish_home(self, user_id: str, view: Mapping[str, Any]) -> None:
         """Shows somebody their Home tab."""

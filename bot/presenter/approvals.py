@@ -25,10 +25,20 @@ def approval(retry: Retry) -> Message:
         text = ":hourglass: Nobody else approved this in time, so nothing was sent to Sift. Retry it to ask again."
         return Message(text, [section(text)])
     text = (
-        f":busts_in_silhouette: This job was retried before, so somebody other than <@{retry.user_id}> who may retry "
-        f"it has to approve, until {date(retry.approval_until, 'time')}. Nothing was sent to Sift yet."
+        f":busts_in_silhouette: Retry number {retry.attempt or 1} of this job takes a second person: "
+        f"somebody other than <@{retry.user_id}> who may retry it has to approve, until {date(retry.approval_until, 'time')}. "
+        "Nothing was sent to Sift yet."
     )
     return Message(text, [section(text), actions([_button("Approve", APPROVE, retry.id), _override(retry.id)])])
+
+
+def nobody_can_approve(retry: Retry) -> Message:
+    """Said to the requester alone where nobody else can see that they wait."""
+    text = (
+        f":busts_in_silhouette: Retry number {retry.attempt or 1} of `{retry.job_id}` takes a second person, but "
+        "nobody else sees this: I may not post there. Nothing was sent to Sift. Retry it in a channel that I am in."
+    )
+    return Message(text, [section(text)])
 
 
 def broken_glass(retry: Retry) -> Message:

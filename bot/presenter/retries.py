@@ -2,7 +2,7 @@
 
 from bot.clock import say_duration
 from bot.presenter.answers import answer, cannot_post
-from bot.presenter.approvals import approval, broken_glass
+from bot.presenter.approvals import approval, broken_glass, nobody_can_approve
 from bot.presenter.jobs import facts, footer, kind_of, progress, ran_for, retry_button, why_now
 from bot.presenter.kit import Block, actions, plain, section
 from bot.presenter.pieces import Piece
@@ -37,6 +37,8 @@ def pieces(retry: Retry, place: Place) -> list[Piece]:
     """Every message that should show a retry as its row is now, in the order they are posted."""
     if retry.approval_until is not None and retry.unpostable is None and retry.channel_id is not None:
         return _with_approval(retry, place)
+    if retry.waits_for_approval:
+        return [Piece("private-waiting", nobody_can_approve(retry))]
     if retry.state in ("requested", "sending"):
         return []
     if retry.state in _UNSENT:
@@ -76,6 +78,8 @@ def announcement(retry: Retry) -> Message:
     if retry.state in ("requested", *_UNSENT):
         verb = "wants to retry" if retry.state == "requested" else "wanted to retry"
     how = "" if retry.state == "accepted" else f" — {words}"
+    if retry.detail.get("why") == "approval_expired":
+        how = " — nobody else approved it in time; nothing was retried"
     if retry.superseded_by is not None:
         how += ", and was retried again since"
     text = f"<@{retry.user_id}> {verb} {kind_of(retry.job)} `{retry.job_id}`{how}"

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import update
 
 from bot.clock import utc_now
-from bot.sandbox import ADMIN, LAUNCH_OPS, OPERATOR, SECOND_OPERATOR, UNLISTED
+from bot.sandbox import ADMIN, LAUNCH_OPS, OPERATOR, PRIVATE, SECOND_OPERATOR, UNLISTED
 from bot.sandbox.messages import Message
 from bot.sandbox.sift_jobs import SandboxJob
 from bot.tables import retries
@@ -96,6 +96,7 @@ async def test_nobody_approves_in_time(strict: World) -> None:
     await strict.until_outcome("denied", job_id=job.job_id)
     assert "Nobody else approved your retry in time" in (await strict.until(strict.whispers))[-1]
     await strict.until(lambda: "Nobody else approved this in time" in message.text_shown())
+    await strict.until(lambda: [m for m in strict.messages() if "nobody else approved it in time" in m.text_shown()])
     await strict.slack.click(SECOND_OPERATOR, LAUNCH_OPS, message.ts, "approve_retry", seen=seen)
     assert "waits for nobody any more" in (await strict.until(lambda: strict.whispers(SECOND_OPERATOR)))[-1]
     assert strict.sift.count("retry") == 1
@@ -136,3 +137,12 @@ async def test_one_of_many_that_takes_a_second_person_is_refused(strict: World) 
     await strict.slack.command(OPERATOR, LAUNCH_OPS, f"{job.job_id} {strict.sift.add().job_id}")
     await strict.until(lambda: [one for one in strict.whispers() if "retry it alone" in one], timeout=8)
     assert strict.sift.count("retry", job.job_id) == 1
+
+
+async def test_where_nobody_else_can_see_it_the_requester_is_told(strict: World) -> None:
+    job = strict.sift.add(then=["fail"])
+    await strict.slack.command(OPERATOR, LAUNCH_OPS, job.job_id)
+    await strict.until_outcome("failed_again", job_id=job.job_id)
+    await strict.slack.command(OPERATOR, PRIVATE, job.job_id)
+    assert "nobody else sees this" in (await strict.until(strict.whispers))[-1]
+    assert strict.sift.count("retry") == 1
