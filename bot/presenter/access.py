@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
+from bot.commands import clip
 from bot.policy import Grant, Role
 from bot.presenter.kit import Block, date, escape, listing, mention, plain, say_type, section
 from bot.slack import Message
@@ -82,7 +83,7 @@ def line(grant: Grant, at: datetime) -> str:
     ended = grant.expires_at is not None and grant.expires_at <= at
     until = f", *expired* {date(grant.expires_at)}" if ended and grant.expires_at else _until(grant)
     by = f" · by {_granter(grant.granted_by)}"
-    why = f" · {escape(' '.join(grant.reason.split())[:100])}" if grant.reason else ""
+    why = f" · {escape(clip(grant.reason, 100))}" if grant.reason else ""
     return f"{mention(grant.subject)} {_WHAT[grant.role]}{_scope(grant)}{until}{by}{why}"
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from bot.alerts import Alert, Storm
 from bot.clock import say_duration
+from bot.commands import clip
 from bot.presenter.jobs import facts, footer, kind_of, ran_for, retry_button, status_of
 from bot.presenter.kit import Block, actions, counted, date, escape, plain, say_type, section
 from bot.presenter.pieces import Piece
@@ -115,8 +116,8 @@ def _causes(storm: Storm) -> list[Block]:
     if not storm.causes:
         return []
     known = sum(storm.causes.values())
-    of = "" if known >= storm.total else f" (known of {known:,}, the others were not looked up)"
-    lines = "\n".join(f"{count:,} × {' '.join(cause.split())[:300]}" for cause, count in storm.causes.items())
+    of = "" if known >= storm.total else f" ({known:,} known)"
+    lines = "\n".join(f"{count:,} × {clip(cause, 300)}" for cause, count in storm.causes.items())
     return [section(f"*Most frequent causes*{of}"), plain(lines, 2_500)]
 
 
@@ -142,7 +143,7 @@ def _line(alert: Alert) -> str:
     )
     took = ran_for(alert.job)
     ran = f" after {say_duration(took)}" if took is not None else ""
-    why = f": {escape(' '.join(alert.cause.split())[:50])}" if alert.cause else ""
+    why = f": {escape(clip(alert.cause, 60))}" if alert.cause else ""
     return f"{emoji} {kind_of(alert.job)} `{alert.job_id}`{ran}{why}"
 
 

@@ -26,8 +26,8 @@ def approval(retry: Retry) -> Message:
         return Message(text, [section(text)])
     text = (
         f":busts_in_silhouette: Retry number {retry.attempt or 1} of this job takes a second person: "
-        f"somebody other than <@{retry.user_id}> who may retry it has to approve, until {date(retry.approval_until, 'time')}. "
-        "Nothing was sent to Sift yet."
+        f"somebody other than <@{retry.user_id}> who may retry it has to approve, "
+        f"until {date(retry.approval_until, 'time')}. Nothing was sent to Sift yet."
     )
     return Message(text, [section(text), actions([_button("Approve", APPROVE, retry.id), _override(retry.id)])])
 

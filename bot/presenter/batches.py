@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from bot.batches import Batch
+from bot.commands import clip
 from bot.presenter.answers import cannot_post, why_not
 from bot.presenter.jobs import footer, kind_of, retry_button
 from bot.presenter.kit import Block, actions, counted, escape, plain, section
@@ -102,7 +103,7 @@ def _line(retry: Retry) -> Block:
     else:
         emoji, words = outcome_of(retry)
     why = why_it_ended_so(retry)
-    because = f"\n> {escape(' '.join(why.split())[:200])}" if why else ""
+    because = f"\n> {escape(clip(why, 200))}" if why else ""
     line = section(f"{emoji} {kind_of(retry.job)} `{retry.job_id}` · {words}{because}")
     return {**line, "accessory": retry_button(retry.job)} if offered(retry) and retry.job else line
 

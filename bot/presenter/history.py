@@ -7,6 +7,7 @@ from typing import Any
 
 from bot.audit import Filters
 from bot.clock import rfc3339
+from bot.commands import clip
 from bot.presenter.kit import Block, actions, counted, date, escape, listing, section
 from bot.slack import Message, Workspace
 from bot.stats import Stats
@@ -45,7 +46,7 @@ def _line(row: Any, workspace: Workspace) -> str:
     link = workspace.link(row.channel_id, json.loads(row.detail).get("thread_ts"))
     thread = f" · <{link}|thread>" if link else ""
     reference = f"{thread} · reference `{row.request_id}`" if row.request_id else ""
-    reason = f"\n> {escape(' '.join(row.reason.split())[:200])}" if row.reason else ""
+    reason = f"\n> {escape(clip(row.reason, 200))}" if row.reason else ""
     what = f"*{escape(row.event)}*{f' {row.outcome}' if row.outcome else ''}"
     return f"{row.id:,} · {date(row.at)} · {what}{who}{name}{job}{status}{reference}{reason}"
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from bot.clock import say_duration
+from bot.commands import clip
 from bot.models import Job
 from bot.presenter.jobs import facts, into_sift, kind_of, progress, ran_for, retry_button, status_of, why_now
 from bot.presenter.kit import Block, actions, date, escape, plain, section
@@ -29,7 +30,7 @@ def _line(job: Job, retry: Retry | None, place: Place) -> Block:
     took = ran_for(job)
     ran = f" after {say_duration(took)}" if took is not None and took > timedelta(0) else ""
     why = why_now(job)
-    because = f"\n> {escape(' '.join(why.split())[:200])}" if why else ""
+    because = f"\n> {escape(clip(why, 200))}" if why else ""
     if retry is None:
         line = section(f":x: {kind_of(job).capitalize()} `{job.job_id}`{when}{ran}{because}")
         return {**line, "accessory": retry_button(job)}
