@@ -61,7 +61,7 @@ class Home:
     async def show(self, user_id: str, team_id: str) -> None:
         """Publishes the Home tab of somebody who opened it."""
         self._viewers[user_id] = _Viewer(team_id)
-        await self._publish(user_id, self._viewers[user_id])
+        await self._publish(user_id, self._viewers[user_id], opened=True)
 
     async def refresh(self) -> None:
         """Publishes anew what changed since it was published."""
@@ -74,15 +74,15 @@ class Home:
             except SlackError:
                 self._viewers.pop(user_id, None)
 
-    async def _publish(self, user_id: str, viewer: _Viewer) -> None:
+    async def _publish(self, user_id: str, viewer: _Viewer, *, opened: bool = False) -> None:
         person = await self._office.slack.person(user_id, viewer.team_id)
-        view = home_view(await self._seen(user_id, person))
+        view = home_view(await self._seen(user_id, person, opened))
         content = json.dumps(view)
         if content != viewer.shown:
             await self._office.slack.publish_home(user_id, view)
             viewer.shown = content
 
-    async def _seen(self, user_id: str, person: Person | None) -> Seen:
+    async def _seen(self, user_id: str, person: Person | None, opened: bool) -> Seen:
         at = self._office.clock()
         may_retry, may_read, may_grant = await asyncio.gather(
             *(
@@ -93,6 +93,8 @@ class Home:
 
         def work(connection: Connection) -> Seen:
             since = at.replace(hour=0, minute=0, second=0, microsecond=0) - LATELY
+            if opened and may_read.allowed and person is not None:
+                audit.append(connection, _reading(person), at)
             looks = may_retry.allowed or may_read.allowed
             return Seen(
                 at=at,
@@ -118,3 +120,15 @@ def _grants(connection: Connection, at: datetime) -> list[Any]:
     """The grants that hold now, newest first."""
     listed = [one for one in access.listed(connection) if one.expires_at is None or one.expires_at > at]
     return listed[::-1][:MOST_GRANTS]
+
+
+def _reading(person: Person) -> audit.Entry:
+    """Whoever may read the audit sees its latest entries when they open the tab."""
+    return audit.Entry(
+        event="audit_read",
+        team_id=person.team_id,
+        user_id=person.user_id,
+        user_name=person.name,
+        source="home",
+        detail={"what": "home"},
+    )

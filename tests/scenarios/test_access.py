@@ -206,3 +206,4 @@ async def test_the_home_tab_tells_the_others_what_they_may(live: World) -> None:
     assert "You may read the audit as auditor" in home
     assert "Search the audit" in home
     assert "Revoke" not in home
+    assert [(row.user_id, row.source) for row in live.entries() if row.event == "audit_read"] == [(AUDITOR, "home")]

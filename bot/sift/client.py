@@ -11,15 +11,17 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 
 from bot.models import Job
+from bot.sift import answers
+from bot.sift.errors import RateLimited, SiftError, TooLong, Unreachable
 
 CONNECT_SECONDS = 5.0
 BATCH = 500
@@ -32,84 +34,8 @@ TRIES = 4
 PATIENCE_SECONDS = 30.0
 """A call is not sent once more later than this after its first try: with that, its turn stays within its lease."""
 
-T = TypeVar("T")
 Observe = Callable[[str, float, str], None]
 """Told of every call: operation, seconds, result."""
-
-
-class SiftError(Exception):
-    """Sift did not do that."""
-
-    name = "sift_error"
-
-    def __init__(self, said: str | None = None) -> None:
-        self.said = said
-        default = (type(self).__doc__ or "").strip().splitlines()[0]
-        super().__init__(f"{default} (Sift: {said})" if said else default)
-
-
-class Unauthenticated(SiftError):
-    """Sift does not accept the bot's API key."""
-
-    name = "unauthenticated"
-
-
-class PermissionDenied(SiftError):
-    """The user of the bot's Sift key may not do that."""
-
-    name = "permission_denied"
-
-
-class NotFound(SiftError):
-    """Sift knows nothing by that ID."""
-
-    name = "not_found"
-
-
-class CannotBeRetried(SiftError):
-    """Sift says that the job cannot be retried."""
-
-    name = "cannot_be_retried"
-
-
-class InvalidArgument(SiftError):
-    """Sift did not accept the request."""
-
-    name = "invalid_argument"
-
-
-class Conflict(SiftError):
-    """Something else is being done with the job in Sift."""
-
-    name = "conflict"
-
-
-class RateLimited(SiftError):
-    """Sift is limiting requests, and did not process this one."""
-
-    name = "rate_limited"
-
-    def __init__(self, said: str | None = None, retry_after: float | None = None) -> None:
-        super().__init__(said)
-        self.retry_after = retry_after
-
-
-class Unreachable(SiftError):
-    """Sift cannot be reached: no connection was made."""
-
-    name = "unreachable"
-
-
-class OutcomeUnknown(SiftError):
-    """Sift gave no clear answer, so the request may or may not have been processed."""
-
-    name = "unknown"
-
-
-class TooLong(SiftError):
-    """The request was too long for something on the way to Sift."""
-
-    name = "too_long"
 
 
 @dataclass(frozen=True)
@@ -177,7 +103,7 @@ class Sift:
             SiftError: it was not.
         """
         body = await self._request("retry", "POST", f"/api/v1/jobs/{job_id}:retry")
-        return _read(lambda: Job.model_validate(body["job"]))
+        return answers.read(lambda: Job.model_validate(body["job"]))
 
     async def job(self, job_id: str) -> Job | None:
         """One job as it is from now on; None if Sift lists none by that ID.
@@ -217,7 +143,7 @@ class Sift:
         """The jobs that are failed now, the newest first, in one request."""
         condition = "job_status == 'JOB_STATUS_FAILED'"
         parameters = {"filter": condition, "pageSize": str(limit), "orderBy": "modified_date desc"}
-        return _jobs_in(await self._request("list", "GET", "/api/v1/jobs", parameters))
+        return answers.jobs_in(await self._request("list", "GET", "/api/v1/jobs", parameters))
 
     async def changed_since(self, moment: datetime, *, only_failed: bool) -> AsyncIterator[list[Job]]:
         """Every job that was modified after `moment`, oldest change first, a page at a time.
@@ -252,7 +178,7 @@ class Sift:
     async def me(self) -> str:
         """The user whose key this is."""
         body = await self._request("me", "GET", "/api/v2/me")
-        return _read(lambda: str(body["userId"]))
+        return answers.read(lambda: str(body["userId"]))
 
     async def key_user(self) -> str | None:
         """The user whose key this is, asked for once; None while Sift does not say."""
@@ -280,7 +206,7 @@ class Sift:
         parameters = {"filter": condition, "pageSize": str(PAGE), "orderBy": order_by}
         while True:
             body = await self._request("list", "GET", "/api/v1/jobs", parameters)
-            jobs = _jobs_in(body)
+            jobs = answers.jobs_in(body)
             yield jobs
             token = body.get("nextPageToken")
             if not token or not jobs:
@@ -289,19 +215,21 @@ class Sift:
 
     async def _import_cause(self, data_import_id: str) -> Cause:
         body = await self._request("import", "GET", f"/api/v2/data-imports/{_segment(data_import_id)}")
-        found = _inner(body, "dataImport")
+        found = answers.inner(body, "dataImport")
         return Cause(
-            error_message=_text(found, "errorMessage"),
-            source_url=_text(found, "sourceUrl"),
-            run_id=_text(found, "runId"),
-            report_id=_text(found, "reportId"),
-            asset_id=_text(found, "assetId"),
+            error_message=answers.text(found, "errorMessage"),
+            source_url=answers.text(found, "sourceUrl"),
+            run_id=answers.text(found, "runId"),
+            report_id=answers.text(found, "reportId"),
+            asset_id=answers.text(found, "assetId"),
         )
 
     async def _report_cause(self, report_id: str) -> Cause:
         body = await self._request("report", "GET", f"/api/v1/reports/{_segment(report_id)}")
-        report = _inner(body, "report")
-        return Cause(report_name=_text(report, "name"), run_id=_text(report, "runId"), report_id=report_id)
+        report = answers.inner(body, "report")
+        return Cause(
+            report_name=answers.text(report, "name"), run_id=answers.text(report, "runId"), report_id=report_id
+        )
 
     async def _request(
         self, operation: str, method: str, path: str, parameters: dict[str, str] | None = None
@@ -335,9 +263,9 @@ class Sift:
             # The client's own limits hold for each read; only this one holds for the whole answer.
             async with asyncio.timeout(self._timeout):
                 response = await self._client.request(method, path, params=parameters)
-            return _answer(response)
+            return answers.answer(response)
         except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
-            problem = _no_answer(error)
+            problem = answers.no_answer(error)
             result = problem.name
             raise problem from error
         except SiftError as error:
@@ -357,92 +285,6 @@ def web_app_for(rest_uri: str) -> str | None:
     return {"api.siftstack.com": "https://app.siftstack.com", "gov.api.siftstack.com": "https://gov.siftstack.com"}.get(
         urlsplit(rest_uri).hostname or ""
     )
-
-
-def _no_answer(error: Exception) -> SiftError:
-    """What it means that no answer came.
-
-    The transport turns every lost connection into httpx's `ConnectTimeout`, also one lost after the request was sent
-    (httpx_aiohttp's exception map). Only aiohttp's own error, its cause, tells whether a connection was ever made.
-    """
-    if isinstance(error.__cause__ or error, aiohttp.ClientConnectorError):
-        return Unreachable()
-    return OutcomeUnknown("no answer in time" if isinstance(error, TimeoutError) else "the connection was lost")
-
-
-def _answer(response: httpx.Response) -> dict[str, Any]:
-    """The body of a good answer, or the error that a bad one stands for."""
-    try:
-        body = response.json()
-    except ValueError:
-        body = None
-    if response.status_code == 200:
-        if not isinstance(body, dict):
-            raise OutcomeUnknown("an unreadable answer")
-        return body
-    raise _error(response, body if isinstance(body, dict) else {})
-
-
-_BY_STATUS: dict[int, type[SiftError]] = {
-    400: InvalidArgument,
-    401: Unauthenticated,
-    403: PermissionDenied,
-    404: NotFound,
-    409: Conflict,
-    413: TooLong,
-    414: TooLong,
-    431: TooLong,
-}
-_FAILED_PRECONDITION = 9
-"""The gRPC code behind “job cannot be retried”."""
-
-
-def _error(response: httpx.Response, body: dict[str, Any]) -> SiftError:
-    status, said = response.status_code, str(body.get("message") or "")[:300] or None
-    if status == 429:
-        return RateLimited(said, _seconds_to_wait(said or "", response.headers.get("retry-after", "")))
-    if body.get("code") == _FAILED_PRECONDITION:
-        return CannotBeRetried(said)
-    if status in _BY_STATUS:
-        return _BY_STATUS[status](said)
-    # 408 and 499 say that somebody gave up waiting, not that nothing was done.
-    if 400 <= status < 500 and status not in (408, 499):
-        return InvalidArgument(said or f"HTTP {status}")
-    return OutcomeUnknown(said or f"HTTP {status}")
-
-
-_WAIT = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|m(?:in(?:ute)?s?)?|s(?:ec(?:ond)?s?)?)\b", re.IGNORECASE)
-
-
-def _seconds_to_wait(message: str, header: str) -> float | None:
-    """How long Sift asks to wait: its message says so, a header may."""
-    found = _WAIT.search(message)
-    if found:
-        unit = found[2].lower()
-        return float(found[1]) * (0.001 if unit == "ms" else 60.0 if unit.startswith("m") else 1.0)
-    return float(header) if re.fullmatch(r"\d{1,6}", header) else None
-
-
-def _read(read: Callable[[], T]) -> T:
-    """Reads an answer that may have any shape."""
-    try:
-        return read()
-    except (ValidationError, KeyError, TypeError, AttributeError) as error:
-        raise OutcomeUnknown("an unreadable answer") from error
-
-
-def _jobs_in(body: dict[str, Any]) -> list[Job]:
-    return _read(lambda: [Job.model_validate(job) for job in body.get("jobs") or []])
-
-
-def _inner(body: dict[str, Any], name: str) -> dict[str, Any]:
-    inner = body.get(name)
-    return inner if isinstance(inner, dict) else body
-
-
-def _text(source: dict[str, Any], name: str) -> str:
-    value = source.get(name)
-    return value if isinstance(value, str) else ""
 
 
 def _segment(identifier: str) -> str:
