@@ -92,7 +92,7 @@ _TOUCH_STORM = (
 )
 _ALERT_STATE = {
     **dict.fromkeys(ACTIVE, "retrying"),
-    **dict.fromkeys(("failed_again", "cancelled", "not_applied", "lost"), "open"),
+    **dict.fromkeys(("failed_again", "cancelled", "not_applied", "lost", "refused", "failed"), "open"),
     "finished": "closed",
 }
 
@@ -253,7 +253,7 @@ def enter(
     moved = _change(connection, retry, values | {"state": state}, at, show=state != "sending")
     if state in ("accepted", "unknown"):
         _supersede(connection, moved, at)
-    if state in _ALERT_STATE:
+    if moved.sent_at is not None and state in _ALERT_STATE:
         _move_alert(connection, moved, at)
     audit.append(connection, entry_of(moved, state, detail={**(detail or {}), **(note or {})}), at)
     return moved

@@ -79,6 +79,18 @@ async def test_an_alert_shows_who_is_retrying_and_offers_it_again_after_a_new_fa
     assert alerting.sift.count("retry", job.job_id) == 2
 
 
+@pytest.mark.parametrize("code", [7, 9])
+async def test_an_alert_offers_the_retry_again_that_sift_did_not_take(alerting: World, code: int) -> None:
+    job = alerting.sift.fail_one()
+    alert = await alerted(alerting, job)
+    alerting.sift.fail("retry", code)
+    await alerting.slack.click(OPERATOR, LAUNCH_OPS, alert.ts, "retry")
+    await says(alerting, alert, f"<@{OPERATOR}> retried it: Sift did not accept it")
+    assert actions(alert) == ["retry", "mute_alert"]
+    await alerting.slack.click(OPERATOR, LAUNCH_OPS, alert.ts, "retry")
+    await says(alerting, alert, "retried it: finished")
+
+
 async def test_two_people_click_and_the_job_is_retried_once(alerting: World) -> None:
     alerting.allow(SECOND_OPERATOR)
     alerting.sift.run_seconds = 1
