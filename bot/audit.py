@@ -28,6 +28,7 @@ GENESIS = "0" * 64
 
 COLUMNS = tuple(column.name for column in audit.columns)
 
+_ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 # Built once: building a statement costs more than SQLite takes to run it.
 _APPEND = insert(audit)
 _HEAD = select(audit.c.id, audit.c.hash).order_by(audit.c.id.desc()).limit(1)
@@ -90,13 +91,13 @@ class Broken:
 
 def canonical(value: Any) -> str:
     """Writes a value as canonical JSON: keys sorted, no blanks, text as it is. Floats are not used in entries."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _ENCODE(value)
 
 
 def digest(row: Mapping[str, Any]) -> str:
     """The hash of an entry, given as its columns (`at` as a datetime, `detail` as canonical text)."""
-    payload = {name: row[name] for name in COLUMNS if name != "hash"}
-    payload["at"] = rfc3339(row["at"])
+    payload = {**row, "at": rfc3339(row["at"])}
+    payload.pop("hash", None)
     return hashlib.sha256(canonical(payload).encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -184,7 +185,7 @@ def verify(
     last = begin
     with connection.execute(select(audit).order_by(audit.c.id), execution_options=STREAMED) as rows:
         for row in watch(rows):
-            following = follows(last, row._asdict())
+            following = follows(last, dict(zip(COLUMNS, row, strict=True)))
             if isinstance(following, Broken):
                 return following
             last = following
