@@ -40,6 +40,7 @@ _MEMBERS = select(retries).where(retries.c.batch_id == bindparam("b_id"))
 _LISTED = _MEMBERS.order_by(retries.c.created_at, retries.c.id).limit(MOST_LISTED)
 _STATES = select(retries.c.state, func.count()).where(retries.c.batch_id == bindparam("b_id")).group_by(retries.c.state)
 _AGAIN = _MEMBERS.where(retries.c.state.in_(OFFERING), retries.c.superseded_by.is_(None))
+_OFFERED = _AGAIN.with_only_columns(func.count())
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Batch(Shown):
         total: how many jobs were asked for.
         states: how many of its retries are in which state.
         members: its first retries, in full.
+        offered: how many of its retries may be repeated.
     """
 
     delivery_key: str
@@ -69,6 +71,7 @@ class Batch(Shown):
     total: int
     states: Mapping[str, int]
     members: Sequence[Retry]
+    offered: int = 0
 
     @property
     def reader(self) -> str:
@@ -137,7 +140,8 @@ def _request(row: Row[Any], job_id: str, offered: str | None) -> Request:
 def _load(connection: Connection, row: Row[Any], interrupted: bool) -> Batch:
     states = {found.state: found[1] for found in connection.execute(_STATES, {"b_id": row.id})}
     members = [Retry.of(found) for found in connection.execute(_LISTED, {"b_id": row.id})]
-    return Batch(**values_of(Batch, row), states=states, members=members, interrupted=interrupted)
+    offered = connection.scalar(_OFFERED, {"b_id": row.id}) or 0
+    return Batch(**values_of(Batch, row), states=states, members=members, offered=offered, interrupted=interrupted)
 
 
 board = Board(batches, _load)

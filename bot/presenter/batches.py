@@ -65,8 +65,8 @@ def tally(batch: Batch, place: Place) -> Message:
 def ending(batch: Batch) -> Message:
     """Tells whoever asked how all of it ended, and offers to retry what failed again."""
     text = f"<@{batch.user_id}>, your {counted(batch.total, 'job')}: {_standing(batch)}."
-    again = [retry for retry in batch.members if offered(retry)]
-    return Message(text, [section(text), *([actions([_again_button(batch.id, len(again))])] if again else [])])
+    again = [actions([_again_button(batch.id, batch.offered)])] if batch.offered else []
+    return Message(text, [section(text), *again])
 
 
 def _standing(batch: Batch) -> str:
