@@ -45,6 +45,9 @@ FRESH = timedelta(seconds=10)
 GIVE_WAY_SECONDS = 0.05
 """For so long at most a turn waits while requests are being recorded: acks go first."""
 
+AT_ONCE = 32
+"""Turns at a time, of lone requests and of batches each: what is in flight is held in memory."""
+
 ALONE, IN_A_BATCH = 0, 1
 """Ranks: somebody who waits for one job does not wait for hundreds."""
 
@@ -103,6 +106,8 @@ class Runner:
         self._at_work: set[str] = set()
         self._recording = 0
         self._quiet = asyncio.Event()
+        self._quiet.set()
+        self._rooms = {rank: asyncio.Semaphore(AT_ONCE) for rank in (ALONE, IN_A_BATCH)}
         self.tasks = Tasks()
 
     @contextlib.contextmanager
@@ -158,10 +163,10 @@ class Runner:
 
     async def _run(self, request: Request) -> None:
         try:
-            if self._recording:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._quiet.wait(), GIVE_WAY_SECONDS)
-            await self._turn(request)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._quiet.wait(), GIVE_WAY_SECONDS)
+            async with self._rooms[_rank(request)]:
+                await self._turn(request)
         finally:
             self._at_work.discard(request.id)
 
@@ -201,7 +206,7 @@ class Runner:
             if not decision.allowed:
                 raise self._denial(decision)
             read_at, job = self._clock(), await self._read(request)
-            async with self._pace.slot(ALONE if request.batch_id is None else IN_A_BATCH):
+            async with self._pace.slot(_rank(request)):
                 if self._stopping:
                     return None
                 if self._clock() - read_at > FRESH:
@@ -388,6 +393,10 @@ class Runner:
                     await self._database.run(
                         lambda connection: record.add_cause(connection, request_id, facts, self._clock())
                     )
+
+
+def _rank(request: Request) -> int:
+    return ALONE if request.batch_id is None else IN_A_BATCH
 
 
 def _under_way(connection: Connection, job_id: str) -> dict[str, Any] | None:
