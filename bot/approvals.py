@@ -141,6 +141,7 @@ def _entry(waiting: Retry, asked: Asked, event: str, reason: str | None, why: st
         team_id=asked.asker.team_id,
         user_id=asked.asker.user_id,
         user_name=asked.made_by["user_name"],
+        source="alert" if reason is None else "modal",  # the button, or the modal that asks for a reason
         reason=reason,
         grant_id=grant.id if grant else None,
     )

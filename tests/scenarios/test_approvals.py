@@ -127,7 +127,7 @@ async def test_an_admin_breaks_the_glass_and_everybody_is_told(strict: World) ->
     assert f"<@{ADMIN}>" in loud.text_shown()
     assert "launch in 10 minutes" in loud.text_shown()
     broken = [row for row in strict.entries(job_id=job.job_id) if row.event == "break_glass"]
-    assert [(row.user_id, row.reason) for row in broken] == [(ADMIN, "launch in 10 minutes")]
+    assert [(row.user_id, row.source, row.reason) for row in broken] == [(ADMIN, "modal", "launch in 10 minutes")]
 
 
 async def test_one_of_many_that_takes_a_second_person_is_refused(strict: World) -> None:
