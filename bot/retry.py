@@ -46,7 +46,7 @@ GIVE_WAY_SECONDS = 0.05
 """For so long at most a turn waits while requests are being recorded: acks go first."""
 
 AT_ONCE = 32
-"""Turns at a time, of lone requests and of batches each: what is in flight is held in memory."""
+"""Requests on their way to an outcome at a time, of lone ones and of batches each: what is in flight takes memory."""
 
 ALONE, IN_A_BATCH = 0, 1
 """Ranks: somebody who waits for one job does not wait for hundreds."""
@@ -165,8 +165,7 @@ class Runner:
         try:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._quiet.wait(), GIVE_WAY_SECONDS)
-            async with self._rooms[_rank(request)]:
-                await self._turn(request)
+            await self._turn(request)
         finally:
             self._at_work.discard(request.id)
 
@@ -174,7 +173,8 @@ class Runner:
         alone = request.batch_id is None
         hint = asyncio.create_task(self._hint(request)) if alone else None
         try:
-            why = await self._carry_out(request)
+            async with self._rooms[_rank(request)]:
+                why = await self._carry_out(request)
         finally:
             if hint is not None:
                 hint.cancel()

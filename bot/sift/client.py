@@ -118,18 +118,23 @@ class Sift:
         return await asyncio.shield(future)
 
     async def _read_wanted(self) -> None:
-        while self._wanted:
-            wanted, self._wanted = self._wanted, {}
-            try:
-                found = await self.jobs(wanted)
-            except Exception as error:  # noqa: BLE001  # whatever it is, everybody who asked must learn of it
-                for future in wanted.values():
-                    future.set_exception(error)
-                    future.exception()  # seen, should nobody wait any more
-            else:
-                for job_id, future in wanted.items():
-                    future.set_result(found.get(job_id))
-        self._reading = None
+        try:
+            while self._wanted:
+                wanted, self._wanted = self._wanted, {}
+                await self._settle(wanted)
+        finally:
+            self._reading = None
+
+    async def _settle(self, wanted: "dict[str, asyncio.Future[Job | None]]") -> None:
+        try:
+            found = await self.jobs(wanted)
+        except Exception as error:  # noqa: BLE001  # whatever it is, everybody who asked must learn of it
+            for future in wanted.values():
+                future.set_exception(error)
+                future.exception()  # seen, should nobody wait any more
+        else:
+            for job_id, future in wanted.items():
+                future.set_result(found.get(job_id))
 
     async def jobs(self, job_ids: Collection[str]) -> dict[str, Job]:
         """Many jobs in few requests, by ID; those that Sift does not list are left out."""
