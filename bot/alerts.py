@@ -228,7 +228,10 @@ def add_causes(connection: Connection, causes: Mapping[str, str | None], at: dat
         if row is not None and row.storm_id is not None:
             touched.add(row.storm_id)
     for storm_id in touched:
-        connection.execute(update(storms).where(storms.c.id == storm_id).values(show_at=at))
+        shown = update(storms).where(storms.c.id == bindparam("b_id"))
+        # Not sooner than whoever is posting it has done so: two at once would post twice.
+        shown = shown.values(show_at=soon(storms), version=storms.c.version + 1)
+        connection.execute(shown, {"b_id": storm_id, "b_at": at})
 
 
 def note_moves(connection: Connection, jobs: Sequence[Job], at: datetime) -> None:

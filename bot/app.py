@@ -7,9 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Self
 
-import aiohttp
 import structlog
-from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.adapter.starlette.async_handler import to_starlette_response
 from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
 from slack_bolt.authorization import AuthorizeResult
@@ -23,27 +21,23 @@ from bot import listeners, record
 from bot.clock import Clock, utc_now
 from bot.database import Database, migrate, require_schema, schema_version
 from bot.errors import WrongWorkspace
-from bot.loops import Loop, looping
+from bot.loops import Loop, looping, unless
 from bot.metrics import Metrics
 from bot.pace import Pace
 from bot.serving import serving
 from bot.settings import Settings
 from bot.sift import Sift
-from bot.slack import Slack, SlackUnavailable, Workspace, web_client
+from bot.slack import RateLimited, Slack, SlackUnavailable, Workspace, http_session, web_client
+from bot.socket_mode import SocketMode
 from bot.tables import SCHEMA_VERSION, marks
 from bot.web import slack_route, web_app
 from bot.wiring import BOARDS, World, put_together
 
 log = structlog.get_logger(__name__)
 
-DRAIN_SECONDS = 8.0
-"""How long a stop waits for what is under way; a platform kills after ten."""
-
-PING_SECONDS = 3.0
-"""How often the socket is tried; a cut one is noticed, and opened anew, within about this time."""
-
-DEAF_SECONDS = 30.0
-"""A socket that has not been connected for so long is rebuilt."""
+DRAIN_SECONDS = 5.0
+"""How long a stop waits for what is under way. A platform kills after ten seconds, and the loops, the socket and the
+HTTP server have about four of them."""
 
 
 class Bot:
@@ -66,9 +60,8 @@ class Bot:
         self.ready = asyncio.Event()
         self._workspace: Workspace | None = None
         self._bolt: AsyncApp | None = None
-        self._socket: AsyncSocketModeHandler | None = None
+        self._socket: SocketMode | None = None
         self._watching: Loop | None = None
-        self._deaf_before = False
 
     def __enter__(self) -> Self:
         """Makes the database ours and current: SQLite is upgraded here, PostgreSQL by `sift-retry migrate`.
@@ -110,7 +103,7 @@ class Bot:
         """
         settings = self.settings
         async with contextlib.AsyncExitStack() as stack:
-            session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
+            session = await stack.enter_async_context(http_session())
             sift = Sift(
                 settings.sift_rest_uri,
                 settings.sift_api_key,
@@ -143,7 +136,7 @@ class Bot:
             found["database"] = str(error) or type(error).__name__
         if self._workspace is None:
             found["slack"] = "auth.test has not answered yet"
-        elif self.settings.socket_mode and not await self._hears():
+        elif self._socket is not None and not await self._socket.hears():
             found["socket"] = "the Socket Mode connection is not up"
         if self._watching is not None and self._watching.failing is not None:
             found["sift"] = f"failures cannot be watched for: {self._watching.failing}"
@@ -163,19 +156,18 @@ class Bot:
             log.info("bot.ready", team_id=workspace.team_id, socket_mode=self.settings.socket_mode)
             await stop.wait()
             log.info("bot.stopping", under_way=len(parts.runner.tasks))
-            await parts.runner.stop(DRAIN_SECONDS)
+            stopping = [display.stop(DRAIN_SECONDS) for display in parts.displays]
+            await asyncio.gather(parts.runner.stop(DRAIN_SECONDS), *stopping)
 
     async def _identify(self, slack: Slack, stop: asyncio.Event) -> Workspace | None:
         """Learns whose token this is; while Slack does not answer, asks again. None if stopped meanwhile."""
         pause = 0.5
         while not stop.is_set():
             try:
-                return await slack.identify()
-            except SlackUnavailable as error:
+                return await unless(stop, slack.identify())
+            except (SlackUnavailable, RateLimited) as error:
                 log.warning("slack.unavailable", error=error.error)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await stop.wait()
+            await unless(stop, asyncio.sleep(pause))
             pause = min(pause * 2, 30)
         return None
 
@@ -194,28 +186,9 @@ class Bot:
         if not self.settings.socket_mode or self.settings.slack_app_token is None:
             yield
             return
-        token = self.settings.slack_app_token.get_secret_value()
-        self._socket = AsyncSocketModeHandler(app, token, web_client=app.client, ping_interval=PING_SECONDS)
-        connecting = asyncio.create_task(self._socket.client.connect(), name="socket")  # type: ignore[no-untyped-call]  # the SDK has no types here
-        try:
-            async with looping([Loop("socket", DEAF_SECONDS, self._mend_socket)]):
-                yield
-        finally:
-            connecting.cancel()
-            await self._socket.client.close()  # type: ignore[no-untyped-call]  # nor here
-
-    async def _mend_socket(self) -> None:
-        """Rebuilds a connection that stays deaf, as the SDK's own does at times (bolt-python#1529, #470)."""
-        if self._socket is None or await self._hears():
-            self._deaf_before = False
-        elif self._deaf_before:
-            log.warning("socket.rebuilding")
-            await self._socket.client.connect_to_new_endpoint(force=True)
-        else:
-            self._deaf_before = True
-
-    async def _hears(self) -> bool:
-        return self._socket is not None and bool(await self._socket.client.is_connected())
+        self._socket = SocketMode(app, self.settings.slack_app_token.get_secret_value())
+        async with self._socket.connected():
+            yield
 
     def _http(self) -> Starlette:
         app = web_app(self.problems, self.metrics.text)

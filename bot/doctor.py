@@ -13,7 +13,7 @@ from bot.database import Database, require_schema, schema_version
 from bot.errors import BotError, SettingsError
 from bot.settings import Settings, StoreSettings, load
 from bot.sift import Sift
-from bot.slack import Slack, web_client
+from bot.slack import HISTORY_SCOPES, Slack, http_session, web_client
 from bot.tables import SCHEMA_VERSION
 
 NEEDED_SCOPES = frozenset({"commands", "chat:write", "chat:write.public", "users:read", "usergroups:read"})
@@ -37,7 +37,7 @@ async def examine() -> list[Check]:
         return [*(Check("settings", False, problem) for problem in error.problems), *_store_only()]
     mode = "Socket Mode" if settings.socket_mode else "HTTP"
     checks = [Check("settings", True, f"complete, {mode}"), _database(settings)]
-    async with aiohttp.ClientSession() as session:
+    async with http_session() as session:
         checks += [check async for check in _slack(settings, session)]
     sift = Sift(settings.sift_rest_uri, settings.sift_api_key, timeout_seconds=settings.sift_timeout_seconds)
     try:
@@ -83,12 +83,22 @@ async def _slack(settings: Settings, session: aiohttp.ClientSession) -> AsyncIte
         missing = NEEDED_SCOPES - workspace.scopes if workspace.scopes else frozenset()
         if missing:
             raise BotError(f"the token lacks {', '.join(sorted(missing))}; reinstall the app from app_manifest.yml")
-        return f"workspace {workspace.team_id}, bot user {workspace.bot_user_id}"
+        found = f"workspace {workspace.team_id}, bot user {workspace.bot_user_id}"
+        unread = HISTORY_SCOPES - workspace.scopes if workspace.scopes else frozenset()
+        if unread:
+            found += f"; without {', '.join(sorted(unread))} a crash may repeat {_repeated(unread)}, never a retry"
+        return found
 
     yield await _check("slack", identify)
     token = settings.slack_app_token
     if token is not None:
         yield await _check("socket mode", lambda: _open_socket(slack, token.get_secret_value()))
+
+
+def _repeated(unread: frozenset[str]) -> str:
+    """What is posted twice if the bot dies while it posts, since it may not look for what it posted."""
+    kinds = {"channels:history": "public channels", "groups:history": "private channels"}
+    return f"the message being posted then in {' and '.join(kinds[scope] for scope in sorted(unread))}"
 
 
 async def _open_socket(slack: Slack, app_token: str) -> str:

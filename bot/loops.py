@@ -132,6 +132,17 @@ async def looping(loops: Sequence[Loop]) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """Does `work`, unless `stop` is set before it is done: then it is ended, and the answer is None."""
+    doing, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((doing, stopping), return_when=asyncio.FIRST_COMPLETED)
+        return doing.result() if doing.done() else None
+    finally:
+        doing.cancel()
+        stopping.cancel()
+
+
 class Tasks:
     """Work started on the side: tracked, its failures logged, drained at the end."""
 

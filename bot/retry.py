@@ -7,7 +7,7 @@ before the POST leaves, so whatever is found in `sending` later may have been se
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,18 +17,19 @@ from sqlalchemy.exc import IntegrityError
 
 from bot import approvals, batches, record, verdict
 from bot.access import Access
+from bot.bulkhead import Bulkhead
 from bot.clock import Clock
 from bot.database import Database
 from bot.display import Display
 from bot.loops import Tasks
 from bot.models import Job
 from bot.pace import Pace
-from bot.policy import Decision, Person, Right, Wish
+from bot.policy import Decision, Person, Right, Why, Wish
 from bot.presenter import answers
 from bot.record import Request, Retry
 from bot.showing import LEASE
 from bot.sift import Cause, OutcomeUnknown, Sift, SiftError
-from bot.slack import Slack
+from bot.slack import PERSON_SECONDS, Slack
 from bot.tables import ACTIVE
 
 log = structlog.get_logger(__name__)
@@ -48,8 +49,40 @@ GIVE_WAY_SECONDS = 0.05
 AT_ONCE = 32
 """Requests on their way to an outcome at a time, of lone ones and of batches each: what is in flight takes memory."""
 
+OF_ONE_PERSON = 16
+"""So many of them are one person's: whoever asks for a lot, or is slow to be looked up, leaves room for others."""
+
+DECIDE_SECONDS = 10.0
+"""How long finding out who somebody is and what they may do can take; then the answer is no."""
+
+PUT_OFF_WITHIN = timedelta(minutes=10)
+"""For so long a request waits where Slack wants no look-ups; then the answer is no."""
+
+STANDING = timedelta(seconds=PERSON_SECONDS)
+"""Who somebody is, and what they may do, was found out no longer ago than this when their retry is sent."""
+
 ALONE, IN_A_BATCH = 0, 1
 """Ranks: somebody who waits for one job does not wait for hundreds."""
+
+
+class Outdated(Exception):
+    """Who somebody is was found out too long ago."""
+
+
+class PutOff(Exception):
+    """Slack wants no questions for so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """That somebody may, as far as that is known before the job is read, and when it was found out."""
+
+    decision: Decision
+    at: datetime
 
 
 class Refused(Exception):
@@ -107,7 +140,7 @@ class Runner:
         self._recording = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
-        self._rooms = {rank: asyncio.Semaphore(AT_ONCE) for rank in (ALONE, IN_A_BATCH)}
+        self._rooms = {rank: Bulkhead(AT_ONCE, OF_ONE_PERSON) for rank in (ALONE, IN_A_BATCH)}
         self.tasks = Tasks()
 
     @contextlib.contextmanager
@@ -173,7 +206,7 @@ class Runner:
         alone = request.batch_id is None
         hint = asyncio.create_task(self._hint(request)) if alone else None
         try:
-            async with self._rooms[_rank(request)]:
+            async with self._rooms[_rank(request)].share(request.user_id):
                 why = await self._carry_out(request)
         finally:
             if hint is not None:
@@ -201,20 +234,67 @@ class Runner:
     async def _carry_out(self, request: Request) -> "asyncio.Task[Cause] | None":
         """Brings a request to its outcome; answers the look-up of why the job failed before, if it was sent."""
         try:
-            person = await self._slack.person(request.user_id, request.team_id)
-            decision = await self._access.decide(self._wish(request), person, request.user_id)
-            if not decision.allowed:
-                raise self._denial(decision)
-            read_at, job = self._clock(), await self._read(request)
-            async with self._pace.slot(_rank(request)):
-                if self._stopping:
-                    return None
-                if self._clock() - read_at > FRESH:
-                    read_at, job = self._clock(), await self._read(request)
-                return await self._retry(request, job, decision, person, read_at)
+            while True:
+                allowed = await self._allowed(request)  # before a place is taken, since it may take a while
+                with contextlib.suppress(Outdated):
+                    async with self._rooms[_rank(request)].place():
+                        return await self._attempt(request, allowed)
         except Refused as refusal:
             await self._refuse(request, refusal)
-            return None
+        except PutOff as pause:
+            await self._put_off(request, pause.seconds)
+        return None
+
+    async def _allowed(self, request: Request) -> Allowed:
+        """Finds out who somebody is and what they may do.
+
+        Raises:
+            Refused: they may not, or nobody can say in time.
+            PutOff: Slack wants to be asked later.
+        """
+        at, why = self._clock(), Why.UNKNOWN_PERSON
+        decision = Decision(False, why)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DECIDE_SECONDS):
+                person = await self._slack.person(request.user_id, request.team_id)
+                decision = Decision(False, Why.GROUPS_UNKNOWN if person else why)
+                decision = await self._access.decide(self._wish(request), person, request.user_id)
+        if decision.allowed:
+            return Allowed(decision, at)
+        unknown = decision.why in (Why.UNKNOWN_PERSON, Why.GROUPS_UNKNOWN)
+        waited = isinstance(request, Retry) and at - request.created_at > PUT_OFF_WITHIN
+        if unknown and not waited and (wait := self._slack.look_up_wait):
+            raise PutOff(wait)
+        raise self._denial(decision)
+
+    async def _attempt(self, request: Request, allowed: Allowed) -> "asyncio.Task[Cause] | None":
+        """Reads the job, waits until Sift may be called, and sends the retry.
+
+        Raises:
+            Outdated: that took so long that who somebody is has to be found out again.
+        """
+        read_at, job = self._clock(), await self._read(request)
+        async with self._pace.slot(_rank(request)):
+            if self._stopping:
+                return None
+            if self._clock() - allowed.at > STANDING or not self._slack.remembers(request.user_id):
+                raise Outdated
+            person = await self._slack.person(request.user_id, request.team_id)
+            if self._clock() - read_at > FRESH:
+                read_at, job = self._clock(), await self._read(request)
+            return await self._retry(request, job, allowed.decision, person, read_at)
+
+    async def _put_off(self, request: Request, seconds: float) -> None:
+        """Has the request looked at again later; a restart does not forget it meanwhile."""
+
+        def work(connection: Connection) -> list[Retry]:
+            now = self._database.now(connection)
+            return record.claim(
+                connection, ("requested",), now, only=request.id, until=now + timedelta(seconds=seconds)
+            )
+
+        for retry in await self._database.run(work):
+            log.info("retry.put_off", request_id=retry.id, seconds=round(seconds))
 
     async def _retry(
         self, request: Request, job: Job, decision: Decision, person: Person | None, read_at: datetime

@@ -4,18 +4,24 @@ The same for every table with the columns of `tables._shown`. Everything runs in
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Connection, Integer, Row, Table, bindparam, case, select, update
+import structlog
+from sqlalchemy import Connection, Integer, Row, Table, bindparam, case, func, select, update
 
 from bot import audit
 from bot.tables import Moment
 
+log = structlog.get_logger(__name__)
+
 LEASE = timedelta(seconds=60)
 """How long a claimed row is left to its claimant; longer than any turn may take."""
+
+GIVE_UP_AFTER = timedelta(days=1)
+"""After a day nobody waits for a message any more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +53,11 @@ class Shown:
     def reader(self) -> str | None:
         """Who is told privately what concerns nobody else."""
         return None
+
+    @property
+    def place(self) -> str:
+        """Where its messages go: the channel, or whoever is told where there is none."""
+        return self.channel_id or self.reader or ""
 
     @property
     def since(self) -> datetime:
@@ -94,9 +105,10 @@ class Board(Generic[S]):
     def __init__(self, table: Table, load: Callable[[Connection, Row[Any], bool], S]) -> None:
         row = table.c
         self._load = load
+        place = func.coalesce(row.channel_id, row.user_id) if "user_id" in row else row.channel_id
         self._lagging = (
             select(row.id, row.showing)
-            .where(row.show_at <= bindparam("b_now"))
+            .where(row.show_at <= bindparam("b_now"), place.not_in(bindparam("b_apart_from", expanding=True)))
             .order_by(row.show_at)
             .limit(bindparam("b_limit", type_=Integer))
             .with_for_update(skip_locked=True)
@@ -118,20 +130,61 @@ class Board(Generic[S]):
                 )
             )
         )
+        self._put_off = (
+            update(table)
+            .where(row.id == bindparam("b_id"))
+            .values(
+                show_at=bindparam("b_later", type_=Moment()),
+                showing=bindparam("b_showing"),
+                show_failures=row.show_failures + 1,
+            )
+        )
+        self._holds = select(row.id).where(
+            row.id == bindparam("b_id"), row.show_fence == bindparam("b_fence"), row.show_at > bindparam("b_now")
+        )
         self._free = update(table).where(row.show_at > bindparam("b_now")).values(show_at=bindparam("b_now"))
 
-    def claim(self, connection: Connection, at: datetime, *, only: str | None = None, limit: int = 50) -> list[S]:
-        """Takes rows whose messages lag behind, or only one."""
-        values: dict[str, Any] = {"b_now": at, "b_limit": limit}
-        if only is None:
-            lagging = connection.execute(self._lagging, values)
-        else:
-            lagging = connection.execute(self._lagging_one, values | {"b_id": only})
-        interrupted = {row.id: row.showing for row in lagging}
-        if not interrupted:
-            return []
-        rows = connection.execute(self._claim, {"b_ids": list(interrupted), "b_until": at + LEASE}).all()
-        return [self._load(connection, row, interrupted[row.id]) for row in rows]
+    def claim(
+        self,
+        connection: Connection,
+        at: datetime,
+        *,
+        only: str | None = None,
+        limit: int = 50,
+        apart_from: Collection[str] = (),
+        lease: timedelta = LEASE,
+    ) -> list[S]:
+        """Takes rows whose messages lag behind, those that have waited longest first, or only one.
+
+        Args:
+            apart_from: places whose rows are left alone.
+            lease: for how long nobody else takes them.
+        """
+        values: dict[str, Any] = {"b_now": at, "b_limit": limit, "b_apart_from": list(apart_from)}
+        query = self._lagging if only is None else self._lagging_one
+        while lagging := connection.execute(query, values if only is None else values | {"b_id": only}).all():
+            interrupted = {row.id: row.showing for row in lagging}
+            rows = connection.execute(self._claim, {"b_ids": list(interrupted), "b_until": at + lease}).all()
+            loaded = [self._loaded(connection, row, interrupted[row.id], at) for row in rows]
+            if found := [row for row in loaded if row is not None]:
+                return found
+        return []
+
+    def _loaded(self, connection: Connection, row: Row[Any], interrupted: bool, at: datetime) -> S | None:
+        """The object to be shown; a row that cannot be read is put off, so that it holds up no other."""
+        try:
+            return self._load(connection, row, interrupted)
+        except (LookupError, TypeError, ValueError) as error:
+            log.error("showing.unreadable", row_id=row.id, error=type(error).__name__)
+            pause = pause_after(row.show_failures) if at - row.created_at <= GIVE_UP_AFTER else None
+            values = {"b_id": row.id, "b_later": pause and at + pause, "b_showing": interrupted}
+            connection.execute(self._put_off, values)
+            return None
+
+    def holds(self, connection: Connection, row: S, at: datetime) -> bool:
+        """Whether a claim still holds: nobody else took the row, and nobody may."""
+        values = {"b_id": row.id, "b_fence": row.show_fence, "b_now": at}
+        return connection.execute(self._holds, values).first() is not None
 
     def showed(
         self,
@@ -143,6 +196,7 @@ class Board(Generic[S]):
         unpostable: str | None,
         pause: timedelta = timedelta(0),
         again_in: timedelta | None = None,
+        failed: bool = True,
         lost: bool = False,
     ) -> None:
         """Writes which messages show a row now, and gives the claim back.
@@ -150,6 +204,7 @@ class Board(Generic[S]):
         Args:
             pause: how long to leave a row alone that changed meanwhile.
             again_in: how long to wait before trying what failed once more; None if everything is shown.
+            failed: whether that counts as a failure, after which the pauses grow.
             lost: whether something may have been posted without our knowing; the next turn then looks for it.
         """
         later = at + again_in if again_in is not None else None
@@ -162,7 +217,7 @@ class Board(Generic[S]):
             "shown": audit.canonical(shown),
             "unpostable": unpostable,
             "showing": lost,
-            "show_failures": row.show_failures + 1 if again_in is not None else 0,
+            "show_failures": 0 if again_in is None else row.show_failures + failed,
         }
         if row.response_url is not None and row.final and again_in is None:
             values["response_url"] = None
@@ -171,3 +226,8 @@ class Board(Generic[S]):
     def free(self, connection: Connection, at: datetime) -> None:
         """Makes every claimed row due at once; only for a process that is alone on its database."""
         connection.execute(self._free, {"b_now": at})
+
+
+def pause_after(failures: int) -> timedelta:
+    """How long a row is left alone that could not be shown: longer and longer."""
+    return timedelta(seconds=min(300, 2 ** min(failures, 9)))

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -10,16 +10,17 @@ from typing import Any, TypeVar
 import aiohttp
 import structlog
 from cachetools import TTLCache
-from slack_sdk.errors import SlackApiError, SlackClientError
-from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler
+from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import BotError
 from bot.policy import Person
+from bot.slack_limits import Waits, seconds_of
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
+P = TypeVar("P")
 
 PERSON_SECONDS = 30
 """How long a person's standing (guest, deactivated, …) may be remembered."""
@@ -27,8 +28,28 @@ PERSON_SECONDS = 30
 MEMBERS_SECONDS = 60
 """How long a user group's members may be remembered: `usergroups.users.list` allows about 20 calls a minute."""
 
-CALL_SECONDS = 10
+CALL_SECONDS = 10.0
+"""The whole time for one call: waits that Slack asks for, and a second try where one is made, included."""
 
+CONNECT_SECONDS = 5.0
+"""So that a stale or silent address leaves time for a second try."""
+
+MOST_CONNECTIONS = 150
+"""More than all displays have places, so that looking somebody up never waits for a connection."""
+
+LOOK_UP_SECONDS = 5.0
+"""The same for looking up a person or a group, which decisions wait for."""
+
+LOOK_BACK_PAGES = 20
+"""So many pages of 200 messages are looked through for one that may have been posted."""
+
+CANNOT_READ_SECONDS = 3_600
+"""How long it is remembered that a channel may not be read."""
+
+HISTORY_SCOPES = frozenset({"channels:history", "groups:history"})
+"""The optional scopes with which the bot finds a message whose posting was interrupted."""
+
+_UNREADABLE = "unreadable answer"
 _CANNOT_POST = {
     "not_in_channel",
     "channel_not_found",
@@ -45,6 +66,8 @@ _CANNOT_POST = {
     "user_not_in_channel",
 }
 _NOT_TWICE = {"chat.postMessage", "views.open"}
+_LIMITED = {"ratelimited", "rate_limited"}
+_MAY_NOT_READ = {"missing_scope", "not_in_channel", "channel_not_found", "thread_not_found", "no_permission"}
 _GONE = {"message_not_found", "edit_window_closed", "cant_update_message", "msg_too_long", "thread_not_found"}
 
 
@@ -66,6 +89,18 @@ class MessageGone(SlackError):
 
 class SlackUnavailable(SlackError):
     """Slack did not answer; whether the call was carried out is not known."""
+
+
+class RateLimited(SlackError):
+    """Slack did not carry out the call, and asks for a longer wait than it has time for.
+
+    Args:
+        retry_after: how long, in seconds.
+    """
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__("ratelimited")
+        self.retry_after = retry_after
 
 
 @dataclass(frozen=True)
@@ -103,24 +138,38 @@ class Slack:
     Args:
         client: with the token, the base URL and the process's one HTTP session.
         timer: monotonic seconds, for the caches.
+        call_seconds: the whole time for one call.
+        look_up_seconds: the same for looking up a person or a group.
     """
 
-    def __init__(self, client: AsyncWebClient, timer: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        client: AsyncWebClient,
+        timer: Callable[[], float],
+        call_seconds: float = CALL_SECONDS,
+        look_up_seconds: float = LOOK_UP_SECONDS,
+    ) -> None:
         self.client = client
+        self._call_seconds = call_seconds
+        self._look_up_seconds = look_up_seconds
+        self._waits = Waits(timer)
         self._people: TTLCache[str, asyncio.Task[Person | None]] = TTLCache(2_000, PERSON_SECONDS, timer)
         self._members: TTLCache[str, asyncio.Task[frozenset[str] | None]] = TTLCache(200, MEMBERS_SECONDS, timer)
-        self._can_look_back = True
+        self._unreadable: TTLCache[str, bool] = TTLCache(1_000, CANNOT_READ_SECONDS, timer)
+        self._scopes: frozenset[str] = frozenset()
 
     async def identify(self) -> Workspace:
         """Asks Slack whose token this is, and what it may do."""
         response = await self._call("auth.test")
         headers = {name.lower(): value for name, value in response.headers.items()}
+        granted = headers.get("x-oauth-scopes", "").split(",")
+        self._scopes = frozenset(scope.strip() for scope in granted if scope.strip())
         return Workspace(
-            team_id=response["team_id"],
-            url=response.get("url") or "https://slack.com/",
+            team_id=_text(response, "team_id"),
+            url=str(response.get("url") or "https://slack.com/"),
             bot_user_id=response.get("user_id") or "",
             bot_id=response.get("bot_id") or "",
-            scopes=frozenset(scope.strip() for scope in headers.get("x-oauth-scopes", "").split(",") if scope.strip()),
+            scopes=self._scopes,
             enterprise_id=response.get("enterprise_id"),
         )
 
@@ -143,26 +192,38 @@ class Slack:
         """Who is in a user group; None if Slack cannot say."""
         return await self._shared(self._members, group_id, lambda: self._ask_members(group_id))
 
+    def remembers(self, user_id: str) -> bool:
+        """Whether what Slack last said of somebody is recent enough to go by, so that nobody is asked again."""
+        task = self._people.get(user_id)
+        return task is not None and task.done()
+
+    @property
+    def look_up_wait(self) -> float:
+        """For how many seconds Slack wants no question about a person or a group; 0: none."""
+        return max(self._waits.left(method, {}) for method in ("users.info", "usergroups.users.list"))
+
     async def groups(self) -> list[tuple[str, str]]:
         """The workspace's user groups, as (ID, handle); none where the plan has none."""
         try:
-            found = (await self._call("usergroups.list"))["usergroups"]
-        except (SlackError, KeyError):
+            found = _part(await self._look_up("usergroups.list"), "usergroups", list)
+        except SlackError:
             return []
-        return [(str(group["id"]), str(group.get("handle") or group.get("name") or group["id"])) for group in found]
+        named = [group for group in found if isinstance(group, Mapping) and group.get("id")]
+        return [(str(group["id"]), str(group.get("handle") or group.get("name") or group["id"])) for group in named]
 
     async def _ask_person(self, user_id: str, team_id: str) -> Person | None:
         try:
-            user = (await self._call("users.info", user=user_id))["user"]
-        except (SlackError, KeyError) as error:
+            answer = await self._look_up("users.info", user=user_id)
+            return _person(_part(answer, "user", dict), user_id, team_id)
+        except SlackError as error:
             log.warning("slack.person_unknown", user_id=user_id, error=str(error))
             return None
-        return _person(user, user_id, team_id)
 
     async def _ask_members(self, group_id: str) -> frozenset[str] | None:
         try:
-            return frozenset((await self._call("usergroups.users.list", usergroup=group_id))["users"])
-        except (SlackError, KeyError) as error:
+            answer = await self._look_up("usergroups.users.list", usergroup=group_id)
+            return frozenset(str(user_id) for user_id in _part(answer, "users", list))
+        except SlackError as error:
             log.warning("slack.group_unknown", group_id=group_id, error=str(error))
             return None
 
@@ -173,10 +234,8 @@ class Slack:
         task = cache.get(key)
         if task is None:
             task = cache[key] = asyncio.create_task(ask())
-        known = await asyncio.shield(task)
-        if known is None and cache.get(key) is task:
-            del cache[key]
-        return known
+            task.add_done_callback(lambda done: _forget_failure(cache, key, done))
+        return await asyncio.shield(task)
 
     async def post(self, channel_id: str, message: Message, thread_ts: str | None = None) -> str:
         """Posts a message; answers its ts.
@@ -194,7 +253,7 @@ class Slack:
             unfurl_media=False,
             **({"thread_ts": thread_ts} if thread_ts else {}),
         )
-        return str(response["ts"])
+        return _text(response, "ts")
 
     async def update(self, channel_id: str, ts: str, message: Message) -> None:
         """Replaces a message's content.
@@ -205,22 +264,47 @@ class Slack:
         await self._call("chat.update", channel=channel_id, ts=ts, text=message.text, blocks=list(message.blocks))
 
     async def find(self, channel_id: str, thread_ts: str | None, marker: str, since: datetime) -> str | None:
-        """Looks for a message of the bot by a part of its block IDs; None also where the scopes do not allow it."""
-        if not self._can_look_back:
+        """Looks for a message of the bot by a part of its block IDs; None also where the bot may not look.
+
+        Args:
+            since: how far back it may be.
+
+        Raises:
+            SlackUnavailable: Slack did not say.
+            RateLimited: it did not yet.
+        """
+        if not self._may_read(channel_id):
             return None
-        where = {"ts": thread_ts} if thread_ts else {"oldest": f"{since.timestamp() - 5:.6f}"}
         method = "conversations.replies" if thread_ts else "conversations.history"
-        try:
-            response = await self._call(method, channel=channel_id, limit=200, **where)
-        except SlackError as error:
-            if error.error == "missing_scope":
-                self._can_look_back = False
-                log.info("slack.cannot_look_back", needs="channels:history, groups:history")
-            return None
-        for message in response.get("messages") or []:
-            if any(marker in str(block.get("block_id", "")) for block in message.get("blocks") or []):
-                return str(message["ts"])
+        where = {"channel": channel_id, "limit": 200, "oldest": f"{since.timestamp() - 5:.6f}"}
+        if thread_ts:
+            where["ts"] = thread_ts
+        for _ in range(LOOK_BACK_PAGES):
+            try:
+                page = await self._call(method, **where)
+            except SlackError as error:
+                if error.error not in _MAY_NOT_READ:
+                    raise
+                self._note_unreadable(channel_id, error.error)
+                return None
+            found = _marked(_part(page, "messages", list), marker)
+            where["cursor"] = _next_cursor(page)
+            if found is not None or not where["cursor"]:
+                return found
+        log.warning("slack.looked_back_far_enough", channel_id=channel_id, pages=LOOK_BACK_PAGES)
         return None
+
+    def _may_read(self, channel_id: str) -> bool:
+        """Whether a channel's messages may perhaps be read: what kind it is, its ID does not always say."""
+        if channel_id.startswith("D"):
+            return "im:history" in self._scopes
+        granted = not self._scopes or bool(self._scopes & HISTORY_SCOPES)
+        return granted and channel_id not in self._unreadable
+
+    def _note_unreadable(self, channel_id: str, error: str) -> None:
+        if error == "missing_scope":
+            self._unreadable[channel_id] = True
+        log.info("slack.cannot_look_back", channel_id=channel_id, error=error)
 
     async def tell(
         self,
@@ -268,11 +352,11 @@ class Slack:
         place = await self._call(
             "files.getUploadURLExternal", **asked, **({"alt_txt": alternative} if alternative else {})
         )
-        await self._put(str(place["upload_url"]), content)
+        await self._put(_text(place, "upload_url"), content)
         await self._call(
             "files.completeUploadExternal",
-            files=[{"id": place["file_id"], "title": name}],
-            channel_id=posted["channel"],
+            files=[{"id": _text(place, "file_id"), "title": name}],
+            channel_id=_text(posted, "channel"),
         )
 
     async def _put(self, url: str, content: bytes) -> None:
@@ -280,15 +364,16 @@ class Slack:
         if session is None:
             raise SlackUnavailable("no session")
         try:
-            async with session.post(url, data=content, timeout=aiohttp.ClientTimeout(CALL_SECONDS)) as response:
+            async with asyncio.timeout(self._call_seconds), session.post(url, data=content) as response:
                 if response.status != 200:
                     raise SlackUnavailable(f"HTTP {response.status}")
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise SlackUnavailable(type(error).__name__) from error
 
     async def open_view(self, trigger_id: str, view: Mapping[str, Any]) -> str:
         """Opens a modal, and answers its ID; the trigger lives for three seconds."""
-        return str((await self._call("views.open", trigger_id=trigger_id, view=dict(view)))["view"]["id"])
+        opened = await self._call("views.open", trigger_id=trigger_id, view=dict(view))
+        return _text(_part(opened, "view", dict), "id")
 
     async def update_view(self, view_id: str, view: Mapping[str, Any]) -> None:
         """Replaces what a modal shows, if it is still open."""
@@ -315,46 +400,90 @@ class Slack:
         if session is None:
             return False
         try:
-            limit = aiohttp.ClientTimeout(CALL_SECONDS)
-            async with session.post(response_url, json=payload, timeout=limit) as response:
-                body = await response.text()
-        except (aiohttp.ClientError, TimeoutError):
+            async with asyncio.timeout(self._call_seconds), session.post(response_url, json=payload) as response:
+                body = await response.text(errors="replace")
+        except (aiohttp.ClientError, TimeoutError, ValueError):
             return False
         return response.status == 200 and not _says_no(body)
 
     async def _call(self, method: str, **arguments: Any) -> Any:
-        """Calls one method, and once more where that repeats nothing and the connection turned out to be stale."""
+        """Calls one method within the time for a call."""
+        return await self._within(self._call_seconds, method, arguments)
+
+    async def _look_up(self, method: str, **arguments: Any) -> Any:
+        """Calls one method within the time for looking somebody up."""
+        return await self._within(self._look_up_seconds, method, arguments)
+
+    async def _within(self, seconds: float, method: str, arguments: dict[str, Any]) -> Any:
+        """Calls one method, before one deadline: what Slack asks to wait for and a second try are part of it.
+
+        Raises:
+            RateLimited: Slack asks for a longer wait than is left.
+            SlackUnavailable: there was no answer in time, or none that can be read.
+        """
+        until = asyncio.get_running_loop().time() + seconds
         try:
-            return await self._once(method, arguments)
-        except SlackUnavailable:
-            if method in _NOT_TWICE:
-                raise
-            return await self._once(method, arguments)
+            async with asyncio.timeout(seconds):
+                return await self._until_answered(method, arguments, until)
+        except TimeoutError as error:
+            raise SlackUnavailable(type(error).__name__) from error
+
+    async def _until_answered(self, method: str, arguments: dict[str, Any], until: float) -> Any:
+        """Calls when Slack allows it, and once more where that repeats nothing and a connection turned out stale."""
+        stale = False
+        while True:
+            if wait := self._waits.left(method, arguments):
+                if asyncio.get_running_loop().time() + wait >= until:
+                    raise RateLimited(wait)
+                await asyncio.sleep(wait)
+            try:
+                return await self._once(method, arguments)
+            except RateLimited as error:
+                log.info("slack.rate_limited", method=method, seconds=error.retry_after)
+                self._waits.remember(method, arguments, error.retry_after)
+            except SlackUnavailable:
+                if stale or method in _NOT_TWICE:
+                    raise
+                stale = True
 
     async def _once(self, method: str, arguments: dict[str, Any]) -> Any:
-        """Calls one method, and turns its refusals into this module's errors."""
+        """Calls one method, and turns its refusals, and answers that are none, into this module's errors."""
         try:
             return await getattr(self.client, method.replace(".", "_"))(**arguments)
         except SlackApiError as error:
-            raise _typed(_error_name(error)) from error
-        except (SlackClientError, aiohttp.ClientError, TimeoutError) as error:
+            raise _refusal(error) from error
+        except (aiohttp.ClientError, TimeoutError) as error:
             raise SlackUnavailable(type(error).__name__) from error
+        except Exception as error:  # the SDK trusts the shape of an answer: no JSON, no UTF-8, no object
+            log.warning("slack.unreadable", method=method, error=type(error).__name__)
+            raise SlackUnavailable(_UNREADABLE) from error
+
+
+def http_session(call_seconds: float = CALL_SECONDS) -> aiohttp.ClientSession:
+    """The HTTP session for everything that is asked of Slack.
+
+    The limits stand here, since the SDK ignores its own `timeout` when it is given a session.
+    """
+    limits = aiohttp.ClientTimeout(total=call_seconds, connect=CONNECT_SECONDS, sock_read=call_seconds)
+    connector = aiohttp.TCPConnector(limit=MOST_CONNECTIONS)
+    return aiohttp.ClientSession(connector=connector, timeout=limits, cookie_jar=aiohttp.DummyCookieJar())
 
 
 def web_client(token: str, base_url: str, session: aiohttp.ClientSession) -> AsyncWebClient:
-    """A client that shares the process's HTTP session and waits when Slack asks it to."""
+    """A client that shares the process's HTTP session, and repeats nothing by itself: `Slack` does, within limits."""
     return AsyncWebClient(
         token=token,
         base_url=base_url.rstrip("/") + "/",
         session=session,
-        timeout=CALL_SECONDS,
-        # Not the SDK's own handler for lost connections: it would post a message twice.
-        retry_handlers=[AsyncRateLimitErrorRetryHandler(max_retry_count=3)],
+        # Neither the SDK's handler for lost connections, which would post a message twice, nor the one for rate
+        # limits, which waits for as long as it is told.
+        retry_handlers=[],
     )
 
 
 def _person(user: Mapping[str, Any], user_id: str, team_id: str) -> Person:
-    profile = user.get("profile") or {}
+    profile = user.get("profile")
+    profile = profile if isinstance(profile, Mapping) else {}
     return Person(
         team_id=user.get("team_id") or team_id,
         user_id=user_id,
@@ -367,10 +496,16 @@ def _person(user: Mapping[str, Any], user_id: str, team_id: str) -> Person:
     )
 
 
-def _error_name(error: SlackApiError) -> str:
-    data = getattr(error.response, "data", None)
+def _refusal(error: SlackApiError) -> SlackError:
+    """What Slack's refusal means; the answer behind it is a mapping, or what aiohttp makes of one that is no JSON."""
+    answer: Any = error.response
+    data = getattr(answer, "data", None)
     name = data.get("error") if isinstance(data, Mapping) else None
-    return str(name) if name else "unreadable answer"
+    status = getattr(answer, "status_code", None) or getattr(answer, "status", None)
+    if status == 429 or name in _LIMITED:
+        headers = {str(key).lower(): str(value) for key, value in (getattr(answer, "headers", None) or {}).items()}
+        return RateLimited(seconds_of(headers.get("retry-after")))
+    return _typed(str(name) if name else _UNREADABLE)
 
 
 def _typed(name: str) -> SlackError:
@@ -379,9 +514,50 @@ def _typed(name: str) -> SlackError:
     if name in _GONE:
         return MessageGone(name)
     # Slack's own trouble; the call may have been carried out.
-    if name in ("fatal_error", "internal_error", "request_timeout", "service_unavailable", "unreadable answer"):
+    if name in ("fatal_error", "internal_error", "request_timeout", "service_unavailable", _UNREADABLE):
         return SlackUnavailable(name)
     return SlackError(name)
+
+
+def _part(answer: Any, name: str, kind: type[P]) -> P:
+    """A part of an answer, if it is what it should be.
+
+    Raises:
+        SlackUnavailable: it is not.
+    """
+    found = answer.get(name)
+    if not isinstance(found, kind):
+        log.warning("slack.unreadable", lacks=name)
+        raise SlackUnavailable(_UNREADABLE)
+    return found
+
+
+def _text(answer: Any, name: str) -> str:
+    """A text in an answer; the same for one that lacks it."""
+    if not (found := _part(answer, name, str)):
+        raise SlackUnavailable(_UNREADABLE)
+    return found
+
+
+def _marked(messages: list[Any], marker: str) -> str | None:
+    """The ts of the first message of which a block ID has a part of it."""
+    for message in messages:
+        blocks = message.get("blocks") if isinstance(message, Mapping) else None
+        if any(marker in str(block.get("block_id", "")) for block in blocks or [] if isinstance(block, Mapping)):
+            return _text(message, "ts")
+    return None
+
+
+def _next_cursor(page: Any) -> str | None:
+    more = page.get("response_metadata")
+    return str(more.get("next_cursor") or "") or None if isinstance(more, Mapping) else None
+
+
+def _forget_failure(cache: MutableMapping[str, Any], key: str, done: "asyncio.Task[Any]") -> None:
+    """Has a question asked again the next time that brought no answer."""
+    failed = done.cancelled() or done.exception() is not None or done.result() is None
+    if failed and cache.get(key) is done:
+        del cache[key]
 
 
 def _says_no(body: str) -> bool:

@@ -69,6 +69,7 @@ class Parts:
 
     desk: Desk
     runner: Runner
+    displays: Sequence[Display[Any]]
     loops: Sequence[Loop]
     watching: Loop | None
     begin: Callable[[Connection], None]
@@ -127,7 +128,7 @@ def put_together(world: World) -> Parts:
     if settings.anchor_channel is not None:
         anchor = Anchor(database, world.slack, settings.anchor_channel, clock)
         loops.append(Loop("anchor", ANCHOR_SECONDS, anchor.step))
-    return Parts(desk, runner, loops, watching, watcher.begin if watching else lambda _: None)
+    return Parts(desk, runner, list(displays.values()), loops, watching, watcher.begin if watching else lambda _: None)
 
 
 def _displays(world: World, place: Place) -> dict[str, Display[Any]]:

@@ -1,0 +1,52 @@
+"""How long Slack asked to be left alone, remembered by method and channel, so that nobody else runs into it."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cachetools import TLRUCache
+
+MOST_SECONDS = 300.0
+"""No wait is believed to be longer: after so long Slack is asked again, whatever it said."""
+
+UNSAID_SECONDS = 1.0
+"""How long is waited where Slack does not say it."""
+
+MOST_PLACES = 2_000
+
+_PER_CHANNEL = {"chat.postMessage"}
+"""Slack limits posting by channel, everything else by method (docs.slack.dev/apis/web-api/rate-limits)."""
+
+
+class Waits:
+    """What must not be called before when.
+
+    Args:
+        timer: monotonic seconds.
+    """
+
+    def __init__(self, timer: Callable[[], float]) -> None:
+        self._timer = timer
+        self._until: TLRUCache[str, float] = TLRUCache(MOST_PLACES, lambda _, until, __: until, timer)
+
+    def left(self, method: str, arguments: Mapping[str, Any]) -> float:
+        """For how many seconds such a call is not to be made; 0 for one that may be made now."""
+        return max(0.0, self._until.get(_place(method, arguments), 0.0) - self._timer())
+
+    def remember(self, method: str, arguments: Mapping[str, Any], seconds: float) -> None:
+        """Notes what Slack asked for."""
+        place = _place(method, arguments)
+        self._until[place] = max(self._until.get(place, 0.0), self._timer() + seconds)
+
+
+def seconds_of(header: str | None) -> float:
+    """Reads a `Retry-After` header; Slack sends whole seconds."""
+    try:
+        seconds = float(header or "")
+    except ValueError:
+        return UNSAID_SECONDS
+    return min(max(seconds, UNSAID_SECONDS), MOST_SECONDS) if math.isfinite(seconds) else UNSAID_SECONDS
+
+
+def _place(method: str, arguments: Mapping[str, Any]) -> str:
+    return f"{method} {arguments.get('channel')}" if method in _PER_CHANNEL else method
