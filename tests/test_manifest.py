@@ -15,6 +15,9 @@ from bot import doctor, listeners
 from bot.presenter import views
 from bot.presenter.access import GRANT_VIEW
 from bot.presenter.approvals import OVERRIDE_VIEW
+from bot.sandbox.slack import SlackWorkspace
+from bot.sandbox.slack_state import SCOPES as SANDBOX_SCOPES
+from bot.slack import HISTORY_SCOPES
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = ROOT.parent / "shared" / "slack" / "manifest.schema.json"
@@ -86,9 +89,17 @@ def test_its_scopes_are_those_of_the_methods_and_events_used(registered: dict[st
     needed = {"commands"}.union(*(SCOPES.get(method, set()) for method in methods))
     needed = needed.union(*(EVENT_SCOPES[event] for event in registered["event"]))
     scopes = MANIFEST["oauth_config"]["scopes"]
-    assert set(scopes["bot"]) == needed
-    assert set(scopes["bot_optional"]) == set().union(*(OPTIONAL.get(method, set()) for method in methods))
+    optional = set[str]().union(*(OPTIONAL.get(method, set()) for method in methods))
+    assert set(scopes["bot_optional"]) == optional == HISTORY_SCOPES
+    assert set(scopes["bot"]) == needed | optional, "Slack asks for no optional scope that stands in one list alone"
     assert needed >= doctor.NEEDED_SCOPES
+
+
+@pytest.mark.parametrize("declined", [set[str](), {"groups:history"}, {"channels:history", "groups:history"}])
+def test_an_installation_grants_what_was_not_declined(declined: set[str]) -> None:
+    scopes, slack = MANIFEST["oauth_config"]["scopes"], SlackWorkspace()
+    slack.install(scopes["bot"], scopes["bot_optional"], declined | {"users:read"})
+    assert slack.scopes == SANDBOX_SCOPES - declined, "what is not optional cannot be declined"
 
 
 def test_its_events_command_shortcut_and_home_tab_are_those_registered(registered: dict[str, set[Any]]) -> None:

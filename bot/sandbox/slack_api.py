@@ -60,6 +60,7 @@ def slack_app(state: WorkspaceState, sockets: Sockets) -> ASGIApp:
                 Route("/files/{file_id}", download),
                 Route("/files/{file_id}/{name}", download),
                 WebSocketRoute("/link", sockets.serve),
+                WebSocketRoute("/silent", sockets.keep_waiting),
             ]
         )
     )
@@ -75,13 +76,15 @@ async def _call(state: WorkspaceState, sockets: Sockets, request: Request) -> Re
     token = request.headers.get("authorization", "").removeprefix("Bearer ") or str(arguments.pop("token", ""))
     state.calls.append(ApiCall(method, arguments, state.clock()))
     state.changed()
-    fault = _next_fault(state, method)
+    fault = _next_fault(state, method, arguments)
     await asyncio.sleep(fault.delay if fault else 0)
     if state.offline:
         return NoAnswer()
     if fault is not None and fault.error is not None:
         return _answer({"ok": False, "error": fault.error}, fault.status, fault.retry_after)
     response = _carry_out(state, sockets, method, token, arguments)
+    if fault is not None and fault.answer is not None:
+        return Response(fault.answer, media_type="application/json")
     return NoAnswer() if fault is not None and fault.lost else response
 
 
@@ -90,7 +93,7 @@ def _carry_out(state: WorkspaceState, sockets: Sockets, method: str, token: str,
         _check_token(method, token)
         if method == _OPEN_CONNECTION:
             address = state.base_url.replace("http", "ws", 1)
-            return _answer({"ok": True, "url": f"{address}/link?ticket={sockets.ticket()}"})
+            return _answer({"ok": True, "url": f"{address}/{sockets.path()}?ticket={sockets.ticket()}"})
         known = METHODS[method]
         if known.scope and known.scope not in state.scopes:
             raise Refused("missing_scope", needed=known.scope, provided=",".join(sorted(state.scopes)))
@@ -156,9 +159,9 @@ async def _arguments(request: Request) -> dict[str, Any]:
     return arguments
 
 
-def _next_fault(state: WorkspaceState, method: str) -> Fault | None:
-    """Takes the next thing that is to go wrong with this method."""
-    fault = next((fault for fault in state.faults if fault.method == method), None)
+def _next_fault(state: WorkspaceState, method: str, arguments: dict[str, Any]) -> Fault | None:
+    """Takes the next thing that is to go wrong with such a call."""
+    fault = next((fault for fault in state.faults if fault.concerns(method, arguments)), None)
     if fault is not None:
         fault.times -= 1
         if fault.times <= 0:

@@ -79,11 +79,13 @@ class Sockets:
 
     Attributes:
         opened: how many connections there were so far.
+        silent: so many of the next addresses that are handed out never answer.
     """
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
         self.opened = 0
+        self.silent = 0
         self._connections: list[_Connection] = []
         self._tickets: set[str] = set()
         self._turn = count()
@@ -96,6 +98,18 @@ class Sockets:
         ticket = str(uuid.uuid4())
         self._tickets.add(ticket)
         return ticket
+
+    def path(self) -> str:
+        """Where the next connection is opened."""
+        if not self.silent:
+            return "link"
+        self.silent -= 1
+        return "silent"
+
+    async def keep_waiting(self, websocket: WebSocket) -> None:
+        """Takes a connection and never completes its handshake."""
+        while (await websocket.receive())["type"] != "websocket.disconnect":
+            pass
 
     async def serve(self, websocket: WebSocket) -> None:
         """Serves one connection until either side ends it."""

@@ -17,20 +17,19 @@ from bot.sandbox.slack_views import View, with_ids
 
 T = TypeVar("T")
 
-SCOPES = frozenset(
-    {
-        "app_mentions:read",
-        "channels:history",
-        "chat:write",
-        "chat:write.public",
-        "commands",
-        "groups:history",
-        "usergroups:read",
-        "files:write",
-        "users:read",
-    }
-)
-"""What `app_manifest.yml` asks for."""
+OPTIONAL_SCOPES = frozenset({"channels:history", "groups:history"})
+"""Those that whoever installs the app may decline."""
+
+SCOPES = OPTIONAL_SCOPES | {
+    "app_mentions:read",
+    "chat:write",
+    "chat:write.public",
+    "commands",
+    "usergroups:read",
+    "files:write",
+    "users:read",
+}
+"""What an installation of `app_manifest.yml` is granted."""
 
 TRIGGER_LIFE = timedelta(seconds=3)
 RESPONSE_URL_LIFE = timedelta(minutes=30)
@@ -120,6 +119,19 @@ class WorkspaceState:
         self._last_ts = 0
         self.version = 0
         self._waiting: set[asyncio.Future[None]] = set()
+
+    def install(self, bot: Iterable[str], optional: Iterable[str], declined: Iterable[str] = ()) -> None:
+        """Installs the app anew, with the scopes of a manifest.
+
+        An optional scope that does not stand among the bot's scopes, too, is not asked for
+        (docs.slack.dev/reference/app-manifest).
+
+        Args:
+            bot: `oauth_config.scopes.bot`.
+            optional: `oauth_config.scopes.bot_optional`.
+            declined: what whoever installs it does not want; only optional scopes can be declined.
+        """
+        self.scopes = set(bot) - (set(optional) & set(declined))
 
     def channel(self, channel_id: str) -> Channel:
         """The channel of that ID."""
@@ -235,13 +247,18 @@ class WorkspaceState:
         times: int = 1,
         status: int = 200,
         retry_after: int | None = None,
+        **where: Any,
     ) -> None:
-        """The next calls of a method are refused and not carried out."""
-        self.faults.append(Fault(method, error, status, retry_after, times=times))
+        """The next calls of a method, or those with such arguments, are refused and not carried out."""
+        self.faults.append(Fault(method, error, status, retry_after, times=times, where=where))
 
-    def delay(self, method: str, seconds: float, times: int = 1) -> None:
-        """The next calls of a method take their time."""
-        self.faults.append(Fault(method, delay=seconds, times=times))
+    def delay(self, method: str, seconds: float, times: int = 1, **where: Any) -> None:
+        """The next calls of a method, or those with such arguments, take their time."""
+        self.faults.append(Fault(method, delay=seconds, times=times, where=where))
+
+    def garble(self, method: str, answer: bytes, times: int = 1) -> None:
+        """The next calls of a method are carried out, and the answer is anything."""
+        self.faults.append(Fault(method, answer=answer, times=times))
 
     def lose_answer(self, method: str, times: int = 1) -> None:
         """The next calls of a method are carried out, and the connection breaks before the answer."""

@@ -1,8 +1,10 @@
 """What can go wrong with a call to Slack, on demand: errors, delays, lost answers, rate limits."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -20,7 +22,9 @@ class Fault:
         retry_after: the `Retry-After` header, in seconds.
         delay: how long the call takes.
         lost: whether the connection is dropped before the answer.
+        answer: what is answered instead of what Slack would say; the call is carried out.
         times: how many calls it is for.
+        where: the arguments of the calls that it is for; all of the method by default.
     """
 
     method: str
@@ -29,7 +33,13 @@ class Fault:
     retry_after: int | None = None
     delay: float = 0
     lost: bool = False
+    answer: bytes | None = None
     times: int = 1
+    where: Mapping[str, Any] = field(default_factory=dict)
+
+    def concerns(self, method: str, arguments: Mapping[str, Any]) -> bool:
+        """Whether it is for this call."""
+        return self.method == method and all(arguments.get(name) == value for name, value in self.where.items())
 
 
 class NoAnswer(Response):
