@@ -20,6 +20,11 @@ class Bulkhead:
         self._share = share
         self._shares: dict[str, tuple[asyncio.Semaphore, int]] = {}
 
+    @property
+    def keys(self) -> int:
+        """How many keys hold or wait for something."""
+        return len(self._shares)
+
     @contextlib.asynccontextmanager
     async def share(self, key: str) -> AsyncIterator[None]:
         """Holds a part of the key's share, but no place yet, for as long as the block lasts."""

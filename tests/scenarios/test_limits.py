@@ -58,6 +58,12 @@ async def test_a_wait_that_slack_asks_for_before_it_says_who_somebody_is_denies_
     await live.until_outcome("finished")
 
 
+async def until_read(world: World, times: int) -> None:
+    async with asyncio.timeout(5):
+        while world.sift.count("list") < times:
+            await asyncio.sleep(0.01)
+
+
 @pytest.mark.parametrize("together", [True, False])
 async def test_who_was_deactivated_while_their_retries_waited_retries_nothing_more(
     world: World, together: bool
@@ -69,7 +75,7 @@ async def test_who_was_deactivated_while_their_retries_waited_retries_nothing_mo
         for text in [" ".join(job.job_id for job in jobs)] if together else [job.job_id for job in jobs]:
             await world.slack.command(OPERATOR, LAUNCH_OPS, text)
         await asyncio.wait_for(held.entered.wait(), 5)
-        await world.until(lambda: world.sift.count("list") >= (1 if together else 2))
+        await until_read(world, 1 if together else 2)
         world.slack.users[OPERATOR].deleted = True
         world.forget()
         held.release()
@@ -77,6 +83,22 @@ async def test_who_was_deactivated_while_their_retries_waited_retries_nothing_mo
             while world.outcomes().count("denied") < 4:
                 await asyncio.sleep(0.01)
         assert world.sift.count("retry") == 1
+
+
+async def test_asking_again_who_somebody_is_keeps_no_place_from_others(world: World) -> None:
+    async with world.running(socket_mode=False, RETRY_CONCURRENCY="1"):
+        world.allow()
+        world.allow(SECOND_OPERATOR)
+        held = world.sift.hold("retry")
+        jobs = world.sift.outage(3)
+        for number, user_id in enumerate((OPERATOR, SECOND_OPERATOR, OPERATOR)):
+            await world.slack.command(user_id, LAUNCH_OPS, jobs[number].job_id)
+            await until_read(world, number + 1)
+        world.forget()
+        world.slack.delay("users.info", 2, user=SECOND_OPERATOR)
+        held.release()
+        await world.until_outcome("accepted", "finished", job_id=jobs[2].job_id)
+        assert world.outcomes(job_id=jobs[1].job_id) == ["requested"]
 
 
 async def test_an_address_that_never_answers_is_given_up(world: World) -> None:
@@ -96,10 +118,10 @@ async def test_an_address_that_never_answers_is_given_up(world: World) -> None:
         assert not await socket.hears()
 
 
-async def stopped(world: World, process: asyncio.subprocess.Process) -> int:
+async def stopped(process: asyncio.subprocess.Process, seconds: float) -> int:
     process.send_signal(signal.SIGTERM)
     try:
-        return await asyncio.wait_for(process.wait(), 10)
+        return await asyncio.wait_for(process.wait(), seconds)
     finally:
         if process.returncode is None:
             process.kill()
@@ -120,10 +142,10 @@ async def started(world: World, **more: str) -> asyncio.subprocess.Process:
 
 
 async def test_a_start_that_slack_does_not_answer_can_be_stopped(world: World) -> None:
-    world.slack.delay("auth.test", 9, times=9)
+    world.slack.delay("auth.test", 30, times=9)
     process = await started(world)
     await world.until(lambda: world.slack.calls, timeout=10)
-    assert await stopped(world, process) == 0
+    assert await stopped(process, 5) == 0
 
 
 async def test_a_stop_ends_in_time_whoever_does_not_answer(world: World) -> None:
@@ -139,5 +161,5 @@ async def test_a_stop_ends_in_time_whoever_does_not_answer(world: World) -> None
     await asyncio.wait_for(retry.entered.wait(), 5)
     world.slack.delay("users.info", 9, times=9)
     await world.slack.command(SECOND_OPERATOR, LAUNCH_OPS, world.sift.add().job_id)
-    assert await stopped(world, process) == 0
+    assert await stopped(process, 10) == 0
     retry.release()
