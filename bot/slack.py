@@ -37,6 +37,9 @@ CONNECT_SECONDS = 5.0
 MOST_CONNECTIONS = 150
 """More than all displays have places, so that looking somebody up never waits for a connection."""
 
+MOST_BYTES = 10_000_000
+"""More than any answer that the bot asks for; 200 messages with everything in them are a few million."""
+
 LOOK_UP_SECONDS = 5.0
 """The same for looking up a person or a group, which decisions wait for."""
 
@@ -459,6 +462,26 @@ class Slack:
             raise SlackUnavailable(_UNREADABLE) from error
 
 
+class _Bounded(aiohttp.ClientResponse):
+    """An answer that is not read any further than `MOST_BYTES`, decompressed."""
+
+    async def read(self) -> bytes:
+        """Reads the whole body.
+
+        Raises:
+            aiohttp.ClientPayloadError: it is larger than that.
+        """
+        if self._body is None:
+            body = bytearray()
+            async for chunk in self.content.iter_any():
+                body += chunk
+                if len(body) > MOST_BYTES:
+                    self.close()
+                    raise aiohttp.ClientPayloadError("too large")
+            self._body = bytes(body)
+        return self._body
+
+
 def http_session(call_seconds: float = CALL_SECONDS) -> aiohttp.ClientSession:
     """The HTTP session for everything that is asked of Slack.
 
@@ -466,7 +489,9 @@ def http_session(call_seconds: float = CALL_SECONDS) -> aiohttp.ClientSession:
     """
     limits = aiohttp.ClientTimeout(total=call_seconds, connect=CONNECT_SECONDS, sock_read=call_seconds)
     connector = aiohttp.TCPConnector(limit=MOST_CONNECTIONS)
-    return aiohttp.ClientSession(connector=connector, timeout=limits, cookie_jar=aiohttp.DummyCookieJar())
+    return aiohttp.ClientSession(
+        connector=connector, timeout=limits, cookie_jar=aiohttp.DummyCookieJar(), response_class=_Bounded
+    )
 
 
 def web_client(token: str, base_url: str, session: aiohttp.ClientSession) -> AsyncWebClient:

@@ -10,7 +10,7 @@ import pytest
 from bot.sandbox import DATA_IMPORTS, LAUNCH_OPS, OPERATOR, OPERATORS_GROUP, PRIVATE, SlackWorkspace
 from bot.sandbox.directory import BOT_USER
 from bot.serving import serving
-from bot.slack import CannotPost, Message, RateLimited, Slack, SlackUnavailable, http_session, web_client
+from bot.slack import MOST_BYTES, CannotPost, Message, RateLimited, Slack, SlackUnavailable, http_session, web_client
 
 HELLO = Message("hello")
 ODD = [b"<html>", b"\xff\xfe{", b"[]", b'"text"', b"null", b"", b'{"ok": true}', b"[" * 100_000]
@@ -85,6 +85,13 @@ async def test_an_odd_answer_to_a_post_is_not_known_to_have_arrived(
     with pytest.raises(SlackUnavailable):
         await slack.post(LAUNCH_OPS, HELLO)
     assert calls(workspace, "chat.postMessage") == 1, "it may be there"
+
+
+async def test_an_answer_without_end_is_not_read_to_its_end(slack: Slack, workspace: SlackWorkspace) -> None:
+    workspace.garble("chat.postMessage", b'{"ok": true, "ts": "1.0", "more": "' + b"x" * MOST_BYTES + b'"}')
+    with pytest.raises(SlackUnavailable):
+        await slack.post(LAUNCH_OPS, HELLO)
+    assert await slack.post(LAUNCH_OPS, HELLO)
 
 
 @pytest.mark.parametrize("answer", [*ODD, b'{"ok": true, "user": 7, "users": 7, "usergroups": 7, "view": 7}'])

@@ -212,3 +212,18 @@ async def test_what_was_posted_is_written_down_once_the_database_takes_it(office
     assert "ts" in (await office.database.run(lambda connection: str(connection.scalar(select(alerts_table.c.shown)))))
     await office.until_shown()
     assert len(office.said()) == 1
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_reasons_that_come_late_bring_nobody_else_to_a_storm_that_is_being_posted(office: Office) -> None:
+    office.failures(3)
+    at = utc_now()
+    with office.database.transaction() as connection:
+        connection.execute(update(alerts_table).values(manner="new"))
+        wanted = alerts.fold(connection, 1, at)
+        (storm,) = alerts.storm_board.claim(connection, at + timedelta(seconds=10))
+        alerts.add_causes(connection, {wanted[0].id: "late"}, at + timedelta(seconds=11))
+        assert alerts.storm_board.claim(connection, at + timedelta(seconds=12)) == [], "two at once would post twice"
+        alerts.storm_board.showed(connection, storm, at + timedelta(seconds=13), shown={}, unpostable=None)
+        (again,) = alerts.storm_board.claim(connection, at + timedelta(seconds=14))
+        assert again.causes == {"late": 1}

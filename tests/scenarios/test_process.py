@@ -83,6 +83,21 @@ async def test_the_doctor_names_missing_scopes(world: World) -> None:
     assert "the token lacks users:read" in out
 
 
+@pytest.mark.parametrize(
+    ("declined", "where"),
+    [
+        ({"groups:history"}, "private channels"),
+        ({"channels:history", "groups:history"}, "public channels and private channels"),
+    ],
+)
+async def test_the_doctor_says_what_a_crash_may_repeat(world: World, declined: set[str], where: str) -> None:
+    world.slack.scopes -= declined
+    code, out, _ = await output(world, "doctor")
+    assert code == 0, "they are optional"
+    lacking = ", ".join(sorted(declined))
+    assert f"without {lacking} a crash may repeat the message being posted then in {where}, never a retry" in out
+
+
 async def test_a_token_that_slack_refuses_ends_the_bot_with_one_line(world: World) -> None:
     code, out, error = await output(world, "run", SLACK_BOT_TOKEN="xoxb-wrong", PORT=str(free_port()))
     assert (code, out) == (1, "")
