@@ -29,6 +29,7 @@ from bot.pace import Pace
 from bot.serving import serving
 from bot.settings import Settings
 from bot.sift import Sift
+from bot.signing import signer
 from bot.slack import Slack, SlackUnavailable, Workspace, web_client
 from bot.tables import SCHEMA_VERSION, marks
 from bot.web import slack_route, web_app
@@ -60,6 +61,7 @@ class Bot:
         self.clock = clock
         self.timer = timer
         self.metrics = Metrics()
+        self.signer = signer(settings.audit_signing_key_file)
         self.database = Database(settings.database_url.get_secret_value(), clock)
         self.pace = Pace(settings.retry_concurrency)
         self.http = self._http()
@@ -151,7 +153,9 @@ class Bot:
 
     async def _serve_slack(self, slack: Slack, sift: Sift, workspace: Workspace, stop: asyncio.Event) -> None:
         parts = put_together(
-            World(self.settings, self.clock, self.database, self.metrics, self.pace, slack, sift, workspace)
+            World(
+                self.settings, self.clock, self.database, self.metrics, self.pace, self.signer, slack, sift, workspace
+            )
         )
         await self.database.run(parts.begin)
         self._bolt = bolt_app(slack.client, workspace)

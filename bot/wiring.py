@@ -37,6 +37,7 @@ from bot.retry import Runner
 from bot.settings import Settings
 from bot.showing import Board
 from bot.sift import Sift, web_app_for
+from bot.signing import Signer
 from bot.slack import Slack, Workspace
 from bot.watcher import Watcher
 
@@ -83,6 +84,7 @@ class World:
     database: Database
     metrics: Metrics
     pace: Pace
+    signer: Signer
     slack: Slack
     sift: Sift
     workspace: Workspace
@@ -111,7 +113,7 @@ def put_together(world: World) -> Parts:
         lookup=Lookup(office, world.sift, place),
         muting=Muting(office, changed),
         granting=Granting(office, changed),
-        history=History(office, world.workspace),
+        history=History(office, world.workspace, world.signer),
         approvals=Approvals(office, runner.start, changed),
         tasks=runner.tasks,
         metrics=world.metrics,
@@ -125,7 +127,7 @@ def put_together(world: World) -> Parts:
         *([watching] if watching else []),
     ]
     if settings.anchor_channel is not None:
-        anchor = Anchor(database, world.slack, settings.anchor_channel, clock)
+        anchor = Anchor(database, world.slack, settings.anchor_channel, clock, world.signer)
         loops.append(Loop("anchor", ANCHOR_SECONDS, anchor.step))
     return Parts(desk, runner, loops, watching, watcher.begin if watching else lambda _: None)
 
