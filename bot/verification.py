@@ -111,6 +111,7 @@ def verify(
 
 def at_start(connection: Connection) -> list[str]:
     """What is quickly seen to be otherwise than it should be: the triggers, and the allow-list."""
+    _hold_still(connection)
     begin = audit.base(connection)
     first = connection.execute(select(table).where(table.c.id == begin.count + 1)).first()
     with closing(Replay()) as replay:
