@@ -53,9 +53,18 @@ def opened(current: bool = False) -> Iterator[Database]:
 
 
 @contextlib.contextmanager
-def transaction() -> Iterator[Connection]:
-    """One transaction on the database; an SQLite file that is missing or old is brought up to date first."""
+def transaction(alone: bool = False) -> Iterator[Connection]:
+    """One transaction on the database; an SQLite file that is missing or old is brought up to date first.
+
+    Args:
+        alone: only while no bot has the SQLite file.
+
+    Raises:
+        AlreadyRunning: a bot has it.
+    """
     with opened() as database:
+        if alone:
+            database.claim_file()
         with database.reading() as connection:
             outdated = schema_version(connection) != SCHEMA_VERSION
         if outdated and database.is_sqlite:
