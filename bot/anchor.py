@@ -45,6 +45,7 @@ class Anchor:
         self._clock = clock
         self._signer = signer
         self._refused: SlackError | None = None
+        self._posted: tuple[SignedHead, str, datetime] | None = None
 
     async def step(self) -> None:
         """Posts today's head, unless that was done.
@@ -53,6 +54,8 @@ class Anchor:
             SlackError: it could not be posted, and will be tried again; a refusal is raised until it is.
         """
         at = self._clock()
+        if self._posted is not None:  # and not recorded: the database failed just then
+            await self._record(*self._posted)
         if await self._database.run(lambda connection: _done(connection, at)):
             self._refused = None
             return
@@ -72,7 +75,12 @@ class Anchor:
             await self._database.run(lambda connection: self._hold(connection, REFUSED_FOR))
             raise
         self._refused = None
+        self._posted = (signed, ts, at)
+        await self._record(signed, ts, at)
+
+    async def _record(self, signed: SignedHead, ts: str, at: datetime) -> None:
         await self._database.run(lambda connection: self._note(connection, signed, ts, at))
+        self._posted = None
         log.info("audit.anchored", count=signed.head.count)
 
     def _claim(self, connection: Connection) -> SignedHead | None:

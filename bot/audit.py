@@ -8,6 +8,7 @@ shows only against a head that was written down elsewhere.
 import contextlib
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -202,8 +203,8 @@ def export(connection: Connection, filters: Filters) -> Iterator[Row[Any]]:
 def base(connection: Connection) -> Head:
     """Where the log begins: after the entries that were archived, if any were."""
     value = connection.scalar(select(marks.c.value).where(marks.c.name == BASE))
-    count, _, digested = (value or f"0:{GENESIS}").partition(":")
-    return Head(int(count), digested)
+    found = re.fullmatch(r"([0-9]{1,18}):([0-9a-f]{64})", value or "")
+    return Head(int(found[1]), found[2]) if found else Head(0, GENESIS)
 
 
 def verify(
@@ -287,8 +288,9 @@ class Archived:
             return
         with contextlib.suppress(ValueError, TypeError, LookupError):  # an entry that says nothing of the kind
             detail = json.loads(row["detail"])
-            before = Head(detail["first_id"] - 1, detail["head_before"])
-            self.spans.append(Span(before, Head(detail["last_id"], detail["head_after"]), str(detail.get("file"))))
+            before = Head(int(detail["first_id"]) - 1, detail["head_before"])
+            after = Head(int(detail["last_id"]), detail["head_after"])
+            self.spans.append(Span(before, after, str(detail["file"])))
 
     def begun_after(self, head: Head) -> bool:
         """Whether an entry says that everything up to a head was archived."""

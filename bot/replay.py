@@ -82,7 +82,7 @@ class Replay:
             self._since = row["at"] if row["id"] > 1 else None
         event = row["event"]
         if event == "request":
-            if row["outcome"] in STATES:
+            if row["outcome"] in STATES and row["request_id"] is not None:
                 self._moved(row)
         elif event in ("grant", "revoke"):
             if row["outcome"] is None and row["grant_id"] is not None:
@@ -120,12 +120,12 @@ class Replay:
         if row["event"] == "revoke":
             given.revoked = (row["user_id"], row["at"])
             return
-        detail = json.loads(row["detail"])
+        detail = _read(row["detail"])
         given.terms = {
             "subject": detail.get("subject"),
             "role": detail.get("role"),
-            "job_types": sorted(detail.get("job_types") or ()),
-            "channels": sorted(detail.get("channels") or ()),
+            "job_types": detail.get("job_types") or [],
+            "channels": detail.get("channels") or [],
             "expires_at": detail.get("expires_at"),
             "granted_by": row["user_id"],
         }
@@ -183,6 +183,15 @@ class Replay:
     def _approved(self, request_id: str, user_id: str) -> bool:
         query = "SELECT 1 FROM approvals WHERE id = ? AND user_id = ?"
         return self._scratch.execute(query, (request_id, user_id)).fetchone() is not None
+
+
+def _read(detail: str) -> dict[str, Any]:
+    """What an entry says; nothing, if it is none of the bot's own."""
+    try:
+        found = json.loads(detail)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _who(row: Mapping[str, Any]) -> str:

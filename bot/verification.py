@@ -37,7 +37,7 @@ _POSTGRESQL_FOUND = text(
     "AND btrim(prosrc) = 'BEGIN RAISE EXCEPTION ''the audit is append-only''; END'"
 )
 # Spelled out, so that the partial index on just these entries fits.
-_ABOUT_GRANTS = select(table).where(text("event IN ('grant', 'revoke')")).order_by(table.c.id)
+_ABOUT_GRANTS = select(table).where(text("event IN ('grant', 'revoke')")).order_by(table.c.grant_id, table.c.id)
 
 
 class NotAsWritten(BotError):

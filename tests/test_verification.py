@@ -15,6 +15,7 @@ from bot.audit import Broken, Entry, Head
 from bot.database import Database, migrate
 from bot.policy import Role
 from bot.record import Request
+from bot.tables import audit as table
 from bot.verification import NotAsWritten, Verified
 from tests.conftest import NOW
 from tests.test_audit import tamper
@@ -342,6 +343,20 @@ def test_the_check_at_start_sees_triggers_and_grants_and_needs_no_whole_log(data
     assert "trigger audit_no_" in named
 
 
+def test_the_check_at_start_needs_the_entries_about_grants_alone(sqlite_url: str) -> None:
+    database = Database(sqlite_url, lambda: NOW)
+    with database.reading() as connection:
+        query = str(verification._ABOUT_GRANTS.compile(database.engine))
+        if "ix_audit_grants" not in str(
+            connection.exec_driver_sql("SELECT group_concat(name) FROM sqlite_master").all()
+        ):
+            pytest.skip("before migration 0002")
+        plan = str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}").all())
+    database.close()
+    assert "USING INDEX ix_audit_grants" in plan
+    assert "TEMP B-TREE" not in plan
+
+
 @pytest.mark.parametrize("column", ["at = 'soon'", "detail = X'00ff'", "grant_id = 'x'", "reason = X'ff'", "hash = 7"])
 def test_an_entry_that_cannot_even_be_read_is_named(sqlite_url: str, column: str) -> None:
     database = Database(sqlite_url, lambda: NOW)
@@ -350,6 +365,30 @@ def test_an_entry_that_cannot_even_be_read_is_named(sqlite_url: str, column: str
     with pytest.raises(NotAsWritten, match="entry 3 was changed"):
         verify(database)
     database.close()
+
+
+@pytest.mark.parametrize(
+    "detail", ["{}", "[]", "7", "no JSON", '{"job_types": 7}', '{"first_id": "x", "last_id": null}']
+)
+@pytest.mark.parametrize("event", ["grant", "archive", "request", "revoke", "approval"])
+def test_entries_that_say_nothing_sensible_end_in_words(database: Database, event: str, detail: str) -> None:
+    with database.transaction() as connection:
+        row: dict[str, Any] = dict.fromkeys(audit.COLUMNS)
+        row |= {"id": 1, "at": NOW, "event": event, "grant_id": 1, "detail": detail, "prev_hash": audit.GENESIS}
+        row["hash"] = audit.digest(row)
+        connection.execute(table.insert(), row)
+    if event == "grant":
+        with pytest.raises(NotAsWritten, match=r"grant 1 \(None\) was given, and is not in the table"):
+            verify(database)
+    else:
+        assert verify(database).head.count == 1
+
+
+@pytest.mark.parametrize("value", ["", "x", "3", "3:zz", "-1:" + "0" * 64, "9" * 30 + ":" + "0" * 64])
+def test_a_beginning_that_cannot_be_read_hides_nothing(logged: Logged, value: str) -> None:
+    write(logged.database, f"UPDATE marks SET value = '{value}' WHERE name = 'audit_base'")
+    with pytest.raises(NotAsWritten, match="entry 9 was changed: entry 1 is missing before it"):
+        verify(logged.database)
 
 
 TEXTS = st.none() | st.text(st.characters(codec="utf-8"), max_size=20)

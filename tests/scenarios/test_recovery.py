@@ -15,7 +15,7 @@ from bot.database import Database
 from bot.presenter.answers import why_not
 from bot.presenter.place import Place
 from bot.record import Request
-from bot.sandbox import LAUNCH_OPS, OPERATOR
+from bot.sandbox import ADMIN, LAUNCH_OPS, OPERATOR
 from bot.sandbox.messages import Message
 from bot.sandbox.sift_jobs import SandboxJob
 from bot.slack import Workspace
@@ -137,6 +137,26 @@ async def test_what_sift_had_taken_is_followed_to_its_end(world: World) -> None:
     async with world.running(socket_mode=False):
         await world.until_outcome("finished")
         assert world.outcomes() == ["requested", "sending", "accepted", "unknown", "accepted", "finished"]
+    assert world.sift.count("retry") == 1
+
+
+async def test_whether_somebody_approved_it_is_not_known_either(world: World) -> None:
+    job = world.sift.add()
+    restored = Restored(world)
+    async with world.running(socket_mode=False, APPROVAL_AFTER="1") as bot:
+        world.allow()
+        await world.slack.command(OPERATOR, LAUNCH_OPS, job.job_id)
+        asked = await shown(world, "has to approve")
+        async with asyncio.timeout(5):
+            while "approval" not in (await bot.database.run(lambda found: record.latest_of(found, OPERATOR)))[0].shown:
+                await asyncio.sleep(0.01)
+        restored.back_up()
+        await world.slack.click(ADMIN, LAUNCH_OPS, asked.ts, "approve_retry")
+        await world.until_outcome("finished")
+    restored.restore()
+    async with world.running(socket_mode=False, APPROVAL_AFTER="1"):
+        await world.until_outcome("finished")
+        await shown(world, "not known whether somebody approved this")
     assert world.sift.count("retry") == 1
 
 
