@@ -66,6 +66,16 @@ def migrate_command() -> None:
             click.echo(f"the schema is at version {schema_version(connection)}", err=True)
 
 
+@cli.command("recover")
+def recover_command() -> None:
+    """After a restore from a backup: closes what was open, so that nothing is sent to Sift again."""
+    from bot import recovery
+
+    with transaction(alone=True) as connection:
+        done = recovery.recover(connection, operator(), utc_now())
+    click.echo(f"{done.unknown} open requests will be read back and not sent again; {done.refused} were refused")
+
+
 @cli.group("access")
 def access_group() -> None:
     """The allow-list: who may retry, read the audit, or grant."""

@@ -27,6 +27,7 @@ from bot.pace import Pace
 from bot.serving import serving
 from bot.settings import Settings
 from bot.sift import Sift
+from bot.signing import signer
 from bot.slack import RateLimited, Slack, SlackUnavailable, Workspace, http_session, web_client
 from bot.socket_mode import SocketMode
 from bot.tables import SCHEMA_VERSION, marks
@@ -54,6 +55,7 @@ class Bot:
         self.clock = clock
         self.timer = timer
         self.metrics = Metrics()
+        self.signer = signer(settings.audit_signing_key_file)
         self.database = Database(settings.database_url.get_secret_value(), clock)
         self.pace = Pace(settings.retry_concurrency)
         self.http = self._http()
@@ -144,7 +146,9 @@ class Bot:
 
     async def _serve_slack(self, slack: Slack, sift: Sift, workspace: Workspace, stop: asyncio.Event) -> None:
         parts = put_together(
-            World(self.settings, self.clock, self.database, self.metrics, self.pace, slack, sift, workspace)
+            World(
+                self.settings, self.clock, self.database, self.metrics, self.pace, self.signer, slack, sift, workspace
+            )
         )
         await self.database.run(parts.begin)
         self._bolt = bolt_app(slack.client, workspace)

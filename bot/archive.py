@@ -1,24 +1,28 @@
 """Sealed segments of the audit: written out, verified, and only then taken out of the database.
 
 A segment is JSON Lines: a header, the entries as `audit export --format jsonl` writes them, and a seal with the head
-before and after and the SHA-256 of everything above it.
+before and after and the SHA-256 of everything above it; and the head's signature, if there is a key.
+
+It is written from a snapshot, while others write on; the database is theirs again but for the deletion itself.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from sqlalchemy import Connection, delete, func, insert, select, text, update
 
 from bot import audit
 from bot.audit import BASE, STREAMED, Broken, Entry, Head
 from bot.clock import rfc3339
+from bot.database import Database
 from bot.errors import BotError
+from bot.signing import SignedHead, Signer
 from bot.tables import audit as table
 from bot.tables import marks
 
@@ -30,6 +34,10 @@ _POSTGRESQL_OFF = "ALTER TABLE audit DISABLE TRIGGER audit_no_change"
 _POSTGRESQL_ON = "ALTER TABLE audit ENABLE TRIGGER audit_no_change"
 
 
+LONGEST_HEADER = 4_096
+"""A segment's first line is never longer."""
+
+
 class NothingToArchive(BotError):
     """There are no entries before that, or only the newest one, which stays."""
 
@@ -38,61 +46,134 @@ class BrokenChain(BotError):
     """Entry {id} was changed: {why}. Nothing was archived."""
 
 
+class MovedMeanwhile(BotError):
+    """The log no longer begins as it did: somebody else archived, or changed it. Nothing was archived."""
+
+
+class NoSegment(BotError):
+    """{file} is no segment of an audit."""
+
+
 @dataclass(frozen=True)
 class Segment:
     """What a segment holds: everything after one head, up to another."""
 
     before: Head
     after: Head
+    signature: str | None = None
 
 
-def archive(connection: Connection, before: datetime, target: Path, by: str, at: datetime) -> Segment:
-    """Moves the entries before a moment into a file, in the running transaction; the newest entry always stays.
+def archive(
+    database: Database, before: datetime, target: Path, by: str, at: datetime, signer: Signer | None = None
+) -> Segment:
+    """Moves the entries before a moment into a file; the newest entry always stays.
+
+    The file is removed again unless all went well up to the commit. What becomes of a commit that fails is not known:
+    the file is left then.
 
     Args:
-        target: a file that does not exist yet; it is on the disk before anything is deleted.
+        target: a file that does not exist yet; it is on the disk, and read back, before anything is deleted.
         by: who does it.
+        signer: signs the head in the seal.
 
     Raises:
         NothingToArchive: there is nothing that old.
         BrokenChain: the log was tampered with; nothing was archived.
+        MovedMeanwhile: somebody else archived at the same time; nothing was.
     """
-    begin, last_id = audit.base(connection), _last_before(connection, before)
-    if last_id <= begin.count:
-        raise NothingToArchive
-    segment = _write(connection, begin, last_id, target, at)
-    _forget(connection, last_id)
-    _set_base(connection, segment.after, at)
-    detail = {
-        "first_id": begin.count + 1,
-        "last_id": segment.after.count,
-        "head_before": begin.hash,
-        "head_after": segment.after.hash,
-        "file": target.name,
-    }
-    audit.append(connection, Entry(event="archive", user_id=by, source="cli", detail=detail), at)
+    with database.reading() as connection:
+        begin, last_id = audit.base(connection), _last_before(connection, before)
+        if last_id <= begin.count:
+            raise NothingToArchive
+        file = target.open("x", encoding="utf-8")
+        deleted = False
+        try:
+            with file:
+                segment = _write(connection, begin, last_id, file, at, signer or Signer())
+            _sync_folder(target)
+        except BaseException:
+            target.unlink()
+            raise
+    try:
+        if (found := verify_segment(target)) != segment:
+            raise NoSegment(file=target) if isinstance(found, Segment) else BrokenChain(id=found.id, why=found.why)
+        with database.transaction() as connection:
+            _take_out(connection, segment, target.name, by, at)
+            deleted = True
+    except BaseException:
+        if not deleted:
+            target.unlink()
+        raise
     return segment
 
 
-def verify_segment(path: Path) -> Segment | Broken:
-    """Checks a segment by itself: its seal, and the chain of its entries."""
-    digested = hashlib.sha256()
-    begin = last = Head(0, audit.GENESIS)
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file):
-            content = json.loads(line)
-            if number == 0:
-                begin = last = Head(content["segment"]["after_id"], content["segment"]["head_before"])
-            elif "seal" in content:
-                sealed = {"last_id": last.count, "head_after": last.hash, "sha256": digested.hexdigest()}
-                return Segment(begin, last) if content["seal"] == sealed else Broken(last.count, "the seal is broken")
-            else:
-                following = audit.follows(last, _as_row(content))
-                if isinstance(following, Broken):
-                    return following
-                last = following
-            digested.update(line.encode("utf-8"))
+def verify_segment(
+    path: Path,
+    each: Callable[[Mapping[str, Any]], None] = lambda _: None,
+) -> Segment | Broken:
+    """Checks a segment by itself: its seal, and the chain of its entries.
+
+    Args:
+        each: called with the columns of each entry that fits.
+
+    Raises:
+        NoSegment: the file is something else.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="\n") as file:
+            return _read(file, each)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        raise NoSegment(file=path) from None
+
+
+def begins_after(path: Path) -> Head:
+    """The head before a segment, by its first line.
+
+    Raises:
+        NoSegment: the file is something else.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="\n") as file:
+            return _header(file.readline(LONGEST_HEADER))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        raise NoSegment(file=path) from None
+
+
+def _header(line: str) -> Head:
+    header = json.loads(line)["segment"]
+    return Head(int(header["after_id"]), str(header["head_before"]))
+
+
+def _read(file: IO[str], each: Callable[[Mapping[str, Any]], None]) -> Segment | Broken:
+    first = file.readline(LONGEST_HEADER)
+    begin = last = _header(first)
+    digested = hashlib.sha256(first.encode("utf-8"))
+    for line in file:
+        content = json.loads(line)
+        if "seal" in content:
+            return _sealed(content["seal"], begin, last, digested.hexdigest(), file)
+        row = _as_row(content, audit.quickly)
+        following = audit.follows(last, row)
+        if isinstance(following, Broken):
+            row = _as_row(content, audit.canonical)
+            following = audit.follows(last, row)
+        if isinstance(following, Broken):
+            return following
+        if line != _line(row):
+            return Broken(row["id"], "its line is not written as it was")
+        last = following
+        digested.update(line.encode("utf-8"))
+        each(row)
     return Broken(last.count, "the seal is missing")
+
+
+def _sealed(seal: dict[str, Any], begin: Head, last: Head, digested: str, file: IO[str]) -> Segment | Broken:
+    signature = seal.pop("signature", None)
+    if seal != {"last_id": last.count, "head_after": last.hash, "sha256": digested}:
+        return Broken(last.count, "the seal is broken")
+    if file.readline():
+        return Broken(last.count, "something follows the seal")
+    return Segment(begin, last, None if signature is None else SignedHead.read(f"{_name(last)}:{signature}").signature)
 
 
 def _last_before(connection: Connection, before: datetime) -> int:
@@ -101,41 +182,76 @@ def _last_before(connection: Connection, before: datetime) -> int:
     return min(newest, first_kept if first_kept is not None else newest) - 1
 
 
-def _write(connection: Connection, begin: Head, last_id: int, target: Path, at: datetime) -> Segment:
+def _write(connection: Connection, begin: Head, last_id: int, file: IO[str], at: datetime, signer: Signer) -> Segment:
     last, digested = begin, hashlib.sha256()
+
+    def put(line: str) -> None:
+        file.write(line)
+        digested.update(line.encode("utf-8"))
+
+    header = {"after_id": begin.count, "head_before": begin.hash, "written_at": rfc3339(at)}
+    put(_json_line({"segment": header}))
     query = select(table).where(table.c.id <= last_id).order_by(table.c.id)
-    with target.open("x", encoding="utf-8") as file:
-
-        def put(content: Mapping[str, Any]) -> None:
-            line = audit.canonical(content) + "\n"
-            file.write(line)
-            digested.update(line.encode("utf-8"))
-
-        put({"segment": {"after_id": begin.count, "head_before": begin.hash, "written_at": rfc3339(at)}})
-        for row in _streamed(connection, query):
-            following = audit.follows(last, row._asdict())
+    with connection.execute(query, execution_options=STREAMED) as rows:
+        for row in rows:
+            columns = row._asdict()
+            following = audit.follows(last, columns)
             if isinstance(following, Broken):
                 raise BrokenChain(id=following.id, why=following.why)
             last = following
-            put({**row._mapping, "at": rfc3339(row.at), "detail": json.loads(row.detail)})
-        seal = {"last_id": last.count, "head_after": last.hash, "sha256": digested.hexdigest()}
-        put({"seal": seal})
-        file.flush()
-        os.fsync(file.fileno())
-    return Segment(begin, last)
+            put(_line(columns))
+    signature = signer.sign(last).signature
+    seal = {"last_id": last.count, "head_after": last.hash, "sha256": digested.hexdigest()}
+    put(_json_line({"seal": seal if signature is None else {**seal, "signature": signature}}))
+    file.flush()
+    os.fsync(file.fileno())
+    return Segment(begin, last, signature)
 
 
-def _streamed(connection: Connection, query: Any) -> Iterator[Any]:
-    with connection.execute(query, execution_options=STREAMED) as rows:
-        yield from rows
+def _sync_folder(file: Path) -> None:
+    """Has the folder remember the file, also if the machine stops now."""
+    folder = os.open(file.absolute().parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
-def _as_row(content: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        **content,
-        "at": datetime.fromisoformat(content["at"]),
-        "detail": audit.canonical(content["detail"]),
+def _line(row: Mapping[str, Any]) -> str:
+    return _json_line({**row, "at": rfc3339(row["at"]), "detail": json.loads(row["detail"])})
+
+
+def _json_line(content: Mapping[str, Any]) -> str:
+    return audit.quickly(content) + "\n"
+
+
+def _as_row(content: Mapping[str, Any], encode: Callable[[Any], str]) -> dict[str, Any]:
+    return {**content, "at": datetime.fromisoformat(content["at"]), "detail": encode(content["detail"])}
+
+
+def _name(head: Head) -> str:
+    return f"{head.count}:{head.hash}"
+
+
+def _take_out(connection: Connection, segment: Segment, file: str, by: str, at: datetime) -> None:
+    """Deletes what was written, if it is still what the log begins with, and says so in an entry."""
+    after = segment.after
+    kept = select(func.count(), func.max(table.c.id)).where(table.c.id <= after.count)
+    ends = connection.scalar(select(table.c.hash).where(table.c.id == after.count))
+    count = connection.execute(kept).one()
+    whole = (after.count - segment.before.count, after.count)
+    if audit.base(connection) != segment.before or tuple(count) != whole or ends != after.hash:
+        raise MovedMeanwhile
+    _forget(connection, after.count)
+    _set_base(connection, after, at)
+    detail = {
+        "first_id": segment.before.count + 1,
+        "last_id": after.count,
+        "head_before": segment.before.hash,
+        "head_after": after.hash,
+        "file": file,
     }
+    audit.append(connection, Entry(event="archive", user_id=by, source="cli", detail=detail), at)
 
 
 def _forget(connection: Connection, last_id: int) -> None:
@@ -150,8 +266,3 @@ def _set_base(connection: Connection, head: Head, at: datetime) -> None:
     values = {"value": f"{head.count}:{head.hash}", "updated_at": at}
     if connection.execute(update(marks).where(marks.c.name == BASE).values(values)).rowcount == 0:
         connection.execute(insert(marks).values(name=BASE, **values))
-
-
-def matches(connection: Connection, segment: Segment) -> bool:
-    """Whether the database goes on just where a segment ends."""
-    return audit.base(connection) == segment.after

@@ -9,6 +9,7 @@ import click
 
 from bot import access
 from bot.clock import parse_duration, utc_now
+from bot.signing import SignedHead
 
 
 class Subject(click.ParamType[Any]):
@@ -63,4 +64,16 @@ class Moment(click.ParamType[Any]):
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-SUBJECT, DURATION, CHANNEL, MOMENT = Subject(), Duration(), ChannelID(), Moment()
+class WrittenHead(click.ParamType[Any]):
+    """A head of the audit, as it was written down."""
+
+    name = "head"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> SignedHead:
+        try:
+            return SignedHead.read(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+SUBJECT, DURATION, CHANNEL, MOMENT, HEAD = Subject(), Duration(), ChannelID(), Moment(), WrittenHead()

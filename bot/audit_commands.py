@@ -1,7 +1,6 @@
 """`sift-retry audit …`: who retried what, and what came of it."""
 
 import json
-import re
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -10,11 +9,11 @@ from typing import Any
 import click
 from sqlalchemy import Connection, select
 
-from bot import archive, audit, export
-from bot.arguments import MOMENT
-from bot.audit import Broken, Head
+from bot import archive, audit, export, signing, verification
+from bot.arguments import HEAD, MOMENT
 from bot.clock import rfc3339, utc_now
-from bot.console import one_line, opened, operator, target, transaction, watched
+from bot.console import one_line, opened, operator, signing_key, target, tidying_up, transaction, watched
+from bot.signing import SignedHead
 from bot.slack import permalink
 from bot.tables import STATES, marks
 
@@ -84,6 +83,7 @@ def audit_show(request_id: str) -> None:
 def audit_export(form: str, output: Path | None, **wanted: Any) -> None:
     """Writes every entry that fits, oldest first; the head of the chain goes to stderr."""
     filters = _chosen(wanted)
+    signer = signing_key()
     with opened(current=True) as database:
         with database.transaction() as connection:
             _note_reading(connection, f"export {form}", wanted)
@@ -91,36 +91,70 @@ def audit_export(form: str, output: Path | None, **wanted: Any) -> None:
             head = audit.head(connection)
             watch = watched("exporting", head.count - audit.base(connection).count)
             count = export.WRITERS[form](watch(audit.export(connection, filters)), file)
-    click.echo(f"{count} entries; head of the chain: {head.count} {head.hash}", err=True)
+    signed = signer.sign(head)
+    named = f"{head.count} {head.hash}" if signed.signature is None else str(signed)
+    click.echo(f"{count} entries; head of the chain: {named}", err=True)
 
 
 @audit_group.command("verify")
-@click.option("--head", "given", help="A head written down earlier: COUNT:HASH, or the hash alone.")
+@click.option(
+    "--head", "given", type=HEAD, help="A head written down earlier: COUNT:HASH[:SIGNATURE], or the hash alone."
+)
 @click.option(
     "--segment",
+    "segments",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Check an archived segment instead, and that the log goes on where it ends.",
+    multiple=True,
+    help="An archived segment, verified together with the log; may be given several times.",
 )
-def audit_verify(given: str | None, segment: Path | None) -> None:
-    """Recomputes the whole chain; exit 1 and the first bad entry if it was changed."""
-    expected = _head(given) if given else None
-    with opened(current=True) as database, database.reading() as connection:
-        if segment is not None:
-            _verify_segment(connection, segment)
-            return
-        count = audit.head(connection).count - audit.base(connection).count
-        found = audit.verify(connection, expected, watched("verifying", count))
-    if isinstance(found, Broken):
-        raise click.ClickException(f"entry {found.id} was changed: {found.why}")
-    click.echo(f"{found.count} entries, unbroken; head {found.hash}")
+@click.option(
+    "--public-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The key that must have signed the head and the segments.",
+)
+def audit_verify(given: SignedHead | None, segments: tuple[Path, ...], public_key: Path | None) -> None:
+    """Recomputes the whole chain; exit 1 and the first bad entry, or what the tables say otherwise than the log."""
+    key = signing.public_key(public_key) if public_key else None
+    if key is not None and given is not None:
+        signing.check(key, given, "the given head")
+    with opened(current=True) as database:
+        expected = given.head if given else None
+        found = verification.verify(database, expected, segments, key, lambda count: watched("verifying", count))
+    for line in found.said:
+        click.echo(line)
+    click.echo(f"{found.head.count} entries, unbroken; head {found.head.hash}")
+    for name, count in found.unchecked.items():
+        if count:
+            click.echo(f"{count} {name} began before these entries, and were not checked: give all segments", err=True)
+    if key is not None and given is None and not segments:
+        click.echo("no signature was checked: give --head or --segment", err=True)
 
 
 @audit_group.command("anchor")
 def audit_anchor() -> None:
     """Prints the head of the chain, to be kept where nobody who runs the bot can change it."""
+    signer = signing_key()
     with transaction() as connection:
         head = audit.head(connection)
-    click.echo(f"{rfc3339(utc_now())} {head.count}:{head.hash}")
+    click.echo(f"{rfc3339(utc_now())} {signer.sign(head)}")
+
+
+@audit_group.command("keygen")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("audit-signing-key.pem"),
+    show_default=True,
+    help="A file that does not exist yet.",
+)
+def audit_keygen(output: Path) -> None:
+    """Writes a new private key for AUDIT_SIGNING_KEY_FILE, and prints the public key, for auditors."""
+    try:
+        public = signing.make_key(output)
+    except FileExistsError:
+        raise click.ClickException(f"{output} exists already; choose another --output") from None
+    click.echo(public, nl=False)
+    click.echo(f"the private key is in {output}; set AUDIT_SIGNING_KEY_FILE, and keep it from the database", err=True)
 
 
 @audit_group.command("archive")
@@ -132,37 +166,16 @@ def audit_anchor() -> None:
 )
 def audit_archive(before: datetime, output: Path | None) -> None:
     """Moves old entries into a sealed, verifiable file; the chain goes on from where it ends."""
-    file = output or Path(f"audit-before-{before:%Y-%m-%d}.jsonl")
+    now, file = utc_now(), output or Path(f"audit-before-{before:%Y-%m-%d}.jsonl")
+    if before > now:
+        raise click.BadParameter("that is still to come", param_hint="--before")
     if file.exists():
         raise click.ClickException(f"{file} exists already; choose another --output")
-    try:
-        with transaction() as connection:
-            segment = archive.archive(connection, before, file, operator(), utc_now())
-    except archive.NothingToArchive as error:
-        raise click.ClickException(str(error)) from error
-    except archive.BrokenChain as error:
-        file.unlink(missing_ok=True)
-        raise click.ClickException(str(error)) from error
-    first, last = segment.before.count + 1, segment.after.count
-    click.echo(f"entries {first} to {last} are in {file}; head after them: {last}:{segment.after.hash}")
-
-
-def _verify_segment(connection: Connection, path: Path) -> None:
-    try:
-        found = archive.verify_segment(path)
-    except (ValueError, KeyError, TypeError) as error:
-        raise click.ClickException(f"{path} is no segment of an audit") from error
-    if isinstance(found, Broken):
-        raise click.ClickException(f"entry {found.id} was changed: {found.why}")
-    fits = "the log goes on where it ends" if archive.matches(connection, found) else "a later segment follows it"
-    click.echo(f"entries {found.before.count + 1} to {found.after.count}, unbroken; head {found.after.hash}; {fits}")
-
-
-def _head(given: str) -> Head:
-    match = re.fullmatch(r"(?:(\d+)[: ])?([0-9a-f]{64})", given.strip())
-    if match is None:
-        raise click.BadParameter("expected COUNT:HASH, or the hash alone: 64 hex digits", param_hint="--head")
-    return Head(int(match[1] or 0), match[2])
+    signer = signing_key()
+    with opened(current=True) as database, tidying_up():
+        segment = archive.archive(database, before, file, operator(), now, signer)
+    first, head = segment.before.count + 1, SignedHead(segment.after, segment.signature)
+    click.echo(f"entries {first} to {head.head.count} are in {file}; head after them: {head}")
 
 
 def _line(row: Any) -> str:

@@ -114,6 +114,15 @@ def spell_out(connection: Connection, now: datetime, at: datetime) -> list[Reque
     return requests
 
 
+def spell_out_rest(connection: Connection, at: datetime) -> None:
+    """Records every retry that batches have left."""
+    for row in connection.execute(select(batches).where(batches.c.due_at.is_not(None))).all():
+        for number, (job_id, offered) in enumerate(json.loads(row.todo)):
+            record.record(connection, _request(row, job_id, offered), at + timedelta(microseconds=number))
+        connection.execute(_REST, {"b_id": row.id, "todo": "[]", "due_at": None})
+        record.touch(connection, row.id, at)
+
+
 def to_retry_again(connection: Connection, batch_id: str) -> list[Wanted]:
     """What failed again, was cancelled or never arrived, and may be retried once more."""
     members = [Retry.of(row) for row in connection.execute(_AGAIN, {"b_id": batch_id})]

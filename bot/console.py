@@ -3,6 +3,7 @@
 import contextlib
 import getpass
 import io
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from bot import logs
 from bot.clock import utc_now
 from bot.database import Database, migrate, require_schema, schema_version
 from bot.settings import StoreSettings, load
+from bot.signing import Signer, signer
 from bot.tables import SCHEMA_VERSION
 
 
@@ -24,6 +26,15 @@ def operator() -> str:
         return f"cli:{getpass.getuser()}"
     except (KeyError, OSError):
         return "cli"
+
+
+def signing_key() -> Signer:
+    """What signs heads, by the settings.
+
+    Raises:
+        SettingsError: there is no such key.
+    """
+    return signer(load(StoreSettings).audit_signing_key_file)
 
 
 @contextlib.contextmanager
@@ -42,9 +53,18 @@ def opened(current: bool = False) -> Iterator[Database]:
 
 
 @contextlib.contextmanager
-def transaction() -> Iterator[Connection]:
-    """One transaction on the database; an SQLite file that is missing or old is brought up to date first."""
+def transaction(alone: bool = False) -> Iterator[Connection]:
+    """One transaction on the database; an SQLite file that is missing or old is brought up to date first.
+
+    Args:
+        alone: only while no bot has the SQLite file.
+
+    Raises:
+        AlreadyRunning: a bot has it.
+    """
     with opened() as database:
+        if alone:
+            database.claim_file()
         with database.reading() as connection:
             outdated = schema_version(connection) != SCHEMA_VERSION
         if outdated and database.is_sqlite:
@@ -65,6 +85,16 @@ def target(output: Path | None) -> Iterator[IO[str]]:
         return
     with output.open("w", encoding="utf-8", errors="replace", newline="") as file:
         yield file
+
+
+@contextlib.contextmanager
+def tidying_up() -> Iterator[None]:
+    """Has SIGTERM end the block as Ctrl-C does, so that what was begun is removed."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def one_line(text: str | None) -> str:

@@ -17,6 +17,7 @@ from bot.office import Asked, Office
 from bot.payloads import Asker
 from bot.policy import Right
 from bot.presenter import history as shown
+from bot.signing import Signer
 from bot.slack import Message, SlackError, Workspace
 from bot.stats import Stats, counted
 
@@ -34,11 +35,13 @@ class History:
 
     Args:
         workspace: where permalinks lead.
+        signer: signs the head that goes with an export.
     """
 
-    def __init__(self, office: Office, workspace: Workspace) -> None:
+    def __init__(self, office: Office, workspace: Workspace, signer: Signer) -> None:
         self._office = office
         self._workspace = workspace
+        self._signer = signer
 
     def filters(self, job_id: str | None, user_id: str | None, back: timedelta | None) -> Filters:
         """What somebody typed, as a search."""
@@ -72,7 +75,7 @@ class History:
                     return export.write_csv(rows, target), audit.head(connection)
 
             count, head = await self._office.database.read(work)
-            said = shown.exported(count, MOST_EXPORTED, f"{head.count}:{head.hash}")
+            said = shown.exported(count, MOST_EXPORTED, str(self._signer.sign(head)))
             return await self._upload(asker, said, file.read_bytes(), "audit.csv", None)
 
     async def send_stats(self, asker: Asker, back: timedelta | None) -> Message | None:

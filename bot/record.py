@@ -274,6 +274,13 @@ def add_cause(connection: Connection, request_id: str, cause: Mapping[str, Any],
     connection.execute(_ADD_CAUSE, {"b_id": request_id, "b_cause": audit.canonical(cause), "b_at": at})
 
 
+def open_requests(connection: Connection) -> list[Retry]:
+    """Every request that is not final, those that may have been sent first, then oldest first."""
+    order = (case((_ROW.state == "requested", 1), else_=0), _ROW.created_at, _ROW.id)
+    query = select(retries).where(_ROW.state.in_(("requested", *ACTIVE))).order_by(*order)
+    return [Retry.of(row) for row in connection.execute(query)]
+
+
 def last_attempts(connection: Connection, job_id: str) -> tuple[Retry | None, datetime | None, int]:
     """The newest retry of a job that was sent, when one was last accepted, and how many were."""
     newest = connection.execute(_NEWEST_SENT, {"b_job": job_id}).first()

@@ -15,6 +15,10 @@ MISSES = 3
 """So many reads in a row without the job mean that it is gone."""
 
 
+RESTORED = "restored"
+"""Why a request is unknown that was open in a restored backup: it may have been sent since the backup was made."""
+
+
 class Moved(Enum):
     """How a job stands against what was read before the retry was sent."""
 
@@ -65,6 +69,8 @@ def settled(retry: Retry, job: Job | None, at: datetime, settle: timedelta, key_
         settle: for so long after our side gave up, a request may still arrive.
     """
     overdue = at - (retry.unknown_at or retry.created_at) >= settle
+    if retry.detail.get("why") == RESTORED:
+        return _settled_after_restore(retry, job, overdue, key_user)
     if job is None:
         return Verdict("not_applied", {"why": "gone"}) if overdue else None
     how = moved(retry.job_before, job, key_user)
@@ -73,6 +79,26 @@ def settled(retry: Retry, job: Job | None, at: datetime, settle: timedelta, key_
     if how is Moved.BY_ANOTHER:
         return Verdict("not_applied", {"why": "outside", "modified_by": job.modified_by_user_id})
     return Verdict("not_applied", {"why": "unchanged"}) if overdue else None
+
+
+def _settled_after_restore(retry: Retry, job: Job | None, overdue: bool, key_user: str | None) -> Verdict | None:
+    """The outcome of a request that was open in a backup; a job moved by anybody but the bot's key tells nothing."""
+    if retry.detail.get("was") == "accepted":
+        return Verdict("accepted", {"why": RESTORED}) if job is not None or overdue else None
+    if job is None:
+        return Verdict("not_applied", {"why": "gone"}) if overdue else None
+    if _as_it_was(retry, job):
+        return Verdict("not_applied", {"why": "unchanged"}) if overdue else None
+    if key_user and job.modified_by_user_id == key_user:
+        return Verdict("accepted", {"why": "read_back"})
+    return Verdict("not_applied", {"why": RESTORED, "modified_by": job.modified_by_user_id})
+
+
+def _as_it_was(retry: Retry, job: Job) -> bool:
+    """Whether a job has not moved since it was read or, where it never was, since it was asked for."""
+    if retry.job_before is not None:
+        return _mark(retry.job_before) == _mark(job)
+    return job.modified_date is not None and job.modified_date <= retry.created_at
 
 
 def followed(retry: Retry, job: Job | None, at: datetime, grace: timedelta) -> Verdict | None:

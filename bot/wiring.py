@@ -18,6 +18,7 @@ from bot.database import Database
 from bot.display import Display
 from bot.follower import Follower
 from bot.granting import Granting
+from bot.guard import Guard
 from bot.history import History
 from bot.home import Home
 from bot.listeners.desk import Desk
@@ -37,6 +38,7 @@ from bot.retry import Runner
 from bot.settings import Settings
 from bot.showing import Board
 from bot.sift import Sift, web_app_for
+from bot.signing import Signer
 from bot.slack import Slack, Workspace
 from bot.watcher import Watcher
 
@@ -48,6 +50,9 @@ GATHER_SECONDS = 0.1
 
 ANCHOR_SECONDS = 60.0
 """How often it is looked at whether a new day has begun."""
+
+GUARD_SECONDS = 3_600.0
+"""How often triggers and allow-list are compared with the audit."""
 
 HOME_SECONDS = 3.0
 """How often at most a Home tab is refreshed."""
@@ -84,6 +89,7 @@ class World:
     database: Database
     metrics: Metrics
     pace: Pace
+    signer: Signer
     slack: Slack
     sift: Sift
     workspace: Workspace
@@ -112,7 +118,7 @@ def put_together(world: World) -> Parts:
         lookup=Lookup(office, world.sift, place),
         muting=Muting(office, changed),
         granting=Granting(office, changed),
-        history=History(office, world.workspace),
+        history=History(office, world.workspace, world.signer),
         approvals=Approvals(office, runner.start, changed),
         tasks=runner.tasks,
         metrics=world.metrics,
@@ -123,10 +129,11 @@ def put_together(world: World) -> Parts:
         Loop("follower", settings.follow_poll_seconds, follower.step),
         *showing,
         Loop("home", HOME_SECONDS, home.refresh),
+        Loop("audit", GUARD_SECONDS, Guard(database).step),
         *([watching] if watching else []),
     ]
     if settings.anchor_channel is not None:
-        anchor = Anchor(database, world.slack, settings.anchor_channel, clock)
+        anchor = Anchor(database, world.slack, settings.anchor_channel, clock, world.signer)
         loops.append(Loop("anchor", ANCHOR_SECONDS, anchor.step))
     return Parts(desk, runner, list(displays.values()), loops, watching, watcher.begin if watching else lambda _: None)
 

@@ -75,6 +75,8 @@ def test_revoking_somebody_not_listed_is_one_line_and_exit_1(run: Run) -> None:
         ("audit", "list", "--outcome", "great"),
         ("audit", "verify", "--head", "7"),
         ("audit", "archive"),
+        ("audit", "archive", "--before", "2999-01-01"),
+        ("audit", "verify", "--head", f"7:{'0' * 64}:short"),
         ("nonsense",),
         ("--nonsense",),
     ],
@@ -101,6 +103,8 @@ def test_wrong_usage_is_one_line_and_exit_2(run: Run, arguments: tuple[str, ...]
         "audit show",
         "audit anchor",
         "audit archive",
+        "audit keygen",
+        "recover",
         "audit",
         "access",
         "",
@@ -288,7 +292,7 @@ def test_old_entries_are_archived_and_checked(run: Run, tmp_path: Path) -> None:
     for user in ("U1", "U2", "U3"):
         run("access", "grant", user)
     file = tmp_path / "segment.jsonl"
-    code, out, _ = run("audit", "archive", "--before", "2999-01-01", "--output", str(file))
+    code, out, _ = run("audit", "archive", "--before", utc_now().isoformat(), "--output", str(file))
     assert code == 0
     assert out.startswith("entries 1 to 2 are in ")
     assert run("audit", "verify")[0] == 0
@@ -296,10 +300,54 @@ def test_old_entries_are_archived_and_checked(run: Run, tmp_path: Path) -> None:
     assert code == 0
     assert "entries 1 to 2, unbroken" in out
     assert "the log goes on where it ends" in out
-    code, _, error = run("audit", "archive", "--before", "2999-01-01", "--output", str(file))
+    code, _, error = run("audit", "archive", "--before", utc_now().isoformat(), "--output", str(file))
     assert code == 1
     assert "exists already" in error
     code, _, error = run("audit", "archive", "--before", "2020-01-01", "--output", str(tmp_path / "none.jsonl"))
     assert code == 1
     assert len(error.splitlines()) == 1
     assert not (tmp_path / "none.jsonl").exists()
+
+
+def test_recovering_waits_until_no_bot_has_the_file(run: Run) -> None:
+    run("access", "grant", "U1")
+    database = Database("sqlite:///sift-retry.db", utc_now)
+    database.claim_file()
+    code, out, error = run("recover")
+    assert (code, out, len(error.splitlines())) == (1, "", 1)
+    assert "is in use by another bot" in error
+    database.close()
+    code, out, _ = run("recover")
+    assert (code, out) == (0, "0 open requests will be read back and not sent again; 0 were refused\n")
+    assert "recover" in run("audit", "list")[1]
+    assert run("audit", "verify")[0] == 0
+
+
+def test_verify_names_what_the_tables_say_otherwise_on_one_line(run: Run) -> None:
+    run("access", "grant", "U1")
+    database = Database("sqlite:///sift-retry.db", utc_now)
+    with database.transaction() as connection:
+        connection.exec_driver_sql("UPDATE grants SET role = 'admin'")
+        connection.exec_driver_sql("DROP TRIGGER audit_no_delete")
+    database.close()
+    code, out, error = run("audit", "verify")
+    assert (code, out, len(error.splitlines())) == (1, "", 1)
+    assert "grant 1 (U1, admin) has role admin in the table, operator by its entry" in error
+    assert "trigger audit_no_delete is missing" in error
+
+
+def test_several_segments_are_verified_with_the_log(run: Run, tmp_path: Path) -> None:
+    for number in (1, 2):
+        run("access", "grant", f"U{number}")
+        run("access", "grant", "U9")
+        assert run("audit", "archive", "--before", utc_now().isoformat(), "--output", f"{number}.jsonl")[0] == 0
+    code, out, error = run("audit", "verify", "--segment", "2.jsonl", "--segment", "1.jsonl")
+    assert (code, error) == (0, "")
+    assert "1.jsonl: entries 1 to 1, unbroken" in out
+    assert "2.jsonl goes on where it ends" in out
+    assert "the log goes on where it ends" in out
+    code, out, error = run("audit", "verify")
+    assert code == 0
+    assert "grants began before these entries, and were not checked" in error
+    code, out, error = run("audit", "verify", "--segment", "1.jsonl", "--segment", "2.jsonl", "--head", "f" * 64)
+    assert (code, out, len(error.splitlines())) == (1, "", 1)

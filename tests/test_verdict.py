@@ -53,6 +53,33 @@ def retry(state: str = "accepted", **more: Any) -> Retry:
 
 
 @pytest.mark.parametrize(
+    ("was", "before", "now", "key_user", "minutes", "found"),
+    [
+        ("requested", None, job(minutes=-1), KEY, 1, None),
+        ("requested", None, job(minutes=-1), KEY, 3, ("not_applied", "unchanged")),
+        ("requested", None, job("RUNNING", 1, by=KEY), KEY, 1, ("accepted", "read_back")),
+        ("requested", None, job("RUNNING", 1, by=KEY), None, 1, ("not_applied", "restored")),
+        ("requested", None, job("RUNNING", 1, by=OTHER), KEY, 1, ("not_applied", "restored")),
+        ("requested", None, job("RUNNING", 1, by=""), KEY, 1, ("not_applied", "restored")),
+        ("requested", None, None, KEY, 1, None),
+        ("requested", None, None, KEY, 3, ("not_applied", "gone")),
+        ("sending", job(minutes=1), job(minutes=1), KEY, 3, ("not_applied", "unchanged")),
+        ("sending", job(), job("FINISHED", 1, by=OTHER), KEY, 1, ("not_applied", "restored")),
+        ("sending", job(), job("FINISHED", 1, by=KEY), KEY, 1, ("accepted", "read_back")),
+        ("accepted", job(), job("FINISHED", 1, by=OTHER), KEY, 1, ("accepted", "restored")),
+        ("accepted", job(), None, KEY, 1, None),
+        ("accepted", job(), None, KEY, 3, ("accepted", "restored")),
+    ],
+)
+def test_after_a_restore_only_what_is_known_is_said(
+    was: str, before: Job | None, now: Job | None, key_user: str | None, minutes: int, found: tuple[str, str] | None
+) -> None:
+    restored = retry("unknown", detail={"why": "restored", "was": was}, job_before=before)
+    said = settled(restored, now, NOW + timedelta(minutes=minutes), SETTLE, key_user)
+    assert (said and (said.state, said.detail["why"])) == found
+
+
+@pytest.mark.parametrize(
     ("now", "how"),
     [
         (job(), Moved.NOT_AT_ALL),

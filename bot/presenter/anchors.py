@@ -2,17 +2,17 @@
 
 from datetime import datetime
 
-from bot.audit import Head
 from bot.clock import rfc3339
 from bot.presenter.kit import section
+from bot.signing import SignedHead
 from bot.slack import Message
 
 
-def anchored(head: Head, at: datetime) -> Message:
+def anchored(signed: SignedHead, at: datetime) -> Message:
     """The head, and how to check the log against it."""
-    name = f"{head.count}:{head.hash}"
+    name = str(signed)
     text = (
-        f":anchor: The audit has {head.count:,} entries as of {rfc3339(at)[:19]}Z. Its head is `{name}`\n"
+        f":anchor: The audit has {signed.head.count:,} entries as of {rfc3339(at)[:19]}Z. Its head is `{name}`\n"
         f"Check later that nothing up to here was changed: `sift-retry audit verify --head {name}`"
     )
     return Message(text, [section(text)])

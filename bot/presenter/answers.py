@@ -76,6 +76,13 @@ def why_not(retry: Retry, place: Place) -> Said:
     if why == "cooldown":
         wait = say_duration(timedelta(seconds=int(detail.get("seconds", 0))))
         return Said(f"Job `{retry.job_id}` was retried a moment ago by <@{detail.get('by')}>.", f"Try again in {wait}.")
+    if why == "restored":
+        return Said(
+            "The bot was restored from a backup, so it is not known whether your retry of "
+            f"job `{retry.job_id}` was sent before. Another request for the job is being looked into.",
+            "Look at the job before you retry it.",
+            done="Yours is not sent again.",
+        )
     if why == "outdated":
         return Said(
             f"That button is outdated: job `{retry.job_id}` has moved on since. This is how it is now:",

@@ -21,6 +21,9 @@ def approval(retry: Retry) -> Message:
     if retry.approved_by is not None:
         text = f":white_check_mark: Approved by <@{retry.approved_by}>."
         return Message(text, [section(text)])
+    if retry.sent_at is not None or retry.detail.get("why") == "restored":
+        text = ":hourglass: The bot was restored from a backup, so it is not known whether somebody approved this."
+        return Message(text, [section(text)])
     if not retry.waits_for_approval or retry.approval_until is None:
         text = ":hourglass: Nobody else approved this in time, so nothing was sent to Sift. Retry it to ask again."
         return Message(text, [section(text)])

@@ -28,8 +28,16 @@ _OUTCOMES = {
 }
 
 
+_RESTORED = {
+    "unknown": (":grey_question:", "the bot was restored from a backup; checking whether this was sent before"),
+    "not_applied": (":grey_question:", "the bot was restored from a backup; whether this was sent is not known"),
+}
+
+
 def outcome_of(retry: Retry) -> tuple[str, str]:
     """How a request stands, as an emoji and a few words."""
+    if retry.detail.get("why") == "restored" and retry.state in _RESTORED:
+        return _RESTORED[retry.state]
     return _OUTCOMES.get(retry.state) or (":white_circle:", retry.state.replace("_", " "))
 
 
@@ -73,7 +81,7 @@ def _with_approval(retry: Retry, place: Place) -> list[Piece]:
 
 def announcement(retry: Retry) -> Message:
     """The one message in the channel: who retries what, and how that stands."""
-    emoji, words = _OUTCOMES[retry.state]
+    emoji, words = outcome_of(retry)
     verb = "retried" if retry.final else "is retrying"
     if retry.state in ("requested", *_UNSENT):
         verb = "wants to retry" if retry.state == "requested" else "wanted to retry"
@@ -88,7 +96,7 @@ def announcement(retry: Retry) -> Message:
 
 def summary(retry: Retry, place: Place) -> Message:
     """The job and its retry, as the thread shows them until the job ends."""
-    emoji, words = _OUTCOMES[retry.state]
+    emoji, words = outcome_of(retry)
     title = f"{kind_of(retry.job).capitalize()}: {words}"
     blocks = [
         section(f"{emoji} *{title}*\n`{retry.job_id}`"),
@@ -105,7 +113,7 @@ def summary(retry: Retry, place: Place) -> Message:
 
 def ending(retry: Retry) -> Message:
     """Tells the requester how it ended."""
-    emoji, words = _OUTCOMES[retry.state]
+    emoji, words = outcome_of(retry)
     took = ran_for(retry.job)
     if retry.state == "not_applied":
         sentence = f"{words}: {kind_of(retry.job)} `{retry.job_id}`"
@@ -155,6 +163,13 @@ def why_it_ended_so(retry: Retry) -> str | None:
     return retry.cause.get("again") or why_now(retry.job_after)
 
 
+_NOT_APPLIED = {
+    "outside": "Somebody else moved the job in Sift meanwhile; our request did not.",
+    "restored": "The job has moved since you asked, and nothing says by whose request. It is not sent again by itself.",
+    "unchanged": "The job was read back and has not moved. You may retry it.",
+}
+
+
 def _explained(retry: Retry) -> list[Block]:
     """What the person should know about an outcome that is no plain success."""
     if retry.state == "unknown":
@@ -165,12 +180,7 @@ def _explained(retry: Retry) -> list[Block]:
             else "The job is being read back to find out."
         )
     elif retry.state == "not_applied":
-        moved = retry.detail.get("why") == "outside"
-        text = (
-            "Somebody else moved the job in Sift meanwhile; our request did not."
-            if moved
-            else "The job was read back and has not moved. You may retry it."
-        )
+        text = _NOT_APPLIED.get(str(retry.detail.get("why")), _NOT_APPLIED["unchanged"])
     elif retry.state == "lost":
         gone = retry.detail.get("why") == "gone"
         text = "Sift no longer lists the job." if gone else "It ran for too long to be followed further."

@@ -4,15 +4,20 @@ import asyncio
 import csv
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from bot import audit
+from bot import audit, wiring
+from bot.guard import Guard
 from bot.policy import Role
-from bot.sandbox import ADMIN, AUDITOR, LAUNCH_OPS, OPERATOR, SECOND_OPERATOR, UNLISTED
+from bot.sandbox import ADMIN, AUDITOR, DATA_IMPORTS, LAUNCH_OPS, OPERATOR, SECOND_OPERATOR, UNLISTED
 from bot.sandbox.messages import Message
 from bot.sandbox.sift_jobs import EXPORT, IMPORT
+from bot.signing import PublicKey, SignedHead, check, make_key
 from tests.scenarios.conftest import World
 
 
@@ -165,3 +170,93 @@ async def test_the_head_is_anchored_once_a_day(world: World) -> None:
     async with world.running(socket_mode=False, ANCHOR_CHANNEL=LAUNCH_OPS):
         await asyncio.sleep(0.2)
         assert len([m for m in world.messages() if "Its head is" in m.text_shown()]) == 1
+
+
+def anchors(world: World, channel_id: str = LAUNCH_OPS) -> list[str]:
+    return [message.text_shown() for message in world.messages(channel_id) if "Its head is" in message.text_shown()]
+
+
+def anchored(world: World) -> list[Any]:
+    return [row for row in world.entries() if row.event == "anchor"]
+
+
+async def test_only_what_was_posted_is_on_record_as_anchored_and_a_refused_channel_is_left_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wiring, "ANCHOR_SECONDS", 0.02)
+    async with world.running(socket_mode=False):
+        world.allow()
+    world.slack.fail("chat.postMessage", "channel_not_found")
+    async with world.running(socket_mode=False, ANCHOR_CHANNEL=LAUNCH_OPS):
+        await world.until(lambda: not world.slack.faults)
+        await asyncio.sleep(0.5)  # in which the loop comes round more than once
+        assert (anchored(world), anchors(world)) == ([], [])
+    async with world.running(socket_mode=False, ANCHOR_CHANNEL=LAUNCH_OPS):
+        await asyncio.sleep(0.2)
+        assert (anchored(world), anchors(world)) == ([], []), "another process leaves it alone too"
+    async with world.running(socket_mode=False, ANCHOR_CHANNEL=DATA_IMPORTS):
+        await world.until(lambda: anchors(world, DATA_IMPORTS))
+        async with asyncio.timeout(5):
+            while not (entries := anchored(world)):
+                await asyncio.sleep(0.01)
+        assert [entry.channel_id for entry in entries] == [DATA_IMPORTS]
+        (posted,) = anchors(world, DATA_IMPORTS)
+        assert f"`1:{json.loads(entries[0].detail)['head']}`" in posted
+
+
+async def test_an_anchor_whose_answer_was_lost_is_not_on_record(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wiring, "ANCHOR_SECONDS", 0.02)
+    async with world.running(socket_mode=False):
+        world.allow()
+    world.slack.lose_answer("chat.postMessage")
+    async with world.running(socket_mode=False, ANCHOR_CHANNEL=LAUNCH_OPS):
+        await world.until(lambda: anchors(world))
+        await asyncio.sleep(0.3)
+        assert (len(anchors(world)), anchored(world)) == (1, [])
+
+
+async def test_replicas_anchor_once_and_sign_what_they_post(world: World, postgres_url: str, tmp_path: Path) -> None:
+    public = load_pem_public_key(make_key(tmp_path / "key.pem").encode())
+    assert isinstance(public, PublicKey)
+    settings: dict[str, Any] = {
+        "DATABASE_URL": postgres_url,
+        "ANCHOR_CHANNEL": LAUNCH_OPS,
+        "AUDIT_SIGNING_KEY_FILE": str(tmp_path / "key.pem"),
+    }
+    async with world.running(DATABASE_URL=postgres_url):
+        world.allow()
+    async with world.running(**settings), world.running(**settings):
+        await world.until(lambda: anchors(world))
+        async with asyncio.timeout(5):
+            while not anchored(world):
+                await asyncio.sleep(0.01)
+        assert (len(anchors(world)), len(anchored(world))) == (1, 1)
+        signed = SignedHead.read(anchors(world)[0].split("`")[1])
+        check(public, signed, "the anchor")
+        assert json.loads(anchored(world)[0].detail)["signature"] == signed.signature
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_the_bot_says_at_its_start_what_the_audit_does_not_know_of_and_goes_on(
+    world: World, request: pytest.FixtureRequest, kind: str
+) -> None:
+    settings: dict[str, Any] = {"DATABASE_URL": request.getfixturevalue("postgres_url")} if kind == "postgresql" else {}
+    job = world.sift.add()
+    async with world.running(socket_mode=False, **settings) as bot:
+        world.allow()
+        with structlog.testing.capture_logs() as logged:
+            await Guard(bot.database).step()
+        assert logged == []
+        with bot.database.transaction() as connection:
+            forged = "SELECT 'U9', 'admin', granted_by, granted_at FROM grants"
+            connection.exec_driver_sql(f"INSERT INTO grants (subject, role, granted_by, granted_at) {forged}")
+            connection.exec_driver_sql(f"DROP TRIGGER audit_no_{'delete' if kind == 'sqlite' else 'change ON audit'}")
+    with structlog.testing.capture_logs() as logged:
+        async with world.running(socket_mode=False, **settings):
+            await world.retried(job)
+            async with asyncio.timeout(5):
+                while len([line for line in logged if line["event"] == "audit.says_otherwise"]) < 2:
+                    await asyncio.sleep(0.01)
+    said = " ".join(line["said"] for line in logged if line["event"] == "audit.says_otherwise")
+    assert "grant 2 (U9, admin) stands in the table, and no entry says that it was given" in said
+    assert "trigger audit_no_" in said
