@@ -13,9 +13,8 @@ from sqlalchemy import Connection
 
 from bot import logs
 from bot.clock import utc_now
-from bot.database import Database, migrate, require_schema, schema_version
+from bot.database import Database, is_outdated, migrate, require_schema
 from bot.settings import StoreSettings, load
-from bot.tables import SCHEMA_VERSION
 
 
 def operator() -> str:
@@ -46,7 +45,7 @@ def transaction() -> Iterator[Connection]:
     """One transaction on the database; an SQLite file that is missing or old is brought up to date first."""
     with opened() as database:
         with database.reading() as connection:
-            outdated = schema_version(connection) != SCHEMA_VERSION
+            outdated = is_outdated(connection)
         if outdated and database.is_sqlite:
             migrate(database.engine)
         with database.transaction() as connection:

@@ -7,6 +7,8 @@ from typing import Any
 
 import structlog
 
+from bot.deadline import nobody_waits
+
 log = structlog.get_logger(__name__)
 
 LONGEST_PAUSE = 30.0
@@ -100,7 +102,7 @@ class Tasks:
 
     def start(self, work: Coroutine[Any, Any, Any], **about: Any) -> None:
         """Runs `work` on the side; `about` is what the log says of it should it fail."""
-        task = asyncio.create_task(self._guarded(work, about))
+        task = asyncio.create_task(self._guarded(work, about), context=nobody_waits())
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
