@@ -13,12 +13,14 @@ class Relay:
 
     Args:
         port: where it listens on 127.0.0.1.
+        accepted: how many connections there were.
+        unheard: once all of these were asked, one after the other, nothing is answered any more.
     """
 
     def __init__(self, server: str) -> None:
         self.port = 0
         self.accepted = 0
-        self.swallow: bytes | None = None
+        self.unheard: list[bytes] = []
         self._server = server
         self.started = threading.Event()
         self.stop: Callable[[], object] = lambda: None
@@ -56,7 +58,7 @@ class Relay:
         self.accepted += 1
         there, back = await asyncio.open_unix_connection(self._server)
         self._writers |= {writer, back}
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(ConnectionError, asyncio.CancelledError):  # the end of the test is one, too
             await asyncio.gather(self._pump(reader, back, asks=True), self._pump(there, writer))
         for one in (writer, back):
             one.transport.abort()
@@ -64,10 +66,11 @@ class Relay:
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asks: bool = False) -> None:
         while data := await reader.read(65_536):
-            if asks and self.swallow is not None and self.swallow in data:
-                self.swallow = None
+            if asks and self.unheard and self.unheard[0] in data:
+                del self.unheard[0]
                 writer.write(data)
-                self.silence()
+                if not self.unheard:
+                    self.silence()
             else:
                 while not self._open.is_set() or writer in self._silenced:
                     await asyncio.sleep(0.005)

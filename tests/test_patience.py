@@ -84,7 +84,7 @@ async def test_a_connection_that_hangs_for_ever_is_replaced(far: Far) -> None:
 
 async def test_of_a_commit_without_an_answer_nobody_says_that_nothing_was_recorded(far: Far) -> None:
     relay, database = far
-    relay.swallow = b"COMMIT"
+    relay.unheard = [b"COMMIT"]
     with pytest.raises(MaybeRecorded):
         await database.run(adding("perhaps"))
     relay.speak()
@@ -94,10 +94,10 @@ async def test_of_a_commit_without_an_answer_nobody_says_that_nothing_was_record
 async def test_a_connection_lost_in_a_commit_is_unclear_too(far: Far) -> None:
     relay, database = far
     database.patience = 5
-    relay.swallow = b"COMMIT"
+    relay.unheard = [b"COMMIT"]
     work = asyncio.create_task(database.run(adding("perhaps")))
     async with asyncio.timeout(5):
-        while relay.swallow is not None:
+        while relay.unheard:
             await asyncio.sleep(0.01)
     assert database.worker._thread is not None
     database._lines.cut(database.worker._thread.ident or 0)

@@ -13,7 +13,7 @@ from slack_bolt import BoltResponse
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.deadline import answer_within
-from bot.errors import MaybeRecorded
+from bot.errors import DatabaseUnavailable, MaybeRecorded
 from bot.listeners import alerting, approving, granting, hometab, reading, retrying, typed
 from bot.listeners.desk import Desk, private
 from bot.payloads import Malformed
@@ -57,7 +57,8 @@ def _failed(desk: Desk, error: Exception, body: dict[str, Any]) -> BoltResponse:
         log.info("request.malformed")
         return BoltResponse(status=400, body="")
     reference = new_id()
-    log.error("request.not_recorded", reference=reference, error=f"{type(error).__name__}: {error}", exc_info=error)
+    puzzle = None if isinstance(error, DatabaseUnavailable) else error  # that one needs no traceback
+    log.error("request.not_recorded", reference=reference, error=f"{type(error).__name__}: {error}", exc_info=puzzle)
     message = (answers.unclear if isinstance(error, MaybeRecorded) else answers.trouble)(reference)
     if "command" in body:
         return BoltResponse(status=200, body=private(message))
