@@ -19,7 +19,7 @@ _NETWORK = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,  # milliseconds
 }
-"""How a PostgreSQL host that went away is noticed; what the URL says counts instead (libpq, section 32.1.2)."""
+"""How a PostgreSQL host that went away is noticed; what the URL says counts instead (libpq, “Parameter Key Words”)."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Limits:
 
 WRITING = Limits(statement=8, idle=10)
 READING = Limits(statement=60, idle=60)
-BY_HAND = Limits(statement=3_600, idle=3_600)
-"""The command line: a migration or an export into a pager takes its time."""
+BY_HAND = Limits(statement=3_600, idle=10)
+"""The command line: a statement of a migration may take its time, but other writers wait for it."""
 
 
 class Lines:

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import Connection, insert, select
 
 from bot import approvals, record
+from bot.clock import rfc3339
 from bot.database import Database
 from bot.showing import LEASE
 from bot.tables import batches, marks, retries
@@ -14,7 +15,7 @@ from bot.wiring import BOARDS
 from tests.conftest import NOW, HandClock
 from tests.test_record import ask, claimed, fetched, sent
 
-HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
 
 
 class World:
@@ -55,10 +56,9 @@ async def test_what_an_earlier_clock_put_off_is_due_again(world: World) -> None:
         retry = sent(connection, 2)
         record.enter(connection, retry, "accepted", NOW, due_at=NOW + timedelta(seconds=5))
         (showing,) = record.board.claim(connection, NOW, only="r2")
-        record.board.showed(connection, showing, NOW, shown={}, again_in=timedelta(minutes=5))
-        connection.execute(
-            insert(marks).values(name="watching_since", value="2026-11-20T12:00:00.000000Z", updated_at=NOW)
-        )
+        record.board.showed(connection, showing, NOW, shown={}, unpostable=None, again_in=5 * MINUTE)
+        began = {"name": "watching_since", "value": rfc3339(NOW), "updated_at": NOW}
+        connection.execute(insert(marks).values(began))
 
     await world.database.run(before)
     await world.pass_time(-3600)
@@ -69,7 +69,7 @@ async def test_what_an_earlier_clock_put_off_is_due_again(world: World) -> None:
         assert first.due_at == second.due_at == second.show_at == now
         assert second.accepted_at == second.sent_at == now, "or the cooldown would last for an hour"
         began = connection.scalar(select(marks.c.value).where(marks.c.name == "watching_since"))
-        assert began == "2026-11-20T11:00:00.000000Z"
+        assert began == rfc3339(now)
     await world.pass_time(5)
     assert world.noticed == 1
     world.database.close()
