@@ -19,7 +19,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from bot import listeners, record
 from bot.clock import Clock, utc_now
-from bot.database import Database, migrate, require_schema, schema_version
+from bot.database import Database, is_outdated, migrate, require_schema
 from bot.errors import WrongWorkspace
 from bot.loops import Loop, looping, unless
 from bot.metrics import Metrics
@@ -30,7 +30,8 @@ from bot.sift import Sift
 from bot.signing import signer
 from bot.slack import RateLimited, Slack, SlackUnavailable, Workspace, http_session, web_client
 from bot.socket_mode import SocketMode
-from bot.tables import SCHEMA_VERSION, marks
+from bot.tables import marks
+from bot.timekeeper import not_later
 from bot.web import slack_route, web_app
 from bot.wiring import BOARDS, World, put_together
 
@@ -86,7 +87,7 @@ class Bot:
         if self.database.is_sqlite:
             self.database.claim_file()
             with self.database.transaction() as connection:
-                outdated = schema_version(connection) != SCHEMA_VERSION
+                outdated = is_outdated(connection)
             if outdated:
                 migrate(self.database.engine)
         with self.database.transaction() as connection:
@@ -95,6 +96,7 @@ class Bot:
                 record.free_leases(connection, self.clock())
                 for board in BOARDS:
                     board.free(connection, self.clock())
+                not_later(connection, self.clock(), BOARDS)
 
     async def work(self, stop: asyncio.Event) -> None:
         """Connects to Slack and works until `stop` is set; then finishes what is under way, within seconds.
@@ -195,7 +197,7 @@ class Bot:
             yield
 
     def _http(self) -> Starlette:
-        app = web_app(self.problems, self.metrics.text)
+        app = web_app(self.problems, self.metrics.text, lambda: self.database.worker.stuck)
         secret = self.settings.slack_signing_secret
         if not self.settings.socket_mode and secret is not None:
             app.router.routes.append(slack_route(secret.get_secret_value(), self._receive))

@@ -43,6 +43,12 @@ def ask(connection: Connection, retry: Retry, now: datetime, at: datetime) -> Re
     return waiting
 
 
+def not_later(connection: Connection, at: datetime) -> None:
+    """Has no request wait longer for a second person than from now on."""
+    latest = at + APPROVAL_FOR
+    connection.execute(update(retries).where(retries.c.approval_until > latest).values(approval_until=latest))
+
+
 class Approvals:
     """Takes approvals and overrides, checked and recorded in time for the ack.
 

@@ -14,10 +14,9 @@ from sqlalchemy import Connection
 
 from bot import logs
 from bot.clock import utc_now
-from bot.database import Database, migrate, require_schema, schema_version
+from bot.database import Database, is_outdated, migrate, require_schema
 from bot.settings import StoreSettings, load
 from bot.signing import Signer, signer
-from bot.tables import SCHEMA_VERSION
 
 
 def operator() -> str:
@@ -66,7 +65,7 @@ def transaction(alone: bool = False) -> Iterator[Connection]:
         if alone:
             database.claim_file()
         with database.reading() as connection:
-            outdated = schema_version(connection) != SCHEMA_VERSION
+            outdated = is_outdated(connection)
         if outdated and database.is_sqlite:
             migrate(database.engine)
         with database.transaction() as connection:

@@ -1,69 +1,69 @@
 """The engine, and transactions as plain functions run in the database's own thread.
 
 `await database.run(work)` runs `work(connection)` and commits. Since `work` is no coroutine, no transaction can
-await, and none is open while Sift or Slack is called. Works that wait together share one commit, a SAVEPOINT each.
+await, and none is open while Sift or Slack is called. `await database.read(work)` reads beside it.
 """
 
 import asyncio
 import contextlib
-import fcntl
-import queue
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, make_url, select, text
+from sqlalchemy import Connection, Engine, NullPool, func, inspect, select, text
 
 from bot.clock import Clock
-from bot.errors import AlreadyRunning, DatabaseUnavailable, SchemaOutdated
+from bot.connections import BY_HAND, READING, WRITING, Lines, make_engine
+from bot.deadline import seconds_left
+from bot.errors import DatabaseBusy, DatabaseUnavailable, SchemaNewer, SchemaOutdated
+from bot.sqlite_file import SqliteFile
 from bot.tables import SCHEMA_VERSION
+from bot.worker import PATIENCE_SECONDS, T, Work, Worker
 
-T = TypeVar("T")
-Work = Callable[[Connection], T]
+__all__ = ["Database", "Work", "is_outdated", "migrate", "require_schema", "schema_version"]
 
-WRITERS = 0x51F7
-"""The advisory lock of writers; any number that nothing else on the same PostgreSQL database uses."""
+READERS = 2
+"""Long readings at a time."""
 
-TOGETHER = 64
-"""How many waiting works may share a commit."""
+MOST_READING = 50
+"""More readings than these, waiting ones included, are refused at once."""
 
+READ_SECONDS = 30.0
+"""How long one reading may take, waiting for its turn included."""
 
-@dataclass
-class _Job:
-    work: Work[Any]
-    loop: asyncio.AbstractEventLoop
-    future: "asyncio.Future[Any]"
-
-    def settle(self, result: Any, error: BaseException | None) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self.loop.call_soon_threadsafe(self._settle, result, error)
-
-    def _settle(self, result: Any, error: BaseException | None) -> None:
-        if self.future.done():
-            return
-        if error is None:
-            self.future.set_result(result)
-        else:
-            self.future.set_exception(error)
+CLOSE_SECONDS = 2.0
+"""How long what waits may take to finish at the end."""
 
 
 class Database:
-    """One database, through one thread and one connection: writers take turns, here and among replicas.
+    """One database: writers take turns in one thread, here and among replicas; readers read beside them.
 
     Args:
         url: an SQLAlchemy URL, as `settings` makes it.
         clock: the present moment, for SQLite; PostgreSQL's own clock decides there.
+        patience: seconds that a work may take, waiting included, where nobody waits for less.
+        read_seconds: the same for a reading.
     """
 
-    def __init__(self, url: str, clock: Clock) -> None:
-        self.engine = _engine(url)
+    def __init__(
+        self, url: str, clock: Clock, *, patience: float = PATIENCE_SECONDS, read_seconds: float = READ_SECONDS
+    ) -> None:
+        self.engine = make_engine(url, BY_HAND, pool_size=1, max_overflow=4)
         self.clock = clock
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
-        self._lock: IO[str] | None = None
+        self.patience = patience
+        self.read_seconds = read_seconds
+        self._lines = Lines()
+        self._writer = make_engine(url, WRITING, self._lines, pool_size=1, max_overflow=0)
+        # A new connection for each reading: it is opened by the thread that uses it, so it can be cut off there.
+        snapshots = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        self._readers = make_engine(url, READING, self._lines, poolclass=NullPool, **snapshots)
+        self.worker = Worker(self._writer, self._lines, self._check_file)
+        self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+        self._reading = 0
+        self._file: SqliteFile | None = None
 
     @property
     def is_sqlite(self) -> bool:
@@ -73,24 +73,36 @@ class Database:
         """Runs one transaction: everything `work` does is committed, or nothing of it.
 
         Raises:
-            Exception: whatever `work` or the commit raised; nothing was written then.
+            DatabaseUnavailable: the database did not do it, or not in time; nothing was written.
+            MaybeRecorded: it was lost while it committed; whether anything was written is not known.
+            Exception: whatever `work` raised; nothing was written then.
         """
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._serve, name="database", daemon=True)
-            self._thread.start()
-        loop = asyncio.get_running_loop()
-        job = _Job(work, loop, loop.create_future())
-        self._jobs.put(job)
-        return await job.future  # type: ignore[no-any-return]  # the future carries what work returned
+        return await self.worker.run(work, seconds_left(self.patience))
 
     async def read(self, work: Work[T]) -> T:
-        """Runs one long reading in a thread and a snapshot of its own, so that it holds up nobody."""
+        """Runs one long reading in a thread and a snapshot of its own, so that it holds up nobody.
 
-        def reading() -> T:
-            with self.reading() as connection:
-                return work(connection)
-
-        return await asyncio.to_thread(reading)
+        Raises:
+            DatabaseBusy: others were reading all the time.
+            DatabaseUnavailable: it took too long.
+        """
+        if self._reading >= MOST_READING:
+            raise DatabaseBusy
+        reading = _Reading(self, work, self._lines)
+        self._reading += 1
+        future = self._threads.submit(reading)
+        try:
+            async with asyncio.timeout(seconds_left(self.read_seconds)):
+                return await asyncio.wrap_future(future)
+        except TimeoutError:
+            if future.done() and not future.cancelled():
+                return future.result()  # type: ignore[no-any-return]  # it carries what work returned
+            raise (DatabaseUnavailable("reading took too long") if reading.cut() else DatabaseBusy()) from None
+        except asyncio.CancelledError:
+            reading.cut()
+            raise
+        finally:
+            self._reading -= 1
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -100,8 +112,8 @@ class Database:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
-        """One snapshot to read from, however long that takes; writers are not held up by it."""
-        with self.engine.connect().execution_options(read_only=True) as connection, connection.begin():
+        """One snapshot to read from in the calling thread; writers are not held up by it."""
+        with self._readers.connect().execution_options(read_only=True) as connection, connection.begin():
             yield connection
 
     def now(self, connection: Connection) -> datetime:
@@ -111,113 +123,60 @@ class Database:
         return connection.scalar(select(func.clock_timestamp()))  # type: ignore[return-value]  # never null
 
     def claim_file(self) -> None:
-        """Makes this process the only bot on its SQLite file, until it ends.
+        """Makes this process the only bot on its SQLite file, until it ends; before anything else is done with it.
 
         Raises:
             AlreadyRunning: another process has it.
         """
         path = self.engine.url.database
-        if not self.is_sqlite or path is None:
-            return
-        lock = Path(f"{path}.lock").open("w")  # noqa: SIM115  # held for as long as the process lives
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.close()
-            raise AlreadyRunning(path=path) from None
-        self._lock = lock
+        if self.is_sqlite and path is not None:
+            self._file = SqliteFile(path)
+
+    def _check_file(self) -> None:
+        if self._file is not None:
+            self._file.check()
 
     def close(self) -> None:
-        """Lets what waits finish, then closes every connection."""
-        if self._thread is not None:
-            self._jobs.put(None)
-            self._thread.join(timeout=10)
-            self._thread = None
-        self.engine.dispose()
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        """Lets what waits finish, for a moment, then closes every connection."""
+        self.worker.close(CLOSE_SECONDS)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for engine in (self.engine, self._writer, self._readers):
+            engine.dispose()
+        if self._file is not None:
+            self._file.release()
+            self._file = None
 
-    def _serve(self) -> None:
-        while (first := self._jobs.get()) is not None:
-            jobs = [first]
-            last = False
-            with contextlib.suppress(queue.Empty):
-                while len(jobs) < TOGETHER and not last:
-                    job = self._jobs.get_nowait()
-                    if job is None:
-                        last = True
-                    else:
-                        jobs.append(job)
-            self._commit_together(jobs)
-            if last:
-                return
 
-    def _commit_together(self, jobs: list[_Job]) -> None:
-        settled: list[tuple[_Job, Any, BaseException | None]] = []
+class _Reading:
+    """One reading in a thread of the readers'."""
+
+    def __init__(self, database: Database, work: Work[Any], lines: Lines) -> None:
+        self._database = database
+        self._work = work
+        self._lines = lines
+        self._lock = threading.Lock()  # so that nobody else's reading is cut off, who has the thread next
+        self._thread: int | None = None
+        self._given_up = False
+
+    def __call__(self) -> Any:
+        with self._lock:
+            if self._given_up:
+                return None
+            self._thread = threading.get_ident()
         try:
-            with self.engine.begin() as connection:
-                if len(jobs) == 1:  # nobody else's work to protect: its failure undoes the transaction
-                    settled.append((jobs[0], jobs[0].work(connection), None))
-                else:
-                    settled += [(job, *_attempt(connection, job.work)) for job in jobs]
-        except Exception as error:  # noqa: BLE001  # whatever it was, each caller must learn that nothing was written
-            settled = [(job, None, error) for job in jobs]
-        for job, result, problem in settled:
-            job.settle(result, problem)
+            with self._database.reading() as connection:
+                return self._work(connection)
+        finally:
+            with self._lock:
+                self._thread = None
 
-
-def _attempt(connection: Connection, work: Work[Any]) -> tuple[Any, BaseException | None]:
-    """Runs one work inside a SAVEPOINT, so that its failure undoes nothing but its own.
-
-    Spelled out, since SQLAlchemy's nested transactions take longer than most works.
-    """
-    connection.exec_driver_sql("SAVEPOINT work")
-    try:
-        result, error = work(connection), None
-    except Exception as problem:  # noqa: BLE001  # handed to the one who waits for it
-        result, error = None, problem
-        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT work")
-    connection.exec_driver_sql("RELEASE SAVEPOINT work")
-    return result, error
-
-
-def _engine(url: str) -> Engine:
-    if make_url(url).get_backend_name() == "sqlite":
-        prepare, begin = _prepare_sqlite, _begin_sqlite
-    else:
-        prepare, begin = _prepare_postgresql, _begin_postgresql
-    engine = create_engine(url, pool_size=1, max_overflow=4, pool_pre_ping=begin is _begin_postgresql)
-    event.listen(engine, "connect", prepare)
-    event.listen(engine, "begin", begin)
-    return engine
-
-
-def _prepare_sqlite(dbapi: Any, _record: Any) -> None:
-    dbapi.isolation_level = None  # transactions begin where SQLAlchemy begins them, not where sqlite3 guesses
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=2000", "foreign_keys=ON"):
-        dbapi.execute(f"PRAGMA {pragma}")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN" if _only_reads(connection) else "BEGIN IMMEDIATE")
-
-
-def _prepare_postgresql(dbapi: Any, _record: Any) -> None:
-    dbapi.autocommit = True
-    for setting in ("lock_timeout = '2s'", "idle_in_transaction_session_timeout = '10s'"):
-        dbapi.execute(f"SET {setting}")
-    dbapi.autocommit = False
-
-
-def _begin_postgresql(connection: Connection) -> None:
-    """Makes writers take turns, as SQLite does: the audit's chain needs it, and then nothing can deadlock."""
-    if not _only_reads(connection):
-        connection.execute(select(func.pg_advisory_xact_lock(WRITERS)))
-
-
-def _only_reads(connection: Connection) -> bool:
-    return bool(connection.get_execution_options().get("read_only"))
+    def cut(self) -> bool:
+        """Cuts it off if it was begun; answers whether it was."""
+        with self._lock:
+            self._given_up = True
+            if self._thread is not None:
+                self._lines.cut(self._thread)
+            return self._thread is not None
 
 
 def schema_version(connection: Connection) -> str:
@@ -231,21 +190,35 @@ def require_schema(connection: Connection) -> None:
     """Checks that the schema is the one this bot knows.
 
     Raises:
-        SchemaOutdated: it is older or newer.
+        SchemaOutdated: it is older.
+        SchemaNewer: a newer bot was here; an older one must not touch what it does not know.
+    """
+    if is_outdated(connection):
+        raise SchemaOutdated(found=schema_version(connection), needed=SCHEMA_VERSION)
+
+
+def is_outdated(connection: Connection) -> bool:
+    """Whether the schema has to be upgraded.
+
+    Raises:
+        SchemaNewer: it is newer than this bot.
     """
     found = schema_version(connection)
-    if found != SCHEMA_VERSION:
-        raise SchemaOutdated(found=found, needed=SCHEMA_VERSION)
+    if found.isdigit() and found > SCHEMA_VERSION:  # numbers of four digits
+        raise SchemaNewer(found=found, needed=SCHEMA_VERSION)
+    return found != SCHEMA_VERSION
 
 
 def migrate(engine: Engine) -> None:
     """Brings the schema to the newest version; migrations travel inside the installed package.
 
     Raises:
+        SchemaNewer: it is newer than this bot.
         DatabaseUnavailable: no migrations were found beside the code.
     """
     from alembic import command  # slow to import, and rarely needed
     from alembic.config import Config
+    from alembic.util import CommandError
 
     here = Path(__file__).parent
     found = [path for path in (here / "migrations", here.parent / "migrations") if (path / "env.py").is_file()]
@@ -254,5 +227,9 @@ def migrate(engine: Engine) -> None:
     config = Config()
     config.set_main_option("script_location", str(found[0]))
     with engine.begin() as connection:
+        is_outdated(connection)
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:  # such as a version that no bot ever wrote
+            raise DatabaseUnavailable(f"the schema cannot be upgraded: {error}") from error

@@ -9,7 +9,7 @@ import aiohttp
 from sqlalchemy import make_url
 
 from bot.clock import utc_now
-from bot.database import Database, require_schema, schema_version
+from bot.database import Database, is_outdated, require_schema, schema_version
 from bot.errors import BotError, SettingsError
 from bot.settings import Settings, StoreSettings, load
 from bot.sift import Sift
@@ -64,7 +64,7 @@ def _database(settings: StoreSettings) -> Check:
     try:
         with database.reading() as connection:
             found = schema_version(connection)
-            if database.is_sqlite and found != SCHEMA_VERSION:
+            if is_outdated(connection) and database.is_sqlite:
                 return Check("database", True, f"{shown}, schema {found} will be upgraded to {SCHEMA_VERSION}")
             require_schema(connection)
     except Exception as error:  # noqa: BLE001  # whatever it is, it is what the doctor has to say

@@ -28,12 +28,31 @@ class SchemaOutdated(BotError):
     """The database schema is at version {found}, the bot needs {needed}; run: sift-retry migrate"""
 
 
+class SchemaNewer(BotError):
+    """The database schema is at version {found}, newer than this bot knows ({needed}); update the bot."""
+
+
 class WrongWorkspace(BotError):
     """The database belongs to workspace {recorded}, the bot token to {connected}; set DATABASE_URL to another."""
 
 
 class DatabaseUnavailable(BotError):
-    """The database did not answer."""
+    """The database did not answer in time; nothing was recorded."""
+
+    def __init__(self, message: str | None = None, *, reason: str | None = None, **facts: Any) -> None:
+        super().__init__(f"The database did not do it: {reason}" if reason else message, **facts)
+
+
+class MaybeRecorded(DatabaseUnavailable):
+    """The database did not say in time whether it was recorded."""
+
+
+class DatabaseBusy(BotError):
+    """Others are reading the database just now; try again in a minute."""
+
+
+class FileReplaced(DatabaseUnavailable):
+    """{path} was deleted or replaced since this bot opened it; restart the bot."""
 
 
 class NoSuchGrant(BotError):

@@ -13,13 +13,16 @@ from sqlalchemy import Connection
 from bot import audit, export
 from bot.audit import Entry, Filters
 from bot.chart import ChartFailed, drawn
+from bot.counts import Counts
+from bot.errors import DatabaseBusy
 from bot.office import Asked, Office
 from bot.payloads import Asker
 from bot.policy import Right
+from bot.presenter import answers
 from bot.presenter import history as shown
 from bot.signing import Signer
 from bot.slack import Message, SlackError, Workspace
-from bot.stats import Stats, counted
+from bot.stats import Stats
 
 log = structlog.get_logger(__name__)
 
@@ -34,12 +37,14 @@ class History:
     """Reads the audit for people in Slack.
 
     Args:
+        counts: the statistics; at most a minute old.
         workspace: where permalinks lead.
         signer: signs the head that goes with an export.
     """
 
-    def __init__(self, office: Office, workspace: Workspace, signer: Signer) -> None:
+    def __init__(self, office: Office, counts: Counts, workspace: Workspace, signer: Signer) -> None:
         self._office = office
+        self._counts = counts
         self._workspace = workspace
         self._signer = signer
 
@@ -59,7 +64,10 @@ class History:
             rows = audit.page(connection, allowed, before=before, limit=PAGE + 1)
             return shown.page(rows[:PAGE], allowed, path, len(rows) > PAGE, self._workspace)
 
-        return await self._office.database.run(work)
+        try:
+            return await self._office.database.read(work)
+        except DatabaseBusy:
+            return answers.busy()
 
     async def send_export(self, asker: Asker, filters: Filters) -> Message | None:
         """Sends the entries as a file, directly; answers what is to be said where it was asked for, if anything is."""
@@ -74,7 +82,10 @@ class History:
                     rows = islice(audit.export(connection, allowed), MOST_EXPORTED)
                     return export.write_csv(rows, target), audit.head(connection)
 
-            count, head = await self._office.database.read(work)
+            try:
+                count, head = await self._office.database.read(work)
+            except DatabaseBusy:
+                return answers.busy()
             said = shown.exported(count, MOST_EXPORTED, str(self._signer.sign(head)))
             return await self._upload(asker, said, file.read_bytes(), "audit.csv", None)
 
@@ -84,11 +95,15 @@ class History:
         Args:
             back: how far back; 30 days by default.
         """
-        since = self._office.clock() - (back or STATS_BACK)
+        back = back or STATS_BACK
+        since = self._office.clock() - back
         allowed = await self._allowed(asker, Filters(since=since), "stats")
         if isinstance(allowed, Message):
             return allowed
-        stats = await self._office.database.run(lambda connection: counted(connection, since, allowed.user_id))
+        try:
+            stats = await self._counts.since(since, allowed.user_id, back)
+        except DatabaseBusy:
+            return answers.busy()
         names = await self._names(stats)
         said = shown.numbers(stats, names)
         if not stats.total:

@@ -15,12 +15,13 @@ from sqlalchemy import Connection, select
 
 from bot import access, alerts, audit
 from bot.audit import Filters
+from bot.counts import Counts
+from bot.errors import DatabaseBusy
 from bot.office import Office
 from bot.policy import Person, Right
 from bot.presenter.home import Seen, home_view
 from bot.record import Retry, latest_of
 from bot.slack import SlackError
-from bot.stats import counted
 from bot.tables import ACTIVE, retries
 
 LATELY_SECONDS = 900
@@ -46,11 +47,13 @@ class Home:
     """Publishes Home tabs.
 
     Args:
+        counts: the statistics, which may be a minute old; everything else is as of now.
         timer: monotonic seconds.
     """
 
-    def __init__(self, office: Office, timer: Callable[[], float]) -> None:
+    def __init__(self, office: Office, counts: Counts, timer: Callable[[], float]) -> None:
         self._office = office
+        self._counts = counts
         self._viewers: TTLCache[str, _Viewer] = TTLCache(MOST_VIEWERS, LATELY_SECONDS, timer)
         self._changed = False
 
@@ -61,7 +64,10 @@ class Home:
     async def show(self, user_id: str, team_id: str) -> None:
         """Publishes the Home tab of somebody who opened it."""
         self._viewers[user_id] = _Viewer(team_id)
-        await self._publish(user_id, self._viewers[user_id], opened=True)
+        try:
+            await self._publish(user_id, self._viewers[user_id], opened=True)
+        except DatabaseBusy:
+            self._changed = True
 
     async def refresh(self) -> None:
         """Publishes anew what changed since it was published."""
@@ -73,6 +79,8 @@ class Home:
                 await self._publish(user_id, viewer)
             except SlackError:
                 self._viewers.pop(user_id, None)
+            except DatabaseBusy:
+                self._changed = True
 
     async def _publish(self, user_id: str, viewer: _Viewer, *, opened: bool = False) -> None:
         person = await self._office.slack.person(user_id, viewer.team_id)
@@ -91,11 +99,14 @@ class Home:
             )
         )
 
+        looks = may_retry.allowed or may_read.allowed
+        since = at.replace(hour=0, minute=0, second=0, microsecond=0) - LATELY
+        if opened and may_read.allowed and person is not None:
+            entry = _reading(person)
+            await self._office.database.run(lambda connection: audit.append(connection, entry, at))
+        stats = await self._counts.since(since, None if may_read.allowed else user_id, since) if looks else None
+
         def work(connection: Connection) -> Seen:
-            since = at.replace(hour=0, minute=0, second=0, microsecond=0) - LATELY
-            if opened and may_read.allowed and person is not None:
-                audit.append(connection, _reading(person), at)
-            looks = may_retry.allowed or may_read.allowed
             return Seen(
                 at=at,
                 decision=may_retry if may_retry.allowed or not may_read.allowed else may_read,
@@ -105,10 +116,10 @@ class Home:
                 own=latest_of(connection, user_id),
                 entries=audit.page(connection, Filters(), limit=MOST_SHOWN) if may_read.allowed else None,
                 grants=_grants(connection, at) if may_grant.allowed else None,
-                stats=counted(connection, since, None if may_read.allowed else user_id) if looks else None,
+                stats=stats,
             )
 
-        return await self._office.database.run(work)
+        return await self._office.database.read(work)
 
 
 def _under_way(connection: Connection) -> list[Retry]:

@@ -9,6 +9,7 @@ import structlog
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
+from bot.deadline import nobody_waits
 from bot.errors import DatabaseUnavailable
 
 log = structlog.get_logger(__name__)
@@ -151,7 +152,7 @@ class Tasks:
 
     def start(self, work: Coroutine[Any, Any, Any], **about: Any) -> None:
         """Runs `work` on the side; `about` is what the log says of it should it fail."""
-        task = asyncio.create_task(self._guarded(work, about))
+        task = asyncio.create_task(self._guarded(work, about), context=nobody_waits())
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 

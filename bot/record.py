@@ -301,6 +301,15 @@ def free_leases(connection: Connection, at: datetime) -> None:
     connection.execute(update(retries).where(retries.c.due_at > at).values(due_at=at))
 
 
+def not_later(connection: Connection, at: datetime) -> None:
+    """Has no moment of a row lie in the future but the lease of what may be with Sift just now."""
+    waiting = update(retries).where(_ROW.state != "sending", _ROW.due_at > at)
+    connection.execute(waiting.values(due_at=at))
+    connection.execute(update(retries).where(_ROW.due_at > at + LEASE).values(due_at=at + LEASE))
+    for moment in (_ROW.sent_at, _ROW.unknown_at, _ROW.accepted_at):
+        connection.execute(update(retries).where(moment > at).values({moment: at}))
+
+
 board = Board(retries, lambda _, row, interrupted: Retry.of(row, interrupted=interrupted))
 """The retries that have messages of their own."""
 

@@ -142,6 +142,11 @@ class Board(Generic[S]):
         self._holds = select(row.id).where(
             row.id == bindparam("b_id"), row.show_fence == bindparam("b_fence"), row.show_at > bindparam("b_now")
         )
+        self._not_later = (
+            update(table)
+            .where(row.show_at > case((row.showing, bindparam("b_until", type_=Moment())), else_=bindparam("b_now")))
+            .values(show_at=case((row.showing, bindparam("b_until", type_=Moment())), else_=bindparam("b_now")))
+        )
         self._free = update(table).where(row.show_at > bindparam("b_now")).values(show_at=bindparam("b_now"))
 
     def claim(
@@ -222,6 +227,10 @@ class Board(Generic[S]):
         if row.response_url is not None and row.final and again_in is None:
             values["response_url"] = None
         connection.execute(self._showed, values)
+
+    def not_later(self, connection: Connection, at: datetime) -> None:
+        """Has no row wait longer than from now on: at most for a lease, where somebody may be showing it."""
+        connection.execute(self._not_later, {"b_now": at, "b_until": at + LEASE})
 
     def free(self, connection: Connection, at: datetime) -> None:
         """Makes every claimed row due at once; only for a process that is alone on its database."""

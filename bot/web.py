@@ -18,11 +18,15 @@ MOST_BYTES = 1_000_000
 """More than Slack ever sends: a view submission is 250 KB at most."""
 
 
-def web_app(problems: Problems, metrics: Callable[[], bytes]) -> Starlette:
-    """The paths that exist in both modes."""
+def web_app(problems: Problems, metrics: Callable[[], bytes], stuck: Callable[[], bool]) -> Starlette:
+    """The paths that exist in both modes.
+
+    Args:
+        stuck: whether nothing but a restart helps; an event loop that is stuck answers nobody, which says the same.
+    """
 
     async def healthz(_: Request) -> Response:
-        return PlainTextResponse("ok")
+        return PlainTextResponse("stuck", status_code=503) if stuck() else PlainTextResponse("ok")
 
     async def readyz(_: Request) -> Response:
         not_ready = await problems()

@@ -14,6 +14,7 @@ from bot.access import Access
 from bot.anchor import Anchor
 from bot.approvals import Approvals
 from bot.clock import Clock
+from bot.counts import Counts
 from bot.database import Database
 from bot.display import Display
 from bot.follower import Follower
@@ -40,6 +41,7 @@ from bot.showing import Board
 from bot.sift import Sift, web_app_for
 from bot.signing import Signer
 from bot.slack import Slack, Workspace
+from bot.timekeeper import Timekeeper
 from bot.watcher import Watcher
 
 SWEEP_SECONDS = 2.0
@@ -53,6 +55,9 @@ ANCHOR_SECONDS = 60.0
 
 GUARD_SECONDS = 3_600.0
 """How often triggers and allow-list are compared with the audit."""
+
+TIMEKEEPER_SECONDS = 5.0
+"""How often it is looked at whether the clock was set back."""
 
 HOME_SECONDS = 3.0
 """How often at most a Home tab is refreshed."""
@@ -101,7 +106,8 @@ def put_together(world: World) -> Parts:
     place = Place(world.workspace, settings.sift_app_url or web_app_for(settings.sift_rest_uri))
     access = Access(database, world.slack.members, settings.admins)
     office = Office(database, world.slack, access, world.workspace.team_id, clock)
-    home = Home(office, time.monotonic)
+    counts = Counts(database, time.monotonic)
+    home = Home(office, counts, time.monotonic)
     displays = _displays(world, place)
     showing = [Loop(name, SWEEP_SECONDS, display.sweep) for name, display in displays.items()]
 
@@ -118,7 +124,7 @@ def put_together(world: World) -> Parts:
         lookup=Lookup(office, world.sift, place),
         muting=Muting(office, changed),
         granting=Granting(office, changed),
-        history=History(office, world.workspace, world.signer),
+        history=History(office, counts, world.workspace, world.signer),
         approvals=Approvals(office, runner.start, changed),
         tasks=runner.tasks,
         metrics=world.metrics,
@@ -132,6 +138,9 @@ def put_together(world: World) -> Parts:
         Loop("audit", GUARD_SECONDS, Guard(database).step),
         *([watching] if watching else []),
     ]
+    if database.is_sqlite:
+        timekeeper = Timekeeper(database, clock, time.monotonic, BOARDS, changed)
+        loops.append(Loop("timekeeper", TIMEKEEPER_SECONDS, timekeeper.step))
     if settings.anchor_channel is not None:
         anchor = Anchor(database, world.slack, settings.anchor_channel, clock, world.signer)
         loops.append(Loop("anchor", ANCHOR_SECONDS, anchor.step))

@@ -239,6 +239,36 @@ def test_on_postgresql_an_old_schema_is_refused_with_the_way_out(
     assert "run: sift-retry migrate" in error
 
 
+@pytest.mark.parametrize(
+    "command", ["run", "migrate", "access list", "audit list", "audit export", "audit verify", "audit anchor"]
+)
+def test_a_newer_schema_is_one_line_with_the_way_out(run: Run, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    run("migrate")
+    database = Database("sqlite:///sift-retry.db", utc_now)
+    with database.transaction() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    database.close()
+    for name, value in {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1", "SIFT_API_KEY": "k"}.items():
+        monkeypatch.setenv(name, value)
+    code, out, error = run(*command.split())
+    assert (code, out) == (1, "")
+    assert error.splitlines()[-1].startswith("sift-retry: The database schema is at version 9999, newer than")
+    assert "update the bot" in error
+    assert "Traceback" not in error
+
+
+def test_a_schema_of_no_bot_s_is_one_line(run: Run) -> None:
+    run("migrate")
+    database = Database("sqlite:///sift-retry.db", utc_now)
+    with database.transaction() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'odd'")
+    database.close()
+    code, out, error = run("migrate")
+    assert (code, out) == (1, "")
+    assert len(error.splitlines()) == 1
+    assert "cannot be upgraded" in error
+
+
 def test_python_m_bot_is_the_same(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
     done = subprocess.run(

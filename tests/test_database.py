@@ -1,4 +1,5 @@
 import asyncio
+import os
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -11,10 +12,10 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Insert, insert, inspect, select, text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 
 from bot.database import Database, migrate, require_schema, schema_version
-from bot.errors import AlreadyRunning, SchemaOutdated
+from bot.errors import AlreadyRunning, DatabaseUnavailable, FileReplaced, SchemaNewer, SchemaOutdated
 from bot.tables import SCHEMA_VERSION, marks, metadata
 from tests.conftest import NOW
 
@@ -118,6 +119,69 @@ def test_one_sqlite_file_serves_one_bot(sqlite_url: str) -> None:
     second.close()
 
 
+def link(path: Path) -> Path:
+    other = path.with_name("symbolic.db")
+    other.symlink_to(path)
+    return other
+
+
+def hard_link(path: Path) -> Path:
+    (path.parent / "elsewhere").mkdir()
+    other = path.parent / "elsewhere" / "hard.db"
+    other.hardlink_to(path)
+    return other
+
+
+def without_lock(path: Path) -> Path:
+    path.with_name("bot.db.lock").unlink()
+    return path
+
+
+def relative(path: Path) -> Path:
+    return Path(os.path.relpath(path))
+
+
+@pytest.mark.parametrize("called", [link, hard_link, without_lock, relative])
+def test_one_sqlite_file_serves_one_bot_whatever_it_is_called(
+    sqlite_url: str, tmp_path: Path, called: Callable[[Path], Path]
+) -> None:
+    first = Database(sqlite_url, lambda: NOW)
+    first.claim_file()
+    assert names(first) == set()  # SQLite opens and closes the file; the claim holds all the same
+    second = Database(f"sqlite:///{called(tmp_path / 'bot.db')}", lambda: NOW)
+    with pytest.raises(AlreadyRunning):
+        second.claim_file()
+    first.close()
+    second.claim_file()
+    second.close()
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_nothing_is_written_to_a_file_that_is_gone(sqlite_url: str, tmp_path: Path, replaced: bool) -> None:
+    database = Database(sqlite_url, lambda: NOW)
+    database.claim_file()
+    await database.run(adding("kept"))
+    file = tmp_path / "bot.db"
+    aside = file.rename(tmp_path / "aside.db")
+    if replaced:
+        file.write_bytes(aside.read_bytes())
+    with pytest.raises(FileReplaced, match=r"bot\.db was deleted or replaced"):
+        await database.run(adding("lost"))
+    aside.rename(file)
+    await database.run(adding("found"))
+    assert names(database) == {"kept", "found"}
+    database.close()
+
+
+def test_a_newer_schema_is_named_with_the_way_out(database: Database) -> None:
+    with database.transaction() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with database.reading() as connection, pytest.raises(SchemaNewer, match=r"9999, newer .*; update the bot"):
+        require_schema(connection)
+    with pytest.raises(SchemaNewer):
+        migrate(database.engine)
+
+
 async def test_reading_for_long_holds_up_no_writer(sqlite_url: str) -> None:
     database = Database(sqlite_url, lambda: NOW)
     with database.reading() as connection:
@@ -132,7 +196,7 @@ async def test_a_locked_database_is_an_error_not_a_hang(sqlite_url: str, tmp_pat
     database = Database(sqlite_url, lambda: NOW)
     other = sqlite3.connect(f"{tmp_path}/bot.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(DBAPIError, match="locked"):
+    with pytest.raises(DatabaseUnavailable, match="locked"):
         await asyncio.wait_for(database.run(lambda connection: connection.execute(text("SELECT 1")).all()), 2.9)
     other.execute("ROLLBACK")
     other.close()

@@ -49,8 +49,8 @@ def fetched(connection: Connection, request_id: str) -> Retry:
     return Retry.of(connection.execute(select(retries).where(retries.c.id == request_id)).one())
 
 
-def sent(connection: Connection, number: int = 1) -> Retry:
-    retry = claimed(connection, ask(connection, number))
+def sent(connection: Connection, number: int = 1, job_id: str = "j") -> Retry:
+    retry = claimed(connection, ask(connection, number, job_id=job_id))
     return record.enter(connection, retry, "sending", NOW, job_before=JOB, sent_at=NOW, due_at=NOW + LEASE)
 
 

@@ -5,12 +5,15 @@ here and nothing runs afterwards that is not tracked. One module per feature, ea
 """
 
 import re
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
 from slack_bolt import BoltResponse
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
+from bot.deadline import answer_within
+from bot.errors import DatabaseUnavailable, MaybeRecorded
 from bot.listeners import alerting, approving, granting, hometab, reading, retrying, typed
 from bot.listeners.desk import Desk, private
 from bot.payloads import Malformed
@@ -20,6 +23,9 @@ from bot.record import new_id
 __all__ = ["Desk", "register"]
 
 log = structlog.get_logger(__name__)
+
+ACK_SECONDS = 2.5
+"""How long recording may take: Slack waits three seconds for the ack, the way there included."""
 
 
 def register(app: AsyncApp, desk: Desk) -> None:
@@ -32,10 +38,17 @@ def register(app: AsyncApp, desk: Desk) -> None:
     async def on_error(error: Exception, body: dict[str, Any]) -> BoltResponse:
         return _failed(desk, error, body)
 
+    app.use(_in_time)
     for feature in (typed, retrying, alerting, approving, granting, hometab, reading):
         feature.register(app, desk)
     app.action(re.compile(""))(on_other_action)
     app.error(on_error)
+
+
+async def _in_time(next: Callable[[], Awaitable[Any]]) -> None:  # noqa: A002  # Bolt gives arguments by name
+    """Has what Slack waits for done in time for the ack, or not at all; the listener runs next, in the same task."""
+    answer_within(ACK_SECONDS)
+    await next()
 
 
 def _failed(desk: Desk, error: Exception, body: dict[str, Any]) -> BoltResponse:
@@ -44,8 +57,9 @@ def _failed(desk: Desk, error: Exception, body: dict[str, Any]) -> BoltResponse:
         log.info("request.malformed")
         return BoltResponse(status=400, body="")
     reference = new_id()
-    log.error("request.not_recorded", reference=reference, error=f"{type(error).__name__}: {error}", exc_info=error)
-    message = answers.trouble(reference)
+    puzzle = None if isinstance(error, DatabaseUnavailable) else error  # that one needs no traceback
+    log.error("request.not_recorded", reference=reference, error=f"{type(error).__name__}: {error}", exc_info=puzzle)
+    message = (answers.unclear if isinstance(error, MaybeRecorded) else answers.trouble)(reference)
     if "command" in body:
         return BoltResponse(status=200, body=private(message))
     if body.get("type") == "view_submission":

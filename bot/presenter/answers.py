@@ -203,6 +203,22 @@ def trouble(reference: str) -> Message:
     return Message(text, [section(text)])
 
 
+def unclear(reference: str) -> Message:
+    """Said when the database was lost while it recorded a request."""
+    text = (
+        ":warning: I cannot say whether your request was recorded: the database was lost at that moment. If it was, it "
+        "is carried out, and shown as usual. Look before you try again; if nothing comes, tell whoever runs this bot "
+        f"the reference `{reference}`."
+    )
+    return Message(text, [section(text)])
+
+
+def busy() -> Message:
+    """Said when too many people read at once."""
+    text = ":hourglass_flowing_sand: Others are reading just now; nothing was read for you. Try again in a minute."
+    return Message(text, [section(text)])
+
+
 def nothing_left() -> Message:
     """Said when somebody clicks to retry again what has been retried since."""
     text = ":information_source: All of these jobs were retried since; nothing was sent to Sift."

@@ -1,9 +1,13 @@
 """Following: to every end, in few requests, through Sift's absence, and over restarts."""
 
 import asyncio
+from datetime import timedelta
+from functools import partial
 
 import pytest
 
+from bot.app import Bot
+from bot.clock import utc_now
 from bot.sandbox import LAUNCH_OPS, OPERATOR
 from bot.sandbox.sift_jobs import EVALUATION, EXPORT, IMPORT
 from tests.scenarios.conftest import World
@@ -119,3 +123,17 @@ async def test_slack_is_not_asked_for_its_identity_twice(live: World) -> None:
     methods = [call.method for call in live.slack.calls]
     assert methods.count("auth.test") == 1
     assert methods.count("users.info") == 1
+
+
+async def test_a_clock_that_is_set_back_freezes_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    shift = [timedelta(0)]
+    monkeypatch.setattr("bot.wiring.TIMEKEEPER_SECONDS", 0.05)
+    monkeypatch.setattr("tests.scenarios.conftest.Bot", partial(Bot, clock=lambda: utc_now() + shift[0]))
+    world.sift.run_seconds = 0.5
+    async with world.running(socket_mode=False):
+        world.allow()
+        job = world.sift.add()
+        await world.retried(job)
+        shift[0] = -timedelta(hours=1)
+        await world.until_outcome("finished")
+    assert world.sift.count("retry", job.job_id) == 1

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import zipfile
@@ -74,6 +75,18 @@ async def test_the_doctor_names_what_is_wrong(world: World, settings: dict[str, 
     code, out, _ = await output(world, "doctor", **settings)
     assert code == 1
     assert line in out
+
+
+async def test_the_doctor_names_a_newer_schema(world: World) -> None:
+    await output(world, "migrate")
+    file = sqlite3.connect(world.directory / "bot.db")
+    file.execute("UPDATE alembic_version SET version_num = '9999'")
+    file.commit()
+    file.close()
+    code, out, _ = await output(world, "doctor")
+    assert code == 1
+    assert "FAIL  database: " in out
+    assert "newer than this bot knows" in out
 
 
 async def test_the_doctor_names_missing_scopes(world: World) -> None:

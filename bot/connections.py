@@ -1,0 +1,141 @@
+"""Engines whose connections give up in time, and can be cut off from another thread when they hang all the same."""
+
+import contextlib
+import socket
+import sqlite3
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
+
+WRITERS = 0x51F7
+"""The advisory lock of writers; any number that nothing else on the same PostgreSQL database uses."""
+
+_NETWORK = {
+    "connect_timeout": 2,  # seconds; libpq knows no shorter one
+    "keepalives_idle": 5,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,  # milliseconds
+}
+"""How a PostgreSQL host that went away is noticed; what the URL says counts instead (libpq, “Parameter Key Words”)."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a connection is for, as PostgreSQL limits it.
+
+    Args:
+        statement: seconds for one statement.
+        idle: seconds between two statements of one transaction.
+    """
+
+    statement: int
+    idle: int
+
+
+WRITING = Limits(statement=8, idle=10)
+READING = Limits(statement=60, idle=60)
+BY_HAND = Limits(statement=3_600, idle=10)
+"""The command line: a statement of a migration may take its time, but other writers wait for it."""
+
+
+class Lines:
+    """The connection that each thread opened last, so that it can be cut off while that thread hangs in it."""
+
+    def __init__(self) -> None:
+        self._of: dict[int, _Line] = {}
+
+    def watch(self, engine: Engine) -> None:
+        """Knows the engine's connections from their beginning to their end."""
+        event.listen(engine, "connect", self._opened)
+        event.listen(engine, "close", self._closed)
+
+    def cut(self, thread: int) -> None:
+        """Cuts off what a thread hangs in; it gets an error, and the connection is thrown away."""
+        line = self._of.get(thread)
+        if line is not None:
+            line.cut()
+
+    def _opened(self, dbapi: Any, record: Any) -> None:
+        record.info["line"] = self._of[threading.get_ident()] = _Line(dbapi)
+
+    def _closed(self, _dbapi: Any, record: Any) -> None:
+        line = record.info.pop("line", None)
+        if line is not None:
+            line.close()
+
+
+class _Line:
+    """One connection, as far as another thread may touch it."""
+
+    def __init__(self, dbapi: Any) -> None:
+        self._dbapi = dbapi if isinstance(dbapi, sqlite3.Connection) else None
+        # A descriptor of our own: the connection's may be closed, and stand for something else, at any moment.
+        self._socket = None if self._dbapi else socket.fromfd(dbapi.fileno(), socket.AF_INET, socket.SOCK_STREAM)
+
+    def cut(self) -> None:
+        if self._socket is not None:
+            with contextlib.suppress(OSError):  # it ended by itself
+                self._socket.shutdown(socket.SHUT_RDWR)
+        elif self._dbapi is not None:
+            with contextlib.suppress(sqlite3.Error):  # nor is it open any more
+                self._dbapi.interrupt()
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+        self._dbapi = None
+
+
+def make_engine(url: str, limits: Limits, lines: Lines | None = None, **pool: Any) -> Engine:
+    """An engine whose connections and transactions begin as the bot needs them.
+
+    Args:
+        lines: has the connections known there, so that they can be cut off.
+        pool: how connections are kept, as `create_engine` takes it.
+    """
+    sqlite = make_url(url).get_backend_name() == "sqlite"
+    query = make_url(url).query
+    network = {} if sqlite else {name: value for name, value in _NETWORK.items() if name not in query}
+    engine = create_engine(url, connect_args=network, pool_pre_ping=not sqlite, **pool)
+    if lines is not None:
+        lines.watch(engine)  # first of all: the next listener speaks to the server already
+    event.listen(engine, "connect", _prepare_sqlite if sqlite else _prepare_postgresql(limits))
+    event.listen(engine, "begin", _begin_sqlite if sqlite else _begin_postgresql)
+    return engine
+
+
+def _prepare_sqlite(dbapi: Any, _record: Any) -> None:
+    dbapi.isolation_level = None  # transactions begin where SQLAlchemy begins them, not where sqlite3 guesses
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=2000", "foreign_keys=ON"):
+        dbapi.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN" if _only_reads(connection) else "BEGIN IMMEDIATE")
+
+
+def _prepare_postgresql(limits: Limits) -> Any:
+    def prepare(dbapi: Any, _record: Any) -> None:
+        dbapi.autocommit = True
+        for name, seconds in (
+            ("lock_timeout", 2),
+            ("statement_timeout", limits.statement),
+            ("idle_in_transaction_session_timeout", limits.idle),
+        ):
+            dbapi.execute(f"SET {name} = '{seconds}s'")
+        dbapi.autocommit = False
+
+    return prepare
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    """Makes writers take turns, as SQLite does: the audit's chain needs it, and then nothing can deadlock."""
+    if not _only_reads(connection):
+        connection.execute(select(func.pg_advisory_xact_lock(WRITERS)))
+
+
+def _only_reads(connection: Connection) -> bool:
+    return bool(connection.get_execution_options().get("read_only"))
