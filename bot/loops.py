@@ -3,14 +3,27 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
+
+from bot.errors import DatabaseUnavailable
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 LONGEST_PAUSE = 30.0
 """Seconds between two tries of a step that keeps failing."""
+
+FIRST_PAUSE = 0.1
+LONGEST_WRITE_PAUSE = 5.0
+"""Seconds between two tries of a write: the first pause, which doubles, and the longest."""
+
+_PASSING = (OperationalError, InterfaceError, InternalError, NoConnection, DatabaseUnavailable)
+"""What a database says that was away, busy, full or restarted, and may take the same write a moment later."""
 
 
 class Loop:
@@ -75,6 +88,33 @@ class Soon:
         self._pending = False
         for call in self._calls:
             call()
+
+
+async def until_written(
+    write: Callable[[], Awaitable[T]], *, seconds: float, sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep
+) -> T:
+    """Repeats a write that follows a side effect until the database takes it: what was done must not be forgotten.
+
+    Args:
+        write: one transaction. It must name its fence, or do no harm twice: the commit of a try that failed may have
+            arrived all the same.
+        seconds: for how long at most; what is left of the lease.
+        sleep: waits between two tries.
+
+    Raises:
+        Exception: what the last try raised; at once if it is nothing that passes.
+    """
+    loop = asyncio.get_running_loop()
+    until, pause = loop.time() + seconds, FIRST_PAUSE
+    while True:
+        try:
+            return await write()
+        except _PASSING as error:
+            if loop.time() + pause >= until:
+                raise
+            log.warning("write.repeated", error=type(error).__name__, in_seconds=pause)
+        await sleep(pause)
+        pause = min(pause * 2, LONGEST_WRITE_PAUSE)
 
 
 @contextlib.asynccontextmanager
