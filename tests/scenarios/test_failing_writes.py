@@ -3,12 +3,14 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import OperationalError
 
+from bot import record
 from bot.app import Bot
 from bot.sandbox import LAUNCH_OPS, OPERATOR
 from tests.scenarios.conftest import World
@@ -108,3 +110,51 @@ async def test_why_a_job_failed_again_is_told_though_its_write_failed_at_first(w
         job = world.sift.add(then=["fail"])
         await world.slack.command(OPERATOR, LAUNCH_OPS, job.job_id)
         await world.until(lambda: any("is not a number" in m.text_shown() for m in world.replies()[1:]), timeout=10)
+
+
+async def taken_over(bot: Bot, state: str, then: str) -> None:
+    """Another replica finds the lease over and moves the row."""
+
+    def work(connection: Connection) -> None:
+        now = bot.clock()
+        (retry,) = record.claim(connection, (state,), now + timedelta(hours=1))
+        record.enter(connection, retry, then, now, detail={}, due_at=None)
+
+    await bot.database.run(work)
+
+
+async def test_a_runner_that_was_overtaken_counts_and_says_nothing(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with world.running(socket_mode=False, FOLLOW_POLL_SECONDS="3600") as bot:
+        world.allow()
+        held = world.sift.hold("retry")
+        await world.slack.command(OPERATOR, LAUNCH_OPS, world.sift.add().job_id)
+        await held.entered.wait()
+        await taken_over(bot, "sending", "unknown")
+        held.release()
+        await world.until(world.replies)
+        assert world.outcomes() == ["requested", "sending", "unknown"]
+        assert counted(bot, "accepted") is None
+    said = capsys.readouterr().out
+    assert "retry.overtaken" in said
+    assert "retry.outcome" not in said
+    assert "task.failed" not in said
+
+
+async def test_a_follower_that_was_overtaken_counts_and_says_nothing(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with world.running(socket_mode=False, FOLLOW_POLL_SECONDS="0.2") as bot:
+        world.allow()
+        await world.retried(world.sift.add())
+        held = world.sift.hold("list")
+        await held.entered.wait()
+        await asyncio.sleep(0.2)
+        await taken_over(bot, "accepted", "lost")
+        held.release()
+        await world.until(lambda: len(world.replies()) == 2)
+        await asyncio.sleep(0.2)
+        assert world.outcomes()[-1] == "lost"
+        assert counted(bot, "finished") is None
+    assert "state=finished" not in capsys.readouterr().out
