@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -26,6 +26,8 @@ from bot.models import Job, clean_text
 from bot.sift import answers
 from bot.sift.body import ENCODINGS, bytes_of
 from bot.sift.errors import AnswerTooLarge, MustWait, OutcomeUnknown, RateLimited, SiftError, TooLong, Unreachable
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -180,12 +182,10 @@ class Sift:
 
     async def _settle(self, wanted: "dict[str, asyncio.Future[Job | None]]") -> None:
         try:
-            async with asyncio.timeout(max(PATIENCE_SECONDS, self._timeout)):
-                found = await self.jobs(wanted)
+            found = await self._in_time(self.jobs(wanted))
         except Exception as error:  # noqa: BLE001  # whatever it is, everybody who asked must learn of it
-            problem = OutcomeUnknown("no answer in time") if isinstance(error, TimeoutError) else error
             for future in wanted.values():
-                future.set_exception(problem)
+                future.set_exception(error)
                 future.exception()  # seen, should nobody wait any more
         else:
             for job_id, future in wanted.items():
@@ -199,7 +199,7 @@ class Sift:
         wanted = sorted(job_ids)
         found: dict[str, Job] = {}
         for start in range(0, len(wanted), BATCH):
-            found |= await self._batch(wanted[start : start + BATCH])
+            found |= await self._in_time(self._batch(wanted[start : start + BATCH]))
         return found
 
     async def failed_lately(self, limit: int) -> list[Job]:
@@ -252,6 +252,14 @@ class Sift:
             except SiftError:
                 return None
         return self._key_user
+
+    async def _in_time(self, reading: Awaitable[T]) -> T:
+        """Ends a reading that takes longer, with all its pages and waits, than anybody has patience for."""
+        try:
+            async with asyncio.timeout(max(PATIENCE_SECONDS, self._timeout)):
+                return await reading
+        except TimeoutError:
+            raise OutcomeUnknown("no answer in time") from None
 
     async def _batch(self, job_ids: list[str]) -> dict[str, Job]:
         try:
