@@ -234,35 +234,38 @@ def add_causes(connection: Connection, causes: Mapping[str, str | None], at: dat
         connection.execute(shown, {"b_id": storm_id, "b_at": at})
 
 
-def note_moves(connection: Connection, jobs: Sequence[Job], at: datetime) -> None:
-    """Closes the alerts of jobs that moved on without the bot, and audits each as `outside`."""
+def note_moves(connection: Connection, jobs: Sequence[Job], at: datetime) -> int:
+    """Closes the alerts of jobs that moved on without the bot, and audits each as `outside`; answers how many moved."""
     named = {"b_jobs": [job.job_id for job in jobs]}
     first = {row.job_id: row for row in connection.execute(_FIRST.where(_ROW.state.in_(("open", "outside"))), named)}
     if not first:
-        return
+        return 0
     sent = _newest_sent(connection, {"b_jobs": list(first)})
+    moves = 0
     for job in jobs:
         row, retry = first.get(job.job_id), sent.get(job.job_id)
         if row is None or _same(Job.model_validate_json(row.job), job):
             continue
         if retry is not None and retry.state in ACTIVE:
             continue  # the bot's own retry; the follower tells how it goes
-        _note_move(connection, row, job, at)
+        moves += _note_move(connection, row, job, at)
+    return moves
 
 
 def _same(known: Job, job: Job) -> bool:
     return (known.job_status, known.failure) == (job.job_status, job.failure)
 
 
-def _note_move(connection: Connection, row: Row[Any], job: Job, at: datetime) -> None:
+def _note_move(connection: Connection, row: Row[Any], job: Job, at: datetime) -> bool:
     if job.job_status == "JOB_STATUS_FAILED":
-        return  # a new failure: it has a row of its own
+        return False  # a new failure: it has a row of its own
     state = "closed" if job.ended and not job.retryable else "outside"
     if state == row.state:
-        return
+        return False
     change(connection, row.id, at, state=state, job=_text(job))
     if row.state == "open":
         audit.append(connection, _entry("outside", row.id, job, row.channel_id), at)
+    return True
 
 
 def mute(connection: Connection, alert_id: str, user_id: str | None, at: datetime) -> None:

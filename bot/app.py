@@ -113,6 +113,8 @@ class Bot:
                 settings.sift_api_key,
                 timeout_seconds=settings.sift_timeout_seconds,
                 observe=self._observe,
+                left_out=self.metrics.left_out,
+                timer=self.timer,
             )
             stack.push_async_callback(sift.aclose)
             client = web_client(settings.slack_bot_token.get_secret_value(), settings.slack_api_url, session)

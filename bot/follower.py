@@ -4,6 +4,7 @@ Settles what is `unknown` and follows what was `accepted`; both are rows with a 
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from bot import record, verdict
 from bot.clock import Clock
 from bot.database import Database
 from bot.errors import WrongState
-from bot.loops import Tasks
+from bot.loops import Tasks, until_written
 from bot.models import Job
 from bot.record import Retry
 from bot.sift import Sift, SiftError
@@ -25,7 +26,16 @@ log = structlog.get_logger(__name__)
 LATE_POLLS = 3
 """For so many polls after a retry, a read that shows the job as before is taken for a late one."""
 
-Step = Callable[[Connection], Retry]
+CLAIMED = 0.9
+"""How much of a poll a row is claimed for: a little less, so that the next look does not find it a moment too early."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A change of a row, and whom to tell once it is committed."""
+
+    write: Callable[[Connection], Retry]
+    tell: Callable[[], None] = lambda: None
 
 
 class Follower:
@@ -79,8 +89,7 @@ class Follower:
 
     def _claim(self, connection: Connection) -> list[Retry]:
         now = self._database.now(connection)
-        # A little less than a whole poll, so that the next look does not find the row a moment too early.
-        return record.claim(connection, ("accepted", "unknown"), now, until=now + self._poll * 0.9)
+        return record.claim(connection, ("accepted", "unknown"), now, until=now + self._poll * CLAIMED)
 
     async def _record(self, retries: list[Retry], look: Callable[[Retry, datetime], Step | None]) -> None:
         """Writes what changed, all in one transaction, and has it shown."""
@@ -89,14 +98,12 @@ class Follower:
         if not steps:
             return
 
-        def work(connection: Connection) -> None:
-            for step in steps:
-                try:
-                    step(connection)
-                except WrongState:
-                    log.info("follow.overtaken")
+        def work(connection: Connection) -> list[Step]:
+            return [step for step in steps if _written(connection, step)]
 
-        await self._database.run(work)
+        seconds = (self._poll * CLAIMED).total_seconds()
+        for step in await until_written(lambda: self._database.run(work), seconds=seconds):
+            step.tell()
         self._changed()
 
     def _look(self, retry: Retry, jobs: Mapping[str, Job], at: datetime, key_user: str | None) -> Step | None:
@@ -109,26 +116,25 @@ class Follower:
         if found is not None:
             return self._enter(retry, found, job, at)
         if job is None:
-            return lambda connection: record.note_progress(connection, retry, at, missed=retry.missed + 1)
+            return Step(lambda connection: record.note_progress(connection, retry, at, missed=retry.missed + 1))
         if retry.state == "unknown" or job == retry.job_after or verdict.is_late(retry, job):
             return None
-        return lambda connection: record.note_progress(connection, retry, at, job_after=job, missed=0)
+        return Step(lambda connection: record.note_progress(connection, retry, at, job_after=job, missed=0))
 
     def _enter(self, retry: Retry, found: Verdict, job: Job | None, at: datetime) -> Step:
         columns: dict[str, Any] = {} if job is None else {"job_after": job}
-        log.info("retry.outcome", request_id=retry.id, job_id=retry.job_id, state=found.state, **found.detail)
-        self._entered(found.state)
-        if found.state == "failed_again" and job is not None:
-            self._tasks.start(self._explain(retry, job), request_id=retry.id)
-        return lambda connection: record.enter(
-            connection,
-            retry,
-            found.state,
-            at,
-            detail=found.detail,
-            due_at=self._database.now(connection) + self._poll * 0.9,
-            **columns,
-        )
+
+        def write(connection: Connection) -> Retry:
+            due_at = self._database.now(connection) + self._poll * CLAIMED
+            return record.enter_once(connection, retry, found.state, at, detail=found.detail, due_at=due_at, **columns)
+
+        def tell() -> None:
+            log.info("retry.outcome", request_id=retry.id, job_id=retry.job_id, state=found.state, **found.detail)
+            self._entered(found.state)
+            if found.state == "failed_again" and job is not None:
+                self._tasks.start(self._explain(retry, job), request_id=retry.id)
+
+        return Step(write, tell)
 
     async def _explain(self, retry: Retry, job: Job) -> None:
         """Adds why the job failed again, where Sift says so elsewhere than in the job."""
@@ -144,4 +150,14 @@ class Follower:
         if not overdue or retry.detail.get("overdue"):
             return None
         detail = {**retry.detail, "overdue": True}
-        return lambda connection: record.note_progress(connection, retry, at, detail=detail)
+        return Step(lambda connection: record.note_progress(connection, retry, at, detail=detail))
+
+
+def _written(connection: Connection, step: Step) -> bool:
+    """Writes one step, unless somebody else moved its row meanwhile."""
+    try:
+        step.write(connection)
+    except WrongState:
+        log.info("follow.overtaken")
+        return False
+    return True

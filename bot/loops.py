@@ -23,7 +23,7 @@ FIRST_PAUSE = 0.1
 LONGEST_WRITE_PAUSE = 5.0
 """Seconds between two tries of a write: the first pause, which doubles, and the longest."""
 
-_PASSING = (OperationalError, InterfaceError, InternalError, NoConnection, DatabaseUnavailable)
+PASSING = (OperationalError, InterfaceError, InternalError, NoConnection, DatabaseUnavailable)
 """What a database says that was away, busy, full or restarted, and may take the same write a moment later."""
 
 
@@ -110,7 +110,7 @@ async def until_written(
     while True:
         try:
             return await write()
-        except _PASSING as error:
+        except PASSING as error:
             if loop.time() + pause >= until:
                 raise
             log.warning("write.repeated", error=type(error).__name__, in_seconds=pause)

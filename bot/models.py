@@ -26,6 +26,21 @@ def _moment(value: Any) -> datetime | None:
         return None
 
 
+MOST_TEXT = 10_000
+"""Characters of one text; what is longer is cut."""
+
+MOST_LISTED = 10_000
+"""Values of one list; what is beyond is left out."""
+
+_UNWRITABLE = re.compile(r"[\x00\ud800-\udfff]")
+"""NUL, which PostgreSQL takes in no text, and halves of surrogate pairs, which are no characters."""
+
+
+def clean_text(value: Any) -> str:
+    """A text that every database and Slack can take, cut where nobody reads on; nothing for what is no text."""
+    return _UNWRITABLE.sub("\ufffd", value[:MOST_TEXT]) if isinstance(value, str) else ""
+
+
 def _uint64(value: Any) -> int | None:
     """A uint64, which protobuf's JSON writes as a string; None for what is none."""
     if isinstance(value, bool) or not isinstance(value, int | str):
@@ -34,15 +49,21 @@ def _uint64(value: Any) -> int | None:
         number = int(value)
     except ValueError:
         return None
-    return number if number >= 0 else None
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+    return number if 0 <= number < 2**64 else None
 
 
 def _texts(value: Any) -> tuple[str, ...]:
-    return tuple(text for text in value if isinstance(text, str)) if isinstance(value, list | tuple) else ()
+    if not isinstance(value, list | tuple):
+        return ()
+    return tuple(clean_text(text) for text in value[:MOST_LISTED] if isinstance(text, str))
+
+
+def _id(value: Any) -> Any:
+    return clean_text(value) if isinstance(value, str) else value
+
+
+def _some(value: Any) -> Any:
+    return value[:MOST_LISTED] if isinstance(value, list) else value
 
 
 def _or_none(value: Any, read: Any) -> Any:
@@ -55,7 +76,7 @@ def _or_none(value: Any, read: Any) -> Any:
 
 Moment = Annotated[datetime | None, BeforeValidator(_moment)]
 Uint64 = Annotated[int | None, BeforeValidator(_uint64)]
-Text = Annotated[str, BeforeValidator(_text)]
+Text = Annotated[str, BeforeValidator(clean_text)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
 Lenient = WrapValidator(_or_none)
 
@@ -143,7 +164,7 @@ class ExportRequest(Value):
     runs_and_time_range: Annotated[RunsAndTimeRange | None, Lenient] = None
     assets_and_time_range: Annotated[AssetsAndTimeRange | None, Lenient] = None
     channel_ids: Texts = ()
-    calculated_channel_configs: tuple[CalculatedChannelConfig, ...] = ()
+    calculated_channel_configs: Annotated[tuple[CalculatedChannelConfig, ...], BeforeValidator(_some)] = ()
     output_format: Text = ""
     export_options: Annotated[ExportOptions | None, Lenient] = None
 
@@ -178,7 +199,7 @@ class JobDetails(Value):
 class Job(Value):
     """One of Sift's jobs."""
 
-    job_id: str
+    job_id: Annotated[str, BeforeValidator(_id)]
     organization_id: Text = ""
     created_by_user_id: Text = ""
     modified_by_user_id: Text = ""

@@ -92,7 +92,7 @@ _TOUCH_STORM = (
 )
 _ALERT_STATE = {
     **dict.fromkeys(ACTIVE, "retrying"),
-    **dict.fromkeys(("failed_again", "cancelled", "not_applied", "lost", "refused", "failed"), "open"),
+    **dict.fromkeys(("failed_again", "cancelled", "not_applied", "lost", "refused", "failed", "denied"), "open"),
     "finished": "closed",
 }
 
@@ -257,6 +257,22 @@ def enter(
         _move_alert(connection, moved, at)
     audit.append(connection, entry_of(moved, state, detail={**(detail or {}), **(note or {})}), at)
     return moved
+
+
+def enter_once(connection: Connection, retry: Retry, state: str, at: datetime, **more: Any) -> Retry:
+    """Moves a row like `enter`, unless an earlier try of this very write did so and only its answer was lost.
+
+    Raises:
+        WrongState: somebody else claimed or moved the row meanwhile.
+    """
+    try:
+        return enter(connection, retry, state, at, **more)
+    except WrongState:
+        mine = (_ROW.id == retry.id) & (_ROW.fence == retry.fence) & (_ROW.state == state)
+        row = connection.execute(select(retries).where(mine)).first()
+        if row is None or state == retry.state:
+            raise
+        return Retry.of(row)
 
 
 def note_progress(connection: Connection, retry: Retry, at: datetime, **columns: Any) -> Retry:

@@ -21,16 +21,18 @@ from bot.bulkhead import Bulkhead
 from bot.clock import Clock
 from bot.database import Database
 from bot.display import Display
-from bot.loops import Tasks
+from bot.errors import WrongState
+from bot.loops import Tasks, until_written
 from bot.models import Job
 from bot.pace import Pace
 from bot.policy import Decision, Person, Right, Why, Wish
 from bot.presenter import answers
 from bot.record import Request, Retry
 from bot.showing import LEASE
-from bot.sift import Cause, OutcomeUnknown, Sift, SiftError
-from bot.slack import PERSON_SECONDS, Slack
+from bot.sift import LONGEST_WAIT, Cause, MustWait, OutcomeUnknown, Sift, SiftError
+from bot.slack import PERSON_SECONDS, Message, Slack
 from bot.tables import ACTIVE
+from bot.verdict import Verdict
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +62,12 @@ PUT_OFF_WITHIN = timedelta(minutes=10)
 
 STANDING = timedelta(seconds=PERSON_SECONDS)
 """Who somebody is, and what they may do, was found out no longer ago than this when their retry is sent."""
+
+BRIEFLY = 1.0
+"""Seconds that a turn keeps its place while Sift asks to wait; for longer, the request goes back to the queue."""
+
+WAIT_WITHIN = timedelta(hours=6)
+"""So old a request may become while Sift asks to wait; then that is its outcome."""
 
 ALONE, IN_A_BATCH = 0, 1
 """Ranks: somebody who waits for one job does not wait for hundreds."""
@@ -222,7 +230,9 @@ class Runner:
     async def _hint(self, request: Request) -> None:
         """Says that it takes longer, so that nobody stares at a channel in which nothing happens."""
         await asyncio.sleep(HINT_SECONDS)
-        message = answers.still_at_it(request.id, request.job_id)
+        await self._tell(request, answers.still_at_it(request.id, request.job_id))
+
+    async def _tell(self, request: Request, message: Message) -> None:
         await self._slack.tell(
             request.user_id,
             message,
@@ -243,6 +253,8 @@ class Runner:
             await self._refuse(request, refusal)
         except PutOff as pause:
             await self._put_off(request, pause.seconds)
+        except MustWait as limit:
+            await self._wait_for_sift(request, limit)
         return None
 
     async def _allowed(self, request: Request) -> Allowed:
@@ -299,7 +311,13 @@ class Runner:
     async def _retry(
         self, request: Request, job: Job, decision: Decision, person: Person | None, read_at: datetime
     ) -> "asyncio.Task[Cause] | None":
-        """Marks the request as sent, sends it, and records what came of it."""
+        """Marks the request as sent, sends it, and records what came of it.
+
+        Raises:
+            MustWait: Sift asked to be left alone; nothing is marked or sent.
+        """
+        if (seconds := self._sift.must_wait("retry")) > BRIEFLY:
+            raise MustWait(retry_after=seconds)
         key_user = await self._sift.key_user()
         sending = await self._mark_sending(request, job, decision, person, read_at)
         if sending is None:
@@ -317,9 +335,12 @@ class Runner:
 
         Raises:
             Refused: there is not, or Sift did not say.
+            MustWait: Sift wants to be asked later.
         """
         try:
             job = await self._sift.job(request.job_id)
+        except MustWait:
+            raise
         except SiftError as error:
             raise Refused("failed", _said(error, "read")) from error
         if job is None:
@@ -423,27 +444,83 @@ class Runner:
             raise Refused("denied", {"why": "approval_expired"}, job_before=job)
         return True
 
-    async def _send(self, retry: Retry, key_user: str | None) -> Retry:
+    async def _send(self, retry: Retry, key_user: str | None) -> None:
         """Calls Sift's retry endpoint, once, and records what it answered."""
+        lease_ends = asyncio.get_running_loop().time() + LEASE.total_seconds()
         try:
             answer = await self._sift.retry(retry.job_id)
         except OutcomeUnknown as error:
-            return await self._enter(retry, "unknown", _said(error, "post"))
+            await self._enter(retry, Verdict("unknown", _said(error, "post")), lease_ends)
+        except MustWait as limit:
+            await self._back_to_the_queue(retry, limit, lease_ends)
         except SiftError as error:
-            return await self._enter(retry, "failed", _said(error, "post"))
-        outcome = verdict.answered(retry.job_before, answer, key_user)
-        return await self._enter(retry, outcome.state, outcome.detail, job_after=answer)
+            await self._enter(retry, Verdict("failed", _said(error, "post")), lease_ends)
+        else:
+            outcome = verdict.answered(retry.job_before, answer, key_user)
+            await self._enter(retry, outcome, lease_ends, job_after=answer)
 
-    async def _enter(self, retry: Retry, state: str, detail: dict[str, Any], **columns: Any) -> Retry:
-        """Records the outcome of the POST; an accepted or unknown one is due for the follower at once."""
-        now = self._clock()
-        log.info("retry.outcome", request_id=retry.id, job_id=retry.job_id, state=state, **detail)
-        self._entered(state)
-        return await self._database.run(
-            lambda connection: record.enter(
-                connection, retry, state, now, detail=detail, due_at=self._database.now(connection), **columns
+    async def _back_to_the_queue(self, retry: Retry, limit: MustWait, lease_ends: float) -> None:
+        """Records that Sift did nothing yet and asks to wait: everything is decided anew when that is over."""
+        said = _said(limit, "post")
+        if self._clock() - retry.created_at > WAIT_WITHIN:
+            await self._enter(retry, Verdict("failed", said), lease_ends)
+        elif await self._enter(retry, Verdict("requested", said), lease_ends, due_in=_seconds_of(limit), grant_id=None):
+            self._put_off_by_sift(retry, limit)
+
+    async def _enter(
+        self, retry: Retry, outcome: Verdict, lease_ends: float, *, due_in: float = 0.0, **columns: Any
+    ) -> bool:
+        """Records the outcome of the POST, trying again while the lease lasts, since nothing else remembers it.
+
+        Args:
+            lease_ends: when others take the row for interrupted, by the event loop's clock.
+            due_in: in how many seconds the row is to be looked at; an accepted or unknown one at once.
+
+        Returns:
+            Whether it was recorded; not if somebody else has the row by now.
+        """
+        at = self._clock()
+
+        def work(connection: Connection) -> Retry:
+            due_at = self._database.now(connection) + timedelta(seconds=due_in)
+            return record.enter_once(
+                connection, retry, outcome.state, at, detail=outcome.detail, due_at=due_at, **columns
             )
-        )
+
+        left = max(0.0, lease_ends - asyncio.get_running_loop().time())
+        try:
+            await until_written(lambda: self._database.run(work), seconds=left)
+        except WrongState:
+            log.warning("retry.overtaken", request_id=retry.id, state=outcome.state)
+            return False
+        log.info("retry.outcome", request_id=retry.id, job_id=retry.job_id, state=outcome.state, **outcome.detail)
+        self._entered(outcome.state)
+        return True
+
+    async def _wait_for_sift(self, request: Request, limit: MustWait) -> None:
+        """Leaves a request, for which nothing was sent, in the queue for as long as Sift asks to wait."""
+        at = self._clock()
+        if isinstance(request, Retry) and at - request.created_at > WAIT_WITHIN:
+            await self._refuse(request, Refused("failed", _said(limit, "read")))
+            return
+
+        def work(connection: Connection) -> None:
+            now = self._database.now(connection)
+            until = now + timedelta(seconds=_seconds_of(limit))
+            for retry in record.claim(connection, ("requested",), now, only=request.id, until=until):
+                record.note_progress(connection, retry, at, detail=_said(limit, "read"))
+
+        await self._database.run(work)
+        self._put_off_by_sift(request, limit)
+
+    def _put_off_by_sift(self, request: Request, limit: MustWait) -> None:
+        """Says that a request waits for Sift: once, to somebody who waits for this one."""
+        seconds = _seconds_of(limit)
+        log.info("retry.put_off", request_id=request.id, job_id=request.job_id, seconds=round(seconds))
+        told = isinstance(request, Retry) and request.detail.get("why") == limit.name
+        if request.batch_id is None and not told:
+            message = answers.put_off(request.id, request.job_id, timedelta(seconds=seconds))
+            self.tasks.start(self._tell(request, message), request_id=request.id)
 
     async def _refuse(self, request: Request, refusal: Refused) -> None:
         """Records that nothing was sent, and why; unless somebody else has the row."""
@@ -488,6 +565,11 @@ def _under_way(connection: Connection, job_id: str) -> dict[str, Any] | None:
 def _told_of(other: Retry) -> dict[str, Any]:
     """What a person is told of another retry of the job."""
     return {"by": other.user_id, "channel_id": other.channel_id, "ts": other.root_ts, "request": other.id}
+
+
+def _seconds_of(limit: MustWait) -> float:
+    """How long a request is put off where Sift asks to wait."""
+    return min(limit.retry_after or BRIEFLY, LONGEST_WAIT)
 
 
 def _said(error: SiftError, stage: str) -> dict[str, Any]:

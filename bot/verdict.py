@@ -120,8 +120,9 @@ def followed(retry: Retry, job: Job | None, at: datetime, grace: timedelta) -> V
 
 def is_late(retry: Retry, job: Job) -> bool:
     """Whether a read shows the job as it was before what is already known of it."""
-    known = retry.job_after
-    older = bool(known and known.modified_date and job.modified_date and job.modified_date < known.modified_date)
+    known = retry.job_after.modified_date if retry.job_after else None
+    latest = (retry.accepted_at or retry.created_at) + FOLLOW_LIMIT  # a date beyond that says nothing
+    older = bool(known and job.modified_date and job.modified_date < known <= latest)
     return older or (retry.job_before is not None and _mark(retry.job_before) == _mark(job))
 
 

@@ -74,6 +74,7 @@ class Parts:
 
     Args:
         watching: the loop that watches Sift; None without a channel for alerts.
+        watcher: what that loop drives, which knows when the last good poll was.
         begin: what is to be written before the first request is taken.
     """
 
@@ -82,6 +83,7 @@ class Parts:
     displays: Sequence[Display[Any]]
     loops: Sequence[Loop]
     watching: Loop | None
+    watcher: Watcher | None
     begin: Callable[[Connection], None]
 
 
@@ -144,7 +146,15 @@ def put_together(world: World) -> Parts:
     if settings.anchor_channel is not None:
         anchor = Anchor(database, world.slack, settings.anchor_channel, clock, world.signer)
         loops.append(Loop("anchor", ANCHOR_SECONDS, anchor.step))
-    return Parts(desk, runner, list(displays.values()), loops, watching, watcher.begin if watching else lambda _: None)
+    return Parts(
+        desk,
+        runner,
+        list(displays.values()),
+        loops,
+        watching,
+        watcher if watching else None,
+        watcher.begin if watching else lambda _: None,
+    )
 
 
 def _displays(world: World, place: Place) -> dict[str, Display[Any]]:
@@ -200,4 +210,6 @@ def _watcher(world: World, changed: Callable[[], None]) -> Watcher:
         most=settings.alert_storm,
         look_back=timedelta(hours=settings.alert_lookback_hours),
         changed=changed,
+        polled=world.metrics.polled,
+        left_out=world.metrics.left_out,
     )

@@ -169,3 +169,9 @@ def test_a_late_read_is_no_new_failure() -> None:
     assert followed(accepted, job(), NOW + GRACE - timedelta(seconds=1), GRACE) is None
     assert followed(accepted, job(), NOW + GRACE, GRACE) is not None
     assert not is_late(accepted, job("FAILED", 2, by=KEY))
+
+
+def test_a_date_from_2099_makes_no_later_read_a_late_one() -> None:
+    absurd = retry(job_after=job("RUNNING", minutes=60 * 24 * 365 * 70, by=KEY))
+    assert not is_late(absurd, job("RUNNING", 5, by=KEY))
+    assert is_late(retry(job_after=job("RUNNING", 6, by=KEY)), job("RUNNING", 5, by=KEY))

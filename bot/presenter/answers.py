@@ -188,6 +188,15 @@ def still_at_it(reference: str, job_id: str) -> Message:
     return Message(text, [section(text), referring(reference)])
 
 
+def put_off(reference: str, job_id: str, wait: timedelta) -> Message:
+    """Said, once, when Sift asks to wait for longer than a moment."""
+    text = (
+        f":hourglass_flowing_sand: Sift limits requests just now and asks to wait for {say_duration(wait)}. "
+        f"The retry of job `{job_id}` waits until then and goes on by itself. You will be told here."
+    )
+    return Message(text, [section(text), referring(reference)])
+
+
 def unreadable(problem: str) -> Message:
     """Said when Sift could not be read for somebody who only wanted to look."""
     text = ":warning: Sift could not be read just now; nothing was changed. Try again in a moment."

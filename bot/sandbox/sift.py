@@ -7,6 +7,7 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from email.utils import format_datetime
 from typing import Any
 
 import cel
@@ -195,7 +196,9 @@ class EmbeddedSift:
             self.calls.append(
                 SiftCall(operation, request.path_params.get("job_id"), self._clock(), parameters.get("filter", ""))
             )
-            return await self._carry_out(operation, lambda: act(request))
+            response = await self._carry_out(operation, lambda: act(request))
+            response.headers.setdefault("date", format_datetime(self._clock(), usegmt=True))
+            return response
 
         return Route(path, endpoint, methods=[method])
 

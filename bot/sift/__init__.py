@@ -1,10 +1,12 @@
 """Sift's REST API: jobs in, typed errors out. The only place that knows HTTP status codes."""
 
-from bot.sift.client import TRIES, Cause, Sift, quoted, web_app_for
+from bot.sift.client import LONGEST_WAIT, TRIES, Cause, Sift, quoted, web_app_for
 from bot.sift.errors import (
+    AnswerTooLarge,
     CannotBeRetried,
     Conflict,
     InvalidArgument,
+    MustWait,
     NotFound,
     OutcomeUnknown,
     PermissionDenied,
@@ -16,11 +18,14 @@ from bot.sift.errors import (
 )
 
 __all__ = [
+    "LONGEST_WAIT",
     "TRIES",
+    "AnswerTooLarge",
     "CannotBeRetried",
     "Cause",
     "Conflict",
     "InvalidArgument",
+    "MustWait",
     "NotFound",
     "OutcomeUnknown",
     "PermissionDenied",

@@ -2,13 +2,16 @@
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 import aiohttp
 import httpx
 from pydantic import ValidationError
 
-from bot.models import Job
+from bot.models import Job, clean_text
+from bot.sift.body import json_of
 from bot.sift.errors import (
     CannotBeRetried,
     Conflict,
@@ -25,6 +28,15 @@ from bot.sift.errors import (
 
 T = TypeVar("T")
 
+_PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
+"""What an ID may consist of: it goes into paths and filters."""
+
+MOST_TOKEN = 4_000
+"""Characters of a page's token: it goes into a URL."""
+
+LeftOut = Callable[[str, str], None]
+"""Told of a job that cannot be read: why, and its ID as far as there is one."""
+
 
 def no_answer(error: Exception) -> SiftError:
     """What it means that no answer came.
@@ -37,10 +49,10 @@ def no_answer(error: Exception) -> SiftError:
     return OutcomeUnknown("no answer in time" if isinstance(error, TimeoutError) else "the connection was lost")
 
 
-def answer(response: httpx.Response) -> dict[str, Any]:
+def answer(response: httpx.Response, content: bytes) -> dict[str, Any]:
     """The body of a good answer, or the error that a bad one stands for."""
     try:
-        body = response.json()
+        body = json_of(content)
     except ValueError:
         body = None
     if response.status_code == 200:
@@ -65,7 +77,11 @@ _FAILED_PRECONDITION = 9
 
 
 def _error(response: httpx.Response, body: dict[str, Any]) -> SiftError:
-    status, said = response.status_code, str(body.get("message") or "")[:300] or None
+    status, said = response.status_code, clean_text(str(body.get("message") or ""))[:300] or None
+    if status == 429 and "metadata size" in (
+        said or ""
+    ):  # a gateway's word for a long URL, which waiting does not shorten
+        return TooLong(said)
     if status == 429:
         return RateLimited(said, _seconds_to_wait(said or "", response.headers.get("retry-after", "")))
     if body.get("code") == _FAILED_PRECONDITION:
@@ -90,6 +106,15 @@ def _seconds_to_wait(message: str, header: str) -> float | None:
     return float(header) if re.fullmatch(r"\d{1,6}", header) else None
 
 
+def date(response: httpx.Response) -> datetime | None:
+    """When Sift says that it answered, to the second; None if it does not say."""
+    try:
+        said = parsedate_to_datetime(response.headers.get_list("date")[-1])
+        return (said if said.tzinfo else said.replace(tzinfo=UTC)).astimezone(UTC)
+    except (IndexError, ValueError, OverflowError):
+        return None
+
+
 def read(read: Callable[[], T]) -> T:
     """Reads an answer that may have any shape."""
     try:
@@ -98,9 +123,44 @@ def read(read: Callable[[], T]) -> T:
         raise OutcomeUnknown("an unreadable answer") from error
 
 
-def jobs_in(body: dict[str, Any]) -> list[Job]:
-    """The jobs of a list."""
-    return read(lambda: [Job.model_validate(job) for job in body.get("jobs") or []])
+def job_in(body: dict[str, Any], job_id: str) -> Job:
+    """The job that was asked for.
+
+    Raises:
+        OutcomeUnknown: there is none, or another one.
+    """
+    job = read(lambda: Job.model_validate(body["job"]))
+    if job.job_id != job_id:
+        raise OutcomeUnknown("an answer about another job")
+    return job
+
+
+def jobs_in(body: dict[str, Any], left_out: LeftOut) -> list[Job]:
+    """The jobs of a list, each read by itself; those that cannot be read are left out."""
+    listed = body.get("jobs") or []
+    if not isinstance(listed, list):
+        raise OutcomeUnknown("an unreadable answer")
+    return [job for each in listed if (job := _job(each, left_out)) is not None]
+
+
+def next_page(body: dict[str, Any]) -> str:
+    """What the next page of a list is asked for with; nothing after the last one."""
+    token = clean_text(body.get("nextPageToken"))
+    if len(token) > MOST_TOKEN:
+        raise OutcomeUnknown("an unreadable answer")
+    return token
+
+
+def _job(listed: Any, left_out: LeftOut) -> Job | None:
+    try:
+        job = Job.model_validate(listed)
+    except (ValidationError, RecursionError):
+        left_out("unreadable", "")
+        return None
+    if not _PLAIN_ID.fullmatch(job.job_id):
+        left_out("no_plain_id", job.job_id[:100])
+        return None
+    return job
 
 
 def inner(body: dict[str, Any], name: str) -> dict[str, Any]:
@@ -111,5 +171,4 @@ def inner(body: dict[str, Any], name: str) -> dict[str, Any]:
 
 def text(source: dict[str, Any], name: str) -> str:
     """A text, or nothing where there is none."""
-    value = source.get(name)
-    return value if isinstance(value, str) else ""
+    return clean_text(source.get(name))

@@ -5,23 +5,31 @@ connection that was never made. Everything else that is no clear answer is `Outc
 """
 
 import asyncio
+import contextlib
 import random
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
 import httpx
+import structlog
+from cachetools import TTLCache
 from httpx_aiohttp import AiohttpTransport
 from pydantic import SecretStr
 
-from bot.models import Job
+from bot.models import Job, clean_text
 from bot.sift import answers
-from bot.sift.errors import RateLimited, SiftError, TooLong, Unreachable
+from bot.sift.body import ENCODINGS, bytes_of
+from bot.sift.errors import AnswerTooLarge, MustWait, OutcomeUnknown, RateLimited, SiftError, TooLong, Unreachable
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
 
 CONNECT_SECONDS = 5.0
 BATCH = 500
@@ -30,9 +38,23 @@ BATCH = 500
 PAGE = 1_000
 """Sift's largest page."""
 
+MOST_PAGES = 200
+MOST_PAGES_BY_ID = 20
+"""Pages that are read in one go, of what changed and of jobs by their ID; a list that goes on is left there."""
+
+LIST_BYTES = 16_000_000
+ANSWER_BYTES = 2_000_000
+"""The largest answers that are read: of a list, a page of which takes 1 to 2 MB, and of everything else."""
+
 TRIES = 4
 PATIENCE_SECONDS = 30.0
 """A call is not sent once more later than this after its first try: with that, its turn stays within its lease."""
+
+LONGEST_WAIT = 600.0
+"""Seconds that Sift is left alone for at most when it asks for that; then it is asked again."""
+
+PLAUSIBLE = timedelta(days=1)
+"""Sift's clock may differ from ours by so much; beyond that, something on the way set the date."""
 
 Observe = Callable[[str, float, str], None]
 """Told of every call: operation, seconds, result."""
@@ -60,6 +82,8 @@ class Sift:
         sleep: waits between tries.
         jitter: a number from 0 to 1 at each call.
         observe: told of every request.
+        left_out: told why, for each job in an answer that cannot be read.
+        timer: monotonic seconds, for how long Sift asks to wait.
     """
 
     def __init__(
@@ -71,11 +95,17 @@ class Sift:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
         observe: Observe = lambda _operation, _seconds, _result: None,
+        left_out: Callable[[str], None] = lambda _why: None,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
         connect = min(CONNECT_SECONDS, timeout_seconds)
         self._client = httpx.AsyncClient(
             base_url=base_url,
-            headers={"Authorization": f"Bearer {api_key.get_secret_value()}", "Accept": "application/json"},
+            headers={
+                "Authorization": f"Bearer {api_key.get_secret_value()}",
+                "Accept": "application/json",
+                "Accept-Encoding": ENCODINGS,
+            },
             timeout=httpx.Timeout(timeout_seconds, connect=connect),
             transport=AiohttpTransport(client=lambda: aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())),
         )
@@ -83,13 +113,19 @@ class Sift:
         self._sleep = sleep
         self._jitter = jitter
         self._observe = observe
+        self._told_left_out = left_out
+        self._timer = timer
+        self._known_bad: TTLCache[tuple[str, str], bool] = TTLCache(1_000, 3_600, timer)
+        self._said_now: tuple[datetime, float] | None = None
         self._key_user: str | None = None
         self._wanted: dict[str, asyncio.Future[Job | None]] = {}
         self._reading: asyncio.Task[None] | None = None
         self._held_until: dict[str, float] = {}
 
     async def aclose(self) -> None:
-        """Closes every connection."""
+        """Closes every connection; who waits for a job to be read waits no more."""
+        if self._reading is not None:
+            self._reading.cancel()
         await self._client.aclose()
 
     async def retry(self, job_id: str) -> Job:
@@ -102,8 +138,27 @@ class Sift:
             OutcomeUnknown: it may have been retried.
             SiftError: it was not.
         """
-        body = await self._request("retry", "POST", f"/api/v1/jobs/{job_id}:retry")
-        return answers.read(lambda: Job.model_validate(body["job"]))
+        try:
+            body = await self._request("retry", "POST", f"/api/v1/jobs/{job_id}:retry")
+        except AnswerTooLarge as error:  # it was carried out, or not
+            raise OutcomeUnknown("too large an answer") from error
+        return answers.job_in(body, job_id)
+
+    def must_wait(self, operation: str) -> float:
+        """Seconds that Sift still asks to wait before the next call of a kind; 0: none."""
+        return max(0.0, self._held_until.get(operation, 0.0) - self._timer())
+
+    def now(self, ours: datetime) -> datetime:
+        """The present moment by Sift's clock, as far as its answers tell; our own where they do not.
+
+        Args:
+            ours: the present moment by our clock.
+        """
+        if self._said_now is None:
+            return ours
+        said, at = self._said_now
+        now = said + timedelta(seconds=self._timer() - at)
+        return now if abs(now - ours) <= PLAUSIBLE else ours
 
     async def job(self, job_id: str) -> Job | None:
         """One job as it is from now on; None if Sift lists none by that ID.
@@ -127,7 +182,7 @@ class Sift:
 
     async def _settle(self, wanted: "dict[str, asyncio.Future[Job | None]]") -> None:
         try:
-            found = await self.jobs(wanted)
+            found = await self._in_time(self.jobs(wanted))
         except Exception as error:  # noqa: BLE001  # whatever it is, everybody who asked must learn of it
             for future in wanted.values():
                 future.set_exception(error)
@@ -135,23 +190,26 @@ class Sift:
         else:
             for job_id, future in wanted.items():
                 future.set_result(found.get(job_id))
+        finally:
+            for future in wanted.values():
+                future.cancel()  # of no effect, unless this was ended before there was an answer
 
     async def jobs(self, job_ids: Collection[str]) -> dict[str, Job]:
         """Many jobs in few requests, by ID; those that Sift does not list are left out."""
         wanted = sorted(job_ids)
         found: dict[str, Job] = {}
         for start in range(0, len(wanted), BATCH):
-            found |= await self._batch(wanted[start : start + BATCH])
+            found |= await self._in_time(self._batch(wanted[start : start + BATCH]))
         return found
 
     async def failed_lately(self, limit: int) -> list[Job]:
         """The jobs that are failed now, the newest first, in one request."""
         condition = "job_status == 'JOB_STATUS_FAILED'"
         parameters = {"filter": condition, "pageSize": str(limit), "orderBy": "modified_date desc"}
-        return answers.jobs_in(await self._request("list", "GET", "/api/v1/jobs", parameters))
+        return self._jobs_in(await self._request("list", "GET", "/api/v1/jobs", parameters))
 
-    async def changed_since(self, moment: datetime, *, only_failed: bool) -> AsyncIterator[list[Job]]:
-        """Every job that was modified after `moment`, oldest change first, a page at a time.
+    async def changed_since(self, moment: datetime, *, only_failed: bool) -> AsyncGenerator[list[Job]]:
+        """The jobs that were modified after `moment`, oldest change first, a page at a time, up to `MOST_PAGES`.
 
         Args:
             only_failed: leaves out what is not failed now.
@@ -160,8 +218,9 @@ class Sift:
         condition = f"modified_date > timestamp({quoted(since)})"
         if only_failed:
             condition = f"job_status == 'JOB_STATUS_FAILED' && {condition}"
-        async for jobs in self._pages(condition, "modified_date"):
-            yield jobs
+        async with contextlib.aclosing(self._pages(condition, "modified_date", MOST_PAGES)) as pages:
+            async for jobs in pages:
+                yield jobs
 
     async def why_failed(self, job: Job) -> Cause:
         """Why a job failed before; an export says so itself, the others are looked up. Never an error."""
@@ -183,7 +242,7 @@ class Sift:
     async def me(self) -> str:
         """The user whose key this is."""
         body = await self._request("me", "GET", "/api/v2/me")
-        return answers.read(lambda: str(body["userId"]))
+        return answers.read(lambda: clean_text(str(body["userId"])))
 
     async def key_user(self) -> str | None:
         """The user whose key this is, asked for once; None while Sift does not say."""
@@ -194,6 +253,14 @@ class Sift:
                 return None
         return self._key_user
 
+    async def _in_time(self, reading: Awaitable[T]) -> T:
+        """Ends a reading that takes longer, with all its pages and waits, than anybody has patience for."""
+        try:
+            async with asyncio.timeout(max(PATIENCE_SECONDS, self._timeout)):
+                return await reading
+        except TimeoutError:
+            raise OutcomeUnknown("no answer in time") from None
+
     async def _batch(self, job_ids: list[str]) -> dict[str, Job]:
         try:
             jobs = await self._list(f"job_id in [{', '.join(map(quoted, job_ids))}]", "created_date")
@@ -202,21 +269,40 @@ class Sift:
                 raise
             half = len(job_ids) // 2
             return {**await self._batch(job_ids[:half]), **await self._batch(job_ids[half:])}
-        return {job.job_id: job for job in jobs}
+        asked = set(job_ids)
+        return {job.job_id: job for job in jobs if job.job_id in asked}
 
     async def _list(self, condition: str, order_by: str) -> list[Job]:
-        return [job async for jobs in self._pages(condition, order_by) for job in jobs]
+        return [job async for jobs in self._pages(condition, order_by, MOST_PAGES_BY_ID) for job in jobs]
 
-    async def _pages(self, condition: str, order_by: str) -> AsyncIterator[list[Job]]:
-        parameters = {"filter": condition, "pageSize": str(PAGE), "orderBy": order_by}
-        while True:
-            body = await self._request("list", "GET", "/api/v1/jobs", parameters)
-            jobs = answers.jobs_in(body)
-            yield jobs
-            token = body.get("nextPageToken")
-            if not token or not jobs:
+    async def _pages(self, condition: str, order_by: str, most: int) -> AsyncGenerator[list[Job]]:
+        """A list page by page; pages that are too large to be read are asked for in smaller ones."""
+        size, token = PAGE, ""
+        for _ in range(most):
+            parameters = {"filter": condition, "pageSize": str(size), "orderBy": order_by}
+            if token:
+                parameters["pageToken"] = token
+            try:
+                body = await self._request("list", "GET", "/api/v1/jobs", parameters)
+            except AnswerTooLarge:
+                if size == 1:
+                    raise
+                size = max(1, size // 8)
+                continue
+            yield self._jobs_in(body)
+            before, token = token, answers.next_page(body)
+            if token in ("", before):
                 return
-            parameters["pageToken"] = str(token)
+
+    def _jobs_in(self, body: dict[str, Any]) -> list[Job]:
+        return answers.jobs_in(body, self._leave_out)
+
+    def _leave_out(self, why: str, job_id: str) -> None:
+        """Counts a job that cannot be read, each time; says so once an hour."""
+        self._told_left_out(why)
+        if (why, job_id) not in self._known_bad:
+            self._known_bad[why, job_id] = True
+            log.warning("sift.job_left_out", why=why, job_id=job_id)
 
     async def _import_cause(self, data_import_id: str) -> Cause:
         body = await self._request("import", "GET", f"/api/v2/data-imports/{_segment(data_import_id)}")
@@ -240,25 +326,33 @@ class Sift:
         self, operation: str, method: str, path: str, parameters: dict[str, str] | None = None
     ) -> dict[str, Any]:
         """Sends a request, and again while that is proved safe and patience lasts."""
-        began = time.monotonic()
+        began = self._timer()
         for number in range(1, TRIES + 1):
-            if (held := self._held_until.get(operation, 0.0) - time.monotonic()) > 0:
-                await self._sleep(held)
+            await self._wait(operation, self.must_wait(operation), began)
             try:
                 return await self._once(operation, method, path, parameters)
-            except (RateLimited, Unreachable) as error:
-                pause = self._pause(error, number)
-                if number == TRIES or time.monotonic() - began + pause > PATIENCE_SECONDS:
+            except RateLimited as error:
+                pause = self._pause(error.retry_after, number)
+                self._held_until[operation] = self._timer() + pause  # for everybody's sake
+                if self._timer() - began + pause > PATIENCE_SECONDS:
+                    raise MustWait(error.said, error.retry_after or pause) from error
+                if number == TRIES:
                     raise
-                if isinstance(error, RateLimited):
-                    self._held_until[operation] = time.monotonic() + pause  # for everybody's sake
-                else:
-                    await self._sleep(pause)
+            except Unreachable:
+                pause = self._pause(None, number)
+                if number == TRIES or self._timer() - began + pause > PATIENCE_SECONDS:
+                    raise
+                await self._sleep(pause)
         raise AssertionError("unreachable: the last try returns or raises")
 
-    def _pause(self, error: RateLimited | Unreachable, number: int) -> float:
-        asked = error.retry_after if isinstance(error, RateLimited) else None
-        least = asked if asked is not None else 0.25 * 2**number
+    async def _wait(self, operation: str, seconds: float, began: float) -> None:
+        if self._timer() - began + seconds > PATIENCE_SECONDS:
+            raise MustWait(None, seconds)
+        if seconds > 0:
+            await self._sleep(seconds)
+
+    def _pause(self, asked: float | None, number: int) -> float:
+        least = min(asked, LONGEST_WAIT) if asked is not None else 0.25 * 2**number
         return least + self._jitter() * min(least, 1.0)
 
     async def _once(self, operation: str, method: str, path: str, parameters: dict[str, str] | None) -> dict[str, Any]:
@@ -266,9 +360,14 @@ class Sift:
         result = "ok"
         try:
             # The client's own limits hold for each read; only this one holds for the whole answer.
-            async with asyncio.timeout(self._timeout):
-                response = await self._client.request(method, path, params=parameters)
-            return answers.answer(response)
+            async with (
+                asyncio.timeout(self._timeout),
+                self._client.stream(method, path, params=parameters) as response,
+            ):
+                content = await bytes_of(response, LIST_BYTES if operation == "list" else ANSWER_BYTES)
+            if (date := answers.date(response)) is not None:
+                self._said_now = date, self._timer()
+            return answers.answer(response, content)
         except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
             problem = answers.no_answer(error)
             result = problem.name

@@ -58,6 +58,10 @@ class RateLimited(SiftError):
         self.retry_after = retry_after
 
 
+class MustWait(RateLimited):
+    """Sift is limiting requests, and asks to wait for longer than a call may take; it did not process this one."""
+
+
 class Unreachable(SiftError):
     """Sift cannot be reached: no connection was made."""
 
@@ -74,3 +78,9 @@ class TooLong(SiftError):
     """The request was too long for something on the way to Sift."""
 
     name = "too_long"
+
+
+class AnswerTooLarge(SiftError):
+    """Sift's answer was larger than any that makes sense."""
+
+    name = "answer_too_large"

@@ -250,6 +250,17 @@ async def test_sift_down_is_said_by_readyz_and_caught_up_with(alerting: World) -
     assert "sift" not in await bot.problems()
 
 
+async def test_metrics_tell_of_the_last_good_poll_and_of_what_could_not_be_read(alerting: World) -> None:
+    assert alerting.bot is not None
+    registry = alerting.bot.metrics.registry
+    alerting.sift.add(more={"jobId": 7})
+    await alerted(alerting, alerting.sift.fail_one())
+    assert registry.get_sample_value("sift_retry_unreadable_jobs_total", {"why": "unreadable"})
+    last = registry.get_sample_value("sift_retry_last_good_poll_timestamp_seconds")
+    assert last is not None
+    assert 0 <= utc_now().timestamp() - last < 5
+
+
 async def test_alerts_wait_for_slack_and_arrive_once(alerting: World) -> None:
     alerting.slack.fail("chat.postMessage", "service_unavailable", times=2)
     job = alerting.sift.fail_one()

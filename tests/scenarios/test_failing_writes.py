@@ -1,0 +1,160 @@
+"""When the database does not take the outcome of a retry at once: it is written again, and told once."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, event
+from sqlalchemy.exc import OperationalError
+
+from bot import record
+from bot.app import Bot
+from bot.sandbox import LAUNCH_OPS, OPERATOR
+from tests.scenarios.conftest import World
+
+
+def away() -> OperationalError:
+    return OperationalError("COMMIT", {}, sqlite3.OperationalError("disk I/O error"))
+
+
+def failing(bot: Bot, state: str, *, times: int = 1, after_commit: bool = False) -> Callable[[], int]:
+    """Has the transactions in which a retry enters a state fail, before or just after they are committed.
+
+    Returns:
+        How many did so far.
+    """
+    failed = 0
+    entering = False
+
+    def notice(_c: Any, _k: Any, statement: str, parameters: Any, *_: Any) -> None:
+        nonlocal entering
+        entering = entering or (statement.startswith("UPDATE retries") and state in tuple(parameters))
+
+    def commit(connection: Connection) -> None:
+        nonlocal entering, failed
+        fails, entering = entering and failed < times, False
+        if fails:
+            failed += 1
+            if after_commit:
+                connection.exec_driver_sql("COMMIT")
+            raise away()
+
+    event.listen(bot.database.engine, "before_cursor_execute", notice)
+    event.listen(bot.database.engine, "commit", commit)
+    return lambda: failed
+
+
+def counted(bot: Bot, state: str) -> float | None:
+    return bot.metrics.registry.get_sample_value("sift_retry_outcomes_total", {"state": state})
+
+
+@pytest.mark.parametrize("after_commit", [False, True])
+@pytest.mark.parametrize("times", [1, 3])
+async def test_the_outcome_of_a_retry_is_written_until_the_database_takes_it(
+    world: World, times: int, after_commit: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with world.running(socket_mode=False, FOLLOW_POLL_SECONDS="3600") as bot:
+        world.allow()
+        failed = failing(bot, "accepted", times=times, after_commit=after_commit)
+        await world.slack.command(OPERATOR, LAUNCH_OPS, world.sift.add().job_id)
+        await world.until(lambda: world.replies())
+        assert failed() == times
+        assert world.outcomes() == ["requested", "sending", "accepted"]
+        assert world.sift.count("retry") == 1
+        assert counted(bot, "accepted") == 1
+    said = capsys.readouterr().out
+    assert said.count("retry.outcome") == 1
+    assert "task.failed" not in said
+
+
+async def test_a_database_locked_for_longer_than_anybody_waits_costs_no_outcome(world: World) -> None:
+    async with world.running(socket_mode=False) as bot:
+        world.allow()
+        held = world.sift.hold("retry")
+        await world.slack.command(OPERATOR, LAUNCH_OPS, world.sift.add().job_id)
+        await held.entered.wait()
+        await bot.database.run(lambda connection: connection.exec_driver_sql("PRAGMA busy_timeout=20") and None)
+        other = sqlite3.connect(world.directory / "bot.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        held.release()
+        await asyncio.sleep(0.3)
+        other.execute("ROLLBACK")
+        other.close()
+        await world.until_outcome("finished")
+        assert world.outcomes() == ["requested", "sending", "accepted", "finished"]
+        assert world.sift.count("retry") == 1
+
+
+@pytest.mark.parametrize("after_commit", [False, True])
+async def test_how_a_job_ended_is_counted_and_said_once_and_when_it_is_true(
+    world: World, after_commit: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with world.running(socket_mode=False, FOLLOW_POLL_SECONDS="0.5") as bot:
+        world.allow()
+        failed = failing(bot, "finished", times=2, after_commit=after_commit)
+        await world.slack.command(OPERATOR, LAUNCH_OPS, world.sift.add().job_id)
+        await world.until(lambda: len(world.replies()) == 2, timeout=10)
+        assert failed() == 2
+        assert world.outcomes() == ["requested", "sending", "accepted", "finished"]
+        assert counted(bot, "finished") == 1
+    assert capsys.readouterr().out.count("state=finished") == 1
+
+
+async def test_why_a_job_failed_again_is_told_though_its_write_failed_at_first(world: World) -> None:
+    async with world.running(socket_mode=False, FOLLOW_POLL_SECONDS="0.5") as bot:
+        world.allow()
+        failing(bot, "failed_again", after_commit=True)
+        job = world.sift.add(then=["fail"])
+        await world.slack.command(OPERATOR, LAUNCH_OPS, job.job_id)
+        await world.until(lambda: any("is not a number" in m.text_shown() for m in world.replies()[1:]), timeout=10)
+
+
+async def taken_over(bot: Bot, state: str, then: str) -> None:
+    """Another replica finds the lease over and moves the row."""
+
+    def work(connection: Connection) -> None:
+        now = bot.clock()
+        (retry,) = record.claim(connection, (state,), now + timedelta(hours=1))
+        record.enter(connection, retry, then, now, detail={}, due_at=None)
+
+    await bot.database.run(work)
+
+
+async def test_a_runner_that_was_overtaken_counts_and_says_nothing(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with world.running(socket_mode=False, FOLLOW_POLL_SECONDS="3600") as bot:
+        world.allow()
+        held = world.sift.hold("retry")
+        await world.slack.command(OPERATOR, LAUNCH_OPS, world.sift.add().job_id)
+        await held.entered.wait()
+        await taken_over(bot, "sending", "unknown")
+        held.release()
+        await world.until(world.replies)
+        assert world.outcomes() == ["requested", "sending", "unknown"]
+        assert counted(bot, "accepted") is None
+    said = capsys.readouterr().out
+    assert "retry.overtaken" in said
+    assert "retry.outcome" not in said
+    assert "task.failed" not in said
+
+
+async def test_a_follower_that_was_overtaken_counts_and_says_nothing(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with world.running(socket_mode=False, FOLLOW_POLL_SECONDS="0.2") as bot:
+        world.allow()
+        await world.retried(world.sift.add())
+        held = world.sift.hold("list")
+        await held.entered.wait()
+        await asyncio.sleep(0.2)
+        await taken_over(bot, "accepted", "lost")
+        held.release()
+        await world.until(lambda: len(world.replies()) == 2)
+        await asyncio.sleep(0.2)
+        assert world.outcomes()[-1] == "lost"
+        assert counted(bot, "finished") is None
+    assert "state=finished" not in capsys.readouterr().out
