@@ -21,6 +21,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from bot import listeners, record
 from bot.clock import Clock, utc_now
+from bot.connections import Limits
 from bot.database import Database, migrate, require_schema, schema_version
 from bot.errors import WrongWorkspace
 from bot.loops import Loop, looping
@@ -269,6 +270,6 @@ def bolt_app(client: AsyncWebClient, workspace: Workspace) -> AsyncApp:
 async def run_bot(settings: Settings, stop: asyncio.Event) -> None:
     """Runs the bot and its HTTP side until `stop` is set."""
     with Bot(settings) as bot:
-        async with serving(bot.http, settings.host, settings.port) as url:
+        async with serving(bot.http, settings.host, settings.port, Limits()) as url:
             log.info("http.serving", url=url)
             await bot.work(stop)
