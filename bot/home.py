@@ -93,8 +93,7 @@ class Home:
 
         def work(connection: Connection) -> Seen:
             since = at.replace(hour=0, minute=0, second=0, microsecond=0) - LATELY
-            if opened and may_read.allowed and person is not None:
-                audit.append(connection, _reading(person), at)
+            reads = may_read.allowed and (not opened or person is None or self._may_read(connection, person, at))
             looks = may_retry.allowed or may_read.allowed
             return Seen(
                 at=at,
@@ -103,12 +102,22 @@ class Home:
                 under_way=_under_way(connection) if looks else [],
                 waiting=alerts.waiting(connection, MOST_SHOWN) if may_retry.allowed else [],
                 own=latest_of(connection, user_id),
-                entries=audit.page(connection, Filters(), limit=MOST_SHOWN) if may_read.allowed else None,
+                entries=audit.page(connection, Filters(), limit=MOST_SHOWN) if reads else None,
                 grants=_grants(connection, at) if may_grant.allowed else None,
                 stats=counted(connection, since, None if may_read.allowed else user_id) if looks else None,
             )
 
         return await self._office.database.run(work)
+
+    def _may_read(self, connection: Connection, person: Person, at: datetime) -> bool:
+        """Records that somebody reads the audit's latest entries; False if too much is recorded of them just now."""
+        entry, quota = _reading(person), self._office.quota
+        by = {name: getattr(entry, name) for name in ("team_id", "user_id", "user_name", "source")}
+        if not quota.admits(connection, by, at):
+            quota.refuse(connection, by, at, entry.event)
+            return False
+        audit.append(connection, entry, at)
+        return True
 
 
 def _under_way(connection: Connection) -> list[Retry]:

@@ -22,9 +22,7 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(
-    app: Any, host: str = "127.0.0.1", port: int = 0, limits: Limits | None = None
-) -> AsyncIterator[str]:
+async def serving(app: Any, host: str = "127.0.0.1", port: int = 0, limits: Limits | None = None) -> AsyncIterator[str]:
     """Serves `app` until the block ends, then lets open requests finish for a moment.
 
     Args:

@@ -138,4 +138,3 @@ def _may_be_signed(headers: Mapping[str, str], now: float) -> bool:
         and _NUMBER.fullmatch(timestamp) is not None
         and abs(now - int(timestamp)) <= SIGNED_WITHIN
     )
-

@@ -32,6 +32,7 @@ from bot.presenter import batches as shown_batches
 from bot.presenter import retries as shown_retries
 from bot.presenter.pieces import Piece
 from bot.presenter.place import Place
+from bot.quota import Quota, end_minutes
 from bot.record import Retry
 from bot.retry import Runner
 from bot.settings import Settings
@@ -48,6 +49,9 @@ GATHER_SECONDS = 0.1
 
 ANCHOR_SECONDS = 60.0
 """How often it is looked at whether a new day has begun."""
+
+QUOTA_SECONDS = 5.0
+"""How often it is looked at whose minute is over."""
 
 HOME_SECONDS = 3.0
 """How often at most a Home tab is refreshed."""
@@ -93,7 +97,8 @@ def put_together(world: World) -> Parts:
     settings, database, clock = world.settings, world.database, world.clock
     place = Place(world.workspace, settings.sift_app_url or web_app_for(settings.sift_rest_uri))
     access = Access(database, world.slack.members, settings.admins)
-    office = Office(database, world.slack, access, world.workspace.team_id, clock)
+    quota = Quota(settings.requests_per_minute)
+    office = Office(database, world.slack, access, world.workspace.team_id, clock, quota)
     home = Home(office, time.monotonic)
     displays = _displays(world, place)
     showing = [Loop(name, SWEEP_SECONDS, display.sweep) for name, display in displays.items()]
@@ -116,12 +121,14 @@ def put_together(world: World) -> Parts:
         tasks=runner.tasks,
         metrics=world.metrics,
         clock=clock,
+        quota=quota,
     )
     loops = [
         Loop("runner", SWEEP_SECONDS, runner.sweep),
         Loop("follower", settings.follow_poll_seconds, follower.step),
         *showing,
         Loop("home", HOME_SECONDS, home.refresh),
+        Loop("quotas", QUOTA_SECONDS, lambda: database.run(lambda connection: end_minutes(connection, clock()))),
         *([watching] if watching else []),
     ]
     if settings.anchor_channel is not None:
