@@ -40,6 +40,7 @@ class _Viewer:
 
     team_id: str
     shown: str = ""
+    reads: bool = True  # the audit's entries, which is on record
 
 
 class Home:
@@ -76,13 +77,13 @@ class Home:
 
     async def _publish(self, user_id: str, viewer: _Viewer, *, opened: bool = False) -> None:
         person = await self._office.slack.person(user_id, viewer.team_id)
-        view = home_view(await self._seen(user_id, person, opened))
+        view = home_view(await self._seen(user_id, viewer, person, opened))
         content = json.dumps(view)
         if content != viewer.shown:
             await self._office.slack.publish_home(user_id, view)
             viewer.shown = content
 
-    async def _seen(self, user_id: str, person: Person | None, opened: bool) -> Seen:
+    async def _seen(self, user_id: str, viewer: _Viewer, person: Person | None, opened: bool) -> Seen:
         at = self._office.clock()
         may_retry, may_read, may_grant = await asyncio.gather(
             *(
@@ -93,7 +94,8 @@ class Home:
 
         def work(connection: Connection) -> Seen:
             since = at.replace(hour=0, minute=0, second=0, microsecond=0) - LATELY
-            reads = may_read.allowed and (not opened or person is None or self._may_read(connection, person, at))
+            if opened and may_read.allowed and person is not None:
+                viewer.reads = self._may_read(connection, person, at)
             looks = may_retry.allowed or may_read.allowed
             return Seen(
                 at=at,
@@ -102,7 +104,9 @@ class Home:
                 under_way=_under_way(connection) if looks else [],
                 waiting=alerts.waiting(connection, MOST_SHOWN) if may_retry.allowed else [],
                 own=latest_of(connection, user_id),
-                entries=audit.page(connection, Filters(), limit=MOST_SHOWN) if reads else None,
+                entries=audit.page(connection, Filters(), limit=MOST_SHOWN)
+                if may_read.allowed and viewer.reads
+                else None,
                 grants=_grants(connection, at) if may_grant.allowed else None,
                 stats=counted(connection, since, None if may_read.allowed else user_id) if looks else None,
             )

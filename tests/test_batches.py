@@ -103,7 +103,9 @@ def test_a_batch_left_alone_is_refused_and_may_be_asked_for_again(connection: Co
 def test_what_is_asked_for_again_is_no_longer_left_over(connection: Connection) -> None:
     opened(connection, "a")
     batches.spell_out(connection, "a", LATE, LATE)
-    record.record(connection, Request(id="n", delivery_key="n", job_id="j0", team_id="T", user_id="U", source="x"), LATE)
+    record.record(
+        connection, Request(id="n", delivery_key="n", job_id="j0", team_id="T", user_id="U", source="x"), LATE
+    )
     (retry,) = record.claim(connection, ("requested",), LATE, only="n")
     sending = record.enter(connection, retry, "sending", LATE, sent_at=LATE)
     record.enter(connection, sending, "accepted", LATE, due_at=LATE)

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from bot.policy import Role
-from bot.sandbox import ADMIN, AUDITOR, LAUNCH_OPS, OPERATOR, SECOND_OPERATOR, UNLISTED
+from bot.sandbox import ADMIN, AUDITOR, LAUNCH_OPS, OPERATOR, OTHER_BOT, SECOND_OPERATOR, UNLISTED
+from bot.sandbox.directory import BOT_USER
 from tests.scenarios.conftest import World
 
 
@@ -71,7 +72,8 @@ async def test_clicks_modals_and_mentions_are_told_privately(limited: World) -> 
 
 async def test_whoever_may_do_nothing_leaves_few_entries_whatever_they_try(limited: World) -> None:
     job = limited.sift.add()
-    for words in (job.job_id, "list", "access", f"allow <@{UNLISTED}>", f"revoke <@{OPERATOR}>", "audit", "stats"):
+    handle = limited.slack.users[UNLISTED].handle
+    for words in (job.job_id, "list", "access", f"allow @{handle}", f"revoke @{handle}", "audit", "stats"):
         await limited.slack.command(UNLISTED, LAUNCH_OPS, words)
         await limited.slack.mention(UNLISTED, LAUNCH_OPS, words)
     await limited.until(lambda: [one for one in limited.whispers(UNLISTED) if "within a minute" in one])
@@ -90,16 +92,37 @@ async def test_the_home_tab_shows_no_audit_whose_reading_is_not_recorded(limited
     limited.allow(AUDITOR, Role.AUDITOR)
     for _ in range(2):
         await limited.slack.home_opened(AUDITOR)
+    await limited.until(lambda: "Search the audit" in str(getattr(limited.slack.homes.get(AUDITOR), "body", "")))
     await limited.until(lambda: len(limited.entries(user_id=AUDITOR)) == 2)
-    assert "Search the audit" in str(limited.slack.homes[AUDITOR].body)
     await limited.slack.home_opened(AUDITOR)
     await limited.until(lambda: "Search the audit" not in str(limited.slack.homes[AUDITOR].body))
     assert [row.outcome for row in limited.entries(user_id=AUDITOR)] == [None, None, "refused"]
 
 
+async def test_bots_that_mention_this_one_are_on_record_and_not_answered(limited: World) -> None:
+    job = limited.sift.add()
+    for words in (f"retry {job.job_id}", "help", f"retry {job.job_id}", "list"):
+        await limited.slack.mention(OTHER_BOT, LAUNCH_OPS, words)
+    found = [(row.event, row.outcome, row.job_id, row.source) for row in limited.entries(user_id=OTHER_BOT)]
+    denied = ("request", "denied")
+    assert found == [
+        (*denied, job.job_id, "mention"),
+        (*denied, None, "mention"),
+        ("request", "refused", None, "mention"),
+    ]
+    assert '"why":"is_bot"' in limited.entries(user_id=OTHER_BOT)[0].detail
+    assert limited.whispers(OTHER_BOT) == []
+    assert limited.sift.calls == []
+
+
+async def test_this_bot_s_own_words_are_no_requests(limited: World) -> None:
+    await limited.slack.mention(BOT_USER, LAUNCH_OPS, f"retry {limited.sift.add().job_id}")
+    assert [row.event for row in limited.entries()] == ["grant"]
+
+
 async def test_an_admin_s_changes_count_too(limited: World) -> None:
     said = [
-        (await limited.slack.command(ADMIN, LAUNCH_OPS, f"allow <@{user}>")).body
+        (await limited.slack.command(ADMIN, LAUNCH_OPS, f"allow @{limited.slack.users[user].handle}")).body
         for user in (SECOND_OPERATOR, AUDITOR, UNLISTED)
     ]
     assert ["within a minute" in str(one) for one in said] == [False, False, True]
