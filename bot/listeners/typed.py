@@ -36,7 +36,7 @@ def register(app: AsyncApp, desk: Desk) -> None:
         team_id = str(body.get("team_id") or "")
         if event.get("bot_id"):
             if event["bot_id"] != context.bot_id and event.get("user") != context.bot_user_id:
-                bot = payloads.asker_of_mention({"user": event["bot_id"], **event}, team_id)
+                bot = payloads.asker_of_mention({**event, "user": event.get("user") or event["bot_id"]}, team_id)
                 await desk.turn_away(bot, _wanted(command) if isinstance(command, Retry) else [])
             return
         asker = payloads.asker_of_mention(event, team_id)

@@ -165,6 +165,7 @@ async def test_nothing_opens_a_modal_to_pick_from(both: World, text: str) -> Non
     assert delivered.acked
     await both.until(lambda: both.outcomes().count("finished") == 2, timeout=10)
     assert {(row.source, row.reason) for row in both.entries() if row.event == "request"} == {("modal", "picked")}
+    await both.until(both.messages)
     assert len(both.messages()) == 1
 
 
