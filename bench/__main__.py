@@ -44,6 +44,7 @@ class Arena:
         self.directory = directory
         self.environment = {
             **sandbox.environment(url, socket_mode=False),
+            "REQUESTS_PER_MINUTE": "0",
             "RETRY_COOLDOWN_SECONDS": "0",
             "LOG_LEVEL": "warning",
         }

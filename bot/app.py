@@ -21,6 +21,7 @@ from bot import listeners, record
 from bot.clock import Clock, utc_now
 from bot.database import Database, is_outdated, migrate, require_schema
 from bot.errors import WrongWorkspace
+from bot.http_limits import Limits
 from bot.loops import Loop, looping, unless
 from bot.metrics import Metrics
 from bot.pace import Pace
@@ -250,6 +251,6 @@ def bolt_app(client: AsyncWebClient, workspace: Workspace) -> AsyncApp:
 async def run_bot(settings: Settings, stop: asyncio.Event) -> None:
     """Runs the bot and its HTTP side until `stop` is set."""
     with Bot(settings) as bot:
-        async with serving(bot.http, settings.host, settings.port) as url:
+        async with serving(bot.http, settings.host, settings.port, Limits()) as url:
             log.info("http.serving", url=url)
             await bot.work(stop)

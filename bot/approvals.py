@@ -74,7 +74,8 @@ class Approvals:
 
     async def may_override(self, asker: Asker, request_id: str) -> Message | None:
         """Why somebody may not override; None if they may."""
-        return await self._office.refusal(await self._decide(asker, request_id, Right.OVERRIDE), DOING)
+        asked = await self._decide(asker, request_id, Right.OVERRIDE)
+        return await self._office.refusal(asked, DOING, "break_glass")
 
     async def _decide(self, asker: Asker, request_id: str, right: Right) -> Asked:
         job_type = await self._office.database.run(lambda connection: _job_type(connection, request_id))
@@ -87,6 +88,9 @@ class Approvals:
             waiting = _waiting(connection, request_id, at)
             if waiting is None:
                 return shown.no_longer_waiting()
+            busy = self._office.too_many(connection, asked.asker, event)
+            if busy is not None:
+                return busy
             why = None if asked.decision.allowed else asked.decision.why.value
             if why is None and reason is None and asked.asker.user_id == waiting.user_id:
                 why = "self_approval"

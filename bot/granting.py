@@ -48,6 +48,9 @@ class Granting:
             return shown.slack_silent()
 
         def work(connection: Connection) -> Message:
+            busy = self._office.too_many(connection, asker, "grant", source)
+            if busy is not None:
+                return busy
             change = _Change("grant", asked, wanted.subject, source)
             if not asked.decision.allowed:
                 return self._denied(connection, change)
@@ -76,6 +79,9 @@ class Granting:
             return shown.slack_silent()
 
         def work(connection: Connection) -> Message:
+            busy = self._office.too_many(connection, asker, "revoke", source)
+            if busy is not None:
+                return busy
             change = _Change("revoke", asked, subject, source)
             if not asked.decision.allowed:
                 return self._denied(connection, change)
@@ -103,7 +109,7 @@ class Granting:
 
     async def may_grant(self, asker: Asker) -> Message | None:
         """Why somebody may not grant; None if they may."""
-        return await self._office.refusal(await self._decide(asker), "grant access")
+        return await self._office.refusal(await self._decide(asker), "grant access", "grant")
 
     async def _write(self, work: Callable[[Connection], Message]) -> Message:
         message = await self._office.database.run(work)

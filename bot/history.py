@@ -138,6 +138,9 @@ class History:
                 asked, filters = own, replace(filters, user_id=asker.user_id)
 
         def work(connection: Connection) -> Filters | Message:
+            busy = self._office.too_many(connection, asker, "audit_read")
+            if busy is not None:
+                return busy
             audit.append(connection, _entry(asked, filters, what), self._office.clock())
             if asked.decision.allowed:
                 return filters

@@ -41,6 +41,7 @@ class _Viewer:
 
     team_id: str
     shown: str = ""
+    reads: bool = True  # the audit's entries, which is on record
 
 
 class Home:
@@ -84,13 +85,13 @@ class Home:
 
     async def _publish(self, user_id: str, viewer: _Viewer, *, opened: bool = False) -> None:
         person = await self._office.slack.person(user_id, viewer.team_id)
-        view = home_view(await self._seen(user_id, person, opened))
+        view = home_view(await self._seen(user_id, viewer, person, opened))
         content = json.dumps(view)
         if content != viewer.shown:
             await self._office.slack.publish_home(user_id, view)
             viewer.shown = content
 
-    async def _seen(self, user_id: str, person: Person | None, opened: bool) -> Seen:
+    async def _seen(self, user_id: str, viewer: _Viewer, person: Person | None, opened: bool) -> Seen:
         at = self._office.clock()
         may_retry, may_read, may_grant = await asyncio.gather(
             *(
@@ -102,8 +103,8 @@ class Home:
         looks = may_retry.allowed or may_read.allowed
         since = at.replace(hour=0, minute=0, second=0, microsecond=0) - LATELY
         if opened and may_read.allowed and person is not None:
-            entry = _reading(person)
-            await self._office.database.run(lambda connection: audit.append(connection, entry, at))
+            known = person
+            viewer.reads = await self._office.database.run(lambda connection: self._may_read(connection, known, at))
         stats = await self._counts.since(since, None if may_read.allowed else user_id, since) if looks else None
 
         def work(connection: Connection) -> Seen:
@@ -114,12 +115,24 @@ class Home:
                 under_way=_under_way(connection) if looks else [],
                 waiting=alerts.waiting(connection, MOST_SHOWN) if may_retry.allowed else [],
                 own=latest_of(connection, user_id),
-                entries=audit.page(connection, Filters(), limit=MOST_SHOWN) if may_read.allowed else None,
+                entries=audit.page(connection, Filters(), limit=MOST_SHOWN)
+                if may_read.allowed and viewer.reads
+                else None,
                 grants=_grants(connection, at) if may_grant.allowed else None,
                 stats=stats,
             )
 
         return await self._office.database.read(work)
+
+    def _may_read(self, connection: Connection, person: Person, at: datetime) -> bool:
+        """Records that somebody reads the audit's latest entries; False if too much is recorded of them just now."""
+        entry, quota = _reading(person), self._office.quota
+        by = {name: getattr(entry, name) for name in ("team_id", "user_id", "user_name", "source")}
+        if not quota.admits(connection, by, at):
+            quota.refuse(connection, by, at, entry.event)
+            return False
+        audit.append(connection, entry, at)
+        return True
 
 
 def _under_way(connection: Connection) -> list[Retry]:

@@ -28,6 +28,9 @@ class Muting:
         at = self._office.clock()
 
         def work(connection: Connection) -> Message | None:
+            busy = self._office.too_many(connection, asker, "mute" if mute else "unmute")
+            if busy is not None:
+                return busy
             job_id = alerts.job_of(connection, alert_id)
             audit.append(connection, _entry(asked, alert_id, job_id, mute), at)
             if not asked.decision.allowed:

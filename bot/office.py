@@ -7,12 +7,14 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from bot import audit
 from bot.access import Access
 from bot.clock import Clock
 from bot.database import Database
 from bot.payloads import Asker
 from bot.policy import ANYWHERE, Decision, Person, Right, Why, Wish
 from bot.presenter import answers
+from bot.quota import Quota
 from bot.slack import Message, Slack
 
 CHECK_SECONDS = 2.0
@@ -30,12 +32,24 @@ class Asked:
     @property
     def made_by(self) -> Mapping[str, Any]:
         """Who it is, and from where, as columns of the audit."""
-        return {
-            "team_id": self.asker.team_id,
-            "user_id": self.asker.user_id,
-            "user_name": self.person.name if self.person else self.asker.user_name,
-            "channel_id": self.asker.channel_id,
-        }
+        columns = _columns(self.asker)
+        return {**columns, "user_name": self.person.name} if self.person else columns
+
+
+def _source(asker: Asker) -> str:
+    """Where somebody asked, as the audit names it."""
+    if asker.source == "click":
+        return "alert" if asker.channel_id else "home"
+    return "modal" if asker.source == "view" else asker.source
+
+
+def _columns(asker: Asker) -> Mapping[str, Any]:
+    return {
+        "team_id": asker.team_id,
+        "user_id": asker.user_id,
+        "user_name": asker.user_name,
+        "channel_id": asker.channel_id,
+    }
 
 
 @dataclass(frozen=True)
@@ -51,6 +65,19 @@ class Office:
     access: Access
     workspace: str
     clock: Clock
+    quota: Quota
+
+    def too_many(self, connection: Connection, asker: Asker, event: str, source: str | None = None) -> Message | None:
+        """Counts what is about to be recorded of somebody; what they are told if it is too much, else None.
+
+        Args:
+            event: what it is, as the audit names it.
+        """
+        by = {**_columns(asker), "source": source or _source(asker)}
+        at = self.clock()
+        if self.quota.admits(connection, by, at):
+            return None
+        return answers.too_many(self.quota.refuse(connection, by, at, event), self.quota.per_minute)
 
     def wish(self, right: Right, channel_id: str | None = None, job_type: str | None = None) -> Wish:
         """What somebody wants now; in the Home tab there is no channel that a grant could be limited to."""
@@ -86,8 +113,27 @@ class Office:
         ask = self.access.who_may_grant(connection, at)
         return answers.denied({**decision.explained(at), "ask": ask}, doing)
 
-    async def refusal(self, asked: Asked, doing: str) -> Message | None:
-        """The same outside a transaction; None for who may."""
+    async def refusal(self, asked: Asked, doing: str, event: str = "look") -> Message | None:
+        """The same outside a transaction, and on record; None for who may.
+
+        Args:
+            event: what they wanted, as the audit names it.
+        """
         if asked.decision.allowed:
             return None
-        return await self.database.run(lambda connection: self.denied(connection, asked.decision, doing))
+        entry = audit.Entry(
+            event=event,
+            outcome="denied",
+            source=_source(asked.asker),
+            detail={"what": doing, "why": asked.decision.why.value},
+            **asked.made_by,
+        )
+
+        def work(connection: Connection) -> Message:
+            busy = self.too_many(connection, asked.asker, event)
+            if busy is not None:
+                return busy
+            audit.append(connection, entry, self.clock())
+            return self.denied(connection, asked.decision, doing)
+
+        return await self.database.run(work)

@@ -123,11 +123,11 @@ def value_of(body: Mapping[str, Any]) -> str:
 
 
 def job_of_click(body: Mapping[str, Any]) -> Wanted:
-    """The job of a Retry button, and the failure that it stood for."""
+    """The job of a Retry button, and the failure that it stood for, if it stood for one."""
     job_id, _, failure = value_of(body).partition(" ")
     if not JOB_ID.fullmatch(job_id):
         raise Malformed
-    return Wanted(job_id, failure)
+    return Wanted(job_id, failure or None)
 
 
 @dataclass(frozen=True, kw_only=True)

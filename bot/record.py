@@ -7,7 +7,7 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 from sqlalchemy import Connection, Integer, Row, bindparam, case, func, null, select, update
@@ -35,7 +35,23 @@ _DUE = (
 )
 _CLAIM = update(retries).values(fence=_ROW.fence + 1, due_at=bindparam("b_until")).returning(*_ROW)
 _CLAIM_DUE = _CLAIM.where(_ROW.id.in_(_DUE.scalar_subquery()))
-_CLAIM_ONE = _CLAIM.where(_ROW.id.in_(_DUE.where(_ROW.id == bindparam("b_id")).scalar_subquery()))
+# A request waits for whoever carries it out, who keeps putting it off for the others, or for a second person.
+_UNASKED = (_ROW.state == "requested") & (_ROW.approval_until.is_(None) | _ROW.approved_by.is_not(None))
+_ONE = (
+    select(_ROW.id)
+    .where(
+        _ROW.id == bindparam("b_id"),
+        _ROW.state.in_(bindparam("b_states", expanding=True)),
+        (_ROW.due_at <= bindparam("b_now")) | _UNASKED,
+    )
+    .with_for_update(skip_locked=True)
+)
+_CLAIM_ONE = _CLAIM.where(_ROW.id.in_(_ONE.scalar_subquery()))
+_KEEP = (
+    update(retries)
+    .where(_ROW.id.in_(bindparam("b_ids", expanding=True)), _UNASKED)
+    .values(due_at=bindparam("b_until", type_=Moment()))
+)
 # A retry of a batch is shown by the batch.
 _SOON = case((_ROW.batch_id.is_not(None), null()), else_=soon(retries))
 _MOVE = (
@@ -50,13 +66,15 @@ _ADD_CAUSE = (
     .where(_ROW.id == bindparam("b_id"))
     .values(cause=bindparam("b_cause"), version=_ROW.version + 1, show_at=_SOON)
 )
+# `audit.canonical` writes the detail, so there are no blanks in it.
+IS_STALE = (_ROW.state == "refused") & _ROW.detail.contains('"why":"stale"')
 _SUPERSEDE = (
     update(retries)
     .where(
         _ROW.job_id == bindparam("b_job"),
         _ROW.id != bindparam("b_id"),
         _ROW.superseded_by.is_(None),
-        _ROW.state.in_(OFFERING),
+        _ROW.state.in_(OFFERING) | IS_STALE,
     )
     .values(superseded_by=bindparam("b_id"), version=_ROW.version + 1, show_at=_SOON)
     .returning(_ROW.batch_id)
@@ -95,6 +113,13 @@ _ALERT_STATE = {
     **dict.fromkeys(("failed_again", "cancelled", "not_applied", "lost", "refused", "failed", "denied"), "open"),
     "finished": "closed",
 }
+
+STALE_AFTER = timedelta(minutes=15)
+"""A request that nobody has touched for so long is not carried out any more: nobody wants yesterday's click today."""
+
+STALE_AT_A_TIME = 100
+KEPT_AT_A_TIME = 500
+"""So many IDs go into one statement."""
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's: nothing that is misread or misheard
 
@@ -154,6 +179,7 @@ class Retry(Request, Shown):
     unknown_at: datetime | None = None
     accepted_at: datetime | None = None
     ended_at: datetime | None = None
+    due_at: datetime | None = None
 
     @property
     def job(self) -> Job | None:
@@ -205,7 +231,11 @@ def claim(
     until: datetime | None = None,
     limit: int = 1_000,
 ) -> list[Retry]:
-    """Takes rows that are due, or only one; until `until`, a lease from now, nobody else takes them."""
+    """Takes rows that are due, or only one; until `until`, a lease from now, nobody else takes them.
+
+    Args:
+        only: this row; a request that waits for nobody else is taken before it is due, too.
+    """
     values = {"b_states": states, "b_now": at, "b_until": until or at + LEASE, "b_limit": limit}
     if only is None:
         rows = connection.execute(_CLAIM_DUE, values)
@@ -218,6 +248,28 @@ def due(connection: Connection, states: Sequence[str], at: datetime, limit: int 
     """Rows that are due, without claiming them."""
     query = select(retries).where(retries.c.state.in_(states), retries.c.due_at <= at)
     return [Retry.of(row) for row in connection.execute(query.order_by(retries.c.due_at).limit(limit))]
+
+
+def keep(connection: Connection, ids: Sequence[str], until: datetime) -> None:
+    """Has requests that wait for their turn here left alone by others until then, and so not grow stale."""
+    for start in range(0, len(ids), KEPT_AT_A_TIME):
+        connection.execute(_KEEP, {"b_ids": ids[start : start + KEPT_AT_A_TIME], "b_until": until})
+
+
+def is_stale(retry: Retry, now: datetime) -> bool:
+    """Whether a request that was found due has been left alone for too long; a second person may take longer."""
+    return retry.due_at is not None and now - retry.due_at > STALE_AFTER and not retry.waits_for_approval
+
+
+def refuse_stale(connection: Connection, request_id: str, asked_at: datetime, now: datetime, at: datetime) -> None:
+    """Refuses a request that nobody carried out in time.
+
+    Args:
+        asked_at: when somebody asked for it.
+    """
+    detail = {"why": "stale", "seconds": round((at - asked_at).total_seconds())}
+    for retry in claim(connection, ("requested",), now, only=request_id):
+        enter(connection, retry, "refused", at, detail=detail)
 
 
 def enter(

@@ -6,14 +6,14 @@ before the POST leaves, so whatever is found in `sending` later may have been se
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from bot import approvals, batches, record, verdict
 from bot.access import Access
@@ -69,6 +69,12 @@ BRIEFLY = 1.0
 WAIT_WITHIN = timedelta(hours=6)
 """So old a request may become while Sift asks to wait; then that is its outcome."""
 
+KEEP_EVERY = LEASE / 4
+"""How often the requests that wait here are put off for the other replicas."""
+
+GIVE_BACK_SECONDS = 0.5
+"""So long a stop tries to leave what still waits here to other replicas at once; else they find it a lease later."""
+
 ALONE, IN_A_BATCH = 0, 1
 """Ranks: somebody who waits for one job does not wait for hundreds."""
 
@@ -101,6 +107,14 @@ class Refused(Exception):
         self.state = state
         self.detail = detail
         self.columns = columns
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a sweep found left behind: to be carried out, and refused because nobody did for too long."""
+
+    waiting: Sequence[Retry]
+    stale: Sequence[Retry]
 
 
 class Runner:
@@ -145,6 +159,8 @@ class Runner:
         self._changed = changed
         self._stopping = False
         self._at_work: set[str] = set()
+        self._spelling: set[str] = set()
+        self._kept_at: datetime | None = None
         self._recording = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -171,36 +187,99 @@ class Runner:
 
     def start_batches(self) -> None:
         """Spells out what batches are recorded, and takes it up, on the side."""
-        self.tasks.start(self._spell_out())
+        self.tasks.start(self._open_batches())
 
     async def sweep(self) -> None:
         """Takes up what was left behind: by a crash, a failed turn, another replica."""
-        for request in await self._database.run(self._left_behind):
+        held = sorted(self._at_work)
+        found = await self._database.run(lambda connection: self._left_behind(connection, held))
+        for request in found.waiting:
             self.start(request)
-        await self._spell_out()
+        for request in found.stale:
+            log.info("retry.refused", request_id=request.id, job_id=request.job_id, state="refused", why="stale")
+            self._entered("refused")
+        await self._open_batches()
 
-    async def _spell_out(self) -> None:
-        while not self._stopping:
-            at = self._clock()
-            requests = await self._database.run(
-                lambda connection: batches.spell_out(connection, self._database.now(connection), at)  # noqa: B023  # awaited at once
-            )
-            for request in requests:
-                self.start(request)
-            if not requests:
-                return
+    async def _open_batches(self) -> None:
+        """Has each batch spelled out by itself: one whose person Slack is slow to name holds up no other."""
+        found = await self._database.run(lambda connection: batches.due(connection, self._database.now(connection)))
+        for batch in found:
+            if batch.id not in self._spelling and not self._stopping:
+                self._spelling.add(batch.id)
+                self.tasks.start(self._spell_out(batch), batch_id=batch.id)
+
+    async def _spell_out(self, batch: batches.Open) -> None:
+        try:
+            decision = None if batch.begun else await self._may_begin(batch)
+            left = True
+            while left and not self._stopping:
+                left = await self._spell_out_some(batch, decision)
+        finally:
+            self._spelling.discard(batch.id)
+
+    async def _may_begin(self, batch: batches.Open) -> Decision:
+        """Whether the person may retry anything there, whatever job it is; asked once for the whole batch."""
+        person = await self._slack.person(batch.user_id, batch.team_id)
+        wish = Wish(right=Right.RETRY, workspace=self._workspace, at=self._clock(), channel_id=batch.channel_id)
+        return await self._access.decide(wish, person, batch.user_id)
+
+    async def _spell_out_some(self, batch: batches.Open, decision: Decision | None) -> bool:
+        """One step; answers whether there is more to spell out."""
+
+        def work(connection: Connection) -> batches.Spelled | str:
+            now, at = self._database.now(connection), self._clock()
+            refusal = self._refusal_of(connection, batch, decision, at)
+            if refusal is not None and batches.refuse(connection, batch.id, refusal.state, refusal.detail, now, at):
+                return refusal.state
+            return batches.spell_out(connection, batch.id, now, at)
+
+        spelled = await self._database.run(work)
+        if isinstance(spelled, str):
+            log.info("batch.refused", batch_id=batch.id, user_id=batch.user_id, state=spelled)
+            self._entered(spelled)
+            self._changed()
+            return False
+        for request in spelled.requests:
+            self.start(request)
+        for _ in range(spelled.refused):
+            self._entered("refused")
+        return spelled.left
+
+    def _refusal_of(
+        self, connection: Connection, batch: batches.Open, decision: Decision | None, at: datetime
+    ) -> Refused | None:
+        """Why none of a batch that has not begun is let through."""
+        if decision is None:
+            return None
+        if not decision.allowed:
+            ask = self._access.who_may_grant(connection, at)
+            return Refused("denied", {**decision.explained(at), "ask": ask})
+        told = batches.under_way(connection, batch.id)
+        return Refused("refused", told) if told is not None else None
 
     async def stop(self, seconds: float) -> None:
         """Starts nothing more, and waits for what is under way; what cannot finish is found again at the next start."""
         self._stopping = True
+        held = sorted(self._at_work)
         await self.tasks.drain(seconds)
+        if held and not self._database.is_sqlite:  # where the next start frees everything anyway
+            with contextlib.suppress(TimeoutError, SQLAlchemyError):
+                async with asyncio.timeout(GIVE_BACK_SECONDS):
+                    await self._database.run(lambda c: record.keep(c, held, self._database.now(c)))
 
-    def _left_behind(self, connection: Connection) -> list[Retry]:
-        now = self._database.now(connection)
+    def _left_behind(self, connection: Connection, held: Sequence[str]) -> _Found:
+        now, at = self._database.now(connection), self._clock()
         for retry in record.claim(connection, ("sending",), now):
             log.warning("retry.unknown", request_id=retry.id, why="interrupted")
             record.enter(connection, retry, "unknown", now, detail={"why": "interrupted"}, due_at=now)
-        return record.due(connection, ("requested",), now)
+        if self._kept_at is None or not now - KEEP_EVERY < self._kept_at <= now:
+            record.keep(connection, held, now + LEASE)
+            self._kept_at = now
+        others = [retry for retry in record.due(connection, ("requested",), now) if retry.id not in self._at_work]
+        stale = [retry for retry in others if record.is_stale(retry, now)][: record.STALE_AT_A_TIME]
+        for retry in stale:
+            record.refuse_stale(connection, retry.id, retry.created_at, now, at)
+        return _Found([retry for retry in others if not record.is_stale(retry, now)], stale)
 
     async def _run(self, request: Request) -> None:
         try:

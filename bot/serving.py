@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from typing import Any
 
 import uvicorn
 
 from bot.errors import CannotListen
+from bot.http_limits import BoundedProtocol, Limits
 
 
 class _Server(uvicorn.Server):
@@ -20,13 +22,14 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(app: Any, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+async def serving(app: Any, host: str = "127.0.0.1", port: int = 0, limits: Limits | None = None) -> AsyncIterator[str]:
     """Serves `app` until the block ends, then lets open requests finish for a moment.
 
     Args:
         app: an ASGI application.
         host: the address to bind.
         port: the port to bind; 0 takes a free one.
+        limits: what strangers may hold; None serves whoever comes, and WebSockets too.
 
     Yields:
         The base URL, `http://host:port`.
@@ -40,8 +43,11 @@ async def serving(app: Any, host: str = "127.0.0.1", port: int = 0) -> AsyncIter
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=2,
-        http="httptools",
-        ws="websockets-sansio",
+        # A factory where uvicorn names a class: it only ever calls it.
+        http="httptools" if limits is None else partial(BoundedProtocol, limits=limits),  # type: ignore[arg-type]
+        ws="websockets-sansio" if limits is None else "none",
+        # So many may come at once before one of them is looked at, and each takes a descriptor.
+        backlog=2_048 if limits is None else limits.connections,
         lifespan="off",
     )
     server = _Server(config)

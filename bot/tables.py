@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
 """The newest migration; a test holds it to Alembic's head. Kept here so that starting needs no Alembic."""
 
 ACTIVE = ("sending", "unknown", "accepted")
@@ -131,7 +131,10 @@ batches = Table(
     Column("total", Integer, nullable=False),
     Column("todo", Text, nullable=False),  # JSON [[job ID, failure], …]: what has no row in `retries` yet
     Column("due_at", Moment),  # null: nothing is left to do
+    Column("origin", Text),  # the storm or the batch whose button asks for all of it; null: jobs named one by one
+    Column("refusal", Text),  # JSON: why none of it was let through
     *_shown(),
+    Index("ix_batches_origin", "origin", "created_at", **_where("origin IS NOT NULL")),
     Index("ix_batches_due", "due_at", **_where("due_at IS NOT NULL")),
     Index("ix_batches_show", "show_at", **_where("show_at IS NOT NULL")),
 )
@@ -254,6 +257,18 @@ audit = Table(
     Index("ix_audit_job", "job_id", "at", "id"),
     Index("ix_audit_user", "user_id", "at", "id"),
     Index("ix_audit_request", "request_id", "id"),
+    Index("ix_audit_grants", "grant_id", "id", **_where(_one_of("event", ("grant", "revoke")))),
+)
+
+quotas = Table(
+    "quotas",
+    metadata,
+    # One row for everybody of whom something was recorded within the last minute.
+    Column("user_id", Text, primary_key=True),
+    Column("team_id", Text),
+    Column("since", Moment, nullable=False),  # when the minute began
+    Column("recorded", Integer, nullable=False),
+    Column("refused", Integer, nullable=False, server_default="0"),  # because it was too many
 )
 
 marks = Table(

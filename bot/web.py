@@ -1,10 +1,12 @@
 """The bot's HTTP side: health and metrics in both modes, Slack's signed requests in HTTP mode."""
 
+import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping
 
 from slack_sdk.signature import SignatureVerifier
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -16,6 +18,21 @@ Receive = Callable[[Request, str], Awaitable[Response]]
 
 MOST_BYTES = 1_000_000
 """More than Slack ever sends: a view submission is 250 KB at most."""
+
+BODY_SECONDS = 5.0
+"""How long the whole of a body may take; Slack itself waits three seconds for the answer."""
+
+FEW_BYTES = 65_536
+MOST_HELD = 16_000_000
+"""So many bytes of bodies are held while it is not known yet who signed them; beyond, only small ones are read."""
+
+SIGNED_WITHIN = 300
+"""Seconds between Slack's clock and ours: what is older may be a replay."""
+
+TIMESTAMP, SIGNATURE = "x-slack-request-timestamp", "x-slack-signature"
+
+_SIGNATURE = re.compile(r"v0=[0-9a-f]{64}")
+_NUMBER = re.compile(r"[0-9]{1,12}")
 
 
 def web_app(problems: Problems, metrics: Callable[[], bytes], stuck: Callable[[], bool]) -> Starlette:
@@ -39,42 +56,89 @@ def web_app(problems: Problems, metrics: Callable[[], bytes], stuck: Callable[[]
     return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", show_metrics)])
 
 
-def slack_route(signing_secret: str, receive: Receive) -> Route:
-    """`POST /slack/events`: refuses whatever Slack did not sign within the last five minutes."""
+def slack_route(
+    signing_secret: str,
+    receive: Receive,
+    *,
+    body_seconds: float = BODY_SECONDS,
+) -> Route:
+    """`POST /slack/events`: refuses whatever Slack did not sign within the last five minutes.
+
+    Whoever cannot have signed is refused before a byte of the body is read.
+
+    Args:
+        body_seconds: how long the whole of a body may take.
+    """
     verifier = SignatureVerifier(signing_secret)
+    bodies = _Bodies()
 
     async def events(request: Request) -> Response:
-        body = await _body(request)
-        if body is None:
-            return PlainTextResponse("too large", status_code=413)
-        if not _signed(verifier, body, request.headers):
+        if not _may_be_signed(request.headers, verifier.clock.now()):
             return PlainTextResponse("not signed by Slack", status_code=401)
+        try:
+            async with asyncio.timeout(body_seconds):
+                body = await bodies.read(request)
+        except TimeoutError:
+            return PlainTextResponse("too slow", status_code=408)
+        except _Refused as refused:
+            return PlainTextResponse(refused.why, status_code=refused.status)
         try:
             text = body.decode("utf-8")
         except UnicodeDecodeError:
             return PlainTextResponse("not UTF-8", status_code=400)
+        if not verifier.is_valid(text, request.headers[TIMESTAMP], request.headers[SIGNATURE]):
+            return PlainTextResponse("not signed by Slack", status_code=401)
         return await receive(request, text)
 
     return Route("/slack/events", events, methods=["POST"])
 
 
-async def _body(request: Request) -> bytes | None:
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > MOST_BYTES:
-            return None
-    return b"".join(chunks)
+class _Refused(Exception):
+    """A body is not read to its end."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+        self.why = why
 
 
-def _signed(verifier: SignatureVerifier, body: bytes, headers: Mapping[str, str]) -> bool:
-    """Whether Slack signed this just now; anything odd in the headers is a no, not an error."""
-    timestamp = headers.get("x-slack-request-timestamp", "")
-    signature = headers.get("x-slack-signature", "")
-    if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12 and signature.isascii()):
-        return False
-    try:
-        return verifier.is_valid(body, timestamp, signature)
-    except UnicodeDecodeError:
-        return False
+class _Bodies:
+    """Reads bodies, so much of them at a time."""
+
+    def __init__(self) -> None:
+        self._held = 0
+
+    async def read(self, request: Request) -> bytes:
+        """The whole body.
+
+        Raises:
+            _Refused: it is too large, or the others are just now.
+        """
+        length = request.headers.get("content-length", "0")
+        if not _NUMBER.fullmatch(length) or int(length) > MOST_BYTES:
+            raise _Refused(413, "too large")
+        chunks, size = [], 0
+        try:
+            async for chunk in request.stream():
+                chunks.append(chunk)
+                size += len(chunk)
+                self._held += len(chunk)
+                if size > MOST_BYTES:
+                    raise _Refused(413, "too large")
+                if size > FEW_BYTES and self._held > MOST_HELD:
+                    raise _Refused(503, "busy")
+            return b"".join(chunks)
+        except ClientDisconnect:
+            raise _Refused(400, "unfinished") from None
+        finally:
+            self._held -= size
+
+
+def _may_be_signed(headers: Mapping[str, str], now: float) -> bool:
+    """Whether the headers look like Slack's, from just now."""
+    timestamp = headers.get(TIMESTAMP, "")
+    return (
+        _SIGNATURE.fullmatch(headers.get(SIGNATURE, "")) is not None
+        and _NUMBER.fullmatch(timestamp) is not None
+        and abs(now - int(timestamp)) <= SIGNED_WITHIN
+    )

@@ -34,6 +34,7 @@ from bot.presenter import batches as shown_batches
 from bot.presenter import retries as shown_retries
 from bot.presenter.pieces import Piece
 from bot.presenter.place import Place
+from bot.quota import Quota, end_minutes
 from bot.record import Retry
 from bot.retry import Runner
 from bot.settings import Settings
@@ -58,6 +59,9 @@ GUARD_SECONDS = 3_600.0
 
 TIMEKEEPER_SECONDS = 5.0
 """How often it is looked at whether the clock was set back."""
+
+QUOTA_SECONDS = 5.0
+"""How often it is looked at whose minute is over."""
 
 HOME_SECONDS = 3.0
 """How often at most a Home tab is refreshed."""
@@ -107,7 +111,8 @@ def put_together(world: World) -> Parts:
     settings, database, clock = world.settings, world.database, world.clock
     place = Place(world.workspace, settings.sift_app_url or web_app_for(settings.sift_rest_uri))
     access = Access(database, world.slack.members, settings.admins)
-    office = Office(database, world.slack, access, world.workspace.team_id, clock)
+    quota = Quota(settings.requests_per_minute)
+    office = Office(database, world.slack, access, world.workspace.team_id, clock, quota)
     counts = Counts(database, time.monotonic)
     home = Home(office, counts, time.monotonic)
     displays = _displays(world, place)
@@ -131,6 +136,7 @@ def put_together(world: World) -> Parts:
         tasks=runner.tasks,
         metrics=world.metrics,
         clock=clock,
+        quota=quota,
     )
     loops = [
         Loop("runner", SWEEP_SECONDS, runner.sweep),
@@ -138,6 +144,7 @@ def put_together(world: World) -> Parts:
         *showing,
         Loop("home", HOME_SECONDS, home.refresh),
         Loop("audit", GUARD_SECONDS, Guard(database).step),
+        Loop("quotas", QUOTA_SECONDS, lambda: database.run(lambda connection: end_minutes(connection, clock()))),
         *([watching] if watching else []),
     ]
     if database.is_sqlite:

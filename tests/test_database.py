@@ -14,6 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Insert, insert, inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
+from bot import audit, batches
 from bot.database import Database, migrate, require_schema, schema_version
 from bot.errors import AlreadyRunning, DatabaseUnavailable, FileReplaced, SchemaNewer, SchemaOutdated
 from bot.tables import SCHEMA_VERSION, marks, metadata
@@ -60,6 +61,26 @@ def test_every_migration_goes_down_again_and_up(database: Database) -> None:
         command.upgrade(config(connection), "head")
     with database.transaction() as connection:
         require_schema(connection)
+
+
+def test_what_was_written_before_a_migration_is_there_after_it(database: Database) -> None:
+    with database.transaction() as connection:
+        command.downgrade(config(connection), "0001")
+    with database.transaction() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO batches (id, delivery_key, team_id, user_id, source, created_at, total, todo, due_at) "
+                "VALUES ('b', 'k', 'T', 'U', 'bulk', :at, 2, '[[\"j1\", null], [\"j2\", null]]', :at)"
+            ),
+            {"at": NOW.replace(tzinfo=None) if database.is_sqlite else NOW},
+        )
+        audit.append(connection, audit.Entry(event="grant", grant_id=1), NOW)
+    migrate(database.engine)
+    with database.transaction() as connection:
+        require_schema(connection)
+        (opened,) = batches.due(connection, NOW)
+        assert [one.job_id for one in batches.spell_out(connection, opened.id, NOW, NOW).requests] == ["j1", "j2"]
+        assert isinstance(audit.verify(connection), audit.Head)
 
 
 def test_migrating_twice_changes_nothing(database: Database) -> None:

@@ -155,3 +155,34 @@ async def test_leases_are_reckoned_by_the_database_s_clock_where_replicas_share_
     clock.advance(-3_600)
     now = await database.run(database.now)
     assert (now == clock.now) is database.is_sqlite
+
+
+def test_a_request_that_waits_here_is_left_alone_by_others_and_carried_out_here(connection: Connection) -> None:
+    ask(connection)
+    record.keep(connection, ["r1"], NOW + LEASE)
+    assert record.due(connection, ("requested",), NOW) == []
+    assert record.claim(connection, ("requested",), NOW) == []
+    assert claimed(connection, "r1").id == "r1"
+
+
+def test_a_request_that_waits_for_a_second_person_is_neither_put_off_nor_taken(connection: Connection) -> None:
+    retry = claimed(connection, ask(connection))
+    until = NOW + timedelta(hours=1)
+    waiting = record.note_progress(connection, retry, NOW, approval_until=until, due_at=until)
+    record.keep(connection, ["r1"], NOW + LEASE)
+    assert fetched(connection, "r1").due_at == until
+    assert record.claim(connection, ("requested",), NOW, only="r1") == []
+    assert claimed(connection, "r1", until).id == "r1"
+    assert not record.is_stale(waiting, until + timedelta(days=1))
+
+
+def test_a_request_is_stale_a_quarter_of_an_hour_after_it_was_last_touched(connection: Connection) -> None:
+    ask(connection)
+    record.keep(connection, ["r1"], NOW + LEASE)
+    retry, quarter = fetched(connection, "r1"), timedelta(minutes=15)
+    assert not record.is_stale(retry, NOW + LEASE + quarter)
+    late = NOW + LEASE + quarter + timedelta(seconds=1)
+    assert record.is_stale(retry, late)
+    record.refuse_stale(connection, "r1", NOW, late, late)
+    refused = fetched(connection, "r1")
+    assert (refused.state, refused.detail) == ("refused", {"why": "stale", "seconds": 961})

@@ -10,7 +10,7 @@ from bot import alerts, payloads
 from bot.batches import Wanted
 from bot.listeners.desk import Desk
 from bot.payloads import Asker
-from bot.presenter import answers, views
+from bot.presenter import views
 from bot.presenter.alerts import MUTE, RETRY_STORM, SELECT_STORM, UNMUTE
 
 
@@ -34,10 +34,7 @@ def register(app: AsyncApp, desk: Desk) -> None:
             return alerts.open_in_storm(connection, storm_id)
 
         wanted = await desk.database.run(work)
-        if wanted:
-            await desk.take(asker, wanted, "bulk")
-        else:
-            desk.answer(asker, answers.nothing_left())
+        await desk.take_or_tell(asker, wanted, "bulk", storm_id)
         await ack()
 
     async def on_select_storm(ack: AsyncAck, body: dict[str, Any]) -> None:

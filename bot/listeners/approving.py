@@ -8,7 +8,7 @@ from bot import payloads
 from bot.listeners.desk import Desk
 from bot.payloads import Asker
 from bot.presenter import views
-from bot.presenter.approvals import APPROVE, OVERRIDE, OVERRIDE_VIEW, override_view
+from bot.presenter.approvals import APPROVE, OVERRIDE, OVERRIDE_TITLE, OVERRIDE_VIEW, override_view
 
 
 def register(app: AsyncApp, desk: Desk) -> None:
@@ -32,7 +32,7 @@ def register(app: AsyncApp, desk: Desk) -> None:
         if problem is None:
             await ack()
         else:
-            await ack(response_action="update", view=views.message_view(problem))
+            await ack(response_action="update", view=views.message_view(problem, OVERRIDE_TITLE))
 
     app.action(APPROVE)(on_approve)
     app.action(OVERRIDE)(on_override)
@@ -42,5 +42,5 @@ def register(app: AsyncApp, desk: Desk) -> None:
 async def _open(desk: Desk, asker: Asker, request_id: str) -> None:
     """Opens the modal that asks for a reason, for those who may override."""
     refusal = await desk.approvals.may_override(asker, request_id)
-    view = override_view(request_id) if refusal is None else views.message_view(refusal)
+    view = override_view(request_id) if refusal is None else views.message_view(refusal, OVERRIDE_TITLE)
     await desk.slack.open_view(str(asker.trigger_id), view)

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
+from sqlalchemy import Connection
 
-from bot import batches, payloads
+from bot import audit, batches, payloads
 from bot.approvals import Approvals
+from bot.audit import Entry
 from bot.batches import Wanted
 from bot.clock import Clock
-from bot.database import Database, Work
+from bot.database import Database
 from bot.granting import Granting
 from bot.history import History
 from bot.home import Home
@@ -19,6 +21,8 @@ from bot.loops import Tasks
 from bot.metrics import Metrics
 from bot.muting import Muting
 from bot.payloads import Asker
+from bot.presenter import answers
+from bot.quota import Quota
 from bot.record import Request, new_id, record
 from bot.retry import Runner
 from bot.slack import Message, Slack
@@ -47,25 +51,85 @@ class Desk:
     tasks: Tasks
     metrics: Metrics
     clock: Clock
+    quota: Quota
 
-    async def take(self, asker: Asker, wanted: Sequence[Wanted], source: str, reason: str | None = None) -> None:
-        """Records what is to be retried, durably, and has it carried out; a redelivery does neither."""
+    async def take(
+        self,
+        asker: Asker,
+        wanted: Sequence[Wanted],
+        source: str,
+        reason: str | None = None,
+        origin: str | None = None,
+    ) -> Message | None:
+        """Records what is to be retried, durably, and has it carried out; a redelivery does neither.
+
+        Args:
+            origin: the storm or the batch whose button asks for all of it.
+
+        Returns:
+            What the person is told if nothing was recorded, since it is too much.
+        """
         first = _request(asker, wanted[0], source, reason)
-        at = self.clock()
-        if len(wanted) == 1:
-            work: Work[bool] = lambda connection: record(connection, first, at)  # noqa: E731  # one of two works
-        else:
-            work = lambda connection: batches.open_batch(connection, first, wanted, at)  # noqa: E731
         with self.runner.giving_way():
-            new = await self.database.run(work)
+            new = await self.database.run(lambda connection: self._record(connection, first, wanted, origin))
+        if isinstance(new, Message):
+            log.info("request.too_many", user_id=first.user_id, source=source)
+            return new
         if not new:
-            return
+            return None
         self.metrics.requested(source, len(wanted))
         log.info("request.recorded", request_id=first.id, jobs=len(wanted), user_id=first.user_id, source=source)
         if len(wanted) == 1:
             self.runner.start(first)
         else:
             self.runner.start_batches()
+        return None
+
+    async def take_or_tell(
+        self, asker: Asker, wanted: Sequence[Wanted], source: str, origin: str | None = None
+    ) -> None:
+        """The same for a click, whose ack carries no message; there may be nothing left of what the button offered."""
+        problem = await self.take(asker, wanted, source, origin=origin) if wanted else answers.nothing_left()
+        if problem is not None:
+            self.answer(asker, problem)
+
+    def _record(
+        self, connection: Connection, first: Request, wanted: Sequence[Wanted], origin: str | None
+    ) -> bool | Message:
+        """Writes one request or one batch; False for a redelivery, and what to say if it is too much."""
+        at = self.clock()
+        by = {name: getattr(first, name) for name in ("team_id", "user_id", "user_name", "channel_id", "source")}
+        if not self.quota.admits(connection, by, at):
+            if batches.delivered(connection, first.delivery_key):
+                return False
+            return answers.too_many(self.quota.refuse(connection, by, at), self.quota.per_minute)
+        if len(wanted) == 1:
+            new = record(connection, first, at)
+        else:
+            new = batches.open_batch(connection, first, wanted, at, origin)
+        if not new:
+            self.quota.give_back(connection, first.user_id)
+        return new
+
+    async def turn_away(self, asker: Asker, wanted: Sequence[Wanted]) -> None:
+        """Records that a bot mentioned this one, which is never allowed, and never answered: bots would go on and on.
+
+        Args:
+            wanted: the jobs that it named.
+        """
+
+        def work(connection: Connection) -> None:
+            at = self.clock()
+            names = ("team_id", "user_id", "user_name", "channel_id", "source")
+            by = {name: getattr(asker, name) for name in names}
+            if not self.quota.admits(connection, by, at):
+                self.quota.refuse(connection, by, at)
+                return
+            detail = {"why": "is_bot", "jobs": [one.job_id for one in wanted]}
+            job_id = wanted[0].job_id if len(wanted) == 1 else None
+            audit.append(connection, Entry(event="request", outcome="denied", job_id=job_id, detail=detail, **by), at)
+
+        await self.database.run(work)
 
     def answer(self, asker: Asker, message: Message) -> None:
         """Tells whoever asked, privately and on the side: an ack of a click or an event carries no message."""

@@ -7,7 +7,6 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 from bot import payloads
 from bot.listeners.desk import Desk
 from bot.payloads import Asker
-from bot.presenter import views
 from bot.presenter.access import GRANT_VIEW, grant_view, said_in_view
 from bot.presenter.home import ADD_GRANT, REVOKE_GRANT
 from bot.settings import JOB_TYPES
@@ -44,5 +43,5 @@ def register(app: AsyncApp, desk: Desk) -> None:
 async def _open(desk: Desk, asker: Asker) -> None:
     """Opens the modal for those who may grant."""
     refusal = await desk.granting.may_grant(asker)
-    view = grant_view(await desk.slack.groups(), JOB_TYPES) if refusal is None else views.message_view(refusal)
+    view = grant_view(await desk.slack.groups(), JOB_TYPES) if refusal is None else said_in_view(refusal)
     await desk.slack.open_view(str(asker.trigger_id), view)

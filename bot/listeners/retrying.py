@@ -1,6 +1,7 @@
 """Buttons, the message shortcut and the modal that retry jobs."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +11,8 @@ from sqlalchemy import Connection
 from bot import alerts, batches, commands, payloads
 from bot.batches import Wanted
 from bot.listeners.desk import Desk
-from bot.presenter import answers, jobs, views
-from bot.presenter.batches import RETRY_BATCH
+from bot.presenter import jobs, views
+from bot.presenter.batches import RETRY_BATCH, RETRY_REST
 
 SHORTCUT = "retry_sift_job"
 
@@ -25,24 +26,20 @@ def register(app: AsyncApp, desk: Desk) -> None:
         if asker.channel_id is None:  # in the Home tab: the answer goes where the failure was alerted
             place = await desk.database.run(lambda connection: alerts.place_of(connection, wanted.job_id))
             asker = replace(asker, channel_id=place[0], thread_ts=place[1])
-            await desk.take(asker, [wanted], "home")
+            await desk.take_or_tell(asker, [wanted], "home")
         else:
-            await desk.take(asker, [wanted], "alert")
+            await desk.take_or_tell(asker, [wanted], "alert")
         await ack()
         desk.metrics.acked(time.perf_counter() - began)
 
-    async def on_retry_batch(ack: AsyncAck, body: dict[str, Any]) -> None:
-        batch_id = payloads.value_of(body)
+    def retrying(some: Callable[[Connection, str], list[Wanted]]) -> Callable[[AsyncAck, dict[str, Any]], Any]:
+        async def on_retry_some(ack: AsyncAck, body: dict[str, Any]) -> None:
+            asker, batch_id = payloads.asker_of_click(body), payloads.value_of(body)
+            wanted = await desk.database.run(lambda connection: some(connection, batch_id))
+            await desk.take_or_tell(asker, wanted, "bulk", batch_id)
+            await ack()
 
-        def work(connection: Connection) -> list[Wanted]:
-            return batches.to_retry_again(connection, batch_id)
-
-        wanted = await desk.database.run(work)
-        if wanted:
-            await desk.take(payloads.asker_of_click(body), wanted, "bulk")
-        else:
-            desk.answer(payloads.asker_of_click(body), answers.nothing_left())
-        await ack()
+        return on_retry_some
 
     async def on_shortcut(ack: AsyncAck, body: dict[str, Any]) -> None:
         found = commands.job_ids_in(body.get("message"))
@@ -65,10 +62,11 @@ def register(app: AsyncApp, desk: Desk) -> None:
         elif len(submitted.jobs) > commands.MOST_JOBS:
             await ack(response_action="errors", errors=views.too_many_picked(commands.MOST_JOBS))
         else:
-            await desk.take(submitted.asker, submitted.jobs, submitted.source, submitted.reason)
-            await ack()
+            problem = await desk.take(submitted.asker, submitted.jobs, submitted.source, submitted.reason)
+            await (ack() if problem is None else ack(response_action="update", view=views.message_view(problem)))
 
     app.action(jobs.RETRY)(on_retry_button)
-    app.action(RETRY_BATCH)(on_retry_batch)
+    app.action(RETRY_BATCH)(retrying(batches.to_retry_again))
+    app.action(RETRY_REST)(retrying(batches.left_over))
     app.shortcut(SHORTCUT)(on_shortcut)
     app.view(views.RETRY_VIEW)(on_retry_view)

@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from slack_bolt.async_app import AsyncAck, AsyncApp
+from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext
 
 from bot import commands, payloads
 from bot.batches import Wanted
@@ -24,23 +24,26 @@ def register(app: AsyncApp, desk: Desk) -> None:
         began = time.perf_counter()
         command = commands.parse(str(body.get("text") or ""))
         if isinstance(command, Retry):
-            await desk.take(payloads.asker_of_command(body), _wanted(command), "command", command.reason)
-            await ack()
+            asker = payloads.asker_of_command(body)
+            message = await desk.take(asker, _wanted(command), "command", command.reason)
         else:
             message = await _answer(desk, payloads.asker_of_command(body), command)
-            await ack(**private(message) if message else {})
+        await ack(**private(message) if message else {})
         desk.metrics.acked(time.perf_counter() - began)
 
-    async def on_mention(event: dict[str, Any], body: dict[str, Any]) -> None:
-        if event.get("bot_id"):
-            return
+    async def on_mention(event: dict[str, Any], body: dict[str, Any], context: AsyncBoltContext) -> None:
         command = commands.parse_mention(str(event.get("text") or ""))
         team_id = str(body.get("team_id") or "")
+        if event.get("bot_id"):
+            if event["bot_id"] != context.bot_id and event.get("user") != context.bot_user_id:
+                bot = payloads.asker_of_mention({**event, "user": event.get("user") or event["bot_id"]}, team_id)
+                await desk.turn_away(bot, _wanted(command) if isinstance(command, Retry) else [])
+            return
         asker = payloads.asker_of_mention(event, team_id)
         if isinstance(command, Retry):
-            await desk.take(asker, _wanted(command), "mention", command.reason)
-            return
-        message = await _answer(desk, asker, command)
+            message = await desk.take(asker, _wanted(command), "mention", command.reason)
+        else:
+            message = await _answer(desk, asker, command)
         if message is not None:
             desk.answer(asker, message)
 

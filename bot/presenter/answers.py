@@ -9,8 +9,8 @@ from typing import Any
 
 from bot.clock import say_duration
 from bot.commands import Usage
-from bot.presenter.jobs import facts, footer, kind_of, progress, referring, retry_button, status_of
-from bot.presenter.kit import Block, actions, escape, listing, mention, plain, say_type, section
+from bot.presenter.jobs import facts, footer, kind_of, progress, referring, retry_button, retry_button_of, status_of
+from bot.presenter.kit import Block, actions, counted, escape, listing, mention, plain, say_type, section
 from bot.presenter.place import Place
 from bot.record import Retry
 from bot.showing import Shown
@@ -26,8 +26,10 @@ def answer(retry: Retry, place: Place) -> Message:
         blocks.append(plain(said.quote))
     if said.show_job and retry.job is not None:
         blocks += [*facts(retry.job, []), *progress(retry.job)]
-    if said.offer and retry.job is not None:
-        blocks.append(actions([retry_button(retry.job)]))
+    if said.offer:
+        job = retry.job
+        button = retry_button(job) if job is not None else retry_button_of(retry.job_id, retry.offered)
+        blocks.append(actions([button]))
     return Message(f"{said.what} {said.done}", [*blocks, footer(retry.id, place)])
 
 
@@ -88,6 +90,13 @@ def why_not(retry: Retry, place: Place) -> Said:
             f"That button is outdated: job `{retry.job_id}` has moved on since. This is how it is now:",
             "If you still want to retry it, use this button.",
             show_job=True,
+            offer=True,
+        )
+    if why == "stale":
+        ago = say_duration(timedelta(seconds=int(detail.get("seconds", 0))))
+        return Said(
+            f"Job `{retry.job_id}` was asked for {ago} ago, and nobody carried it out: I was down. It was not retried.",
+            "If it is still wanted, retry it again.",
             offer=True,
         )
     if why == "not_retryable":
@@ -218,6 +227,15 @@ def unclear(reference: str) -> Message:
         ":warning: I cannot say whether your request was recorded: the database was lost at that moment. If it was, it "
         "is carried out, and shown as usual. Look before you try again; if nothing comes, tell whoever runs this bot "
         f"the reference `{reference}`."
+    )
+    return Message(text, [section(text)])
+
+
+def too_many(seconds: int, per_minute: int) -> Message:
+    """Said to somebody of whom as much was recorded in this minute as may be."""
+    text = (
+        f":hourglass: That was more than {counted(per_minute, 'request')} within a minute, so it was not taken. "
+        f"Nothing was sent to Sift, nothing was changed. Try again in {say_duration(timedelta(seconds=seconds))}."
     )
     return Message(text, [section(text)])
 

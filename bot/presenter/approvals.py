@@ -12,6 +12,8 @@ APPROVE, OVERRIDE = "approve_retry", "override_retry"
 OVERRIDE_VIEW = "override_view"
 """The callback ID of the modal that asks an admin for a reason."""
 
+OVERRIDE_TITLE = "Override"
+
 
 def approval(retry: Retry) -> Message:
     """Asks for a second person in the thread, and then says who spoke."""
@@ -68,7 +70,7 @@ def override_view(request_id: str) -> dict[str, Any]:
         "type": "modal",
         "callback_id": OVERRIDE_VIEW,
         "private_metadata": request_id,
-        "title": _text("Override"),
+        "title": _text(OVERRIDE_TITLE),
         "submit": _text("Override"),
         "close": _text("Cancel"),
         "blocks": [

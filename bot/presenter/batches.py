@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from bot.batches import Batch
 from bot.commands import clip
-from bot.presenter.answers import cannot_post, why_not
+from bot.presenter.answers import cannot_post, denied, why_not
 from bot.presenter.jobs import footer, kind_of, retry_button
 from bot.presenter.kit import Block, actions, counted, escape, plain, section
 from bot.presenter.pieces import Piece
@@ -15,6 +15,9 @@ from bot.slack import Message
 
 RETRY_BATCH = "retry_batch"
 """The action ID of the button that retries once more what failed again; its value is the batch's ID."""
+
+RETRY_REST = "retry_rest"
+"""The action ID of the button that retries what was left alone for too long; its value is the batch's ID."""
 
 LINES = 40
 """Retries to a message: Slack takes 50 blocks."""
@@ -36,6 +39,8 @@ _TALLY = (
 
 def pieces(batch: Batch, place: Place) -> list[Piece]:
     """Every message that should show a batch as it is now, in the order they are posted."""
+    if batch.refusal:
+        return [Piece("private-refused", _refused_whole(batch, place))]
     unsent = _count(batch, *_UNSENT)
     decided = sum(batch.states.values()) >= batch.total and not _count(batch, "requested", "sending")
     private = [Piece("private-refused", _refused(batch, place))] if decided and unsent else []
@@ -65,7 +70,7 @@ def tally(batch: Batch, place: Place) -> Message:
 def ending(batch: Batch) -> Message:
     """Tells whoever asked how all of it ended, and offers to retry what failed again."""
     text = f"<@{batch.user_id}>, your {counted(batch.total, 'job')}: {_standing(batch)}."
-    again = [actions([_again_button(batch.id, batch.offered)])] if batch.offered else []
+    again = [actions([_button(RETRY_BATCH, batch.id, "Retry again", batch.offered)])] if batch.offered else []
     return Message(text, [section(text), *again])
 
 
@@ -113,8 +118,20 @@ def _refused(batch: Batch, place: Place) -> Message:
     unsent = [retry for retry in batch.members if retry.state in _UNSENT]
     count = _count(batch, *_UNSENT)
     title = f":no_entry: {count:,} of {counted(batch.total, 'job')} {'was' if count == 1 else 'were'} not retried."
-    blocks = [section(title), *_reasons(unsent, place), footer(batch.id, place)]
+    rest = [actions([_button(RETRY_REST, batch.id, "Retry the rest", batch.stale)])] if batch.stale else []
+    blocks = [section(title), *_reasons(unsent, place), *rest, footer(batch.id, place)]
     return Message(title, blocks)
+
+
+def _refused_whole(batch: Batch, place: Place) -> Message:
+    """Why none of it was let through: for whoever asked alone."""
+    if batch.refusal.get("why") == "under_way":
+        link = place.workspace.link(batch.refusal.get("channel_id"), batch.refusal.get("ts"))
+        there = f" Follow it <{link}|in its thread>." if link else ""
+        title = f":information_source: All of this is already under way by <@{batch.refusal.get('by')}>.{there}"
+        return Message(title, [section(f"{title}\nNothing was sent to Sift for you."), footer(batch.id, place)])
+    title = f":no_entry: {batch.total:,} of {counted(batch.total, 'job')} were not retried. Nothing was sent to Sift."
+    return Message(title, [section(title), *denied(batch.refusal, "retry jobs").blocks, footer(batch.id, place)])
 
 
 def _reasons(unsent: Sequence[Retry], place: Place) -> list[Block]:
@@ -132,15 +149,15 @@ def _reasons(unsent: Sequence[Retry], place: Place) -> list[Block]:
     return blocks
 
 
-def _again_button(batch_id: str, count: int) -> Block:
+def _button(action_id: str, batch_id: str, label: str, count: int) -> Block:
     return {
         "type": "button",
-        "action_id": RETRY_BATCH,
+        "action_id": action_id,
         "style": "primary",
         "value": batch_id,
-        "text": {"type": "plain_text", "text": f"Retry again ({count})", "emoji": False},
+        "text": {"type": "plain_text", "text": f"{label} ({count})", "emoji": False},
         "confirm": {
-            "title": {"type": "plain_text", "text": "Retry again?"},
+            "title": {"type": "plain_text", "text": f"{label}?"},
             "text": {"type": "plain_text", "text": f"Sift will be asked to retry {counted(count, 'job')}."},
             "confirm": {"type": "plain_text", "text": "Retry"},
             "deny": {"type": "plain_text", "text": "Not now"},

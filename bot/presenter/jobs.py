@@ -28,11 +28,16 @@ _STATUSES = {
 
 def retry_button(job: Job) -> Block:
     """A Retry button for the failure that the job shows now."""
+    return retry_button_of(job.job_id, job.failure)
+
+
+def retry_button_of(job_id: str, failure: str | None) -> Block:
+    """A Retry button for one failure of a job; None: for the job as it is when the button is clicked."""
     return {
         "type": "button",
         "action_id": RETRY,
         "style": "primary",
-        "value": f"{job.job_id} {job.failure}".strip(),
+        "value": f"{job_id} {failure or ''}".strip(),
         "text": {"type": "plain_text", "text": "Retry", "emoji": False},
     }
 

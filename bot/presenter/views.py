@@ -70,9 +70,9 @@ def loading_view() -> dict[str, Any]:
     return {**_modal(), "blocks": [section(":hourglass_flowing_sand: Asking Sift what failed lately…")]}
 
 
-def message_view(message: Message) -> dict[str, Any]:
-    """A modal that only says something."""
-    return {**_modal(), "blocks": list(message.blocks)}
+def message_view(message: Message, title: str = "Retry Sift jobs") -> dict[str, Any]:
+    """A modal that only says something, under the title of what was asked for."""
+    return {**_modal(), "title": _plain(title), "blocks": list(message.blocks)}
 
 
 def nothing_picked() -> dict[str, str]:

@@ -206,7 +206,7 @@ class SlackWorkspace(WorkspaceState):
         typed = self._in_message(text.replace(to_app, f"@{self.users[BOT_USER].handle}"))
         message = self.post(channel_id, user_id, typed if to_app in typed else f"{to_app} {typed}", thread_ts=thread_ts)
         shown = as_slack(self, message)
-        more = {name: shown[name] for name in ("text", "ts", "thread_ts") if name in shown}
+        more = {name: shown[name] for name in ("text", "ts", "thread_ts", "bot_id") if name in shown}
         payload = payloads.event(
             "app_mention", user, self.new_id("Ev"), message.ts, channel=channel_id, team=user.team_id, **more
         )

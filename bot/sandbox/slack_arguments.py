@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.sandbox import block_kit
-from bot.sandbox.directory import APP, BOT_USER, TEAM, Channel, User
+from bot.sandbox.directory import APP, BOT, BOT_USER, TEAM, Channel, User
 from bot.sandbox.messages import Message
 from bot.sandbox.slack_state import Refused, WorkspaceState
 
@@ -132,7 +132,7 @@ def view_of(arguments: Arguments, kind: str) -> dict[str, Any]:
 
 def as_slack(state: WorkspaceState, message: Message) -> dict[str, Any]:
     """A message as the Web API gives it, with what is known of its thread."""
-    given = {**message.as_slack(), "team": TEAM, **({"app_id": APP} if message.bot_id else {})}
+    given = {**message.as_slack(), "team": TEAM, **({"app_id": APP} if message.bot_id == BOT else {})}
     replies = state.thread(message.channel, message.ts)[1:]
     if not message.thread_ts and replies:
         people = list(dict.fromkeys(reply.user for reply in replies))

@@ -171,7 +171,7 @@ class WorkspaceState:
     ) -> Message:
         """Places a message, whoever it is from; nothing is checked and nothing delivered."""
         channel = self.channel(channel_id)
-        bot_id = BOT if user_id == BOT_USER else None
+        bot_id = BOT if user_id == BOT_USER else f"B{user_id[1:]}" if self.users[user_id].is_bot else None
         message = Message(
             channel_id,
             self.now_ts(),

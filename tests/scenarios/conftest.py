@@ -23,6 +23,7 @@ from bot.settings import Settings, load
 
 FAST = {
     "FOLLOW_POLL_SECONDS": "0.05",
+    "REQUESTS_PER_MINUTE": "0",
     "RETRY_COOLDOWN_SECONDS": "0",
     "SETTLE_SECONDS": "0.5",
     "SIFT_TIMEOUT_SECONDS": "1",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bot import access
 from bot.clock import utc_now
 from bot.policy import Role
 from bot.sandbox import (
@@ -181,6 +182,19 @@ async def test_an_old_home_tab_gives_nobody_a_right(live: World) -> None:
     await live.until(
         lambda: any("may not change" in one for one in live.whispers(SECOND_OPERATOR) + live.told(SECOND_OPERATOR))
     )
+
+
+async def test_a_refused_grant_is_titled_for_what_was_asked(live: World) -> None:
+    live.allow(SECOND_OPERATOR, Role.ADMIN)
+    await home_of(live, SECOND_OPERATOR)
+    with live.bot.database.transaction() as connection:  # type: ignore[union-attr]  # it runs
+        access.revoke(connection, SECOND_OPERATOR, "cli:test", utc_now())
+    await live.slack.click_home(SECOND_OPERATOR, "add_grant")
+    (view,) = await live.until(lambda: live.slack.modals[SECOND_OPERATOR])
+    assert "You may not grant access" in str(view.body)
+    assert view.body["title"]["text"] == "Grant access"
+    entry = live.entries(user_id=SECOND_OPERATOR)[-1]
+    assert (entry.event, entry.outcome, entry.source) == ("grant", "denied", "home")
 
 
 async def test_the_home_tab_shows_what_waits_and_retries_it_where_it_was_alerted(world: World) -> None:

@@ -118,7 +118,9 @@ async def test_a_restart_goes_on_waiting(world: World) -> None:
 async def test_an_admin_breaks_the_glass_and_everybody_is_told(strict: World) -> None:
     job, message = await asked(strict)
     await strict.slack.click(OPERATOR, LAUNCH_OPS, message.ts, "override_retry")
-    await strict.until(lambda: [v for v in strict.slack.modals[OPERATOR] if "You may not approve" in str(v.body)])
+    (refused,) = await strict.until(lambda: strict.slack.modals[OPERATOR])
+    assert "You may not approve" in str(refused.body)
+    assert refused.body["title"]["text"] == "Override"
     await strict.slack.click(ADMIN, LAUNCH_OPS, message.ts, "override_retry")
     (view,) = await strict.until(lambda: strict.slack.modals[ADMIN])
     await strict.slack.submit(ADMIN, view.id, {"reason": "launch in 10 minutes"})

@@ -195,7 +195,7 @@ def test_nothing_that_was_open_is_left_to_be_sent(database: Database) -> None:
         done = recovery.recover(connection, "cli:test", later)
         assert done == recovery.Recovered(unknown=6, refused=4)
         assert record.due(connection, ("requested", "sending"), later + timedelta(days=365)) == []
-        assert batches.spell_out(connection, later, later) == []
+        assert batches.spell_out(connection, "b1", later, later) == batches.Spelled()
         found = {retry.id: (retry.job_id, retry.state) for retry in record.open_requests(connection)}
     assert sorted(found.values()) == [(f"j{number}", "unknown") for number in range(1, 7)]
     assert found["r0"] == ("j1", "unknown"), "the first who asked"

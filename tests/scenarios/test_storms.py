@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import func, select
 
 from bot.clock import utc_now
-from bot.sandbox import LAUNCH_OPS, OPERATOR
+from bot.sandbox import LAUNCH_OPS, OPERATOR, SECOND_OPERATOR, UNLISTED
 from bot.sandbox.messages import Message
 from bot.sandbox.sift_jobs import EXPORT
 from bot.tables import alerts
@@ -81,6 +81,40 @@ async def test_what_fails_again_is_offered_again(alerting: World) -> None:
     assert len(alerting.messages()) == 1, "failures of our own retries are no second storm"
     await alerting.slack.click(OPERATOR, LAUNCH_OPS, storm.ts, "retry_storm")
     await alerting.until(lambda: "11 no longer failed" in storm.text_shown(), timeout=20)
+
+
+async def test_who_may_not_floods_nothing_and_blocks_nobody(alerting: World) -> None:
+    jobs = alerting.sift.outage(60)
+    storm = await storm_of(alerting, 60)
+    for _ in range(5):
+        await alerting.slack.click(UNLISTED, LAUNCH_OPS, storm.ts, "retry_storm")
+    said = await alerting.until(lambda: len(alerting.whispers(UNLISTED)) == 5 and alerting.whispers(UNLISTED))
+    assert "60 of 60 jobs were not retried" in said[0]
+    assert "not on the allow-list" in said[0]
+    assert alerting.outcomes() == ["denied"] * 5
+    assert [row.user_id for row in alerting.entries(outcome="denied")] == [UNLISTED] * 5
+    assert alerting.sift.count("retry") == 0
+    await alerting.slack.click(OPERATOR, LAUNCH_OPS, storm.ts, "retry_storm")
+    await alerting.until(lambda: "60 no longer failed" in storm.text_shown(), timeout=20)
+    assert all(alerting.sift.count("retry", job.job_id) == 1 for job in jobs)
+
+
+async def test_a_storm_is_retried_once_at_a_time(world: World) -> None:
+    async with world.running(socket_mode=False, RETRY_CONCURRENCY="1", SIFT_TIMEOUT_SECONDS="20", **WATCHING):
+        world.allow()
+        world.allow(SECOND_OPERATOR)
+        jobs = world.sift.outage(30)
+        storm = await storm_of(world, 30)
+        held = world.sift.hold("retry")
+        await world.slack.click(OPERATOR, LAUNCH_OPS, storm.ts, "retry_storm")
+        await asyncio.wait_for(held.entered.wait(), 5)
+        await world.slack.click(SECOND_OPERATOR, LAUNCH_OPS, storm.ts, "retry_storm")
+        (said,) = await world.until(lambda: world.whispers(SECOND_OPERATOR))
+        assert f"already under way by <@{OPERATOR}>" in said
+        assert [(row.outcome, row.job_id) for row in world.entries(user_id=SECOND_OPERATOR)] == [("refused", None)]
+        held.release()
+        await world.until(lambda: "30 no longer failed" in storm.text_shown(), timeout=20)
+        assert all(world.sift.count("retry", job.job_id) == 1 for job in jobs)
 
 
 async def test_few_failures_are_no_storm(alerting: World) -> None:
