@@ -1,6 +1,7 @@
 """Environment → frozen settings. The only reader of the environment."""
 
 import re
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
@@ -106,6 +107,7 @@ class StoreSettings(BaseSettings):
         validate_default=True,
         description="sqlite:///path or postgresql://user:password@host/name",
     )
+    audit_signing_key_file: Path | None = Field(None, description="a file with an Ed25519 private key (PEM)")
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value),
@@ -148,6 +150,7 @@ class Settings(StoreSettings):
         24, gt=0, le=8_760, allow_inf_nan=False, description="a positive number of hours"
     )
     retry_concurrency: int = Field(4, ge=1, le=100, description="a whole number from 1 to 100")
+    requests_per_minute: int = Field(60, ge=0, description="a whole number, 0 or more; 0: no limit")
     settle_seconds: Interval = Field(120, description=SECONDS)
     approval_after: int | None = Field(None, ge=1, description="a whole number, 1 or more, or nothing")
     anchor_channel: Channel | None = Field(None, description="a channel ID such as C012AB3CD, not a #name")
