@@ -13,6 +13,7 @@ from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.adapter.starlette.async_handler import to_starlette_response
 from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
 from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 from sqlalchemy import Connection, insert, select
 from starlette.applications import Starlette
@@ -23,9 +24,11 @@ from bot import listeners, record
 from bot.clock import Clock, utc_now
 from bot.database import Database, migrate, require_schema, schema_version
 from bot.errors import WrongWorkspace
+from bot.guard import guard
 from bot.loops import Loop, looping
 from bot.metrics import Metrics
 from bot.pace import Pace
+from bot.redactor import Redactor
 from bot.serving import serving
 from bot.settings import Settings
 from bot.sift import Sift
@@ -41,6 +44,9 @@ DRAIN_SECONDS = 8.0
 
 PING_SECONDS = 3.0
 """How often the socket is tried; a cut one is noticed, and opened anew, within about this time."""
+
+ASK_SLACK_SECONDS = 20.0
+"""How often Slack is asked whether it still knows the token."""
 
 DEAF_SECONDS = 30.0
 """A socket that has not been connected for so long is rebuilt."""
@@ -60,14 +66,18 @@ class Bot:
         self.clock = clock
         self.timer = timer
         self.metrics = Metrics()
+        self.redactor = settings.redactor()
         self.database = Database(settings.database_url.get_secret_value(), clock)
+        guard(self.database.engine, self.redactor)
         self.pace = Pace(settings.retry_concurrency)
         self.http = self._http()
         self.ready = asyncio.Event()
         self._workspace: Workspace | None = None
         self._bolt: AsyncApp | None = None
         self._socket: AsyncSocketModeHandler | None = None
-        self._watching: Loop | None = None
+        self._asking_slack: Loop | None = None
+        self._degraded: Callable[[], Mapping[str, str]] = dict
+        self._told: set[str] = set()
         self._deaf_before = False
 
     def __enter__(self) -> Self:
@@ -116,10 +126,11 @@ class Bot:
                 settings.sift_api_key,
                 timeout_seconds=settings.sift_timeout_seconds,
                 observe=self._observe,
+                scrub=self.redactor.scrub,
             )
             stack.push_async_callback(sift.aclose)
             client = web_client(settings.slack_bot_token.get_secret_value(), settings.slack_api_url, session)
-            slack = Slack(client, self.timer)
+            slack = Slack(client, self.timer, self.redactor)
             workspace = await self._identify(slack, stop)
             if workspace is not None:
                 await self.database.run(lambda connection: self._claim_workspace(connection, workspace))
@@ -134,7 +145,23 @@ class Bot:
             self.pace.faster()
 
     async def problems(self) -> Mapping[str, str]:
-        """What is not ready, by name, and why."""
+        """Why requests cannot be taken, by name; what changed of that, and of what is degraded, goes to the log."""
+        found = await self._not_ready()
+        self._tell(found, self.degraded())
+        return found
+
+    def degraded(self) -> Mapping[str, str]:
+        """What does not work as it should though requests can be taken, by name, and why."""
+        return self._degraded()
+
+    def _tell(self, not_ready: Mapping[str, str], degraded: Mapping[str, str]) -> None:
+        """Says in the log why, when something else is wrong than before: `/readyz` gives names alone."""
+        if self._told != (now := {*not_ready, *degraded}):
+            self._told = now
+            say = log.warning if now else log.info
+            say("readiness.changed", ready=not not_ready, not_ready=not_ready, degraded=degraded)
+
+    async def _not_ready(self) -> dict[str, str]:
         found: dict[str, str] = {}
         try:
             async with asyncio.timeout(2):
@@ -143,10 +170,10 @@ class Bot:
             found["database"] = str(error) or type(error).__name__
         if self._workspace is None:
             found["slack"] = "auth.test has not answered yet"
-        elif self.settings.socket_mode and not await self._hears():
+        elif self._asking_slack is not None and self._asking_slack.failing is not None:
+            found["slack"] = self._asking_slack.failing
+        if self._workspace is not None and self.settings.socket_mode and not await self._hears():
             found["socket"] = "the Socket Mode connection is not up"
-        if self._watching is not None and self._watching.failing is not None:
-            found["sift"] = f"failures cannot be watched for: {self._watching.failing}"
         return found
 
     async def _serve_slack(self, slack: Slack, sift: Sift, workspace: Workspace, stop: asyncio.Event) -> None:
@@ -154,10 +181,11 @@ class Bot:
             World(self.settings, self.clock, self.database, self.metrics, self.pace, slack, sift, workspace)
         )
         await self.database.run(parts.begin)
-        self._bolt = bolt_app(slack.client, workspace)
+        self._bolt = bolt_app(slack.client, workspace, self.redactor)
         listeners.register(self._bolt, parts.desk)
-        async with looping(parts.loops), self._listening(self._bolt):
-            self._watching = parts.watching
+        self._asking_slack = Loop("slack", ASK_SLACK_SECONDS, slack.identify)
+        async with looping([*parts.loops, self._asking_slack]), self._listening(self._bolt):
+            self._degraded = parts.degraded
             self._workspace = workspace
             self.ready.set()
             log.info("bot.ready", team_id=workspace.team_id, socket_mode=self.settings.socket_mode)
@@ -218,7 +246,7 @@ class Bot:
         return self._socket is not None and bool(await self._socket.client.is_connected())
 
     def _http(self) -> Starlette:
-        app = web_app(self.problems, self.metrics.text)
+        app = web_app(self.problems, self.degraded, self.metrics.text)
         secret = self.settings.slack_signing_secret
         if not self.settings.socket_mode and secret is not None:
             app.router.routes.append(slack_route(secret.get_secret_value(), self._receive))
@@ -232,7 +260,7 @@ class Bot:
             bolt_request = AsyncBoltRequest(body=body, query=request.url.query, headers=dict(request.headers))
             return to_starlette_response(await self._bolt.async_dispatch(bolt_request))
         except Exception as error:  # noqa: BLE001  # Bolt trusts the shape of what it parses; our own errors never get here
-            log.warning("request.not_understood", error=f"{type(error).__name__}: {error}")
+            log.warning("request.not_understood", error=type(error).__name__)  # no more: it may quote what was sent
             return PlainTextResponse("not understood", status_code=400)
 
 
@@ -243,7 +271,18 @@ def _bolt_log() -> logging.Logger:
     return logger
 
 
-def bolt_app(client: AsyncWebClient, workspace: Workspace) -> AsyncApp:
+class _App(AsyncApp):
+    """A Bolt app whose acks hold no secret; they are the one way to Slack that `slack` does not see."""
+
+    redactor: Redactor
+
+    async def async_dispatch(self, req: AsyncBoltRequest) -> BoltResponse:
+        response = await super().async_dispatch(req)
+        response.body = self.redactor.clean(response.body)
+        return response
+
+
+def bolt_app(client: AsyncWebClient, workspace: Workspace, redactor: Redactor) -> AsyncApp:
     """A Bolt app for the one workspace of the token; signatures are verified before it, in `web`."""
     identity = AuthorizeResult(
         enterprise_id=workspace.enterprise_id,
@@ -256,7 +295,7 @@ def bolt_app(client: AsyncWebClient, workspace: Workspace) -> AsyncApp:
     async def authorize() -> AuthorizeResult:
         return identity
 
-    return AsyncApp(
+    app = _App(
         logger=_bolt_log(),
         client=client,
         authorize=authorize,
@@ -264,6 +303,8 @@ def bolt_app(client: AsyncWebClient, workspace: Workspace) -> AsyncApp:
         request_verification_enabled=False,
         attaching_function_token_enabled=False,
     )
+    app.redactor = redactor
+    return app
 
 
 async def run_bot(settings: Settings, stop: asyncio.Event) -> None:

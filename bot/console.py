@@ -14,7 +14,8 @@ from sqlalchemy import Connection
 from bot import logs
 from bot.clock import utc_now
 from bot.database import Database, migrate, require_schema, schema_version
-from bot.settings import StoreSettings, load
+from bot.guard import guard
+from bot.settings import StoreSettings, load, redactor_at_hand
 from bot.tables import SCHEMA_VERSION
 
 
@@ -30,8 +31,10 @@ def operator() -> str:
 def opened(current: bool = False) -> Iterator[Database]:
     """The database of the settings; with `current`, only if its schema is."""
     settings = load(StoreSettings)
-    logs.configure("warning", settings.log_format)
+    redactor = redactor_at_hand()
+    logs.configure("warning", settings.log_format, redactor.scrub)
     database = Database(settings.database_url.get_secret_value(), utc_now)
+    guard(database.engine, redactor)
     try:
         if current:
             with database.reading() as connection:

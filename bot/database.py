@@ -187,7 +187,8 @@ def _engine(url: str) -> Engine:
         prepare, begin = _prepare_sqlite, _begin_sqlite
     else:
         prepare, begin = _prepare_postgresql, _begin_postgresql
-    engine = create_engine(url, pool_size=1, max_overflow=4, pool_pre_ping=begin is _begin_postgresql)
+    pre_ping = begin is _begin_postgresql
+    engine = create_engine(url, pool_size=1, max_overflow=4, pool_pre_ping=pre_ping, hide_parameters=True)
     event.listen(engine, "connect", prepare)
     event.listen(engine, "begin", begin)
     return engine

@@ -51,6 +51,8 @@ class Display(Generic[S]):
         self._clock = clock
         self._pause = pause
         self._slots = asyncio.Semaphore(AT_ONCE)
+        self.unpostable: dict[str, str] = {}
+        """Why a channel cannot be posted to, by its ID; of channels where there is no reader to be told instead."""
 
     async def sweep(self) -> None:
         """Shows every row that lags behind."""
@@ -81,6 +83,8 @@ class Display(Generic[S]):
                 current = await self._bring_up_to_date(current, shown)
         except (SlackError, TimeoutError) as error:
             problem = error
+            if isinstance(error, CannotPost) and row.reader is None and row.channel_id is not None:
+                self.unpostable[row.channel_id] = error.error
             log.warning("display.failed", request_id=row.id, error=str(error) or type(error).__name__)
         await self._database.run(
             lambda connection: self._board.showed(
@@ -144,9 +148,11 @@ class Display(Generic[S]):
 
     async def _post_in(self, channel_id: str, message: Message, thread_ts: str | None) -> str:
         try:
-            return await self._slack.post(channel_id, message, thread_ts)
+            posted = await self._slack.post(channel_id, message, thread_ts)
         except MessageGone as error:  # the thread itself was deleted
             raise CannotPost(error.error) from error
+        self.unpostable.pop(channel_id, None)
+        return posted
 
     async def _tell(self, row: S, reader: str, message: Message) -> None:
         await self._slack.tell(

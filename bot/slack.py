@@ -16,6 +16,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import BotError
 from bot.policy import Person
+from bot.redactor import Redactor
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +45,7 @@ _CANNOT_POST = {
     "messages_tab_disabled",
     "user_not_in_channel",
 }
+_OPEN_CONNECTION = "apps.connections.open"
 _NOT_TWICE = {"chat.postMessage", "views.open"}
 _GONE = {"message_not_found", "edit_window_closed", "cant_update_message", "msg_too_long", "thread_not_found"}
 
@@ -103,10 +105,12 @@ class Slack:
     Args:
         client: with the token, the base URL and the process's one HTTP session.
         timer: monotonic seconds, for the caches.
+        redactor: takes secrets out of what is shown, and out of what Slack answers.
     """
 
-    def __init__(self, client: AsyncWebClient, timer: Callable[[], float]) -> None:
+    def __init__(self, client: AsyncWebClient, timer: Callable[[], float], redactor: Redactor) -> None:
         self.client = client
+        self._redactor = redactor
         self._people: TTLCache[str, asyncio.Task[Person | None]] = TTLCache(2_000, PERSON_SECONDS, timer)
         self._members: TTLCache[str, asyncio.Task[frozenset[str] | None]] = TTLCache(200, MEMBERS_SECONDS, timer)
         self._can_look_back = True
@@ -126,7 +130,7 @@ class Slack:
 
     async def open_connection(self, app_token: str) -> None:
         """Asks for a Socket Mode connection, to see whether the app-level token may have one."""
-        await self._call("apps.connections.open", app_token=app_token)
+        await self._call(_OPEN_CONNECTION, app_token=app_token)
 
     async def person(self, user_id: str, team_id: str) -> Person | None:
         """Who somebody is now; None if Slack cannot say.
@@ -316,7 +320,7 @@ class Slack:
             return False
         try:
             limit = aiohttp.ClientTimeout(CALL_SECONDS)
-            async with session.post(response_url, json=payload, timeout=limit) as response:
+            async with session.post(response_url, json=self._redactor.clean_all(payload), timeout=limit) as response:
                 body = await response.text()
         except (aiohttp.ClientError, TimeoutError):
             return False
@@ -333,10 +337,12 @@ class Slack:
 
     async def _once(self, method: str, arguments: dict[str, Any]) -> Any:
         """Calls one method, and turns its refusals into this module's errors."""
+        if method != _OPEN_CONNECTION:  # the one that takes a secret
+            arguments = self._redactor.clean_all(arguments)
         try:
             return await getattr(self.client, method.replace(".", "_"))(**arguments)
         except SlackApiError as error:
-            raise _typed(_error_name(error)) from error
+            raise _typed(self._redactor.scrub(_error_name(error))[:100]) from error
         except (SlackClientError, aiohttp.ClientError, TimeoutError) as error:
             raise SlackUnavailable(type(error).__name__) from error
 

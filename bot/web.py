@@ -11,6 +11,9 @@ from starlette.routing import Route
 Problems = Callable[[], Awaitable[Mapping[str, str]]]
 """Answers what is not ready and why, by name; empty when all is well."""
 
+Degraded = Callable[[], Mapping[str, str]]
+"""The same for what else does not work as it should."""
+
 Receive = Callable[[Request, str], Awaitable[Response]]
 """Handles one verified request of Slack's, given its body."""
 
@@ -18,15 +21,15 @@ MOST_BYTES = 1_000_000
 """More than Slack ever sends: a view submission is 250 KB at most."""
 
 
-def web_app(problems: Problems, metrics: Callable[[], bytes]) -> Starlette:
-    """The paths that exist in both modes."""
+def web_app(problems: Problems, degraded: Degraded, metrics: Callable[[], bytes]) -> Starlette:
+    """The paths that exist in both modes. They ask nobody who they are, so they give names and no messages."""
 
     async def healthz(_: Request) -> Response:
         return PlainTextResponse("ok")
 
     async def readyz(_: Request) -> Response:
         not_ready = await problems()
-        body = {"ready": not not_ready, "not_ready": dict(not_ready)}
+        body = {"ready": not not_ready, "not_ready": sorted(not_ready), "degraded": sorted(degraded())}
         return JSONResponse(body, status_code=503 if not_ready else 200)
 
     async def show_metrics(_: Request) -> Response:

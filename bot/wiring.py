@@ -1,7 +1,7 @@
 """The bot's parts, put together: displays, use cases, the loops that drive them, and the desk that listeners use."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -63,14 +63,14 @@ class Parts:
     """What one process works with.
 
     Args:
-        watching: the loop that watches Sift; None without a channel for alerts.
+        degraded: what does not work as it should though requests can be taken, and why, by name.
         begin: what is to be written before the first request is taken.
     """
 
     desk: Desk
     runner: Runner
     loops: Sequence[Loop]
-    watching: Loop | None
+    degraded: Callable[[], Mapping[str, str]]
     begin: Callable[[Connection], None]
 
 
@@ -117,9 +117,10 @@ def put_together(world: World) -> Parts:
         metrics=world.metrics,
         clock=clock,
     )
+    following = Loop("follower", settings.follow_poll_seconds, follower.step)
     loops = [
         Loop("runner", SWEEP_SECONDS, runner.sweep),
-        Loop("follower", settings.follow_poll_seconds, follower.step),
+        following,
         *showing,
         Loop("home", HOME_SECONDS, home.refresh),
         *([watching] if watching else []),
@@ -127,7 +128,17 @@ def put_together(world: World) -> Parts:
     if settings.anchor_channel is not None:
         anchor = Anchor(database, world.slack, settings.anchor_channel, clock)
         loops.append(Loop("anchor", ANCHOR_SECONDS, anchor.step))
-    return Parts(desk, runner, loops, watching, watcher.begin if watching else lambda _: None)
+    degraded = partial(_degraded, [following, *([watching] if watching else [])], displays.values())
+    return Parts(desk, runner, loops, degraded, watcher.begin if watching else lambda _: None)
+
+
+def _degraded(reading: Iterable[Loop], displays: Iterable[Display[Any]]) -> dict[str, str]:
+    """What does not work as it should, and why: Sift cannot be read, a channel of ours cannot be posted to."""
+    unreadable = [loop.failing for loop in reading if loop.failing is not None]
+    found = {"sift": "; ".join(unreadable)} if unreadable else {}
+    for display in displays:
+        found |= {f"channel:{channel_id}": error for channel_id, error in display.unpostable.items()}
+    return found
 
 
 def _displays(world: World, place: Place) -> dict[str, Display[Any]]:

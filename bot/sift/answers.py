@@ -1,5 +1,6 @@
 """Sift's answers read: good ones, errors by HTTP status and gRPC code, and none at all."""
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -37,10 +38,14 @@ def no_answer(error: Exception) -> SiftError:
     return OutcomeUnknown("no answer in time" if isinstance(error, TimeoutError) else "the connection was lost")
 
 
-def answer(response: httpx.Response) -> dict[str, Any]:
-    """The body of a good answer, or the error that a bad one stands for."""
+def answer(response: httpx.Response, scrub: Callable[[str], str]) -> dict[str, Any]:
+    """The body of a good answer, or the error that a bad one stands for.
+
+    Args:
+        scrub: takes secrets out of it first: whatever Sift echoes goes no further.
+    """
     try:
-        body = response.json()
+        body = json.loads(scrub(response.content.decode()))
     except ValueError:
         body = None
     if response.status_code == 200:

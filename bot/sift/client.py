@@ -60,6 +60,7 @@ class Sift:
         sleep: waits between tries.
         jitter: a number from 0 to 1 at each call.
         observe: told of every request.
+        scrub: takes secrets out of what Sift answers.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Sift:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
         observe: Observe = lambda _operation, _seconds, _result: None,
+        scrub: Callable[[str], str] = str,
     ) -> None:
         connect = min(CONNECT_SECONDS, timeout_seconds)
         self._client = httpx.AsyncClient(
@@ -83,6 +85,7 @@ class Sift:
         self._sleep = sleep
         self._jitter = jitter
         self._observe = observe
+        self._scrub = scrub
         self._key_user: str | None = None
         self._wanted: dict[str, asyncio.Future[Job | None]] = {}
         self._reading: asyncio.Task[None] | None = None
@@ -268,7 +271,7 @@ class Sift:
             # The client's own limits hold for each read; only this one holds for the whole answer.
             async with asyncio.timeout(self._timeout):
                 response = await self._client.request(method, path, params=parameters)
-            return answers.answer(response)
+            return answers.answer(response, self._scrub)
         except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
             problem = answers.no_answer(error)
             result = problem.name

@@ -12,10 +12,10 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from bot.sandbox import LAUNCH_OPS, OPERATOR
+from bot.sandbox import LAUNCH_OPS, OPERATOR, SlackWorkspace
 from tests.scenarios.conftest import World
 
-SECRET = "sandbox-signing-secret"
+SECRET = SlackWorkspace.signing_secret
 FORM, JSON = "application/x-www-form-urlencoded", "application/json"
 JOB = "0f9d1b60-3a52-4e6e-8f7b-2c9a6d5e4b10"
 
@@ -189,7 +189,7 @@ async def test_when_the_database_fails_nothing_is_retried_and_the_person_is_told
 async def test_health_and_metrics(live: World) -> None:
     async with httpx.AsyncClient(base_url=live.url) as client:
         assert (await client.get("/healthz")).status_code == 200
-        assert (await client.get("/readyz")).json() == {"ready": True, "not_ready": {}}
+        assert (await client.get("/readyz")).json() == {"ready": True, "not_ready": [], "degraded": []}
         await live.slack.command(OPERATOR, LAUNCH_OPS, JOB)
         await live.until_outcome("finished")
         metrics = (await client.get("/metrics")).text
@@ -206,7 +206,8 @@ async def test_not_ready_is_told_by_name(live: World) -> None:
         answer = await client.get("/readyz")
         assert (await client.get("/healthz")).status_code == 200
     assert answer.status_code == 503
-    assert "migrate" in answer.json()["not_ready"]["database"]
+    assert answer.json() == {"ready": False, "not_ready": ["database"], "degraded": []}
+    assert "migrate" in (await live.bot.problems())["database"]
 
 
 async def test_in_socket_mode_there_is_no_slack_path_and_ready_means_connected(world: World) -> None:
@@ -218,4 +219,4 @@ async def test_in_socket_mode_there_is_no_slack_path_and_ready_means_connected(w
         while "socket" not in await bot.problems():
             await asyncio.sleep(0.01)
         answer = await client.get("/readyz")
-        assert (answer.status_code, list(answer.json()["not_ready"])) == (503, ["socket"])
+        assert (answer.status_code, answer.json()["not_ready"]) == (503, ["socket"])
