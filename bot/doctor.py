@@ -67,7 +67,7 @@ def _store_only() -> list[Check]:
 
 def _database(settings: StoreSettings) -> Check:
     url = make_url(settings.database_url.get_secret_value())
-    shown = url.render_as_string(hide_password=True)
+    shown = url.set(query={}).render_as_string(hide_password=True)  # options may hold passwords, too
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
         parent = Path(url.database or "").absolute().parent
         return Check("database", parent.is_dir(), f"{shown} will be created" if parent.is_dir() else f"no {parent}")

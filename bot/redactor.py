@@ -17,16 +17,20 @@ _WORD = re.compile(r"[A-Za-z_-]{1,15}")
 _END = r"[^\s\"'<>\\]"
 """What an address goes on with, also inside JSON and HTML."""
 
-# Each begins with a literal where it can: then even a megabyte is searched in a few milliseconds.
+# Each with what a text must hold for it: looking for that first takes a tenth of the time.
 _SHAPES = (
-    (re.compile(r"xox[a-z](?:\.xox[a-z])?-[\w-]{6,}"), HIDDEN),  # Slack's tokens
-    (re.compile(r"xapp-[\w-]{6,}"), HIDDEN),
-    (re.compile(r"([Bb]earer\s+|BEARER\s+)(?=\S*\d)[\w.~+/=-]{8,}"), rf"\1{HIDDEN}"),
-    (re.compile(r"([Aa]uthorization\W{1,6}(?:[Bb]asic|[Tt]oken)\s+)[\w.~+/=:-]{8,}"), rf"\1{HIDDEN}"),
-    (re.compile(r"(://[^\s:/@\"'<>\\]*:)[^\s@/\"'<>\\]+(?=@)"), rf"\1{HIDDEN}"),  # a password in an address
-    (re.compile(rf"wss?://{_END}+"), "[socket address]"),  # Slack's hold a ticket
-    (re.compile(rf"https://hooks\.slack(?:-gov)?\.com/{_END}+"), "[answer address]"),
-    (re.compile(rf"https://files\.slack(?:-gov)?\.com/upload/{_END}+"), "[upload address]"),
+    (("xox",), re.compile(r"xox[a-z](?:\.xox[a-z])?-[\w-]{6,}"), HIDDEN),  # Slack's tokens
+    (("xapp-",), re.compile(r"xapp-[\w-]{6,}"), HIDDEN),
+    (("earer", "EARER"), re.compile(r"(bearer\s+)(?=\S*\d)[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1{HIDDEN}"),
+    (
+        ("uthorization", "UTHORIZATION"),
+        re.compile(r"(authorization\W{1,6}(?:basic|token)\s+)[\w.~+/=:-]{8,}", re.IGNORECASE),
+        rf"\1{HIDDEN}",
+    ),
+    (("@",), re.compile(r"(://[^\s:/@\"'<>\\]*:)[^\s@/\"'<>\\]+(?=@)"), rf"\1{HIDDEN}"),  # a password in an address
+    (("ws://", "wss://"), re.compile(rf"wss?://{_END}+"), "[socket address]"),  # Slack's hold a ticket
+    (("hooks.slack",), re.compile(rf"https://hooks\.slack(?:-gov)?\.com/{_END}+"), "[answer address]"),
+    (("files.slack",), re.compile(rf"https://files\.slack(?:-gov)?\.com/upload/{_END}+"), "[upload address]"),
 )
 
 
@@ -44,8 +48,8 @@ class Redactor:
         self._forms = sorted(forms, key=len)
         self._shapes = [*_SHAPES]
         if slack_url is not None:
-            base = re.escape(slack_url.rstrip("/").removesuffix("/api"))
-            self._shapes.append((re.compile(rf"{base}/(?!api/){_END}+"), "[answer address]"))
+            base = slack_url.rstrip("/").removesuffix("api").rstrip("/")
+            self._shapes.append(((base,), re.compile(rf"{re.escape(base)}/(?!api/){_END}+"), "[answer address]"))
 
     def clean(self, text: str) -> str:
         """The text without our secrets; costs well under a microsecond for a short text that holds none."""
@@ -60,8 +64,9 @@ class Redactor:
     def scrub(self, text: str) -> str:
         """The text without our secrets, and without anything that looks like somebody's: for errors and logs."""
         text = self.clean(text)
-        for shape, instead in self._shapes:
-            text = shape.sub(instead, text)
+        for hints, shape, instead in self._shapes:
+            if any(hint in text for hint in hints):
+                text = shape.sub(instead, text)
         return text
 
     def clean_all(self, value: Any) -> Any:

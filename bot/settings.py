@@ -1,6 +1,5 @@
 """Environment → frozen settings. The only reader of the environment."""
 
-import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -88,11 +87,11 @@ def _or_from_file(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
         raise PydanticCustomError("beside", "given twice")
     try:
         with Path(value.path).open(encoding="utf-8") as file:
-            text = file.read(MOST_OF_A_FILE).strip()
+            text = file.read(MOST_OF_A_FILE)
     except (OSError, ValueError):
         raise PydanticCustomError("unreadable", "the file cannot be read") from None
     try:
-        return check(text)
+        return check(text.strip() if len(text) < MOST_OF_A_FILE else "")
     except ValidationError:
         raise PydanticCustomError("content", "the file holds something else") from None
 
@@ -127,7 +126,7 @@ OrFromFile = WrapValidator(_or_from_file)
 SECONDS = "a positive number of seconds"
 A_FILE = "a file that holds it, instead of the variable without _FILE"
 MOST_OF_A_FILE = 65_536
-"""Characters read of a secret's file; also of one that never ends."""
+"""Characters read of a secret's file, which is shorter; also of one that never ends."""
 
 
 class StoreSettings(BaseSettings):
@@ -279,11 +278,19 @@ def load(kind: type[S], environment: dict[str, Any] | None = None) -> S:
 
 
 def redactor_at_hand() -> Redactor:
-    """With every secret that can be read, whatever else is wrong: for commands that need few of the settings."""
-    for kind in (Settings, StoreSettings):
-        with contextlib.suppress(SettingsError):
-            return load(kind).redactor()
+    """With every secret that is given, whatever is wrong or missing: for commands that need few of the settings."""
+    instead: dict[str, Any] = {}
+    for _ in range(2):
+        try:
+            return load(Settings, instead).redactor()
+        except SettingsError as error:
+            wrong = [problem.partition(":")[0] for problem in error.problems]
+            instead = dict.fromkeys(wrong, "")
+            instead |= {name: _NO_SECRET.get(name, "") for name in (name.removesuffix("_FILE") for name in wrong)}
     return Redactor([])
+
+
+_NO_SECRET = {"SLACK_BOT_TOKEN": "xoxb-none", "SLACK_APP_TOKEN": "xapp-none", "SIFT_API_KEY": "none"}
 
 
 _WRONG = {
