@@ -12,6 +12,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from bot import app
 from bot.sandbox import LAUNCH_OPS, OPERATOR, SlackWorkspace
 from tests.scenarios.conftest import World
 
@@ -220,3 +221,30 @@ async def test_in_socket_mode_there_is_no_slack_path_and_ready_means_connected(w
             await asyncio.sleep(0.01)
         answer = await client.get("/readyz")
         assert (answer.status_code, answer.json()["not_ready"]) == (503, ["socket"])
+
+
+async def test_a_channel_that_cannot_be_posted_to_is_degraded_until_it_can(world: World) -> None:
+    async with (
+        world.running(ALERT_CHANNEL=LAUNCH_OPS, ALERT_POLL_SECONDS="0.05"),
+        httpx.AsyncClient(base_url=world.url) as client,
+    ):
+        world.slack.fail("chat.postMessage", "is_archived", times=1)
+        world.sift.fail_one()
+        async with asyncio.timeout(5):
+            while not (answer := (await client.get("/readyz")).json())["degraded"]:
+                await asyncio.sleep(0.01)
+        assert answer == {"ready": True, "not_ready": [], "degraded": [f"channel:{LAUNCH_OPS}"]}
+        await world.until(world.messages)
+        assert (await client.get("/readyz")).json()["degraded"] == []
+
+
+async def test_a_token_that_slack_no_longer_knows_is_not_ready(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "ASK_SLACK_SECONDS", 0.05)
+    async with world.running(socket_mode=False), httpx.AsyncClient(base_url=world.url) as client:
+        world.slack.fail("auth.test", "token_revoked", times=3)
+        async with asyncio.timeout(5):
+            while (answer := await client.get("/readyz")).status_code == 200:
+                await asyncio.sleep(0.01)
+            assert answer.json()["not_ready"] == ["slack"]
+            while (await client.get("/readyz")).status_code != 200:
+                await asyncio.sleep(0.01)
