@@ -52,6 +52,7 @@ def doctor() -> None:
     """Checks settings, Slack, Sift and the database; one line each, exit 1 if any fails."""
     from bot.doctor import examine
 
+    logs.configure("error", "console", redactor_at_hand().scrub)
     healthy = True
     for check in asyncio.run(examine()):
         healthy = healthy and check.passed

@@ -21,7 +21,7 @@ _END = r"[^\s\"'<>\\]"
 _SHAPES = (
     (("xox",), re.compile(r"xox[a-z](?:\.xox[a-z])?-[\w-]{6,}"), HIDDEN),  # Slack's tokens
     (("xapp-",), re.compile(r"xapp-[\w-]{6,}"), HIDDEN),
-    (("earer", "EARER"), re.compile(r"(bearer\s+)(?=\S*\d)[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1{HIDDEN}"),
+    (("earer", "EARER"), re.compile(r"(bearer\s+)(?=[\w.~+/=-]*\d)[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1{HIDDEN}"),
     (
         ("uthorization", "UTHORIZATION"),
         re.compile(r"(authorization\W{1,6}(?:basic|token)\s+)[\w.~+/=:-]{8,}", re.IGNORECASE),

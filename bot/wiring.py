@@ -125,17 +125,18 @@ def put_together(world: World) -> Parts:
         Loop("home", HOME_SECONDS, home.refresh),
         *([watching] if watching else []),
     ]
+    health = [("sift", watching), ("sift", following)]
     if settings.anchor_channel is not None:
         anchor = Anchor(database, world.slack, settings.anchor_channel, clock)
         loops.append(Loop("anchor", ANCHOR_SECONDS, anchor.step))
-    degraded = partial(_degraded, [following, *([watching] if watching else [])], displays.values())
+        health.append((f"channel:{settings.anchor_channel}", loops[-1]))
+    degraded = partial(_degraded, health, displays.values())
     return Parts(desk, runner, loops, degraded, watcher.begin if watching else lambda _: None)
 
 
-def _degraded(reading: Iterable[Loop], displays: Iterable[Display[Any]]) -> dict[str, str]:
-    """What does not work as it should, and why: Sift cannot be read, a channel of ours cannot be posted to."""
-    unreadable = [loop.failing for loop in reading if loop.failing is not None]
-    found = {"sift": "; ".join(unreadable)} if unreadable else {}
+def _degraded(health: Iterable[tuple[str, Loop | None]], displays: Iterable[Display[Any]]) -> dict[str, str]:
+    """What does not work as it should, and why: what a loop is there for, a channel of ours that takes no posts."""
+    found = {name: loop.failing for name, loop in health if loop is not None and loop.failing is not None}
     for display in displays:
         found |= {f"channel:{channel_id}": error for channel_id, error in display.unpostable.items()}
     return found

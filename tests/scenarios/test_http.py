@@ -12,7 +12,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from bot import app
+from bot import app, wiring
 from bot.sandbox import LAUNCH_OPS, OPERATOR, SlackWorkspace
 from tests.scenarios.conftest import World
 
@@ -248,3 +248,14 @@ async def test_a_token_that_slack_no_longer_knows_is_not_ready(world: World, mon
             assert answer.json()["not_ready"] == ["slack"]
             while (await client.get("/readyz")).status_code != 200:
                 await asyncio.sleep(0.01)
+
+
+async def test_an_anchor_that_cannot_be_posted_is_degraded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wiring, "ANCHOR_SECONDS", 0.05)
+    world.slack.fail("chat.postMessage", "is_archived", times=1_000)
+    async with world.running(ANCHOR_CHANNEL=LAUNCH_OPS) as bot:
+        world.allow()
+        async with asyncio.timeout(5):
+            while f"channel:{LAUNCH_OPS}" not in bot.degraded():
+                await asyncio.sleep(0.01)
+        assert not await bot.problems()
