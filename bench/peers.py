@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from bot import commands, payloads
 from bot.app import bolt_app
+from bot.redactor import Redactor
 from bot.serving import serving
 from bot.slack import Workspace
 from bot.web import slack_route
@@ -32,7 +33,7 @@ def raw() -> Starlette:
 def recordless() -> Starlette:
     """Our own Bolt app and listener, with everything but the record."""
     client = AsyncWebClient(token=os.environ["SLACK_BOT_TOKEN"])
-    app = bolt_app(client, Workspace("T0SANDBOX", "", "U0", "B0", frozenset()))
+    app = bolt_app(client, Workspace("T0SANDBOX", "", "U0", "B0", frozenset()), Redactor([client.token or ""]))
 
     async def on_command(ack: AsyncAck, body: dict[str, Any]) -> None:
         command = commands.parse(str(body.get("text") or ""))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import click
+import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot import access, logs
@@ -17,7 +18,9 @@ from bot.console import one_line, opened, operator, transaction
 from bot.database import migrate, schema_version
 from bot.errors import BotError, SettingsError
 from bot.policy import Role
-from bot.settings import JOB_TYPES, Settings, load
+from bot.settings import JOB_TYPES, Settings, load, redactor_at_hand
+
+log = structlog.get_logger(__name__)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -32,7 +35,7 @@ def run() -> None:
     from bot.app import run_bot  # what only this command needs is imported by it alone: the others start faster
 
     settings = load(Settings)
-    logs.configure(settings.log_level, settings.log_format)
+    logs.configure(settings.log_level, settings.log_format, settings.redactor().scrub)
     _until_stopped(lambda stop: run_bot(settings, stop))
 
 
@@ -49,6 +52,7 @@ def doctor() -> None:
     """Checks settings, Slack, Sift and the database; one line each, exit 1 if any fails."""
     from bot.doctor import examine
 
+    logs.configure("error", "console", redactor_at_hand().scrub)
     healthy = True
     for check in asyncio.run(examine()):
         healthy = healthy and check.passed
@@ -145,7 +149,13 @@ def _until_stopped(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await work(stop)
+        try:
+            await work(stop)
+        except (BotError, OSError, SQLAlchemyError):
+            raise
+        except Exception:
+            log.exception("process.failed")
+            raise
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(stoppable())
@@ -168,11 +178,14 @@ def main() -> None:
         _fail(1, f"the database did not do it: {one_line(str(reason))}")
     except (click.Abort, KeyboardInterrupt):
         _fail(1, "stopped")
+    except Exception as error:  # noqa: BLE001  # a traceback on stderr would show whatever the error holds
+        _fail(1, f"unexpected {type(error).__name__}: {one_line(str(error))}")
 
 
 def _fail(code: int, *lines: str) -> None:
+    scrub = redactor_at_hand().scrub
     for line in lines:
-        click.echo(f"sift-retry: {line}", err=True)
+        click.echo(f"sift-retry: {scrub(line)}", err=True)
     sys.exit(code)
 
 

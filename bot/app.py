@@ -11,6 +11,7 @@ import structlog
 from slack_bolt.adapter.starlette.async_handler import to_starlette_response
 from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
 from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 from sqlalchemy import Connection, insert, select
 from starlette.applications import Starlette
@@ -21,10 +22,12 @@ from bot import listeners, record
 from bot.clock import Clock, utc_now
 from bot.database import Database, is_outdated, migrate, require_schema
 from bot.errors import WrongWorkspace
+from bot.guard import guard
 from bot.http_limits import Limits
 from bot.loops import Loop, looping, unless
 from bot.metrics import Metrics
 from bot.pace import Pace
+from bot.redactor import Redactor
 from bot.serving import serving
 from bot.settings import Settings
 from bot.sift import Sift
@@ -42,6 +45,9 @@ DRAIN_SECONDS = 5.0
 """How long a stop waits for what is under way. A platform kills after ten seconds, and the loops, the socket and the
 HTTP server have about four of them."""
 
+ASK_SLACK_SECONDS = 20.0
+"""How often Slack is asked whether it still knows the token."""
+
 
 class Bot:
     """One process's bot.
@@ -58,14 +64,19 @@ class Bot:
         self.timer = timer
         self.metrics = Metrics()
         self.signer = signer(settings.audit_signing_key_file)
+        self.redactor = settings.redactor()
         self.database = Database(settings.database_url.get_secret_value(), clock)
+        for engine in self.database.engines:
+            guard(engine, self.redactor)
         self.pace = Pace(settings.retry_concurrency)
         self.http = self._http()
         self.ready = asyncio.Event()
         self._workspace: Workspace | None = None
         self._bolt: AsyncApp | None = None
         self._socket: SocketMode | None = None
-        self._watching: Loop | None = None
+        self._asking_slack: Loop | None = None
+        self._degraded: Callable[[], Mapping[str, str]] = dict
+        self._told: set[str] = set()
 
     def __enter__(self) -> Self:
         """Makes the database ours and current: SQLite is upgraded here, PostgreSQL by `sift-retry migrate`.
@@ -116,10 +127,11 @@ class Bot:
                 observe=self._observe,
                 left_out=self.metrics.left_out,
                 timer=self.timer,
+                scrub=self.redactor.scrub,
             )
             stack.push_async_callback(sift.aclose)
             client = web_client(settings.slack_bot_token.get_secret_value(), settings.slack_api_url, session)
-            slack = Slack(client, self.timer)
+            slack = Slack(client, self.timer, self.redactor)
             workspace = await self._identify(slack, stop)
             if workspace is not None:
                 await self.database.run(lambda connection: self._claim_workspace(connection, workspace))
@@ -134,7 +146,23 @@ class Bot:
             self.pace.faster()
 
     async def problems(self) -> Mapping[str, str]:
-        """What is not ready, by name, and why."""
+        """Why requests cannot be taken, by name; what changed of that, and of what is degraded, goes to the log."""
+        found = await self._not_ready()
+        self._tell(found, self.degraded())
+        return found
+
+    def degraded(self) -> Mapping[str, str]:
+        """What does not work as it should though requests can be taken, by name, and why."""
+        return self._degraded()
+
+    def _tell(self, not_ready: Mapping[str, str], degraded: Mapping[str, str]) -> None:
+        """Says in the log why, when something else is wrong than before: `/readyz` gives names alone."""
+        if self._told != (now := {*not_ready, *degraded}):
+            self._told = now
+            say = log.warning if now else log.info
+            say("readiness.changed", ready=not not_ready, not_ready=not_ready, degraded=degraded)
+
+    async def _not_ready(self) -> dict[str, str]:
         found: dict[str, str] = {}
         try:
             async with asyncio.timeout(2):
@@ -143,10 +171,10 @@ class Bot:
             found["database"] = str(error) or type(error).__name__
         if self._workspace is None:
             found["slack"] = "auth.test has not answered yet"
-        elif self._socket is not None and not await self._socket.hears():
+        elif self._asking_slack is not None and self._asking_slack.failing is not None:
+            found["slack"] = self._asking_slack.failing
+        if self._socket is not None and not await self._socket.hears():
             found["socket"] = "the Socket Mode connection is not up"
-        if self._watching is not None and self._watching.failing is not None:
-            found["sift"] = f"failures cannot be watched for: {self._watching.failing}"
         return found
 
     async def _serve_slack(self, slack: Slack, sift: Sift, workspace: Workspace, stop: asyncio.Event) -> None:
@@ -156,10 +184,11 @@ class Bot:
             )
         )
         await self.database.run(parts.begin)
-        self._bolt = bolt_app(slack.client, workspace)
+        self._bolt = bolt_app(slack.client, workspace, self.redactor)
         listeners.register(self._bolt, parts.desk)
-        async with looping(parts.loops), self._listening(self._bolt):
-            self._watching = parts.watching
+        self._asking_slack = Loop("slack", ASK_SLACK_SECONDS, slack.identify)
+        async with looping([*parts.loops, self._asking_slack]), self._listening(self._bolt):
+            self._degraded = parts.degraded
             self._workspace = workspace
             self.ready.set()
             log.info("bot.ready", team_id=workspace.team_id, socket_mode=self.settings.socket_mode)
@@ -200,7 +229,7 @@ class Bot:
             yield
 
     def _http(self) -> Starlette:
-        app = web_app(self.problems, self.metrics.text, lambda: self.database.worker.stuck)
+        app = web_app(self.problems, self.degraded, self.metrics.text, lambda: self.database.worker.stuck)
         secret = self.settings.slack_signing_secret
         if not self.settings.socket_mode and secret is not None:
             app.router.routes.append(slack_route(secret.get_secret_value(), self._receive))
@@ -214,7 +243,7 @@ class Bot:
             bolt_request = AsyncBoltRequest(body=body, query=request.url.query, headers=dict(request.headers))
             return to_starlette_response(await self._bolt.async_dispatch(bolt_request))
         except Exception as error:  # noqa: BLE001  # Bolt trusts the shape of what it parses; our own errors never get here
-            log.warning("request.not_understood", error=f"{type(error).__name__}: {error}")
+            log.warning("request.not_understood", error=type(error).__name__)  # no more: it may quote what was sent
             return PlainTextResponse("not understood", status_code=400)
 
 
@@ -225,7 +254,18 @@ def _bolt_log() -> logging.Logger:
     return logger
 
 
-def bolt_app(client: AsyncWebClient, workspace: Workspace) -> AsyncApp:
+class _App(AsyncApp):
+    """A Bolt app whose acks hold no secret; they are the one way to Slack that `slack` does not see."""
+
+    redactor: Redactor
+
+    async def async_dispatch(self, req: AsyncBoltRequest) -> BoltResponse:
+        response = await super().async_dispatch(req)
+        response.body = self.redactor.clean(response.body)
+        return response
+
+
+def bolt_app(client: AsyncWebClient, workspace: Workspace, redactor: Redactor) -> AsyncApp:
     """A Bolt app for the one workspace of the token; signatures are verified before it, in `web`."""
     identity = AuthorizeResult(
         enterprise_id=workspace.enterprise_id,
@@ -238,7 +278,7 @@ def bolt_app(client: AsyncWebClient, workspace: Workspace) -> AsyncApp:
     async def authorize() -> AuthorizeResult:
         return identity
 
-    return AsyncApp(
+    app = _App(
         logger=_bolt_log(),
         client=client,
         authorize=authorize,
@@ -246,6 +286,8 @@ def bolt_app(client: AsyncWebClient, workspace: Workspace) -> AsyncApp:
         request_verification_enabled=False,
         attaching_function_token_enabled=False,
     )
+    app.redactor = redactor
+    return app
 
 
 async def run_bot(settings: Settings, stop: asyncio.Event) -> None:

@@ -18,6 +18,7 @@ import rfc8785
 from sqlalchemy import Connection, Row, Select, insert, select, tuple_
 
 from bot.clock import rfc3339
+from bot.guard import cleaner
 from bot.tables import audit, marks
 
 BASE = "audit_base"
@@ -149,7 +150,7 @@ def append(connection: Connection, entry: Entry, at: datetime) -> Head:
 
 def append_all(connection: Connection, entries: Sequence[Entry], at: datetime) -> Head:
     """Adds entries, in their order, in the running transaction."""
-    last = head(connection)
+    last, clean = head(connection), cleaner(connection)
     rows: list[dict[str, Any]] = []
     for entry in entries:
         row: dict[str, Any] = {
@@ -159,6 +160,7 @@ def append_all(connection: Connection, entries: Sequence[Entry], at: datetime) -
             "detail": canonical(entry.detail),
             "prev_hash": last.hash,
         }
+        row = {name: clean(value) if isinstance(value, str) else value for name, value in row.items()}
         row["hash"] = digest(row)
         rows.append(row)
         last = Head(row["id"], row["hash"])

@@ -99,7 +99,7 @@ def make_engine(url: str, limits: Limits, lines: Lines | None = None, **pool: An
     sqlite = make_url(url).get_backend_name() == "sqlite"
     query = make_url(url).query
     network = {} if sqlite else {name: value for name, value in _NETWORK.items() if name not in query}
-    engine = create_engine(url, connect_args=network, pool_pre_ping=not sqlite, **pool)
+    engine = create_engine(url, hide_parameters=True, connect_args=network, pool_pre_ping=not sqlite, **pool)
     if lines is not None:
         lines.watch(engine)  # first of all: the next listener speaks to the server already
     event.listen(engine, "connect", _prepare_sqlite if sqlite else _prepare_postgresql(limits))

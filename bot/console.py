@@ -15,7 +15,8 @@ from sqlalchemy import Connection
 from bot import logs
 from bot.clock import utc_now
 from bot.database import Database, is_outdated, migrate, require_schema
-from bot.settings import StoreSettings, load
+from bot.guard import guard
+from bot.settings import StoreSettings, load, redactor_at_hand
 from bot.signing import Signer, signer
 
 
@@ -40,8 +41,11 @@ def signing_key() -> Signer:
 def opened(current: bool = False) -> Iterator[Database]:
     """The database of the settings; with `current`, only if its schema is."""
     settings = load(StoreSettings)
-    logs.configure("warning", settings.log_format)
+    redactor = redactor_at_hand()
+    logs.configure("warning", settings.log_format, redactor.scrub)
     database = Database(settings.database_url.get_secret_value(), utc_now)
+    for engine in database.engines:
+        guard(engine, redactor)
     try:
         if current:
             with database.reading() as connection:

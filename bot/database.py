@@ -66,6 +66,11 @@ class Database:
         self._file: SqliteFile | None = None
 
     @property
+    def engines(self) -> tuple[Engine, ...]:
+        """Every way to the database: by hand, to write, to read."""
+        return self.engine, self._writer, self._readers
+
+    @property
     def is_sqlite(self) -> bool:
         return self.engine.dialect.name == "sqlite"
 
@@ -140,7 +145,7 @@ class Database:
         """Lets what waits finish, for a moment, then closes every connection."""
         self.worker.close(CLOSE_SECONDS)
         self._threads.shutdown(wait=False, cancel_futures=True)
-        for engine in (self.engine, self._writer, self._readers):
+        for engine in self.engines:
             engine.dispose()
         if self._file is not None:
             self._file.release()

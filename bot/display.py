@@ -72,6 +72,8 @@ class Display(Generic[S]):
         self._crowded = False
         self._stopping = False
         self._tasks = Tasks()
+        self.unpostable: dict[str, str] = {}
+        """Why a channel cannot be posted to, by its ID; of channels where there is no reader to be told instead."""
 
     async def sweep(self) -> None:
         """Takes up the rows that lag behind, as many as there are places; each that is done makes room for the next."""
@@ -142,6 +144,8 @@ class Display(Generic[S]):
             raise
         except (SlackError, TimeoutError) as error:
             problem = error
+            if isinstance(error, CannotPost) and row.reader is None and row.channel_id is not None:
+                self.unpostable[row.channel_id] = error.error
             log.warning("display.failed", request_id=row.id, error=str(error) or type(error).__name__)
         except Exception as error:  # whatever one row runs into, the others go on
             problem = error
@@ -220,9 +224,11 @@ class Display(Generic[S]):
         assert row.channel_id is not None  # noqa: S101  # narrows the type: what has no reader has a channel
         await self._check_claim(row)
         try:
-            return await self._slack.post(row.channel_id, message, thread_ts)
+            posted = await self._slack.post(row.channel_id, message, thread_ts)
         except MessageGone as error:  # the thread itself was deleted
             raise CannotPost(error.error) from error
+        self.unpostable.pop(row.channel_id, None)
+        return posted
 
     async def _tell(self, row: S, reader: str, message: Message) -> None:
         await self._slack.tell(

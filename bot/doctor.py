@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import aiohttp
@@ -11,7 +11,8 @@ from sqlalchemy import make_url
 from bot.clock import utc_now
 from bot.database import Database, is_outdated, require_schema, schema_version
 from bot.errors import BotError, SettingsError
-from bot.settings import Settings, StoreSettings, load
+from bot.guard import guard
+from bot.settings import Settings, StoreSettings, load, redactor_at_hand
 from bot.sift import Sift
 from bot.slack import HISTORY_SCOPES, Slack, http_session, web_client
 from bot.tables import SCHEMA_VERSION
@@ -30,7 +31,12 @@ class Check:
 
 
 async def examine() -> list[Check]:
-    """Checks the settings, then as much as they allow."""
+    """Checks the settings, then as much as they allow; what it says holds no secret."""
+    scrub = redactor_at_hand().scrub
+    return [replace(check, said=scrub(check.said)) for check in await _examine()]
+
+
+async def _examine() -> list[Check]:
     try:
         settings = load(Settings)
     except SettingsError as error:
@@ -39,7 +45,12 @@ async def examine() -> list[Check]:
     checks = [Check("settings", True, f"complete, {mode}"), _database(settings)]
     async with http_session() as session:
         checks += [check async for check in _slack(settings, session)]
-    sift = Sift(settings.sift_rest_uri, settings.sift_api_key, timeout_seconds=settings.sift_timeout_seconds)
+    sift = Sift(
+        settings.sift_rest_uri,
+        settings.sift_api_key,
+        timeout_seconds=settings.sift_timeout_seconds,
+        scrub=settings.redactor().scrub,
+    )
     try:
         checks.append(await _check("sift", lambda: _ask_sift(sift, settings.sift_rest_uri)))
     finally:
@@ -56,11 +67,12 @@ def _store_only() -> list[Check]:
 
 def _database(settings: StoreSettings) -> Check:
     url = make_url(settings.database_url.get_secret_value())
-    shown = url.render_as_string(hide_password=True)
+    shown = url.set(query={}).render_as_string(hide_password=True)  # options may hold passwords, too
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
         parent = Path(url.database or "").absolute().parent
         return Check("database", parent.is_dir(), f"{shown} will be created" if parent.is_dir() else f"no {parent}")
     database = Database(settings.database_url.get_secret_value(), utc_now)
+    guard(database.engine, settings.redactor())
     try:
         with database.reading() as connection:
             found = schema_version(connection)
@@ -76,7 +88,7 @@ def _database(settings: StoreSettings) -> Check:
 
 async def _slack(settings: Settings, session: aiohttp.ClientSession) -> AsyncIterator[Check]:
     client = web_client(settings.slack_bot_token.get_secret_value(), settings.slack_api_url, session)
-    slack = Slack(client, time.monotonic)
+    slack = Slack(client, time.monotonic, settings.redactor())
 
     async def identify() -> str:
         workspace = await slack.identify()

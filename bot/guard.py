@@ -1,38 +1,46 @@
-"""Says at the start, and then every hour, when the tables say otherwise than the audit."""
+"""The last line before a database: no secret is bound to a statement, no value of a row gets into an error."""
 
-import structlog
+from collections.abc import Callable
+from typing import Any
 
-from bot import verification
-from bot.database import Database
-from bot.errors import BotError
+from sqlalchemy import Connection, Engine, ExceptionContext, event
 
-log = structlog.get_logger(__name__)
-
-
-class SaysOtherwise(BotError):
-    """The tables say otherwise than the audit; run: sift-retry audit verify"""
+from bot.redactor import Redactor
 
 
-class Guard:
-    """Looks at what is quickly looked at; `sift-retry audit verify` looks at everything.
+def guard(engine: Engine, redactor: Redactor) -> None:
+    """Has every text that is written through an engine cleaned; to be called before it connects."""
 
-    What is found is logged once, and the bot goes on.
-    """
+    def clean(_c: Any, _cursor: Any, statement: str, given: Any, _context: Any, many: bool) -> tuple[str, Any]:
+        return statement, [_cleaned(one, redactor) for one in given] if many else _cleaned(given, redactor)
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._known: set[str] = set()
+    engine.update_execution_options(redactor=redactor)
+    event.listen(engine, "before_cursor_execute", clean, retval=True)
+    event.listen(engine, "handle_error", _without_values)
 
-    async def step(self) -> None:
-        """Looks once.
 
-        Raises:
-            SaysOtherwise: something was found.
-        """
-        found = await self._database.read(verification.at_start)
-        for said in found:
-            if said not in self._known:
-                log.error("audit.says_otherwise", said=said)
-        self._known = set(found)
-        if found:
-            raise SaysOtherwise
+def cleaner(connection: Connection) -> Callable[[str], str]:
+    """What cleans the texts written over a connection, for who needs them as they will be: a hash covers them."""
+    redactor: Redactor | None = connection.get_execution_options().get("redactor")
+    return redactor.clean if redactor is not None else str
+
+
+def _cleaned(given: Any, redactor: Redactor) -> Any:
+    """The parameters of a statement, cleaned."""
+    clean = redactor.clean
+    if isinstance(given, dict):
+        return {name: clean(value) if isinstance(value, str) else value for name, value in given.items()}
+    return tuple([clean(value) if isinstance(value, str) else value for value in given])
+
+
+def _without_values(context: ExceptionContext) -> None:
+    """PostgreSQL adds to an error the row it is about: people's words, and ways to answer them."""
+    problem = context.original_exception
+    primary = getattr(getattr(problem, "diag", None), "message_primary", None)
+    if not primary:
+        return
+    said = str(problem)
+    problem.args = (primary,)
+    wrapped = context.sqlalchemy_exception
+    if wrapped is not None:
+        wrapped.args = tuple(one.replace(said, primary) if isinstance(one, str) else one for one in wrapped.args)

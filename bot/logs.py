@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -10,12 +11,13 @@ QUIET = ("slack_bolt", "slack_sdk", "httpx", "aiohttp", "uvicorn", "alembic", "a
 """Libraries that speak up only when something is wrong: what they say at lower levels may hold what users wrote."""
 
 
-def configure(level: str, form: str) -> None:
+def configure(level: str, form: str, scrub: Callable[[str], str]) -> None:
     """Sets the process's logging up, once.
 
     Args:
         level: debug, info, warning or error; for the bot's own logs.
         form: console or json.
+        scrub: takes secrets out of each line, whoever wrote it.
     """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -38,7 +40,11 @@ def configure(level: str, form: str) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                renderer,
+                lambda _logger, _method, line: scrub(str(line)),
+            ],
         )
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)

@@ -1,6 +1,8 @@
 """Environment → frozen settings. The only reader of the environment."""
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -12,13 +14,18 @@ from pydantic import (
     SecretStr,
     ValidationError,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from bot.errors import SettingsError
+from bot.redactor import Redactor
 
 JOB_TYPES = ("data_import", "rule_evaluation", "data_export")
 
@@ -60,11 +67,44 @@ def _web_address(value: str) -> str:
     return value.rstrip("/")
 
 
+@dataclass(frozen=True)
+class _File:
+    """A secret that is to be read from a file.
+
+    Args:
+        beside: whether the secret itself is given as well.
+    """
+
+    path: str
+    beside: bool
+
+
+def _or_from_file(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """A secret as it is, or read from its file; what is wrong then is the file's fault."""
+    if not isinstance(value, _File):
+        return check(value)
+    if value.beside:
+        raise PydanticCustomError("beside", "given twice")
+    try:
+        with Path(value.path).open(encoding="utf-8") as file:
+            text = file.read(MOST_OF_A_FILE)
+    except (OSError, ValueError):
+        raise PydanticCustomError("unreadable", "the file cannot be read") from None
+    try:
+        return check(text.strip() if len(text) < MOST_OF_A_FILE else "")
+    except ValidationError:
+        raise PydanticCustomError("content", "the file holds something else") from None
+
+
 def _database_url(value: SecretStr) -> SecretStr:
     scheme, _, rest = value.get_secret_value().partition("://")
     driver = _SCHEMES.get(scheme.partition("+")[0])
     if driver is None or (driver == "sqlite" and (not rest.startswith("/") or rest.strip("/") in ("", ":memory:"))):
         raise ValueError
+    try:
+        make_url(f"{driver}://{rest}")
+    except ArgumentError as error:
+        raise ValueError from error
     return SecretStr(f"{driver}://{rest}")
 
 
@@ -81,8 +121,12 @@ def _secret(prefix: str = "") -> AfterValidator:
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 Channel = Annotated[str, AfterValidator(_channel)]
 Interval = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+OrFromFile = WrapValidator(_or_from_file)
 
 SECONDS = "a positive number of seconds"
+A_FILE = "a file that holds it, instead of the variable without _FILE"
+MOST_OF_A_FILE = 65_536
+"""Characters read of a secret's file, which is shorter; also of one that never ends."""
 
 
 class StoreSettings(BaseSettings):
@@ -98,15 +142,24 @@ class StoreSettings(BaseSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _empty_is_unset(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """An empty variable takes the default, whatever `.env` says: so a Procfile can switch a setting off."""
-        return {name: value for name, value in values.items() if value != ""}
+    def _given(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """An empty variable takes the default, whatever `.env` says: so a Procfile can switch a setting off.
 
-    database_url: Annotated[SecretStr, AfterValidator(_database_url)] = Field(
+        Each `x_file` takes the place of the secret `x`, which is read from it.
+        """
+        given = {name: value for name, value in values.items() if value != ""}
+        for name in [*given]:
+            secret = name.removesuffix("_file")
+            if secret != name and secret in cls.model_fields:
+                given[secret] = _File(str(given[name]), beside=secret in given)
+        return given
+
+    database_url: Annotated[SecretStr, AfterValidator(_database_url), OrFromFile] = Field(
         SecretStr("sqlite:///sift-retry.db"),
         validate_default=True,
         description="sqlite:///path or postgresql://user:password@host/name",
     )
+    database_url_file: str | None = Field(None, description=A_FILE)
     audit_signing_key_file: Path | None = Field(None, description="a file with an Ed25519 private key (PEM)")
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
@@ -114,22 +167,41 @@ class StoreSettings(BaseSettings):
     ] = Field("info", description="debug, info, warning or error")
     log_format: Literal["console", "json"] = Field("console", description="console or json")
 
+    def redactor(self) -> Redactor:
+        """What keeps every secret among the settings out of all that is written or shown."""
+        return Redactor(self._secrets())
+
+    def _secrets(self) -> Iterator[str]:
+        """Each secret as text; of a database's URL its password, and what stands in for one among its options."""
+        for name, value in self:
+            if isinstance(value, SecretStr) and name != "database_url":
+                yield value.get_secret_value()
+        url = make_url(self.database_url.get_secret_value())
+        given = url.normalized_query
+        yield from filter(None, [url.password, *given.get("password", ()), *given.get("sslpassword", ())])
+
 
 class Settings(StoreSettings):
     """Everything that can be set; the field `x_y` is the environment variable `X_Y`."""
 
-    slack_bot_token: Annotated[SecretStr, _secret("xoxb-")] = Field(description="a bot token, xoxb-…")
-    slack_signing_secret: Annotated[SecretStr, _secret()] | None = Field(None, description="the app's signing secret")
-    slack_app_token: Annotated[SecretStr, _secret("xapp-")] | None = Field(
+    slack_bot_token: Annotated[SecretStr, _secret("xoxb-"), OrFromFile] = Field(description="a bot token, xoxb-…")
+    slack_bot_token_file: str | None = Field(None, description=A_FILE)
+    slack_signing_secret: Annotated[Annotated[SecretStr, _secret()] | None, OrFromFile] = Field(
+        None, description="the app's signing secret"
+    )
+    slack_signing_secret_file: str | None = Field(None, description=A_FILE)
+    slack_app_token: Annotated[Annotated[SecretStr, _secret("xapp-")] | None, OrFromFile] = Field(
         None,
         validate_default=True,
         description="an app-level token, xapp-… (Socket Mode), or SLACK_SIGNING_SECRET (HTTP)",
     )
+    slack_app_token_file: str | None = Field(None, description=A_FILE)
     slack_api_url: WebAddress = Field("https://slack.com/api", description="a URL such as https://slack.com/api/")
     sift_rest_uri: WebAddress = Field(
         "https://api.siftstack.com", description="a URL with its scheme, such as https://api.siftstack.com"
     )
-    sift_api_key: Annotated[SecretStr, _secret()] = Field(description="a Sift API key")
+    sift_api_key: Annotated[SecretStr, _secret(), OrFromFile] = Field(description="a Sift API key")
+    sift_api_key_file: str | None = Field(None, description=A_FILE)
     sift_app_url: WebAddress | None = Field(None, description="a URL such as https://app.siftstack.com")
     host: str = Field("127.0.0.1", description="an address to listen on")
     port: int = Field(3000, ge=1, le=65_535, description="a port from 1 to 65535")
@@ -165,6 +237,9 @@ class Settings(StoreSettings):
             raise PydanticCustomError("missing", "neither Socket Mode nor HTTP is configured")
         return token
 
+    def redactor(self) -> Redactor:
+        return Redactor(self._secrets(), self.slack_api_url)
+
     def alerts_go_to(self, job_type: str) -> str | None:
         """The channel for alerts of a job type, as Sift names it; None: none."""
         return self.alert_channels.get(job_type.removeprefix("JOB_TYPE_").lower(), self.alert_channel)
@@ -198,6 +273,32 @@ def load(kind: type[S], environment: dict[str, Any] | None = None) -> S:
         return kind(**given)
     except ValidationError as error:
         raise SettingsError(problems(kind, error)) from None
+    except (OSError, UnicodeError):
+        raise SettingsError([".env: cannot be read; expected UTF-8 text"]) from None
+
+
+def redactor_at_hand() -> Redactor:
+    """With every secret that is given, whatever is wrong or missing: for commands that need few of the settings."""
+    instead: dict[str, Any] = {}
+    for _ in range(2):
+        try:
+            return load(Settings, instead).redactor()
+        except SettingsError as error:
+            wrong = [problem.partition(":")[0] for problem in error.problems]
+            instead = dict.fromkeys(wrong, "")
+            instead |= {name: _NO_SECRET.get(name, "") for name in (name.removesuffix("_FILE") for name in wrong)}
+    return Redactor([])
+
+
+_NO_SECRET = {"SLACK_BOT_TOKEN": "xoxb-none", "SLACK_APP_TOKEN": "xapp-none", "SIFT_API_KEY": "none"}
+
+
+_WRONG = {
+    "missing": "missing",
+    "beside": "given beside the variable without _FILE, one of them is enough",
+    "unreadable": "cannot be read",
+    "content": "holds something else",
+}
 
 
 def problems(kind: type[StoreSettings], error: ValidationError) -> list[str]:
@@ -205,6 +306,8 @@ def problems(kind: type[StoreSettings], error: ValidationError) -> list[str]:
     lines: list[str] = []
     for detail in error.errors(include_input=False, include_url=False):
         name = str(detail["loc"][0])
-        what = "missing" if detail["type"] == "missing" else "wrong"
-        lines.append(f"{name.upper()}: {what}; expected {kind.model_fields[name].description}")
+        expected, what = kind.model_fields[name].description, _WRONG.get(detail["type"], "wrong")
+        if detail["type"] in ("beside", "unreadable", "content"):
+            name += "_file"
+        lines.append(f"{name.upper()}: {what}; expected {expected}")
     return list(dict.fromkeys(lines))

@@ -15,6 +15,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import BotError
 from bot.policy import Person
+from bot.redactor import Redactor
 from bot.slack_limits import Waits, seconds_of
 
 log = structlog.get_logger(__name__)
@@ -68,6 +69,7 @@ _CANNOT_POST = {
     "messages_tab_disabled",
     "user_not_in_channel",
 }
+_OPEN_CONNECTION = "apps.connections.open"
 _NOT_TWICE = {"chat.postMessage", "views.open"}
 _LIMITED = {"ratelimited", "rate_limited"}
 _MAY_NOT_READ = {"missing_scope", "not_in_channel", "channel_not_found", "thread_not_found", "no_permission"}
@@ -141,6 +143,7 @@ class Slack:
     Args:
         client: with the token, the base URL and the process's one HTTP session.
         timer: monotonic seconds, for the caches.
+        redactor: takes secrets out of what is shown, and out of what Slack answers.
         call_seconds: the whole time for one call.
         look_up_seconds: the same for looking up a person or a group.
     """
@@ -149,10 +152,12 @@ class Slack:
         self,
         client: AsyncWebClient,
         timer: Callable[[], float],
+        redactor: Redactor,
         call_seconds: float = CALL_SECONDS,
         look_up_seconds: float = LOOK_UP_SECONDS,
     ) -> None:
         self.client = client
+        self._redactor = redactor
         self._call_seconds = call_seconds
         self._look_up_seconds = look_up_seconds
         self._waits = Waits(timer)
@@ -178,7 +183,7 @@ class Slack:
 
     async def open_connection(self, app_token: str) -> None:
         """Asks for a Socket Mode connection, to see whether the app-level token may have one."""
-        await self._call("apps.connections.open", app_token=app_token)
+        await self._call(_OPEN_CONNECTION, app_token=app_token)
 
     async def person(self, user_id: str, team_id: str) -> Person | None:
         """Who somebody is now; None if Slack cannot say.
@@ -403,6 +408,7 @@ class Slack:
         if session is None:
             return False
         try:
+            payload = self._redactor.clean_all(payload)
             async with asyncio.timeout(self._call_seconds), session.post(response_url, json=payload) as response:
                 body = await response.text(errors="replace")
         except (aiohttp.ClientError, TimeoutError, ValueError):
@@ -451,10 +457,12 @@ class Slack:
 
     async def _once(self, method: str, arguments: dict[str, Any]) -> Any:
         """Calls one method, and turns its refusals, and answers that are none, into this module's errors."""
+        if method != _OPEN_CONNECTION:  # the one that takes a secret
+            arguments = self._redactor.clean_all(arguments)
         try:
             return await getattr(self.client, method.replace(".", "_"))(**arguments)
         except SlackApiError as error:
-            raise _refusal(error) from error
+            raise _refusal(error, self._redactor.scrub) from error
         except (aiohttp.ClientError, TimeoutError) as error:
             raise SlackUnavailable(type(error).__name__) from error
         except Exception as error:  # the SDK trusts the shape of an answer: no JSON, no UTF-8, no object
@@ -521,7 +529,7 @@ def _person(user: Mapping[str, Any], user_id: str, team_id: str) -> Person:
     )
 
 
-def _refusal(error: SlackApiError) -> SlackError:
+def _refusal(error: SlackApiError, scrub: Callable[[str], str]) -> SlackError:
     """What Slack's refusal means; the answer behind it is a mapping, or what aiohttp makes of one that is no JSON."""
     answer: Any = error.response
     data = getattr(answer, "data", None)
@@ -530,7 +538,7 @@ def _refusal(error: SlackApiError) -> SlackError:
     if status == 429 or name in _LIMITED:
         headers = {str(key).lower(): str(value) for key, value in (getattr(answer, "headers", None) or {}).items()}
         return RateLimited(seconds_of(headers.get("retry-after")))
-    return _typed(str(name) if name else _UNREADABLE)
+    return _typed(scrub(str(name))[:100] if name else _UNREADABLE)
 
 
 def _typed(name: str) -> SlackError:

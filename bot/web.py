@@ -13,6 +13,9 @@ from starlette.routing import Route
 Problems = Callable[[], Awaitable[Mapping[str, str]]]
 """Answers what is not ready and why, by name; empty when all is well."""
 
+Degraded = Callable[[], Mapping[str, str]]
+"""The same for what else does not work as it should."""
+
 Receive = Callable[[Request, str], Awaitable[Response]]
 """Handles one verified request of Slack's, given its body."""
 
@@ -35,8 +38,10 @@ _SIGNATURE = re.compile(r"v0=[0-9a-f]{64}")
 _NUMBER = re.compile(r"[0-9]{1,12}")
 
 
-def web_app(problems: Problems, metrics: Callable[[], bytes], stuck: Callable[[], bool]) -> Starlette:
-    """The paths that exist in both modes.
+def web_app(
+    problems: Problems, degraded: Degraded, metrics: Callable[[], bytes], stuck: Callable[[], bool]
+) -> Starlette:
+    """The paths that exist in both modes. They ask nobody who they are, so they give names and no messages.
 
     Args:
         stuck: whether nothing but a restart helps; an event loop that is stuck answers nobody, which says the same.
@@ -47,7 +52,7 @@ def web_app(problems: Problems, metrics: Callable[[], bytes], stuck: Callable[[]
 
     async def readyz(_: Request) -> Response:
         not_ready = await problems()
-        body = {"ready": not not_ready, "not_ready": dict(not_ready)}
+        body = {"ready": not not_ready, "not_ready": sorted(not_ready), "degraded": sorted(degraded())}
         return JSONResponse(body, status_code=503 if not_ready else 200)
 
     async def show_metrics(_: Request) -> Response:

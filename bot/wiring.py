@@ -1,7 +1,7 @@
 """The bot's parts, put together: displays, use cases, the loops that drive them, and the desk that listeners use."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -13,13 +13,13 @@ from bot import alerts, batches, record
 from bot.access import Access
 from bot.anchor import Anchor
 from bot.approvals import Approvals
+from bot.audit_guard import Guard
 from bot.clock import Clock
 from bot.counts import Counts
 from bot.database import Database
 from bot.display import Display
 from bot.follower import Follower
 from bot.granting import Granting
-from bot.guard import Guard
 from bot.history import History
 from bot.home import Home
 from bot.listeners.desk import Desk
@@ -77,8 +77,7 @@ class Parts:
     """What one process works with.
 
     Args:
-        watching: the loop that watches Sift; None without a channel for alerts.
-        watcher: what that loop drives, which knows when the last good poll was.
+        degraded: what does not work as it should though requests can be taken, and why, by name.
         begin: what is to be written before the first request is taken.
     """
 
@@ -86,8 +85,7 @@ class Parts:
     runner: Runner
     displays: Sequence[Display[Any]]
     loops: Sequence[Loop]
-    watching: Loop | None
-    watcher: Watcher | None
+    degraded: Callable[[], Mapping[str, str]]
     begin: Callable[[Connection], None]
 
 
@@ -138,30 +136,44 @@ def put_together(world: World) -> Parts:
         clock=clock,
         quota=quota,
     )
+    guarding = Loop("audit", GUARD_SECONDS, Guard(database).step)
+    following = Loop("follower", settings.follow_poll_seconds, follower.step)
     loops = [
         Loop("runner", SWEEP_SECONDS, runner.sweep),
-        Loop("follower", settings.follow_poll_seconds, follower.step),
+        following,
         *showing,
         Loop("home", HOME_SECONDS, home.refresh),
-        Loop("audit", GUARD_SECONDS, Guard(database).step),
+        guarding,
         Loop("quotas", QUOTA_SECONDS, lambda: database.run(lambda connection: end_minutes(connection, clock()))),
         *([watching] if watching else []),
     ]
     if database.is_sqlite:
         timekeeper = Timekeeper(database, clock, time.monotonic, BOARDS, changed)
         loops.append(Loop("timekeeper", TIMEKEEPER_SECONDS, timekeeper.step))
+    health = [("sift", watching), ("sift", following), ("audit", guarding)]
     if settings.anchor_channel is not None:
         anchor = Anchor(database, world.slack, settings.anchor_channel, clock, world.signer)
         loops.append(Loop("anchor", ANCHOR_SECONDS, anchor.step))
-    return Parts(
-        desk,
-        runner,
-        list(displays.values()),
-        loops,
-        watching,
-        watcher if watching else None,
-        watcher.begin if watching else lambda _: None,
-    )
+        health.append((f"channel:{settings.anchor_channel}", loops[-1]))
+    watched = watcher if watching else None
+    degraded = partial(_degraded, health, displays.values(), lambda: watched is not None and watched.degraded(clock()))
+    begin = watcher.begin if watching else lambda _: None
+    return Parts(desk, runner, list(displays.values()), loops, degraded, begin)
+
+
+def _degraded(
+    health: Iterable[tuple[str, Loop | None]], displays: Iterable[Display[Any]], blind: Callable[[], bool]
+) -> dict[str, str]:
+    """What does not work as it should, and why: what a loop is there for, a channel of ours that takes no posts.
+
+    Args:
+        blind: whether Sift was not read for new failures for too long.
+    """
+    found = {"sift": "the last good poll was too long ago"} if blind() else {}
+    found |= {name: loop.failing for name, loop in health if loop is not None and loop.failing is not None}
+    for display in displays:
+        found |= {f"channel:{channel_id}": error for channel_id, error in display.unpostable.items()}
+    return found
 
 
 def _displays(world: World, place: Place) -> dict[str, Display[Any]]:

@@ -126,6 +126,37 @@ def test_missing_settings_are_one_line_each_and_exit_2(run: Run) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"PORT": "canary-1"},
+        {"SLACK_BOT_TOKEN": "xoxp-canary-1"},
+        {"SIFT_API_KEY": "canary 1"},
+        {"DATABASE_URL": "postgresql://u:canary-1@h:canary-1/x"},
+        {"DATABASE_URL": "mysql://u:canary-1@h/x"},
+        {
+            "DATABASE_URL": "postgresql://u:canary-1@127.0.0.1:9/x?password=canary-1&sslpassword=canary-1&application_name=canary-2"
+        },
+        {"ALERT_CHANNELS": "data_import=canary-1"},
+        {"SIFT_API_KEY": "", "SIFT_API_KEY_FILE": "secret"},
+    ],
+)
+def test_a_start_that_fails_shows_no_secret(
+    run: Run, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_text("two words, canary-1")
+    good = {"SLACK_BOT_TOKEN": "xoxb-canary-1", "SLACK_APP_TOKEN": "xapp-canary-1", "SIFT_API_KEY": "key-canary-1"}
+    nowhere = {"SLACK_API_URL": "http://127.0.0.1:9/api", "SIFT_REST_URI": "http://127.0.0.1:9"}
+    for name, value in {**good, **nowhere, **settings}.items():
+        monkeypatch.setenv(name, value)
+    given = "xoxb-canary-1" if "SLACK_BOT_TOKEN" not in settings else "key-canary-1"
+    for arguments in (["run"], ["doctor"], ["access", "revoke", given], [given]):
+        code, out, error = run(*arguments)
+        assert code in (1, 2)
+        assert "canary" not in out + error
+        assert "Traceback" not in out + error
+
+
 def test_everything_is_in_the_audit_also_its_reading(run: Run) -> None:
     run("access", "grant", "U1", "--reason", "on call")
     run("access", "revoke", "U1")

@@ -64,7 +64,7 @@ async def _no_problems() -> dict[str, str]:
 
 
 def app(body_seconds: float = 5) -> Starlette:
-    app = web_app(_no_problems, lambda: b"", lambda: False)
+    app = web_app(_no_problems, dict, lambda: b"", lambda: False)
     app.router.routes.append(slack_route("secret", _answered, body_seconds=body_seconds))
     return app
 

@@ -55,6 +55,8 @@ def test_every_missing_setting_is_one_line_that_names_it() -> None:
         ("SIFT_API_KEY", "two words"),
         ("DATABASE_URL", "mysql://u:hush@h/db"),
         ("DATABASE_URL", "sqlite://"),
+        ("DATABASE_URL", "postgresql://u:p@hush:word@h/db"),
+        ("REQUESTS_PER_MINUTE", "-1"),
         ("DATABASE_URL", "sqlite:///:memory:"),
         ("PORT", "0"),
         ("PORT", "65536"),
@@ -119,6 +121,68 @@ def test_http_mode_needs_the_signing_secret_only(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("SLACK_SIGNING_SECRET", "s")
     settings = load(Settings, {"SLACK_BOT_TOKEN": "xoxb-1", "SIFT_API_KEY": "key", "SLACK_APP_TOKEN": ""})
     assert not settings.socket_mode
+
+
+@pytest.mark.parametrize(
+    ("name", "secret"),
+    [
+        ("SLACK_BOT_TOKEN", "xoxb-2"),
+        ("SLACK_APP_TOKEN", "xapp-2"),
+        ("SLACK_SIGNING_SECRET", "s2"),
+        ("SIFT_API_KEY", "key2"),
+        ("DATABASE_URL", "sqlite:////var/lib/two.db"),
+    ],
+)
+def test_a_secret_may_be_given_as_a_file(name: str, secret: str, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text(f"{secret}\n")
+    others = {other: value for other, value in GOOD.items() if other != name}
+    settings = load(Settings, {**others, f"{name}_FILE": str(file)})
+    assert getattr(settings, name.lower()).get_secret_value() == secret
+    (line,) = problems(**{name: secret, f"{name}_FILE": str(file)})
+    assert line.startswith(f"{name}_FILE: given beside ")
+    for path, content, what in (("/nowhere", "", "cannot be read"), (str(file), "two words", "holds something else")):
+        file.write_text(content)
+        (line,) = problems(**{name: "", f"{name}_FILE": path})
+        assert line.startswith(f"{name}_FILE: {what}; expected ")
+        assert "two words" not in line
+
+
+def test_a_file_beside_an_emptied_variable_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("from-a-file")
+    (tmp_path / ".env").write_text("SIFT_API_KEY=from-dotenv\nSIFT_API_KEY_FILE=key\n")
+    good = {name: value for name, value in GOOD.items() if name != "SIFT_API_KEY"}
+    with pytest.raises(SettingsError, match="SIFT_API_KEY_FILE: given beside"):
+        load(Settings, good)
+    monkeypatch.setenv("SIFT_API_KEY", "")
+    assert load(Settings, good).sift_api_key.get_secret_value() == "from-a-file"
+
+
+@pytest.mark.parametrize("content", [b"\x00", b"\xff\xfe", b"", b"x" * 100_000 + b" y"])
+def test_a_file_that_holds_no_secret_is_one_line(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(content)
+    (line,) = problems(SIFT_API_KEY="", SIFT_API_KEY_FILE=str(tmp_path / "key"))
+    assert line.startswith("SIFT_API_KEY_FILE: ")
+
+
+def test_a_dotenv_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"SIFT_API_KEY=\xff\xfe")
+    assert problems() == [".env: cannot be read; expected UTF-8 text"]
+
+
+def test_the_redactor_knows_every_secret() -> None:
+    settings = load(
+        Settings,
+        {
+            "SLACK_BOT_TOKEN": "xoxb-canary1",
+            "SLACK_APP_TOKEN": "xapp-canary2",
+            "SLACK_SIGNING_SECRET": "canary3",
+            "SIFT_API_KEY": "canary4",
+            "DATABASE_URL": "postgresql://u:canary%405@h/db?sslpassword=canary6",
+        },
+    )
+    text = "xoxb-canary1 xapp-canary2 canary3 canary4 canary%405 canary@5 canary6"
+    assert settings.redactor().clean(text) == " ".join(["[secret]"] * 7)
 
 
 def test_secrets_are_never_printed() -> None:

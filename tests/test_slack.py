@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from bot.redactor import Redactor
 from bot.sandbox import DATA_IMPORTS, LAUNCH_OPS, OPERATOR, OPERATORS_GROUP, PRIVATE, SlackWorkspace
 from bot.sandbox.directory import BOT_USER
 from bot.serving import serving
@@ -26,7 +27,7 @@ async def slack(workspace: SlackWorkspace) -> AsyncIterator[Slack]:
     """The bot's side; a call may take a second and a half, a look-up a fifth of one."""
     async with serving(workspace.app) as url, http_session() as session:
         client = web_client(workspace.bot_token, f"{url}/api/", session)
-        yield Slack(client, time.monotonic, call_seconds=1.5, look_up_seconds=0.2)
+        yield Slack(client, time.monotonic, Redactor([]), call_seconds=1.5, look_up_seconds=0.2)
 
 
 def calls(workspace: SlackWorkspace, method: str) -> int:

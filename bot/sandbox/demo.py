@@ -21,7 +21,7 @@ async def run_demo(stop: asyncio.Event) -> None:
     """Serves the sandbox's page, and the bot behind it, until `stop` is set."""
     sandbox = Sandbox()
     address = load(Settings, sandbox.environment("http://127.0.0.1"))
-    logs.configure(address.log_level, address.log_format)
+    logs.configure(address.log_level, address.log_format, address.redactor().scrub)
     async with serving(sandbox.app, address.host, address.port) as url:
         environment = sandbox.environment(url.replace("//0.0.0.0:", "//127.0.0.1:"))
         settings = load(Settings, {**environment, **_ALERTS})

@@ -86,7 +86,7 @@ class EmbeddedSift:
         self,
         *,
         clock: Clock = utc_now,
-        api_key: str = "sandbox-sift-key",
+        api_key: str = "sift-key-canary-9e6c2",
         run_seconds: float = 8.0,
         unchanged_answers: bool = False,
     ) -> None:

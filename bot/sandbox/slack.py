@@ -17,7 +17,7 @@ from bot.sandbox.slack_delivery import COMMAND, EVENT, INTERACTIVE, Answer, Requ
 from bot.sandbox.slack_state import WorkspaceState
 from bot.sandbox.slack_views import Given, NotOnScreen, View, action_of, pick
 
-SIGNING_SECRET = "sandbox-signing-secret"  # noqa: S105  # obviously no secret
+SIGNING_SECRET = "signing-canary-5d8b0"  # noqa: S105  # no secret: a word that must turn up nowhere
 
 ACK_SECONDS = 3.0
 """How long Slack waits for an ack."""

@@ -19,8 +19,8 @@ from bot.sandbox.slack_methods import METHODS
 from bot.sandbox.slack_state import ApiCall, Refused, WorkspaceState
 from bot.sandbox.slack_trouble import Droppable, Fault, NoAnswer
 
-BOT_TOKEN = "xoxb-sandbox"  # noqa: S105  # obviously no secret
-APP_TOKEN = "xapp-sandbox"  # noqa: S105  # the same
+BOT_TOKEN = "xoxb-sandbox-canary-3f1c9"  # noqa: S105  # no secret: a word that must turn up nowhere
+APP_TOKEN = "xapp-sandbox-canary-7a2e4"  # noqa: S105  # the same
 
 _OPEN_CONNECTION = "apps.connections.open"
 _FILE_HEADERS = {"Content-Security-Policy": "sandbox", "X-Content-Type-Options": "nosniff"}

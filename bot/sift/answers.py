@@ -11,7 +11,7 @@ import httpx
 from pydantic import ValidationError
 
 from bot.models import Job, clean_text
-from bot.sift.body import json_of
+from bot.sift.body import json_of, text_of
 from bot.sift.errors import (
     CannotBeRetried,
     Conflict,
@@ -49,10 +49,15 @@ def no_answer(error: Exception) -> SiftError:
     return OutcomeUnknown("no answer in time" if isinstance(error, TimeoutError) else "the connection was lost")
 
 
-def answer(response: httpx.Response, content: bytes) -> dict[str, Any]:
-    """The body of a good answer, or the error that a bad one stands for."""
+def answer(response: httpx.Response, content: bytes, scrub: Callable[[str], str]) -> dict[str, Any]:
+    """The body of a good answer, or the error that a bad one stands for.
+
+    Args:
+        content: the body, decompressed.
+        scrub: takes secrets out of it first: whatever Sift echoes goes no further.
+    """
     try:
-        body = json_of(content)
+        body = json_of(scrub(text_of(content)))
     except ValueError:
         body = None
     if response.status_code == 200:

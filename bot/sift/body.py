@@ -50,13 +50,17 @@ async def bytes_of(response: httpx.Response, most: int) -> bytes:
     return bytes(body)
 
 
-def json_of(body: bytes) -> Any:
-    """The JSON that a body is; characters that are none are replaced, numbers that nobody sends are None.
+def text_of(body: bytes) -> str:
+    """The text that a body is; characters that are none are replaced."""
+    return body.decode("utf-8-sig", "replace")
+
+
+def json_of(text: str) -> Any:
+    """The JSON that a text is; numbers that nobody sends are None.
 
     Raises:
         ValueError: it is no JSON, or has more parts than any answer of Sift's.
     """
-    text = body.decode("utf-8-sig", "replace")
     if text.count("[") + text.count("{") + text.count(",") > MOST_PARTS:
         raise ValueError("too many parts")
     try:

@@ -84,6 +84,7 @@ class Sift:
         observe: told of every request.
         left_out: told why, for each job in an answer that cannot be read.
         timer: monotonic seconds, for how long Sift asks to wait.
+        scrub: takes secrets out of what Sift answers.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Sift:
         observe: Observe = lambda _operation, _seconds, _result: None,
         left_out: Callable[[str], None] = lambda _why: None,
         timer: Callable[[], float] = time.monotonic,
+        scrub: Callable[[str], str] = str,
     ) -> None:
         connect = min(CONNECT_SECONDS, timeout_seconds)
         self._client = httpx.AsyncClient(
@@ -117,6 +119,7 @@ class Sift:
         self._timer = timer
         self._known_bad: TTLCache[tuple[str, str], bool] = TTLCache(1_000, 3_600, timer)
         self._said_now: tuple[datetime, float] | None = None
+        self._scrub = scrub
         self._key_user: str | None = None
         self._wanted: dict[str, asyncio.Future[Job | None]] = {}
         self._reading: asyncio.Task[None] | None = None
@@ -367,7 +370,7 @@ class Sift:
                 content = await bytes_of(response, LIST_BYTES if operation == "list" else ANSWER_BYTES)
             if (date := answers.date(response)) is not None:
                 self._said_now = date, self._timer()
-            return answers.answer(response, content)
+            return answers.answer(response, content, self._scrub)
         except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
             problem = answers.no_answer(error)
             result = problem.name

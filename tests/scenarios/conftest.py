@@ -63,6 +63,7 @@ class World:
             finally:
                 stop.set()
                 await asyncio.wait_for(working, 10)
+            assert not self.leaks(), "a secret turned up"
 
     async def _ready(self, bot: Bot, working: "asyncio.Task[None]") -> None:
         async with asyncio.timeout(5):
@@ -70,6 +71,18 @@ class World:
                 if working.done():
                     working.result()
                 await asyncio.sleep(0.01)
+
+    @property
+    def canaries(self) -> tuple[str, ...]:
+        """The secrets, which must turn up nowhere."""
+        return (self.slack.bot_token, self.slack.app_token, self.slack.signing_secret, self.sift.api_key)
+
+    def leaks(self) -> list[str]:
+        """Where secrets turned up: in whatever the bot told Slack, in the database's files."""
+        slack, files = self.slack, sorted(self.directory.glob("bot.db*"))
+        told = repr((slack.channels, slack.homes, slack.modals, slack.files, slack.calls)).encode()
+        places = {"Slack": told, **{file.name: file.read_bytes() for file in files}}
+        return [f"{name}: {it}" for name, held in places.items() for it in self.canaries if it.encode() in held]
 
     def allow(self, user_id: str = OPERATOR, role: Role = Role.OPERATOR, **more: Any) -> None:
         """Adds somebody to the allow-list."""

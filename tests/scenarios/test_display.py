@@ -19,6 +19,7 @@ from bot.database import Database
 from bot.display import PLACES_OF_A_CHANNEL, Display
 from bot.models import Job
 from bot.presenter.pieces import Piece
+from bot.redactor import Redactor
 from bot.sandbox import DATA_IMPORTS, LAUNCH_OPS, SlackWorkspace
 from bot.serving import serving
 from bot.slack import Message, Slack, http_session, web_client
@@ -87,7 +88,9 @@ def clock() -> Clock:
 async def office(database: Database) -> AsyncIterator[Office]:
     workspace = SlackWorkspace()
     async with serving(workspace.app) as url, http_session() as session:
-        slack = Slack(web_client(workspace.bot_token, f"{url}/api/", session), time.monotonic, call_seconds=1)
+        slack = Slack(
+            web_client(workspace.bot_token, f"{url}/api/", session), time.monotonic, Redactor([]), call_seconds=1
+        )
         office = Office(workspace, slack, database)
         yield office
         await asyncio.gather(*(display.stop(2) for display in office.displays))

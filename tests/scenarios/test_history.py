@@ -12,7 +12,7 @@ import structlog
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from bot import audit, wiring
-from bot.guard import Guard
+from bot.audit_guard import Guard
 from bot.policy import Role
 from bot.sandbox import ADMIN, AUDITOR, DATA_IMPORTS, LAUNCH_OPS, OPERATOR, SECOND_OPERATOR, UNLISTED
 from bot.sandbox.messages import Message

@@ -12,10 +12,11 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from bot.sandbox import LAUNCH_OPS, OPERATOR
+from bot import app, wiring
+from bot.sandbox import LAUNCH_OPS, OPERATOR, SlackWorkspace
 from tests.scenarios.conftest import World
 
-SECRET = "sandbox-signing-secret"
+SECRET = SlackWorkspace.signing_secret
 FORM, JSON = "application/x-www-form-urlencoded", "application/json"
 JOB = "0f9d1b60-3a52-4e6e-8f7b-2c9a6d5e4b10"
 
@@ -189,7 +190,7 @@ async def test_when_the_database_fails_nothing_is_retried_and_the_person_is_told
 async def test_health_and_metrics(live: World) -> None:
     async with httpx.AsyncClient(base_url=live.url) as client:
         assert (await client.get("/healthz")).status_code == 200
-        assert (await client.get("/readyz")).json() == {"ready": True, "not_ready": {}}
+        assert (await client.get("/readyz")).json() == {"ready": True, "not_ready": [], "degraded": []}
         await live.slack.command(OPERATOR, LAUNCH_OPS, JOB)
         await live.until_outcome("finished")
         metrics = (await client.get("/metrics")).text
@@ -206,7 +207,8 @@ async def test_not_ready_is_told_by_name(live: World) -> None:
         answer = await client.get("/readyz")
         assert (await client.get("/healthz")).status_code == 200
     assert answer.status_code == 503
-    assert "migrate" in answer.json()["not_ready"]["database"]
+    assert answer.json() == {"ready": False, "not_ready": ["database"], "degraded": []}
+    assert "migrate" in (await live.bot.problems())["database"]
 
 
 async def test_in_socket_mode_there_is_no_slack_path_and_ready_means_connected(world: World) -> None:
@@ -218,4 +220,42 @@ async def test_in_socket_mode_there_is_no_slack_path_and_ready_means_connected(w
         while "socket" not in await bot.problems():
             await asyncio.sleep(0.01)
         answer = await client.get("/readyz")
-        assert (answer.status_code, list(answer.json()["not_ready"])) == (503, ["socket"])
+        assert (answer.status_code, answer.json()["not_ready"]) == (503, ["socket"])
+
+
+async def test_a_channel_that_cannot_be_posted_to_is_degraded_until_it_can(world: World) -> None:
+    async with (
+        world.running(ALERT_CHANNEL=LAUNCH_OPS, ALERT_POLL_SECONDS="0.05"),
+        httpx.AsyncClient(base_url=world.url) as client,
+    ):
+        world.slack.fail("chat.postMessage", "is_archived", times=1)
+        world.sift.fail_one()
+        async with asyncio.timeout(5):
+            while not (answer := (await client.get("/readyz")).json())["degraded"]:
+                await asyncio.sleep(0.01)
+        assert answer == {"ready": True, "not_ready": [], "degraded": [f"channel:{LAUNCH_OPS}"]}
+        await world.until(world.messages)
+        assert (await client.get("/readyz")).json()["degraded"] == []
+
+
+async def test_a_token_that_slack_no_longer_knows_is_not_ready(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "ASK_SLACK_SECONDS", 0.05)
+    async with world.running(socket_mode=False), httpx.AsyncClient(base_url=world.url) as client:
+        world.slack.fail("auth.test", "token_revoked", times=3)
+        async with asyncio.timeout(5):
+            while (answer := await client.get("/readyz")).status_code == 200:
+                await asyncio.sleep(0.01)
+            assert answer.json()["not_ready"] == ["slack"]
+            while (await client.get("/readyz")).status_code != 200:
+                await asyncio.sleep(0.01)
+
+
+async def test_an_anchor_that_cannot_be_posted_is_degraded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wiring, "ANCHOR_SECONDS", 0.05)
+    world.slack.fail("chat.postMessage", "is_archived", times=1_000)
+    async with world.running(ANCHOR_CHANNEL=LAUNCH_OPS) as bot:
+        world.allow()
+        async with asyncio.timeout(5):
+            while f"channel:{LAUNCH_OPS}" not in bot.degraded():
+                await asyncio.sleep(0.01)
+        assert not await bot.problems()

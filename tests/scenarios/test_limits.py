@@ -15,6 +15,7 @@ from sqlalchemy import select, update
 
 from bot.app import bolt_app
 from bot.clock import utc_now
+from bot.redactor import Redactor
 from bot.sandbox import LAUNCH_OPS, OPERATOR, SECOND_OPERATOR
 from bot.slack import Slack, http_session, web_client
 from bot.socket_mode import SocketMode
@@ -104,7 +105,7 @@ async def test_asking_again_who_somebody_is_keeps_no_place_from_others(world: Wo
 async def test_an_address_that_never_answers_is_given_up(world: World) -> None:
     async with http_session() as session:
         client = web_client(world.slack.bot_token, f"{world.url}/slack/api/", session)
-        app = bolt_app(client, await Slack(client, time.monotonic).identify())
+        app = bolt_app(client, await Slack(client, time.monotonic, Redactor([])).identify(), Redactor([]))
         world.slack.sockets.silent = 2
         socket = SocketMode(app, world.slack.app_token, deaf_seconds=0.2, check_seconds=0.02)
         async with socket.connected():
