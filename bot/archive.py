@@ -33,7 +33,6 @@ _SQLITE_ON = (
 _POSTGRESQL_OFF = "ALTER TABLE audit DISABLE TRIGGER audit_no_change"
 _POSTGRESQL_ON = "ALTER TABLE audit ENABLE TRIGGER audit_no_change"
 
-
 LONGEST_HEADER = 4_096
 """A segment's first line is never longer."""
 
@@ -81,22 +80,10 @@ def archive(
         BrokenChain: the log was tampered with; nothing was archived.
         MovedMeanwhile: somebody else archived at the same time; nothing was.
     """
-    with database.reading() as connection:
-        begin, last_id = audit.base(connection), _last_before(connection, before)
-        if last_id <= begin.count:
-            raise NothingToArchive
-        file = target.open("x", encoding="utf-8")
-        deleted = False
-        try:
-            with file:
-                segment = _write(connection, begin, last_id, file, at, signer or Signer())
-            _sync_folder(target)
-        except BaseException:
-            target.unlink()
-            raise
+    target.touch(exist_ok=False)
+    deleted = False
     try:
-        if (found := verify_segment(target)) != segment:
-            raise NoSegment(file=target) if isinstance(found, Segment) else BrokenChain(id=found.id, why=found.why)
+        segment = _written(database, before, target, at, signer or Signer())
         with database.transaction() as connection:
             _take_out(connection, segment, target.name, by, at)
             deleted = True
@@ -104,6 +91,25 @@ def archive(
         if not deleted:
             target.unlink()
         raise
+    return segment
+
+
+def _written(database: Database, before: datetime, target: Path, at: datetime, signer: Signer) -> Segment:
+    """A segment that is on the disk, and was read back from it."""
+    with target.open("w", encoding="utf-8") as file:
+        with database.reading() as connection:
+            begin, last_id = audit.base(connection), _last_before(connection, before)
+            if last_id <= begin.count:
+                raise NothingToArchive
+            segment = _write(connection, begin, last_id, file, at, signer)
+        file.flush()
+        os.fsync(file.fileno())
+    _sync_folder(target)
+    found = verify_segment(target)
+    if isinstance(found, Broken):
+        raise BrokenChain(id=found.id, why=found.why)
+    if found != segment:
+        raise NoSegment(file=target)
     return segment
 
 
@@ -203,8 +209,6 @@ def _write(connection: Connection, begin: Head, last_id: int, file: IO[str], at:
     signature = signer.sign(last).signature
     seal = {"last_id": last.count, "head_after": last.hash, "sha256": digested.hexdigest()}
     put(_json_line({"seal": seal if signature is None else {**seal, "signature": signature}}))
-    file.flush()
-    os.fsync(file.fileno())
     return Segment(begin, last, signature)
 
 
