@@ -18,9 +18,9 @@ from bot.database import Database
 from bot.display import Display
 from bot.follower import Follower
 from bot.granting import Granting
-from bot.guard import Guard
 from bot.history import History
 from bot.home import Home
+from bot.inspection import Inspection
 from bot.listeners.desk import Desk
 from bot.lookup import Lookup
 from bot.loops import Loop, Soon
@@ -51,7 +51,7 @@ GATHER_SECONDS = 0.1
 ANCHOR_SECONDS = 60.0
 """How often it is looked at whether a new day has begun."""
 
-GUARD_SECONDS = 3_600.0
+INSPECTION_SECONDS = 3_600.0
 """How often triggers and allow-list are compared with the audit."""
 
 HOME_SECONDS = 3.0
@@ -128,7 +128,7 @@ def put_together(world: World) -> Parts:
         Loop("follower", settings.follow_poll_seconds, follower.step),
         *showing,
         Loop("home", HOME_SECONDS, home.refresh),
-        Loop("audit", GUARD_SECONDS, Guard(database).step),
+        Loop("audit", INSPECTION_SECONDS, Inspection(database).step),
         *([watching] if watching else []),
     ]
     if settings.anchor_channel is not None:
