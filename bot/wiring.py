@@ -13,7 +13,6 @@ from bot import alerts, batches, record
 from bot.access import Access
 from bot.anchor import Anchor
 from bot.approvals import Approvals
-from bot.audit_guard import Guard
 from bot.clock import Clock
 from bot.counts import Counts
 from bot.database import Database
@@ -22,6 +21,7 @@ from bot.follower import Follower
 from bot.granting import Granting
 from bot.history import History
 from bot.home import Home
+from bot.inspection import Inspection
 from bot.listeners.desk import Desk
 from bot.lookup import Lookup
 from bot.loops import Loop, Soon
@@ -54,7 +54,7 @@ GATHER_SECONDS = 0.1
 ANCHOR_SECONDS = 60.0
 """How often it is looked at whether a new day has begun."""
 
-GUARD_SECONDS = 3_600.0
+INSPECTION_SECONDS = 3_600.0
 """How often triggers and allow-list are compared with the audit."""
 
 TIMEKEEPER_SECONDS = 5.0
@@ -136,21 +136,21 @@ def put_together(world: World) -> Parts:
         clock=clock,
         quota=quota,
     )
-    guarding = Loop("audit", GUARD_SECONDS, Guard(database).step)
+    inspecting = Loop("audit", INSPECTION_SECONDS, Inspection(database).step)
     following = Loop("follower", settings.follow_poll_seconds, follower.step)
     loops = [
         Loop("runner", SWEEP_SECONDS, runner.sweep),
         following,
         *showing,
         Loop("home", HOME_SECONDS, home.refresh),
-        guarding,
+        inspecting,
         Loop("quotas", QUOTA_SECONDS, lambda: database.run(lambda connection: end_minutes(connection, clock()))),
         *([watching] if watching else []),
     ]
     if database.is_sqlite:
         timekeeper = Timekeeper(database, clock, time.monotonic, BOARDS, changed)
         loops.append(Loop("timekeeper", TIMEKEEPER_SECONDS, timekeeper.step))
-    health = [("sift", watching), ("sift", following), ("audit", guarding)]
+    health = [("sift", watching), ("sift", following), ("audit", inspecting)]
     if settings.anchor_channel is not None:
         anchor = Anchor(database, world.slack, settings.anchor_channel, clock, world.signer)
         loops.append(Loop("anchor", ANCHOR_SECONDS, anchor.step))

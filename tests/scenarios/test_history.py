@@ -12,7 +12,7 @@ import structlog
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from bot import audit, wiring
-from bot.audit_guard import Guard
+from bot.inspection import Inspection
 from bot.policy import Role
 from bot.sandbox import ADMIN, AUDITOR, DATA_IMPORTS, LAUNCH_OPS, OPERATOR, SECOND_OPERATOR, UNLISTED
 from bot.sandbox.messages import Message
@@ -245,7 +245,7 @@ async def test_the_bot_says_at_its_start_what_the_audit_does_not_know_of_and_goe
     async with world.running(socket_mode=False, **settings) as bot:
         world.allow()
         with structlog.testing.capture_logs() as logged:
-            await Guard(bot.database).step()
+            await Inspection(bot.database).step()
         assert logged == []
         with bot.database.transaction() as connection:
             forged = "SELECT 'U9', 'admin', granted_by, granted_at FROM grants"

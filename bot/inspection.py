@@ -13,7 +13,7 @@ class SaysOtherwise(BotError):
     """The tables say otherwise than the audit; run: sift-retry audit verify"""
 
 
-class Guard:
+class Inspection:
     """Looks at what is quickly looked at; `sift-retry audit verify` looks at everything.
 
     What is found is logged once, and the bot goes on.
