@@ -115,6 +115,7 @@ class Open:
     team_id: str
     user_id: str
     channel_id: str | None
+    created_at: datetime
     begun: bool
 
 
@@ -162,7 +163,7 @@ def delivered(connection: Connection, delivery_key: str) -> bool:
 def due(connection: Connection, now: datetime) -> list[Open]:
     """The batches of which some is not spelled out yet."""
     return [
-        Open(id=row.id, team_id=row.team_id, user_id=row.user_id, channel_id=row.channel_id, begun=row.begun)
+        Open(**{name: row._mapping[name] for name in Open.__dataclass_fields__})
         for row in connection.execute(_DUE, {"b_now": now})
     ]
 

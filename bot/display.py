@@ -90,7 +90,7 @@ class Display(Generic[S]):
                 self._tasks.start(self.sweep())
 
     async def stop(self, seconds: float) -> None:
-        """Takes up nothing more, and waits for what is under way."""
+        """Takes up nothing more by itself, and waits for what is under way."""
         self._stopping = True
         await self._tasks.drain(seconds)
 
@@ -99,7 +99,7 @@ class Display(Generic[S]):
         async with self._claiming:
             full = [place for place, taken in self._places.items() if taken >= PLACES_OF_A_CHANNEL]
             self._crowded = self._crowded or bool(full) or self._places.total() >= PLACES
-            if self._stopping or self._places.total() >= PLACES:
+            if (self._stopping and only is None) or self._places.total() >= PLACES:
                 return None
             rows = await self._database.run(
                 lambda connection: self._board.claim(

@@ -210,18 +210,15 @@ class Runner:
 
     async def _spell_out(self, batch: batches.Open) -> None:
         try:
-            decision = None if batch.begun else await self._may_begin(batch)
+            # Whether the person may retry anything there, whatever job it is: asked once for the whole batch.
+            decision = None if batch.begun else await self._found_out(batch, batch.created_at)
             left = True
             while left and not self._stopping:
                 left = await self._spell_out_some(batch, decision)
+        except PutOff as pause:  # it stays due, so the next sweeps ask again
+            log.info("batch.put_off", batch_id=batch.id, seconds=round(pause.seconds))
         finally:
             self._spelling.discard(batch.id)
-
-    async def _may_begin(self, batch: batches.Open) -> Decision:
-        """Whether the person may retry anything there, whatever job it is; asked once for the whole batch."""
-        person = await self._slack.person(batch.user_id, batch.team_id)
-        wish = Wish(right=Right.RETRY, workspace=self._workspace, at=self._clock(), channel_id=batch.channel_id)
-        return await self._access.decide(wish, person, batch.user_id)
 
     async def _spell_out_some(self, batch: batches.Open, decision: Decision | None) -> bool:
         """One step; answers whether there is more to spell out."""
@@ -343,20 +340,29 @@ class Runner:
             Refused: they may not, or nobody can say in time.
             PutOff: Slack wants to be asked later.
         """
-        at, why = self._clock(), Why.UNKNOWN_PERSON
-        decision = Decision(False, why)
+        at = self._clock()
+        decision = await self._found_out(request, request.created_at if isinstance(request, Retry) else at)
+        if decision.allowed:
+            return Allowed(decision, at)
+        raise self._denial(decision)
+
+    async def _found_out(self, request: Request | batches.Open, asked_at: datetime) -> Decision:
+        """What somebody may do; no, if nobody can say in time.
+
+        Raises:
+            PutOff: Slack wants to be asked later.
+        """
+        decision = Decision(False, Why.UNKNOWN_PERSON)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DECIDE_SECONDS):
                 person = await self._slack.person(request.user_id, request.team_id)
-                decision = Decision(False, Why.GROUPS_UNKNOWN if person else why)
-                decision = await self._access.decide(self._wish(request), person, request.user_id)
-        if decision.allowed:
-            return Allowed(decision, at)
+                decision = Decision(False, Why.GROUPS_UNKNOWN if person else Why.UNKNOWN_PERSON)
+                decision = await self._access.decide(self._wish(request.channel_id), person, request.user_id)
         unknown = decision.why in (Why.UNKNOWN_PERSON, Why.GROUPS_UNKNOWN)
-        waited = isinstance(request, Retry) and at - request.created_at > PUT_OFF_WITHIN
+        waited = self._clock() - asked_at > PUT_OFF_WITHIN
         if unknown and not waited and (wait := self._slack.look_up_wait):
             raise PutOff(wait)
-        raise self._denial(decision)
+        return decision
 
     async def _attempt(self, request: Request, allowed: Allowed) -> "asyncio.Task[Cause] | None":
         """Reads the job, waits until Sift may be called, and sends the retry.
@@ -431,12 +437,12 @@ class Runner:
             raise Refused("refused", {"why": "outdated"}, job_before=job)
         return job
 
-    def _wish(self, request: Request, job: Job | None = None) -> Wish:
+    def _wish(self, channel_id: str | None, job: Job | None = None) -> Wish:
         return Wish(
             right=Right.RETRY,
             workspace=self._workspace,
             at=self._clock(),
-            channel_id=request.channel_id,
+            channel_id=channel_id,
             job_type=job.job_type.removeprefix("JOB_TYPE_").lower() if job else None,
         )
 
@@ -453,7 +459,7 @@ class Runner:
         """
 
         def work(connection: Connection) -> Retry | None:
-            wish = self._wish(request, job)
+            wish = self._wish(request.channel_id, job)
             final = self._access.decide_again(connection, wish, person, decision)
             if not final.allowed:
                 raise self._denial(final, job_before=job)

@@ -47,6 +47,9 @@ LOOK_UP_SECONDS = 5.0
 LOOK_BACK_PAGES = 20
 """So many pages of 200 messages are looked through for one that may have been posted."""
 
+LOOK_BACK_MARGIN = 60
+"""Seconds by which our clock may be ahead of Slack's."""
+
 CANNOT_READ_SECONDS = 3_600
 """How long it is remembered that a channel may not be read."""
 
@@ -284,7 +287,7 @@ class Slack:
         if not self._may_read(channel_id):
             return None
         method = "conversations.replies" if thread_ts else "conversations.history"
-        where = {"channel": channel_id, "limit": 200, "oldest": f"{since.timestamp() - 5:.6f}"}
+        where = {"channel": channel_id, "limit": 200, "oldest": f"{since.timestamp() - LOOK_BACK_MARGIN:.6f}"}
         if thread_ts:
             where["ts"] = thread_ts
         for _ in range(LOOK_BACK_PAGES):

@@ -162,6 +162,7 @@ async def test_killed_right_after_the_record(process: Process, job: SandboxJob) 
     async with process.running() as running:
         assert (await process.world.slack.command(OPERATOR, LAUNCH_OPS, job.job_id)).acked
         running.kill()
+    process.world.slack.faults.clear()  # if it had not come as far as asking
     assert process.outcomes() == ["requested"]
     assert await settled(process, 1) == ["requested", "sending", "accepted", "finished"]
 
@@ -190,3 +191,4 @@ async def test_a_stop_lets_the_call_under_way_finish(process: Process, job: Sand
         running.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(running.wait(), 10) == 0
     assert process.outcomes()[:3] == ["requested", "sending", "accepted"]
+    assert process.world.replies(), "and what came of it is shown"

@@ -22,6 +22,7 @@ from bot.presenter.pieces import Piece
 from bot.redactor import Redactor
 from bot.sandbox import DATA_IMPORTS, LAUNCH_OPS, SlackWorkspace
 from bot.serving import serving
+from bot.showing import LEASE
 from bot.slack import Message, Slack, http_session, web_client
 from bot.tables import alerts as alerts_table
 
@@ -41,9 +42,8 @@ class Office:
     displays: list[Display[Alert]] = field(default_factory=list)
 
     def display(self, show: Callable[[Alert], Sequence[Piece]] = pieces, **more: Any) -> Display[Alert]:
-        """A replica; its leases are of two seconds."""
-        limits = {"turn_seconds": 1.5, "lease": timedelta(seconds=2), **more}
-        display = Display(self.database, self.slack, alerts.board, show, utc_now, **limits)
+        """A replica."""
+        display = Display(self.database, self.slack, alerts.board, show, utc_now, **more)
         self.displays.append(display)
         return display
 
@@ -67,7 +67,7 @@ class Office:
         """What stands in a channel."""
         return [message.text for message in self.workspace.channel(channel_id).messages]
 
-    async def until_shown(self, seconds: float = 5) -> None:
+    async def until_shown(self, seconds: float = 15) -> None:
         """Waits until no row lags behind any more."""
         async with asyncio.timeout(seconds):
             while await self.database.run(self._lagging):
@@ -88,20 +88,19 @@ def clock() -> Clock:
 async def office(database: Database) -> AsyncIterator[Office]:
     workspace = SlackWorkspace()
     async with serving(workspace.app) as url, http_session() as session:
-        slack = Slack(
-            web_client(workspace.bot_token, f"{url}/api/", session), time.monotonic, Redactor([]), call_seconds=1
-        )
+        client = web_client(workspace.bot_token, f"{url}/api/", session)
+        slack = Slack(client, time.monotonic, Redactor([]), call_seconds=5)
         office = Office(workspace, slack, database)
         yield office
         await asyncio.gather(*(display.stop(2) for display in office.displays))
 
 
 async def test_two_replicas_and_a_slow_slack_double_nothing(office: Office) -> None:
-    office.display(turn_seconds=0.6, lease=timedelta(seconds=0.7))
-    office.display(turn_seconds=0.6, lease=timedelta(seconds=0.7))
+    for _ in range(2):
+        office.display(turn_seconds=1, lease=timedelta(seconds=1.2))
     office.failures(60)
-    office.workspace.delay("chat.postMessage", 0.3, times=60)
-    await office.until_shown(15)
+    office.workspace.delay("chat.postMessage", 0.4, times=60)
+    await office.until_shown(30)
     assert len(office.said()) == 60
     assert len(set(office.said())) == 60
 
@@ -109,21 +108,21 @@ async def test_two_replicas_and_a_slow_slack_double_nothing(office: Office) -> N
 async def test_a_turn_that_slept_past_its_lease_posts_nothing(office: Office) -> None:
     def sleepy(row: Alert) -> list[Piece]:
         with office.database.transaction() as connection:  # another replica, after the lease
-            later = office.database.now(connection) + timedelta(seconds=3)
+            later = office.database.now(connection) + LEASE + timedelta(seconds=1)
             assert [taken.id for taken in alerts.board.claim(connection, later)] == [row.id]
         return pieces(row)
 
     display = office.display(sleepy)
     office.failures(1)
     await display.sweep()
-    await display.stop(2)
+    await display.stop(10)
     assert office.said() == []
 
 
 async def test_rows_are_taken_one_by_one_those_that_waited_longest_first(office: Office) -> None:
     display = office.display()
     office.failures(PLACES_OF_A_CHANNEL + 5)
-    office.workspace.delay("chat.postMessage", 0.3, times=PLACES_OF_A_CHANNEL)
+    office.workspace.delay("chat.postMessage", 0.8, times=PLACES_OF_A_CHANNEL)
     await display.sweep()
 
     def claimed(connection: Connection) -> list[str]:
@@ -140,18 +139,18 @@ async def test_a_slow_channel_holds_up_no_other(office: Office) -> None:
     display = office.display()
     office.failures(40)
     office.failures(5, DATA_IMPORTS)
-    office.workspace.delay("chat.postMessage", 0.9, times=99, channel=LAUNCH_OPS)
+    office.workspace.delay("chat.postMessage", 3, times=99, channel=LAUNCH_OPS)
     await display.sweep()
-    await office.workspace.until(lambda: len(office.said(DATA_IMPORTS)) == 5, timeout=0.8)
+    await office.workspace.until(lambda: len(office.said(DATA_IMPORTS)) == 5)
     assert office.said() == []
 
 
 async def test_a_wait_that_slack_asks_for_is_the_row_s(office: Office) -> None:
     display = office.display()
     office.failures(3)
-    office.workspace.fail("chat.postMessage", "ratelimited", status=429, retry_after=100)
+    office.workspace.fail("chat.postMessage", "ratelimited", status=429, retry_after=100, times=3)
     await display.sweep()
-    await display.stop(2)
+    await display.stop(10)
     columns = (alerts_table.c.show_at, alerts_table.c.show_failures, alerts_table.c.showing)
     rows = await office.database.run(lambda connection: connection.execute(select(*columns)).all())
     for row in rows:
@@ -173,7 +172,7 @@ async def test_a_row_that_cannot_be_rendered_or_read_holds_up_no_other(office: O
         connection.execute(text(f"UPDATE alerts SET job = '[' WHERE job_id = '{LAUNCH_OPS}-000'"))
     await display.sweep()
     await office.workspace.until(lambda: len(office.said()) == 2)
-    await display.stop(2)
+    await display.stop(10)
     await display.sweep()
     rows = await office.database.run(
         lambda connection: connection.execute(
@@ -196,12 +195,12 @@ async def test_an_odd_answer_stops_nobody_and_repeats_nothing(office: Office) ->
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 async def test_what_was_posted_is_written_down_once_the_database_takes_it(office: Office) -> None:
     """The lock of another process outlasts the database's patience, just when the post has been made."""
-    display = office.display(lease=timedelta(seconds=5))
+    display = office.display()
     office.failures(1)
     with office.database.engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA busy_timeout = 20")
     office.workspace.scopes -= {"channels:history", "groups:history"}
-    office.workspace.delay("chat.postMessage", 0.2)
+    office.workspace.delay("chat.postMessage", 0.5)
     await display.sweep()
     await office.workspace.until(lambda: office.workspace.calls)
     path = office.database.engine.url.database
@@ -211,7 +210,7 @@ async def test_what_was_posted_is_written_down_once_the_database_takes_it(office
         await office.workspace.until(office.said)
         await asyncio.sleep(0.3)
         other.execute("COMMIT")
-    await display.stop(3)
+    await display.stop(10)
     assert "ts" in (await office.database.run(lambda connection: str(connection.scalar(select(alerts_table.c.shown)))))
     await office.until_shown()
     assert len(office.said()) == 1
