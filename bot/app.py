@@ -5,6 +5,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from typing import Self
 
 import aiohttp
@@ -76,6 +77,7 @@ class Bot:
         self._bolt: AsyncApp | None = None
         self._socket: AsyncSocketModeHandler | None = None
         self._asking_slack: Loop | None = None
+        self._asked_slack = False
         self._degraded: Callable[[], Mapping[str, str]] = dict
         self._told: set[str] = set()
         self._deaf_before = False
@@ -183,7 +185,7 @@ class Bot:
         await self.database.run(parts.begin)
         self._bolt = bolt_app(slack.client, workspace, self.redactor)
         listeners.register(self._bolt, parts.desk)
-        self._asking_slack = Loop("slack", ASK_SLACK_SECONDS, slack.identify)
+        self._asking_slack = Loop("slack", ASK_SLACK_SECONDS, partial(self._ask_slack, slack))
         async with looping([*parts.loops, self._asking_slack]), self._listening(self._bolt):
             self._degraded = parts.degraded
             self._workspace = workspace
@@ -192,6 +194,12 @@ class Bot:
             await stop.wait()
             log.info("bot.stopping", under_way=len(parts.runner.tasks))
             await parts.runner.stop(DRAIN_SECONDS)
+
+    async def _ask_slack(self, slack: Slack) -> None:
+        """Asks whether the token is still known; not at once, since that was just asked."""
+        if self._asked_slack:
+            await slack.identify()
+        self._asked_slack = True
 
     async def _identify(self, slack: Slack, stop: asyncio.Event) -> Workspace | None:
         """Learns whose token this is; while Slack does not answer, asks again. None if stopped meanwhile."""
