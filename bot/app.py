@@ -5,6 +5,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from typing import Self
 
 import structlog
@@ -75,6 +76,7 @@ class Bot:
         self._bolt: AsyncApp | None = None
         self._socket: SocketMode | None = None
         self._asking_slack: Loop | None = None
+        self._asked_slack = False
         self._degraded: Callable[[], Mapping[str, str]] = dict
         self._told: set[str] = set()
 
@@ -186,7 +188,7 @@ class Bot:
         await self.database.run(parts.begin)
         self._bolt = bolt_app(slack.client, workspace, self.redactor)
         listeners.register(self._bolt, parts.desk)
-        self._asking_slack = Loop("slack", ASK_SLACK_SECONDS, slack.identify)
+        self._asking_slack = Loop("slack", ASK_SLACK_SECONDS, partial(self._ask_slack, slack))
         async with looping([*parts.loops, self._asking_slack]), self._listening(self._bolt):
             self._degraded = parts.degraded
             self._workspace = workspace
@@ -196,6 +198,12 @@ class Bot:
             log.info("bot.stopping", under_way=len(parts.runner.tasks))
             stopping = [display.stop(DRAIN_SECONDS) for display in parts.displays]
             await asyncio.gather(parts.runner.stop(DRAIN_SECONDS), *stopping)
+
+    async def _ask_slack(self, slack: Slack) -> None:
+        """Asks whether the token is still known; not at once, since that was just asked."""
+        if self._asked_slack:
+            await slack.identify()
+        self._asked_slack = True
 
     async def _identify(self, slack: Slack, stop: asyncio.Event) -> Workspace | None:
         """Learns whose token this is; while Slack does not answer, asks again. None if stopped meanwhile."""
