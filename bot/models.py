@@ -38,7 +38,11 @@ _UNWRITABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 def clean_text(value: Any) -> str:
     """A text that every database and Slack can take, cut where nobody reads on; nothing for what is no text."""
-    return _UNWRITABLE.sub("\ufffd", value[:MOST_TEXT]) if isinstance(value, str) else ""
+    return _UNWRITABLE.sub(_picture, value[:MOST_TEXT]) if isinstance(value, str) else ""
+
+
+def _picture(unwritable: re.Match[str]) -> str:
+    return "␀" if unwritable[0] == "\x00" else "\ufffd"
 
 
 def _uint64(value: Any) -> int | None:

@@ -78,7 +78,7 @@ class Watcher:
         self._left_out = left_out
         self._known_bad: LRUCache[str, bool] = LRUCache(1_000)
         self._me = new_id()
-        self._unfinished = True  # what a process noted that ended before it could announce it
+        self._unfinished = True  # what is noted and not announced, at first by a process that ended in between
         self._lease = max(poll * 4, timedelta(seconds=60))
         self._begun = clock()
         self.last_good_poll: datetime | None = None
@@ -109,7 +109,6 @@ class Watcher:
         async with contextlib.aclosing(self._sift.changed_since(since, only_failed=only_failed)) as pages:
             async for jobs in pages:
                 news = await self._note_page(jobs)
-                self._unfinished = self._unfinished or news
                 if not news and self._all_ahead(jobs):
                     break  # they come last, and in each poll until their day; one page of what is known is enough
         if self._unfinished:
@@ -138,8 +137,8 @@ class Watcher:
     def _ask(self, connection: Connection) -> tuple[datetime, bool] | None:
         """From when on to ask, and whether for failures alone; None while another process watches."""
         now = self._database.now(connection)
+        self._good(_mark(connection, "last_good_poll"))
         if not self._is_mine(connection, now):
-            self._good(_mark(connection, "last_good_poll"))
             return None
         watermark = self._watermark(connection)
         since = max(watermark, self._clock() - self._look_back) - OVERLAP
@@ -185,7 +184,9 @@ class Watcher:
         return news
 
     async def _run_note(self, jobs: Sequence[Job]) -> bool:
-        return await self._database.run(lambda connection: self._note(connection, jobs))
+        news = await self._database.run(lambda connection: self._note(connection, jobs))
+        self._unfinished = self._unfinished or news
+        return news
 
     async def _note_each(self, jobs: Sequence[Job]) -> bool:
         """Records jobs one by one; what cannot be written is counted, said once, and left behind."""

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
+from structlog.testing import CapturingLogger
 
 from bot import sift as module
 from bot.models import MOST_TEXT, Job
@@ -129,15 +130,17 @@ async def test_after_a_retry_no_such_answer_is_believed(answer: Any) -> None:
     ],
 )
 async def test_what_is_no_job_is_left_out_counted_and_said_once(
-    bad: Any, why: str, capsys: pytest.CaptureFixture[str]
+    bad: Any, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    said = CapturingLogger()
+    monkeypatch.setattr(sift_client, "log", said)
     counted: list[str] = []
     async with answering(page({"jobId": "a"}, bad, {"jobId": "b"})) as (url, _):
         sift = Sift(url, KEY, left_out=counted.append)
         assert [await listed(sift) for _ in range(3)] == [["a", "b"]] * 3
         await sift.aclose()
     assert counted == [why] * 3
-    assert capsys.readouterr().out.count("sift.job_left_out") == 1
+    assert [(call.args, call.kwargs["why"]) for call in said.calls] == [(("sift.job_left_out",), why)]
 
 
 @pytest.mark.parametrize(
@@ -201,7 +204,7 @@ async def test_texts_are_cleaned_and_cut_once_at_the_model() -> None:
     async with answering(page({"jobId": "a", "jobStatusDetails": export})) as (url, _), client(url, timeout=5) as sift:
         (job,) = await sift.failed_lately(1)
         cause = await sift.why_failed(job)
-    assert cause.error_message.startswith("no� data�!!!")
+    assert cause.error_message.startswith("no␀ data�!!!")
     assert len(cause.error_message) == MOST_TEXT
     assert Job.model_validate_json(job.model_dump_json(by_alias=True)) == job
 
@@ -211,7 +214,7 @@ async def test_a_reason_that_is_looked_up_is_cleaned_too() -> None:
     job = Job.model_validate({"jobId": "j", "jobDetails": {"dataImport": {"dataImportId": "i"}}})
     async with answering(found) as (url, _), client(url, timeout=5) as sift:
         cause = await sift.why_failed(job)
-    assert cause.error_message.startswith("row� 1!!!")
+    assert cause.error_message.startswith("row␀ 1!!!")
     assert (len(cause.error_message), cause.run_id) == (MOST_TEXT, "")
 
 
@@ -220,7 +223,7 @@ async def test_an_error_s_words_are_cleaned() -> None:
     async with answering(said) as (url, _), client(url) as sift:
         with pytest.raises(SiftError) as caught:
             await sift.retry(JOB)
-    assert caught.value.said == "no� �"
+    assert caught.value.said == "no␀ �"
 
 
 # Waits

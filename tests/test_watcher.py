@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import OperationalError
+from structlog.testing import CapturingLogger
 
 from bot.clock import rfc3339
 from bot.database import Database
@@ -88,14 +89,14 @@ async def test_a_nul_in_a_reason_is_alerted_like_any_other(watch: Watch) -> None
     good = watch.embedded.add(EXPORT)
     assert set(await watch.alerted()) == {bad.job_id, good.job_id}
     causes = await watch.database.run(lambda c: list(c.scalars(select(alerts.c.cause))))
-    assert any(cause.startswith("no� data for <channel>!!!") for cause in causes)
+    assert any(cause.startswith("no␀ data for <channel>!!!") for cause in causes)
 
 
 async def test_a_nul_in_a_reason_that_is_looked_up_costs_nothing(watch: Watch) -> None:
     watch.clock.advance(1)
     watch.embedded.add(IMPORT, reason="row\x00 1")
     assert len(await watch.alerted()) == 1
-    assert await watch.database.run(lambda c: list(c.scalars(select(alerts.c.cause)))) == ["row� 1"]
+    assert await watch.database.run(lambda c: list(c.scalars(select(alerts.c.cause)))) == ["row␀ 1"]
 
 
 async def test_a_job_without_a_readable_id_costs_no_other_its_alert(watch: Watch) -> None:
@@ -178,13 +179,15 @@ def refuse(database: Database, job_id: str) -> str:
     return f"ALTER TABLE alerts ADD CONSTRAINT refuse CHECK (job_id <> '{job_id}')"
 
 
-async def test_a_job_that_cannot_be_written_is_left_out_alone(watch: Watch, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_job_that_cannot_be_written_is_left_out_alone(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = CapturingLogger()
+    monkeypatch.setattr("bot.watcher.log", said)
     watch.clock.advance(1)
     first, bad, last = (watch.embedded.add(EXPORT) for _ in range(3))
     await watch.database.run(lambda c: c.execute(text(refuse(watch.database, bad.job_id))) and None)
     assert set(await watch.alerted(3)) == {first.job_id, last.job_id}
     assert watch.left_out == ["not_written"] * 3
-    assert capsys.readouterr().out.count("watcher.job_left_out") == 1
+    assert [call.kwargs["job_id"] for call in said.calls if call.args == ("watcher.job_left_out",)] == [bad.job_id]
     assert await watch.mark("watermark") == last.modified
     assert not watch.watcher.degraded(watch.clock())
 
