@@ -72,7 +72,8 @@ def _database(settings: StoreSettings) -> Check:
         parent = Path(url.database or "").absolute().parent
         return Check("database", parent.is_dir(), f"{shown} will be created" if parent.is_dir() else f"no {parent}")
     database = Database(settings.database_url.get_secret_value(), utc_now)
-    guard(database.engine, settings.redactor())
+    for engine in database.engines:
+        guard(engine, settings.redactor())
     try:
         with database.reading() as connection:
             found = schema_version(connection)
