@@ -7,7 +7,7 @@ await, and none is open while Sift or Slack is called. `await database.read(work
 import asyncio
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +24,8 @@ from bot.tables import SCHEMA_VERSION
 from bot.worker import PATIENCE_SECONDS, T, Work, Worker
 
 __all__ = ["Database", "Work", "is_outdated", "migrate", "require_schema", "schema_version"]
+
+Snapshot = Callable[[], contextlib.AbstractContextManager[Connection]]
 
 READERS = 2
 """Long readings at a time."""
@@ -58,8 +60,7 @@ class Database:
         self._lines = Lines()
         self._writer = make_engine(url, WRITING, self._lines, pool_size=1, max_overflow=0)
         # A new connection for each reading: it is opened by the thread that uses it, so it can be cut off there.
-        snapshots = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
-        self._readers = make_engine(url, READING, self._lines, poolclass=NullPool, **snapshots)
+        self._readers = make_engine(url, READING, self._lines, poolclass=NullPool)
         self.worker = Worker(self._writer, self._lines, self._check_file)
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self._reading = 0
@@ -93,7 +94,7 @@ class Database:
         """
         if self._reading >= MOST_READING:
             raise DatabaseBusy
-        reading = _Reading(self, work, self._lines)
+        reading = _Reading(lambda: self._snapshot(self._readers), work, self._lines)
         self._reading += 1
         future = self._threads.submit(reading)
         try:
@@ -118,7 +119,13 @@ class Database:
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
         """One snapshot to read from in the calling thread; writers are not held up by it."""
-        with self._readers.connect().execution_options(read_only=True) as connection, connection.begin():
+        with self._snapshot(self.engine) as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def _snapshot(self, engine: Engine) -> Iterator[Connection]:
+        options = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        with engine.connect().execution_options(read_only=True, **options) as connection, connection.begin():
             yield connection
 
     def now(self, connection: Connection) -> datetime:
@@ -155,8 +162,8 @@ class Database:
 class _Reading:
     """One reading in a thread of the readers'."""
 
-    def __init__(self, database: Database, work: Work[Any], lines: Lines) -> None:
-        self._database = database
+    def __init__(self, snapshot: Snapshot, work: Work[Any], lines: Lines) -> None:
+        self._snapshot = snapshot
         self._work = work
         self._lines = lines
         self._lock = threading.Lock()  # so that nobody else's reading is cut off, who has the thread next
@@ -169,7 +176,7 @@ class _Reading:
                 return None
             self._thread = threading.get_ident()
         try:
-            with self._database.reading() as connection:
+            with self._snapshot() as connection:
                 return self._work(connection)
         finally:
             with self._lock:

@@ -47,7 +47,7 @@ class MaybeRecorded(DatabaseUnavailable):
     """The database did not say in time whether it was recorded."""
 
 
-class DatabaseBusy(BotError):
+class DatabaseBusy(DatabaseUnavailable):
     """Others are reading the database just now; try again in a minute."""
 
 

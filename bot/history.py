@@ -14,11 +14,9 @@ from bot import audit, export
 from bot.audit import Entry, Filters
 from bot.chart import ChartFailed, drawn
 from bot.counts import Counts
-from bot.errors import DatabaseBusy
 from bot.office import Asked, Office
 from bot.payloads import Asker
 from bot.policy import Right
-from bot.presenter import answers
 from bot.presenter import history as shown
 from bot.signing import Signer
 from bot.slack import Message, SlackError, Workspace
@@ -64,10 +62,7 @@ class History:
             rows = audit.page(connection, allowed, before=before, limit=PAGE + 1)
             return shown.page(rows[:PAGE], allowed, path, len(rows) > PAGE, self._workspace)
 
-        try:
-            return await self._office.database.read(work)
-        except DatabaseBusy:
-            return answers.busy()
+        return await self._office.database.read(work)
 
     async def send_export(self, asker: Asker, filters: Filters) -> Message | None:
         """Sends the entries as a file, directly; answers what is to be said where it was asked for, if anything is."""
@@ -82,10 +77,7 @@ class History:
                     rows = islice(audit.export(connection, allowed), MOST_EXPORTED)
                     return export.write_csv(rows, target), audit.head(connection)
 
-            try:
-                count, head = await self._office.database.read(work)
-            except DatabaseBusy:
-                return answers.busy()
+            count, head = await self._office.database.read(work)
             said = shown.exported(count, MOST_EXPORTED, str(self._signer.sign(head)))
             return await self._upload(asker, said, file.read_bytes(), "audit.csv", None)
 
@@ -100,10 +92,7 @@ class History:
         allowed = await self._allowed(asker, Filters(since=since), "stats")
         if isinstance(allowed, Message):
             return allowed
-        try:
-            stats = await self._counts.since(since, allowed.user_id, back)
-        except DatabaseBusy:
-            return answers.busy()
+        stats = await self._counts.since(since, allowed.user_id, back)
         names = await self._names(stats)
         said = shown.numbers(stats, names)
         if not stats.total:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, select
 from bot import access, alerts, audit
 from bot.audit import Filters
 from bot.counts import Counts
-from bot.errors import DatabaseBusy
+from bot.errors import DatabaseUnavailable
 from bot.office import Office
 from bot.policy import Person, Right
 from bot.presenter.home import Seen, home_view
@@ -37,11 +37,16 @@ MOST_GRANTS = 20
 
 @dataclass
 class _Viewer:
-    """Somebody who opened their Home tab lately, and what it shows."""
+    """Somebody who opened their Home tab lately, and what it shows.
+
+    Args:
+        recorded: whether the audit says that they read it there.
+    """
 
     team_id: str
     shown: str = ""
-    reads: bool = True  # the audit's entries, which is on record
+    recorded: bool = False
+    reads: bool = False  # the audit's entries, once that is on record
 
 
 class Home:
@@ -66,8 +71,8 @@ class Home:
         """Publishes the Home tab of somebody who opened it."""
         self._viewers[user_id] = _Viewer(team_id)
         try:
-            await self._publish(user_id, self._viewers[user_id], opened=True)
-        except DatabaseBusy:
+            await self._publish(user_id, self._viewers[user_id])
+        except DatabaseUnavailable:
             self._changed = True
 
     async def refresh(self) -> None:
@@ -80,18 +85,18 @@ class Home:
                 await self._publish(user_id, viewer)
             except SlackError:
                 self._viewers.pop(user_id, None)
-            except DatabaseBusy:
+            except DatabaseUnavailable:
                 self._changed = True
 
-    async def _publish(self, user_id: str, viewer: _Viewer, *, opened: bool = False) -> None:
+    async def _publish(self, user_id: str, viewer: _Viewer) -> None:
         person = await self._office.slack.person(user_id, viewer.team_id)
-        view = home_view(await self._seen(user_id, viewer, person, opened))
+        view = home_view(await self._seen(user_id, person, viewer))
         content = json.dumps(view)
         if content != viewer.shown:
             await self._office.slack.publish_home(user_id, view)
             viewer.shown = content
 
-    async def _seen(self, user_id: str, viewer: _Viewer, person: Person | None, opened: bool) -> Seen:
+    async def _seen(self, user_id: str, person: Person | None, viewer: _Viewer) -> Seen:
         at = self._office.clock()
         may_retry, may_read, may_grant = await asyncio.gather(
             *(
@@ -102,9 +107,10 @@ class Home:
 
         looks = may_retry.allowed or may_read.allowed
         since = at.replace(hour=0, minute=0, second=0, microsecond=0) - LATELY
-        if opened and may_read.allowed and person is not None:
+        if may_read.allowed and person is not None and not viewer.recorded:
             known = person
             viewer.reads = await self._office.database.run(lambda connection: self._may_read(connection, known, at))
+            viewer.recorded = True
         stats = await self._counts.since(since, None if may_read.allowed else user_id, since) if looks else None
 
         def work(connection: Connection) -> Seen:

@@ -2,7 +2,7 @@
 
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import Connection
@@ -13,6 +13,7 @@ from bot.audit import Entry
 from bot.batches import Wanted
 from bot.clock import Clock
 from bot.database import Database
+from bot.errors import DatabaseUnavailable
 from bot.granting import Granting
 from bot.history import History
 from bot.home import Home
@@ -26,6 +27,8 @@ from bot.quota import Quota
 from bot.record import Request, new_id, record
 from bot.retry import Runner
 from bot.slack import Message, Slack
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -145,7 +148,7 @@ class Desk:
         """
 
         async def work() -> None:
-            await self._tell(asker, await looking_up, replace)
+            await self._tell(asker, await read_or_say_so(looking_up), replace)
 
         self.tasks.start(work(), user_id=asker.user_id)
 
@@ -164,6 +167,15 @@ class Desk:
         asker = payloads.asker_somehow(body)
         if asker is not None:
             self.answer(asker, message)
+
+
+async def read_or_say_so(reading: Coroutine[Any, Any, T]) -> T | Message:
+    """What was read for somebody; where the database cannot be read, they are told."""
+    try:
+        return await reading
+    except DatabaseUnavailable as error:
+        log.warning("reading.failed", error=str(error))
+        return answers.not_read()
 
 
 def private(message: Message) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 from bot import payloads
 from bot.audit import Filters
 from bot.clock import parse_duration
-from bot.listeners.desk import Desk
+from bot.listeners.desk import Desk, read_or_say_so
 from bot.payloads import Asker, Malformed
 from bot.presenter.history import AUDIT_EXPORT, AUDIT_PAGE, search_of
 from bot.presenter.home import OPEN_AUDIT, OPEN_STATS
@@ -48,13 +48,13 @@ def register(app: AsyncApp, desk: Desk) -> None:
 
 async def send_stats(desk: Desk, asker: Asker, back: timedelta | None) -> None:
     """Sends the statistics, and says where to, or why not."""
-    said = await desk.history.send_stats(asker, back)
+    said = await read_or_say_so(desk.history.send_stats(asker, back))
     if said is not None:
         desk.answer(asker, said)
 
 
 async def _send_export(desk: Desk, asker: Asker, filters: Filters) -> None:
-    said = await desk.history.send_export(asker, filters)
+    said = await read_or_say_so(desk.history.send_export(asker, filters))
     if said is not None:
         desk.answer(asker, said)
 

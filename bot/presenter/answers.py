@@ -240,9 +240,12 @@ def too_many(seconds: int, per_minute: int) -> Message:
     return Message(text, [section(text)])
 
 
-def busy() -> Message:
-    """Said when too many people read at once."""
-    text = ":hourglass_flowing_sand: Others are reading just now; nothing was read for you. Try again in a minute."
+def not_read() -> Message:
+    """Said when the bot's own records could not be read for somebody who only wanted to look."""
+    text = (
+        ":hourglass_flowing_sand: That could not be read just now: many are reading at once, or the database does not "
+        "answer. Nothing was changed; try again in a minute."
+    )
     return Message(text, [section(text)])
 
 
