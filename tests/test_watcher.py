@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select, text, update
-from sqlalchemy.exc import OperationalError
 from structlog.testing import CapturingLogger
 
 from bot.clock import rfc3339
 from bot.database import Database
+from bot.errors import DatabaseUnavailable
 from bot.sandbox.sift import EmbeddedSift
 from bot.sandbox.sift_jobs import EXPORT, IMPORT
 from bot.serving import serving
@@ -213,7 +213,7 @@ async def test_while_the_database_is_away_nothing_passes(sqlite_url: str, clock:
         await held.entered.wait()
         other.execute("BEGIN IMMEDIATE")
         held.release()
-        with pytest.raises(OperationalError):
+        with pytest.raises(DatabaseUnavailable, match="locked"):
             await polling
         other.execute("ROLLBACK")
         other.close()

@@ -54,8 +54,9 @@ def failing(bot: Bot, state: str, *, times: int = 1, after_commit: bool = False)
                 connection.exec_driver_sql("COMMIT")
             raise away()
 
-    event.listen(bot.database.engine, "before_cursor_execute", notice)
-    event.listen(bot.database.engine, "commit", commit)
+    for engine in bot.database.engines:
+        event.listen(engine, "before_cursor_execute", notice)
+        event.listen(engine, "commit", commit)
     return lambda: failed
 
 
