@@ -18,13 +18,13 @@ import uvloop
 
 from bench.audit_log import measure_audit
 from bench.load import BIN, Running, Typists, cpu_seconds, milliseconds, resident_megabytes, up
-from bot import access
-from bot.clock import utc_now
-from bot.commands import JOB_ID
-from bot.database import Database, migrate
-from bot.policy import Role
+from bot.access import grants
+from bot.access.policy import Role
+from bot.app.commands import JOB_ID
+from bot.app.server import serving
+from bot.base.clock import utc_now
+from bot.db.database import Database, migrate
 from bot.sandbox import OPERATOR, Sandbox
-from bot.serving import serving
 
 ROUNDS = 10
 CROWD = 20
@@ -56,8 +56,8 @@ class Arena:
         database = Database(f"sqlite:///{file}", utc_now)
         migrate(database.engine)
         with database.transaction() as connection:
-            grant = access.NewGrant(subject=OPERATOR, role=Role.OPERATOR, granted_by="cli:bench")
-            access.grant(connection, grant, utc_now())
+            grant = grants.NewGrant(subject=OPERATOR, role=Role.OPERATOR, granted_by="cli:bench")
+            grants.grant(connection, grant, utc_now())
         database.close()
         command = (str(BIN / "sift-retry"), "run")
         async with up(

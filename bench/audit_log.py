@@ -11,12 +11,12 @@ from pathlib import Path
 
 from sqlalchemy import insert
 
-from bot import audit
-from bot.audit import Filters
-from bot.clock import utc_now
-from bot.database import Database, migrate
-from bot.export import write_csv
-from bot.tables import audit as table
+from bot.audit import log as audit
+from bot.audit.export import write_csv
+from bot.audit.log import Filters
+from bot.base.clock import utc_now
+from bot.db.database import Database, migrate
+from bot.db.tables import audit as table
 
 Say = Callable[..., None]
 

@@ -13,12 +13,13 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bot import commands, payloads
-from bot.app import bolt_app
-from bot.redactor import Redactor
-from bot.serving import serving
-from bot.slack import Workspace
-from bot.web import slack_route
+from bot.app import commands
+from bot.app.bot import bolt_app
+from bot.app.http import slack_route
+from bot.app.server import serving
+from bot.base.redactor import Redactor
+from bot.slack import payloads
+from bot.slack.client import Workspace
 
 
 def raw() -> Starlette:

@@ -13,7 +13,7 @@ from urllib.parse import urlencode, urlsplit
 
 import uvloop
 
-from bot.sandbox.slack_delivery import signature
+from bot.sandbox.slack.delivery import signature
 
 _triggers = itertools.count()
 

@@ -10,14 +10,15 @@ import click
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from bot import access, logs
-from bot.arguments import CHANNEL, DURATION, SUBJECT
-from bot.audit_commands import audit_group
-from bot.clock import rfc3339, utc_now
-from bot.console import one_line, opened, operator, transaction
-from bot.database import migrate, schema_version
-from bot.errors import BotError, SettingsError
-from bot.policy import Role
+from bot.access import grants as access_grants
+from bot.access.policy import Role
+from bot.base import logs
+from bot.base.clock import rfc3339, utc_now
+from bot.base.errors import BotError, SettingsError
+from bot.cli.audit import audit_group
+from bot.cli.parameters import CHANNEL, DURATION, SUBJECT
+from bot.cli.session import one_line, opened, operator, transaction
+from bot.db.database import migrate, schema_version
 from bot.settings import JOB_TYPES, Settings, load, redactor_at_hand
 
 log = structlog.get_logger(__name__)
@@ -32,7 +33,7 @@ def cli() -> None:
 @cli.command()
 def run() -> None:
     """Runs the bot: Socket Mode if SLACK_APP_TOKEN is set, HTTP otherwise."""
-    from bot.app import run_bot  # what only this command needs is imported by it alone: the others start faster
+    from bot.app.bot import run_bot  # what only this command needs is imported by it alone: the others start faster
 
     settings = load(Settings)
     logs.configure(settings.log_level, settings.log_format, settings.redactor().scrub)
@@ -42,7 +43,7 @@ def run() -> None:
 @cli.command()
 def demo() -> None:
     """Runs the same bot against an embedded Slack and Sift, and serves a page to try it on."""
-    from bot.sandbox.demo import run_demo
+    from bot.cli.demo import run_demo
 
     _until_stopped(run_demo)
 
@@ -50,7 +51,7 @@ def demo() -> None:
 @cli.command()
 def doctor() -> None:
     """Checks settings, Slack, Sift and the database; one line each, exit 1 if any fails."""
-    from bot.doctor import examine
+    from bot.cli.doctor import examine
 
     logs.configure("error", "console", redactor_at_hand().scrub)
     healthy = True
@@ -73,7 +74,7 @@ def migrate_command() -> None:
 @cli.command("recover")
 def recover_command() -> None:
     """After a restore from a backup: closes what was open, so that nothing is sent to Sift again."""
-    from bot import recovery
+    from bot.retries import recovery
 
     with transaction(alone=True) as connection:
         done = recovery.recover(connection, operator(), utc_now())
@@ -97,7 +98,7 @@ def access_grant(
 ) -> None:
     """Adds USER, a Slack user ID or user-group ID (S…), to the allow-list."""
     now = utc_now()
-    new = access.NewGrant(
+    new = access_grants.NewGrant(
         subject=user,
         role=Role(role),
         granted_by=operator(),
@@ -107,7 +108,7 @@ def access_grant(
         reason=reason,
     )
     with transaction() as connection:
-        number = access.grant(connection, new, now)
+        number = access_grants.grant(connection, new, now)
     until = f" until {rfc3339(new.expires_at)}" if new.expires_at else ""
     click.echo(f"granted: {user} is {role}{until} (grant {number})")
 
@@ -117,7 +118,7 @@ def access_grant(
 def access_revoke(user: str) -> None:
     """Revokes every grant of USER."""
     with transaction() as connection:
-        numbers = access.revoke(connection, user, operator(), utc_now())
+        numbers = access_grants.revoke(connection, user, operator(), utc_now())
     click.echo(f"revoked: {user} ({', '.join(f'grant {number}' for number in numbers)})")
 
 
@@ -126,7 +127,7 @@ def access_list() -> None:
     """Lists the allow-list; users named by ADMINS are not in it."""
     now = utc_now()
     with transaction() as connection:
-        grants = access.listed(connection)
+        grants = access_grants.listed(connection)
     for grant in grants:
         ends = "forever" if grant.expires_at is None else f"until {rfc3339(grant.expires_at)}"
         expired = " (expired)" if grant.expires_at is not None and grant.expires_at <= now else ""

@@ -24,8 +24,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from bot.errors import SettingsError
-from bot.redactor import Redactor
+from bot.base.errors import SettingsError
+from bot.base.redactor import Redactor
 
 JOB_TYPES = ("data_import", "rule_evaluation", "data_export")
 

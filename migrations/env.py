@@ -3,10 +3,10 @@
 from alembic import context
 from sqlalchemy import Connection
 
-from bot.clock import utc_now
-from bot.database import Database
+from bot.base.clock import utc_now
+from bot.db.database import Database
+from bot.db.tables import metadata
 from bot.settings import StoreSettings, load
-from bot.tables import metadata
 
 
 def _upgrade(connection: Connection) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from bot.database import Database, migrate
+from bot.db.database import Database, migrate
 from tests import postgres
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)

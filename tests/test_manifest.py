@@ -11,13 +11,14 @@ import pytest
 import yaml
 from slack_bolt.async_app import AsyncApp
 
-from bot import doctor, listeners
-from bot.presenter import views
-from bot.presenter.access import GRANT_VIEW
-from bot.presenter.approvals import OVERRIDE_VIEW
-from bot.sandbox.slack import SlackWorkspace
-from bot.sandbox.slack_state import SCOPES as SANDBOX_SCOPES
-from bot.slack import HISTORY_SCOPES
+from bot.access.messages import GRANT_VIEW
+from bot.app import listeners
+from bot.cli import doctor
+from bot.retries.messages import modals
+from bot.retries.messages.approval import OVERRIDE_VIEW
+from bot.sandbox.slack.state import SCOPES as SANDBOX_SCOPES
+from bot.sandbox.slack.workspace import SlackWorkspace
+from bot.slack.client import HISTORY_SCOPES
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = ROOT.parent / "shared" / "slack" / "manifest.schema.json"
@@ -67,7 +68,7 @@ def registered() -> dict[str, set[Any]]:
 
 
 def called_methods() -> set[str]:
-    source = (ROOT / "bot" / "slack.py").read_text()
+    source = (ROOT / "bot" / "slack" / "client.py").read_text()
     return set(re.findall(r'"((?:auth|apps|chat|users|usergroups|conversations|views|files)\.[a-zA-Z.]+)"', source))
 
 
@@ -112,5 +113,5 @@ def test_its_events_command_shortcut_and_home_tab_are_those_registered(registere
     assert ({shortcut["callback_id"]}, shortcut["type"]) == (registered["shortcut"], "message")
     assert shortcut["name"] == "Retry Sift job"
     assert features["app_home"]["home_tab_enabled"] is ("app_home_opened" in registered["event"])
-    assert registered["view"] == {views.RETRY_VIEW, GRANT_VIEW, OVERRIDE_VIEW}
+    assert registered["view"] == {modals.RETRY_VIEW, GRANT_VIEW, OVERRIDE_VIEW}
     assert settings["interactivity"]["is_enabled"] is True

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.errors import SettingsError
+from bot.base.errors import SettingsError
 from bot.settings import Settings, StoreSettings, load
 
 GOOD = {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1", "SIFT_API_KEY": "key"}

@@ -5,8 +5,10 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bot.clock import Clock, utc_now
-from bot.sandbox.directory import (
+from bot.base.clock import Clock, utc_now
+from bot.sandbox.page.page import page_routes
+from bot.sandbox.sift.api import EmbeddedSift
+from bot.sandbox.slack.directory import (
     ADMIN,
     AUDITOR,
     DATA_IMPORTS,
@@ -24,10 +26,8 @@ from bot.sandbox.directory import (
     STRANGER,
     UNLISTED,
 )
-from bot.sandbox.page import page_routes
-from bot.sandbox.sift import EmbeddedSift
-from bot.sandbox.slack import Delivered, SlackWorkspace
-from bot.sandbox.slack_trouble import Droppable
+from bot.sandbox.slack.trouble import Droppable
+from bot.sandbox.slack.workspace import Delivered, SlackWorkspace
 
 __all__ = [
     "ADMIN",

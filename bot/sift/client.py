@@ -22,10 +22,10 @@ from cachetools import TTLCache
 from httpx_aiohttp import AiohttpTransport
 from pydantic import SecretStr
 
-from bot.models import Job, clean_text
-from bot.sift import answers
+from bot.sift import responses
 from bot.sift.body import ENCODINGS, bytes_of
 from bot.sift.errors import AnswerTooLarge, MustWait, OutcomeUnknown, RateLimited, SiftError, TooLong, Unreachable
+from bot.sift.job import Job, clean_text
 
 T = TypeVar("T")
 
@@ -145,7 +145,7 @@ class Sift:
             body = await self._request("retry", "POST", f"/api/v1/jobs/{job_id}:retry")
         except AnswerTooLarge as error:  # it was carried out, or not
             raise OutcomeUnknown("too large an answer") from error
-        return answers.job_in(body, job_id)
+        return responses.job_in(body, job_id)
 
     def must_wait(self, operation: str) -> float:
         """Seconds that Sift still asks to wait before the next call of a kind; 0: none."""
@@ -245,7 +245,7 @@ class Sift:
     async def me(self) -> str:
         """The user whose key this is."""
         body = await self._request("me", "GET", "/api/v2/me")
-        return answers.read(lambda: clean_text(str(body["userId"])))
+        return responses.read(lambda: clean_text(str(body["userId"])))
 
     async def key_user(self) -> str | None:
         """The user whose key this is, asked for once; None while Sift does not say."""
@@ -293,12 +293,12 @@ class Sift:
                 size = max(1, size // 8)
                 continue
             yield self._jobs_in(body)
-            before, token = token, answers.next_page(body)
+            before, token = token, responses.next_page(body)
             if token in ("", before):
                 return
 
     def _jobs_in(self, body: dict[str, Any]) -> list[Job]:
-        return answers.jobs_in(body, self._leave_out)
+        return responses.jobs_in(body, self._leave_out)
 
     def _leave_out(self, why: str, job_id: str) -> None:
         """Counts a job that cannot be read, each time; says so once an hour."""
@@ -309,20 +309,20 @@ class Sift:
 
     async def _import_cause(self, data_import_id: str) -> Cause:
         body = await self._request("import", "GET", f"/api/v2/data-imports/{_segment(data_import_id)}")
-        found = answers.inner(body, "dataImport")
+        found = responses.inner(body, "dataImport")
         return Cause(
-            error_message=answers.text(found, "errorMessage"),
-            source_url=answers.text(found, "sourceUrl"),
-            run_id=answers.text(found, "runId"),
-            report_id=answers.text(found, "reportId"),
-            asset_id=answers.text(found, "assetId"),
+            error_message=responses.text(found, "errorMessage"),
+            source_url=responses.text(found, "sourceUrl"),
+            run_id=responses.text(found, "runId"),
+            report_id=responses.text(found, "reportId"),
+            asset_id=responses.text(found, "assetId"),
         )
 
     async def _report_cause(self, report_id: str) -> Cause:
         body = await self._request("report", "GET", f"/api/v1/reports/{_segment(report_id)}")
-        report = answers.inner(body, "report")
+        report = responses.inner(body, "report")
         return Cause(
-            report_name=answers.text(report, "name"), run_id=answers.text(report, "runId"), report_id=report_id
+            report_name=responses.text(report, "name"), run_id=responses.text(report, "runId"), report_id=report_id
         )
 
     async def _request(
@@ -368,11 +368,11 @@ class Sift:
                 self._client.stream(method, path, params=parameters) as response,
             ):
                 content = await bytes_of(response, LIST_BYTES if operation == "list" else ANSWER_BYTES)
-            if (date := answers.date(response)) is not None:
+            if (date := responses.date(response)) is not None:
                 self._said_now = date, self._timer()
-            return answers.answer(response, content, self._scrub)
+            return responses.answer(response, content, self._scrub)
         except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
-            problem = answers.no_answer(error)
+            problem = responses.no_answer(error)
             result = problem.name
             raise problem from error
         except SiftError as error:

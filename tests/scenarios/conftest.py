@@ -10,15 +10,16 @@ from typing import Any
 import pytest
 from sqlalchemy import Row
 
-from bot import access, audit
-from bot.app import Bot
-from bot.audit import Filters
-from bot.clock import utc_now
-from bot.policy import Role
+from bot.access import grants
+from bot.access.policy import Role
+from bot.app.bot import Bot
+from bot.app.server import serving
+from bot.audit import log as audit
+from bot.audit.log import Filters
+from bot.base.clock import utc_now
 from bot.sandbox import LAUNCH_OPS, OPERATOR, Sandbox
-from bot.sandbox.messages import Message
-from bot.sandbox.sift_jobs import SandboxJob
-from bot.serving import serving
+from bot.sandbox.sift.jobs import SandboxJob
+from bot.sandbox.slack.messages import Message
 from bot.settings import Settings, load
 
 FAST = {
@@ -88,8 +89,8 @@ class World:
         """Adds somebody to the allow-list."""
         assert self.bot is not None
         with self.bot.database.transaction() as connection:
-            access.grant(
-                connection, access.NewGrant(subject=user_id, role=role, granted_by="cli:test", **more), utc_now()
+            grants.grant(
+                connection, grants.NewGrant(subject=user_id, role=role, granted_by="cli:test", **more), utc_now()
             )
 
     def forget(self) -> None:

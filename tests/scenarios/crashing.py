@@ -7,10 +7,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from bot import record
 from bot.__main__ import main
-from bot.display import Display
-from bot.sift import Sift
+from bot.retries import store
+from bot.sift.client import Sift
+from bot.slack.publisher import Display
 
 
 def die(*_: Any, **__: Any) -> None:
@@ -19,7 +19,7 @@ def die(*_: Any, **__: Any) -> None:
 
 def at_state(state: str, *, before: bool) -> None:
     """Dies when a row is about to enter a state, or has entered it but is not committed yet."""
-    enter = record.enter
+    enter = store.enter
 
     def dying(connection: Any, row: Any, entered: str, *args: Any, **more: Any) -> Any:
         if entered == state and before:
@@ -29,7 +29,7 @@ def at_state(state: str, *, before: bool) -> None:
             die()
         return moved
 
-    setattr(record, "enter", dying)  # noqa: B010  # mypy would not have it otherwise
+    setattr(store, "enter", dying)  # noqa: B010  # mypy would not have it otherwise
 
 
 def around_post(*, before: bool) -> None:
@@ -51,7 +51,7 @@ def before_showing() -> None:
 
 def after_posting() -> None:
     """Dies with the first message posted and its ts not written down yet."""
-    record.board.showed = die  # type: ignore[method-assign]  # the point is to change it
+    store.board.showed = die  # type: ignore[method-assign]  # the point is to change it
 
 
 def in_a_batch(after: int) -> None:
@@ -69,7 +69,7 @@ def in_a_batch(after: int) -> None:
 
 def while_spelling_out() -> None:
     """Dies with the first retries of a batch written down, not committed yet."""
-    setattr(record, "touch", die)  # noqa: B010  # mypy would not have it otherwise
+    setattr(store, "touch", die)  # noqa: B010  # mypy would not have it otherwise
 
 
 POINTS: dict[str, Callable[[], None]] = {

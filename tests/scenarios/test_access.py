@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from bot import access
-from bot.clock import utc_now
-from bot.policy import Role
+from bot.access import grants
+from bot.access.policy import Role
+from bot.base.clock import utc_now
 from bot.sandbox import (
     ADMIN,
     AUDITOR,
@@ -188,7 +188,7 @@ async def test_a_refused_grant_is_titled_for_what_was_asked(live: World) -> None
     live.allow(SECOND_OPERATOR, Role.ADMIN)
     await home_of(live, SECOND_OPERATOR)
     with live.bot.database.transaction() as connection:  # type: ignore[union-attr]  # it runs
-        access.revoke(connection, SECOND_OPERATOR, "cli:test", utc_now())
+        grants.revoke(connection, SECOND_OPERATOR, "cli:test", utc_now())
     await live.slack.click_home(SECOND_OPERATOR, "add_grant")
     (view,) = await live.until(lambda: live.slack.modals[SECOND_OPERATOR])
     assert "You may not grant access" in str(view.body)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from bot.clock import utc_now
+from bot.base.clock import utc_now
 from bot.sandbox import DATA_IMPORTS, LAUNCH_OPS, OPERATOR, SECOND_OPERATOR, UNLISTED
-from bot.sandbox.messages import Message
-from bot.sandbox.sift_jobs import EXPORT, FAILED, FINISHED, IMPORT, OWNER, SandboxJob
+from bot.sandbox.sift.jobs import EXPORT, FAILED, FINISHED, IMPORT, OWNER, SandboxJob
+from bot.sandbox.slack.messages import Message
 from tests.scenarios.conftest import World
 
 WATCHING: dict[str, Any] = {"ALERT_CHANNEL": LAUNCH_OPS, "ALERT_POLL_SECONDS": "0.1"}

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from bot.clock import utc_now
+from bot.base.clock import utc_now
+from bot.db.tables import retries
 from bot.sandbox import ADMIN, LAUNCH_OPS, OPERATOR, PRIVATE, SECOND_OPERATOR, UNLISTED
-from bot.sandbox.messages import Message
-from bot.sandbox.sift_jobs import SandboxJob
-from bot.tables import retries
+from bot.sandbox.sift.jobs import SandboxJob
+from bot.sandbox.slack.messages import Message
 from tests.scenarios.conftest import World
 
 

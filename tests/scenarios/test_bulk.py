@@ -6,7 +6,7 @@ import copy
 import pytest
 
 from bot.sandbox import LAUNCH_OPS, OPERATOR, PRIVATE, UNLISTED
-from bot.sandbox.sift_jobs import EXPORT, FINISHED, SandboxJob
+from bot.sandbox.sift.jobs import EXPORT, FINISHED, SandboxJob
 from tests.scenarios.conftest import World
 
 MANY = 25

@@ -15,13 +15,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bot import access, audit
-from bot.audit import Filters
-from bot.clock import utc_now
-from bot.database import Database, migrate
-from bot.policy import Role
+from bot.access import grants
+from bot.access.policy import Role
+from bot.audit import log as audit
+from bot.audit.log import Filters
+from bot.base.clock import utc_now
+from bot.db.database import Database, migrate
 from bot.sandbox import LAUNCH_OPS, OPERATOR
-from bot.sandbox.sift_jobs import SandboxJob
+from bot.sandbox.sift.jobs import SandboxJob
 from tests.scenarios.conftest import FAST, World
 
 ROOT = Path(__file__).parent.parent.parent
@@ -36,8 +37,8 @@ class Process:
         database = Database(self.url, utc_now)
         migrate(database.engine)
         with database.transaction() as connection:
-            new = access.NewGrant(subject=OPERATOR, role=Role.OPERATOR, granted_by="cli:test")
-            access.grant(connection, new, utc_now())
+            new = grants.NewGrant(subject=OPERATOR, role=Role.OPERATOR, granted_by="cli:test")
+            grants.grant(connection, new, utc_now())
         database.close()
 
     @contextlib.asynccontextmanager

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from bot import stats
-from bot.policy import Role
+from bot.access.policy import Role
+from bot.records import stats
 from bot.sandbox import ADMIN, AUDITOR, LAUNCH_OPS, OPERATOR
 from tests.relay import relayed
 from tests.scenarios.conftest import World
@@ -109,7 +109,7 @@ async def test_neither_home_nor_statistics_nor_exports_hold_up_a_command(
         return counted(*arguments)
 
     counted = stats.counted
-    monkeypatch.setattr("bot.counts.counted", slowly)
+    monkeypatch.setattr("bot.records.counts.counted", slowly)
     for reader in (ADMIN, OPERATOR):
         await live.slack.home_opened(reader)
     await live.slack.command(AUDITOR, LAUNCH_OPS, "stats 7d")

@@ -12,19 +12,19 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, select, text, update
 
-from bot import alerts
-from bot.alerts import Alert
-from bot.clock import Clock, utc_now
-from bot.database import Database
-from bot.display import PLACES_OF_A_CHANNEL, Display
-from bot.models import Job
-from bot.presenter.pieces import Piece
-from bot.redactor import Redactor
+from bot.alerts import store
+from bot.alerts.store import Alert
+from bot.app.server import serving
+from bot.base.clock import Clock, utc_now
+from bot.base.redactor import Redactor
+from bot.db.database import Database
+from bot.db.tables import alerts as alerts_table
 from bot.sandbox import DATA_IMPORTS, LAUNCH_OPS, SlackWorkspace
-from bot.serving import serving
-from bot.showing import LEASE
-from bot.slack import Message, Slack, http_session, web_client
-from bot.tables import alerts as alerts_table
+from bot.sift.job import Job
+from bot.slack.client import Message, Slack, http_session, web_client
+from bot.slack.outbox import LEASE
+from bot.slack.piece import Piece
+from bot.slack.publisher import PLACES_OF_A_CHANNEL, Display
 
 
 def pieces(row: Alert) -> list[Piece]:
@@ -43,7 +43,7 @@ class Office:
 
     def display(self, show: Callable[[Alert], Sequence[Piece]] = pieces, **more: Any) -> Display[Alert]:
         """A replica."""
-        display = Display(self.database, self.slack, alerts.board, show, utc_now, **more)
+        display = Display(self.database, self.slack, store.board, show, utc_now, **more)
         self.displays.append(display)
         return display
 
@@ -56,8 +56,8 @@ class Office:
             for name in names
         ]
         with self.database.transaction() as connection:
-            alerts.note_failures(connection, {channel_id: jobs}, at)
-            alerts.fold(connection, 1_000, at)
+            store.note_failures(connection, {channel_id: jobs}, at)
+            store.fold(connection, 1_000, at)
             for number, name in enumerate(names):
                 due = at - timedelta(seconds=60) + timedelta(milliseconds=number)
                 row = update(alerts_table).where(alerts_table.c.job_id == name)
@@ -109,7 +109,7 @@ async def test_a_turn_that_slept_past_its_lease_posts_nothing(office: Office) ->
     def sleepy(row: Alert) -> list[Piece]:
         with office.database.transaction() as connection:  # another replica, after the lease
             later = office.database.now(connection) + LEASE + timedelta(seconds=1)
-            assert [taken.id for taken in alerts.board.claim(connection, later)] == [row.id]
+            assert [taken.id for taken in store.board.claim(connection, later)] == [row.id]
         return pieces(row)
 
     display = office.display(sleepy)
@@ -222,10 +222,10 @@ async def test_reasons_that_come_late_bring_nobody_else_to_a_storm_that_is_being
     at = utc_now()
     with office.database.transaction() as connection:
         connection.execute(update(alerts_table).values(manner="new"))
-        wanted = alerts.fold(connection, 1, at)
-        (storm,) = alerts.storm_board.claim(connection, at + timedelta(seconds=10))
-        alerts.add_causes(connection, {wanted[0].id: "late"}, at + timedelta(seconds=11))
-        assert alerts.storm_board.claim(connection, at + timedelta(seconds=12)) == [], "two at once would post twice"
-        alerts.storm_board.showed(connection, storm, at + timedelta(seconds=13), shown={}, unpostable=None)
-        (again,) = alerts.storm_board.claim(connection, at + timedelta(seconds=14))
+        wanted = store.fold(connection, 1, at)
+        (storm,) = store.storm_board.claim(connection, at + timedelta(seconds=10))
+        store.add_causes(connection, {wanted[0].id: "late"}, at + timedelta(seconds=11))
+        assert store.storm_board.claim(connection, at + timedelta(seconds=12)) == [], "two at once would post twice"
+        store.storm_board.showed(connection, storm, at + timedelta(seconds=13), shown={}, unpostable=None)
+        (again,) = store.storm_board.claim(connection, at + timedelta(seconds=14))
         assert again.causes == {"late": 1}

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, event
 from sqlalchemy.exc import OperationalError
 from structlog.testing import CapturingLogger
 
-from bot import record
-from bot.app import Bot
+from bot.app.bot import Bot
+from bot.retries import store
 from bot.sandbox import LAUNCH_OPS, OPERATOR
 from tests.scenarios.conftest import World
 
@@ -23,7 +23,7 @@ Said = Callable[[str], list[Any]]
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> Said:
     logger = CapturingLogger()
-    for module in ("retry", "follower", "loops"):
+    for module in ("retries.runner", "retries.follower", "base.loops"):
         monkeypatch.setattr(f"bot.{module}.log", logger)
     return lambda name: [call.kwargs.get("state") for call in logger.calls if call.args == (name,)]
 
@@ -129,8 +129,8 @@ async def taken_over(bot: Bot, state: str, then: str) -> None:
 
     def work(connection: Connection) -> None:
         now = bot.clock()
-        (retry,) = record.claim(connection, (state,), now + timedelta(hours=1))
-        record.enter(connection, retry, then, now, detail={}, due_at=None)
+        (retry,) = store.claim(connection, (state,), now + timedelta(hours=1))
+        store.enter(connection, retry, then, now, detail={}, due_at=None)
 
     await bot.database.run(work)
 

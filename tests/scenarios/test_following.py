@@ -6,10 +6,10 @@ from functools import partial
 
 import pytest
 
-from bot.app import Bot
-from bot.clock import utc_now
+from bot.app.bot import Bot
+from bot.base.clock import utc_now
 from bot.sandbox import LAUNCH_OPS, OPERATOR
-from bot.sandbox.sift_jobs import EVALUATION, EXPORT, IMPORT
+from bot.sandbox.sift.jobs import EVALUATION, EXPORT, IMPORT
 from tests.scenarios.conftest import World
 
 
@@ -75,7 +75,7 @@ async def test_a_slow_reason_holds_up_nothing(live: World) -> None:
 
 
 async def test_who_waits_for_a_slow_sift_is_told_so(live: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.retry.HINT_SECONDS", 0.1)
+    monkeypatch.setattr("bot.retries.runner.HINT_SECONDS", 0.1)
     live.sift.delay("list", 0.4)
     await live.slack.command(OPERATOR, LAUNCH_OPS, live.sift.add().job_id)
     (said,) = await live.until(live.whispers)
@@ -127,7 +127,7 @@ async def test_slack_is_not_asked_for_its_identity_twice(live: World) -> None:
 
 async def test_a_clock_that_is_set_back_freezes_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     shift = [timedelta(0)]
-    monkeypatch.setattr("bot.wiring.TIMEKEEPER_SECONDS", 0.05)
+    monkeypatch.setattr("bot.app.build.TIMEKEEPER_SECONDS", 0.05)
     monkeypatch.setattr("tests.scenarios.conftest.Bot", partial(Bot, clock=lambda: utc_now() + shift[0]))
     world.sift.run_seconds = 0.5
     async with world.running(socket_mode=False):

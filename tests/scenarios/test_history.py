@@ -11,13 +11,14 @@ import pytest
 import structlog
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from bot import audit, wiring
-from bot.inspection import Inspection
-from bot.policy import Role
+from bot.access.policy import Role
+from bot.app import build
+from bot.audit import log as audit
+from bot.audit.inspection import Inspection
+from bot.audit.signing import PublicKey, SignedHead, check, make_key
 from bot.sandbox import ADMIN, AUDITOR, DATA_IMPORTS, LAUNCH_OPS, OPERATOR, SECOND_OPERATOR, UNLISTED
-from bot.sandbox.messages import Message
-from bot.sandbox.sift_jobs import EXPORT, IMPORT
-from bot.signing import PublicKey, SignedHead, check, make_key
+from bot.sandbox.sift.jobs import EXPORT, IMPORT
+from bot.sandbox.slack.messages import Message
 from tests.scenarios.conftest import World
 
 
@@ -183,7 +184,7 @@ def anchored(world: World) -> list[Any]:
 async def test_only_what_was_posted_is_on_record_as_anchored_and_a_refused_channel_is_left_alone(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wiring, "ANCHOR_SECONDS", 0.02)
+    monkeypatch.setattr(build, "ANCHOR_SECONDS", 0.02)
     async with world.running(socket_mode=False):
         world.allow()
     world.slack.fail("chat.postMessage", "channel_not_found")
@@ -205,7 +206,7 @@ async def test_only_what_was_posted_is_on_record_as_anchored_and_a_refused_chann
 
 
 async def test_an_anchor_whose_answer_was_lost_is_not_on_record(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wiring, "ANCHOR_SECONDS", 0.02)
+    monkeypatch.setattr(build, "ANCHOR_SECONDS", 0.02)
     async with world.running(socket_mode=False):
         world.allow()
     world.slack.lose_answer("chat.postMessage")

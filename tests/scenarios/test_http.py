@@ -12,7 +12,8 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from bot import app, wiring
+from bot.app import bot as app_bot
+from bot.app import build
 from bot.sandbox import LAUNCH_OPS, OPERATOR, SlackWorkspace
 from tests.scenarios.conftest import World
 
@@ -239,7 +240,7 @@ async def test_a_channel_that_cannot_be_posted_to_is_degraded_until_it_can(world
 
 
 async def test_a_token_that_slack_no_longer_knows_is_not_ready(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "ASK_SLACK_SECONDS", 0.05)
+    monkeypatch.setattr(app_bot, "ASK_SLACK_SECONDS", 0.05)
     async with world.running(socket_mode=False), httpx.AsyncClient(base_url=world.url) as client:
         world.slack.fail("auth.test", "token_revoked", times=3)
         async with asyncio.timeout(5):
@@ -251,7 +252,7 @@ async def test_a_token_that_slack_no_longer_knows_is_not_ready(world: World, mon
 
 
 async def test_an_anchor_that_cannot_be_posted_is_degraded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wiring, "ANCHOR_SECONDS", 0.05)
+    monkeypatch.setattr(build, "ANCHOR_SECONDS", 0.05)
     world.slack.fail("chat.postMessage", "is_archived", times=1_000)
     async with world.running(ANCHOR_CHANNEL=LAUNCH_OPS) as bot:
         world.allow()

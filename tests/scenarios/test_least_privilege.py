@@ -7,12 +7,13 @@ import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from bot import access, archive, verification
-from bot.clock import utc_now
-from bot.database import Database
+from bot.access import grants
+from bot.audit import archive, verification
+from bot.base.clock import utc_now
+from bot.db.database import Database
 from bot.sandbox import LAUNCH_OPS, OPERATOR
+from tests.audit.test_verification import fill
 from tests.scenarios.conftest import World
-from tests.test_verification import fill
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "audit.md"
 
@@ -39,7 +40,7 @@ async def test_the_bot_does_its_work_as_a_role_that_can_only_add_entries(world: 
         failed = world.sift.fail_one()
         await world.until(lambda: any(failed.job_id in message.text_shown() for message in world.messages()))
         with bot.database.transaction() as connection:
-            access.revoke(connection, OPERATOR, "cli:test", utc_now())
+            grants.revoke(connection, OPERATOR, "cli:test", utc_now())
         await world.slack.command(OPERATOR, LAUNCH_OPS, failed.job_id)
         await world.until_outcome("denied")
     database = Database(bound_url, utc_now)

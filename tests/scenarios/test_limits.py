@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from bot.app import bolt_app
-from bot.clock import utc_now
-from bot.redactor import Redactor
+from bot.app.bot import bolt_app
+from bot.app.socket_mode import SocketMode
+from bot.base.clock import utc_now
+from bot.base.redactor import Redactor
+from bot.db.tables import retries
 from bot.sandbox import LAUNCH_OPS, OPERATOR, SECOND_OPERATOR
-from bot.slack import Slack, http_session, web_client
-from bot.socket_mode import SocketMode
-from bot.tables import retries
+from bot.slack.client import Slack, http_session, web_client
 from tests.scenarios.conftest import World
 from tests.scenarios.test_crash import free_port
 

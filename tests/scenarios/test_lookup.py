@@ -1,8 +1,8 @@
 """Looking without retrying: `list` and `status`, private and for people on the allow-list."""
 
-from bot.policy import Role
+from bot.access.policy import Role
 from bot.sandbox import AUDITOR, LAUNCH_OPS, OPERATOR, SECOND_OPERATOR, UNLISTED
-from bot.sandbox.sift_jobs import EXPORT, FINISHED, IMPORT
+from bot.sandbox.sift.jobs import EXPORT, FINISHED, IMPORT
 from tests.scenarios.conftest import World
 
 

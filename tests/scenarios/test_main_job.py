@@ -1,7 +1,7 @@
 """The main job, by command and by button, in both modes."""
 
 from bot.sandbox import LAUNCH_OPS, OPERATOR, UNLISTED
-from bot.sandbox.sift_jobs import EXPORT
+from bot.sandbox.sift.jobs import EXPORT
 from tests.scenarios.conftest import World
 
 

@@ -9,16 +9,17 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
-from bot import batches, record, recovery, verification
-from bot.clock import utc_now
-from bot.database import Database
-from bot.presenter.answers import why_not
-from bot.presenter.place import Place
-from bot.record import Request
+from bot.audit import verification
+from bot.base.clock import utc_now
+from bot.db.database import Database
+from bot.retries import batches, recovery, store
+from bot.retries.messages.answers import why_not
+from bot.retries.store import Request
 from bot.sandbox import ADMIN, LAUNCH_OPS, OPERATOR
-from bot.sandbox.messages import Message
-from bot.sandbox.sift_jobs import SandboxJob
-from bot.slack import Workspace
+from bot.sandbox.sift.jobs import SandboxJob
+from bot.sandbox.slack.messages import Message
+from bot.slack.client import Workspace
+from bot.slack.links import Place
 from tests.conftest import NOW
 from tests.scenarios.conftest import World
 
@@ -148,7 +149,7 @@ async def test_whether_somebody_approved_it_is_not_known_either(world: World) ->
         await world.slack.command(OPERATOR, LAUNCH_OPS, job.job_id)
         asked = await shown(world, "has to approve")
         async with asyncio.timeout(5):
-            while "approval" not in (await bot.database.run(lambda found: record.latest_of(found, OPERATOR)))[0].shown:
+            while "approval" not in (await bot.database.run(lambda found: store.latest_of(found, OPERATOR)))[0].shown:
                 await asyncio.sleep(0.01)
         restored.back_up()
         await world.slack.click(ADMIN, LAUNCH_OPS, asked.ts, "approve_retry")
@@ -165,12 +166,12 @@ def ask(connection: Connection, number: int, job_id: str, state: str = "requeste
         id=f"r{number}", delivery_key=f"k{number}", job_id=job_id, team_id="T1", user_id=f"U{number}", source="command"
     )
     at = NOW + timedelta(seconds=number)
-    record.record(connection, request, at)
+    store.record(connection, request, at)
     if state != "requested":
-        (retry,) = record.claim(connection, ("requested",), at, only=request.id)
-        retry = record.enter(connection, retry, "sending", at, due_at=at, sent_at=at, attempt=1)
+        (retry,) = store.claim(connection, ("requested",), at, only=request.id)
+        retry = store.enter(connection, retry, "sending", at, due_at=at, sent_at=at, attempt=1)
         if state != "sending":
-            record.enter(connection, retry, state, at, due_at=at)
+            store.enter(connection, retry, state, at, due_at=at)
     return request
 
 
@@ -194,9 +195,9 @@ def test_nothing_that_was_open_is_left_to_be_sent(database: Database) -> None:
         batches.open_batch(connection, first, wanted, NOW)
         done = recovery.recover(connection, "cli:test", later)
         assert done == recovery.Recovered(unknown=6, refused=4)
-        assert record.due(connection, ("requested", "sending"), later + timedelta(days=365)) == []
+        assert store.due(connection, ("requested", "sending"), later + timedelta(days=365)) == []
         assert batches.spell_out(connection, "b1", later, later) == batches.Spelled()
-        found = {retry.id: (retry.job_id, retry.state) for retry in record.open_requests(connection)}
+        found = {retry.id: (retry.job_id, retry.state) for retry in store.open_requests(connection)}
     assert sorted(found.values()) == [(f"j{number}", "unknown") for number in range(1, 7)]
     assert found["r0"] == ("j1", "unknown"), "the first who asked"
     assert found["r3"] == ("j2", "unknown"), "what may have been sent comes before what was not"
@@ -210,7 +211,7 @@ def test_whose_request_gives_way_is_told_so(database: Database) -> None:
         ask(connection, 1, "j1")
         second = ask(connection, 2, "j1")
         recovery.recover(connection, "cli:test", NOW + timedelta(hours=1))
-        (refused,) = [one for one in record.latest_of(connection, "U2") if one.id == second.id]
+        (refused,) = [one for one in store.latest_of(connection, "U2") if one.id == second.id]
     workspace = Workspace(team_id="T1", url="https://x.slack.com/", bot_user_id="U0", bot_id="B0", scopes=frozenset())
     said = why_not(refused, Place(workspace, None))
     assert "restored from a backup" in said.what

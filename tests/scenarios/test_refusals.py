@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from bot.clock import utc_now
-from bot.policy import Role
+from bot.access.policy import Role
+from bot.base.clock import utc_now
 from bot.sandbox import (
     ADMIN,
     AUDITOR,
@@ -23,7 +23,7 @@ from bot.sandbox import (
     STRANGER,
     UNLISTED,
 )
-from bot.sandbox.sift_jobs import CANCELLED, CANCELLING, CREATED, EXPORT, FINISHED, IMPORT, RUNNING
+from bot.sandbox.sift.jobs import CANCELLED, CANCELLING, CREATED, EXPORT, FINISHED, IMPORT, RUNNING
 from tests.scenarios.conftest import World
 
 UNKNOWN_JOB = "11111111-2222-4333-8444-555555555555"

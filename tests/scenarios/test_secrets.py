@@ -18,14 +18,15 @@ from sqlalchemy import MetaData, make_url, select
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from bot.__main__ import main
-from bot.clock import utc_now
-from bot.database import Database
-from bot.presenter.kit import section
-from bot.redactor import Redactor
+from bot.base.clock import utc_now
+from bot.base.redactor import Redactor
+from bot.db.database import Database
 from bot.sandbox import ADMIN, LAUNCH_OPS, OPERATOR, UNLISTED
-from bot.sandbox.sift_jobs import EXPORT, IMPORT
-from bot.sift import Sift, Unauthenticated
-from bot.slack import Message, Slack, SlackError, web_client
+from bot.sandbox.sift.jobs import EXPORT, IMPORT
+from bot.sift.client import Sift
+from bot.sift.errors import Unauthenticated
+from bot.slack.blocks import section
+from bot.slack.client import Message, Slack, SlackError, web_client
 from tests.scenarios.conftest import FAST, World
 from tests.scenarios.test_crash import free_port, until_ready
 from tests.scenarios.test_process import ROOT, environment

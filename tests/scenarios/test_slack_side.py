@@ -6,7 +6,7 @@ import json
 import pytest
 
 from bot.sandbox import ADMIN, DATA_IMPORTS, LAUNCH_OPS, OPERATOR, PRIVATE, SECOND_OPERATOR
-from bot.sandbox.sift_jobs import EXPORT
+from bot.sandbox.sift.jobs import EXPORT
 from tests.scenarios.conftest import World
 
 

@@ -9,16 +9,17 @@ from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory
 from sqlalchemy import select
 
-from bot import access, batches, record
-from bot.batches import Wanted
-from bot.clock import utc_now
-from bot.database import Database, migrate
-from bot.policy import Role
-from bot.record import Request
+from bot.access import grants
+from bot.access.policy import Role
+from bot.base.clock import utc_now
+from bot.db.database import Database, migrate
+from bot.db.tables import retries
+from bot.retries import batches, store
+from bot.retries.batches import Wanted
+from bot.retries.store import Request
 from bot.sandbox import LAUNCH_OPS, OPERATOR
-from bot.sandbox.directory import TEAM
-from bot.sandbox.sift_jobs import SandboxJob
-from bot.tables import retries
+from bot.sandbox.sift.jobs import SandboxJob
+from bot.sandbox.slack.directory import TEAM
 from tests.scenarios.conftest import World
 
 
@@ -41,9 +42,9 @@ def left_behind(world: World, jobs: Sequence[SandboxJob], ago: timedelta, *, beg
         channel_id=LAUNCH_OPS,
     )
     with database.transaction() as connection:
-        access.grant(connection, access.NewGrant(subject=OPERATOR, role=Role.OPERATOR, granted_by="cli:test"), then)
+        grants.grant(connection, grants.NewGrant(subject=OPERATOR, role=Role.OPERATOR, granted_by="cli:test"), then)
         if len(jobs) == 1:
-            record.record(connection, first, then)
+            store.record(connection, first, then)
         else:
             batches.open_batch(connection, first, [Wanted(job.job_id) for job in jobs], then)
         if begun:

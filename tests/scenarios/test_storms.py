@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from bot.clock import utc_now
+from bot.base.clock import utc_now
+from bot.db.tables import alerts
 from bot.sandbox import LAUNCH_OPS, OPERATOR, SECOND_OPERATOR, UNLISTED
-from bot.sandbox.messages import Message
-from bot.sandbox.sift_jobs import EXPORT
-from bot.tables import alerts
+from bot.sandbox.sift.jobs import EXPORT
+from bot.sandbox.slack.messages import Message
 from tests.scenarios.conftest import World
 
 WATCHING = {"ALERT_CHANNEL": LAUNCH_OPS, "ALERT_POLL_SECONDS": "0.2"}

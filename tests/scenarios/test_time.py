@@ -9,9 +9,9 @@ import pytest
 from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory
 
-from bot.clock import utc_now
+from bot.app.server import serving
+from bot.base.clock import utc_now
 from bot.sandbox import LAUNCH_OPS, OPERATOR, SECOND_OPERATOR, Sandbox
-from bot.serving import serving
 from tests.scenarios.conftest import World
 
 

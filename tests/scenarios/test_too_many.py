@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from bot.policy import Role
+from bot.access.policy import Role
 from bot.sandbox import ADMIN, AUDITOR, LAUNCH_OPS, OPERATOR, OTHER_BOT, SECOND_OPERATOR, UNLISTED
-from bot.sandbox.directory import BOT_USER
+from bot.sandbox.slack.directory import BOT_USER
 from tests.scenarios.conftest import World
 
 

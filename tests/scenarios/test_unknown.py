@@ -6,8 +6,8 @@ import pytest
 from starlette.responses import HTMLResponse, Response
 
 from bot.sandbox import LAUNCH_OPS, OPERATOR
-from bot.sandbox.sift import EmbeddedSift
-from bot.sandbox.sift_jobs import FINISHED, SandboxJob
+from bot.sandbox.sift.api import EmbeddedSift
+from bot.sandbox.sift.jobs import FINISHED, SandboxJob
 from tests.scenarios.conftest import World
 
 Trouble = Callable[[EmbeddedSift], object]

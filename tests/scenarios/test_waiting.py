@@ -11,12 +11,12 @@ from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory
 from sqlalchemy import Row, select
 
-from bot import access
-from bot.clock import utc_now
+from bot.access import grants
+from bot.app.server import serving
+from bot.base.clock import utc_now
+from bot.db.tables import retries
 from bot.sandbox import LAUNCH_OPS, OPERATOR, Sandbox
-from bot.sandbox.sift_jobs import SandboxJob
-from bot.serving import serving
-from bot.tables import retries
+from bot.sandbox.sift.jobs import SandboxJob
 from tests.scenarios.conftest import World
 
 LIMIT = "rate limit exceeded, retry after 600 s"
@@ -32,7 +32,7 @@ def frozen() -> Iterator[FrozenDateTimeFactory]:
 @pytest.fixture
 async def still(frozen: FrozenDateTimeFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     """A world in which time stands still, with jobs that run for ever and a bot that looks at its rows often."""
-    monkeypatch.setattr("bot.wiring.SWEEP_SECONDS", 0.1)
+    monkeypatch.setattr("bot.app.build.SWEEP_SECONDS", 0.1)
     sandbox = Sandbox(run_seconds=1_000_000)
     async with serving(sandbox.app) as url:
         world = World(sandbox, url, tmp_path)
@@ -133,7 +133,7 @@ async def test_who_may_no_longer_when_the_wait_is_over_is_refused_and_the_alert_
     assert [button["action_id"] for button in alert.buttons()] == ["mute_alert"]
     assert still.bot is not None
     with still.bot.database.transaction() as connection:
-        access.revoke(connection, OPERATOR, "cli:test", utc_now())
+        grants.revoke(connection, OPERATOR, "cli:test", utc_now())
     frozen.tick(timedelta(seconds=602))
     await still.until_outcome("denied")
     await still.until(lambda: [button["action_id"] for button in alert.buttons()] == ["retry", "mute_alert"])

@@ -1,0 +1,222 @@
+"""The allow-list: grants are added, revoked, listed and looked up; none is ever deleted."""
+
+import json
+import re
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, insert, or_, select, update
+
+from bot.access import policy
+from bot.access.policy import Decision, Grant, Person, Role, Terms
+from bot.audit import log as audit
+from bot.base.clock import rfc3339
+from bot.base.errors import NoSuchGrant
+from bot.db.database import Database
+from bot.db.tables import grants
+
+_CONCERNING = select(grants).where(
+    grants.c.revoked_at.is_(None), or_(grants.c.subject == bindparam("b_user"), grants.c.subject.startswith("S"))
+)
+
+SUBJECT = re.compile(r"[UWS][A-Z0-9]+")
+"""A Slack user ID (U…, W…) or user-group ID (S…)."""
+
+Members = Callable[[str], Awaitable[Collection[str] | None]]
+"""Answers who is in a user group, or None if Slack cannot say."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewGrant(Terms):
+    """A line to be added to the allow-list; empty job types or channels mean all of them."""
+
+    subject: str
+    granted_by: str
+    reason: str | None = None
+    delivery_key: str | None = None
+
+
+def grant(connection: Connection, new: NewGrant, at: datetime, made_by: Mapping[str, Any] | None = None) -> int:
+    """Adds a grant and its audit entry; answers its number.
+
+    Args:
+        made_by: who does it and from where, as columns of the audit; the command line by default.
+    """
+    number: int = connection.execute(
+        insert(grants)
+        .values(
+            subject=new.subject,
+            role=new.role.value,
+            job_types=_array(new.job_types),
+            channels=_array(new.channels),
+            expires_at=new.expires_at,
+            reason=new.reason,
+            granted_by=new.granted_by,
+            granted_at=at,
+            delivery_key=new.delivery_key,
+        )
+        .returning(grants.c.id)
+    ).scalar_one()
+    detail = {
+        "subject": new.subject,
+        "role": new.role.value,
+        "job_types": sorted(new.job_types),
+        "channels": sorted(new.channels),
+        "expires_at": rfc3339(new.expires_at) if new.expires_at else None,
+    }
+    _note(connection, "grant", made_by or _by_command_line(new.granted_by), number, new.reason, detail, at)
+    return number
+
+
+def _by_command_line(operator: str) -> Mapping[str, Any]:
+    return {"user_id": operator, "source": "cli"}
+
+
+def revoke(connection: Connection, subject: str, by: str, at: datetime) -> list[int]:
+    """Revokes every grant of a user or group from the command line; answers their numbers.
+
+    Raises:
+        NoSuchGrant: there is none.
+    """
+    ending = [one for one in listed(connection) if one.subject == subject]
+    if not ending:
+        raise NoSuchGrant(subject=subject)
+    end(connection, ending, at, _by_command_line(by))
+    return [one.id for one in ending]
+
+
+def end(connection: Connection, ending: Iterable[Grant], at: datetime, made_by: Mapping[str, Any]) -> None:
+    """Revokes grants, with an audit entry each."""
+    for one in ending:
+        ended = update(grants).where(grants.c.id == one.id, grants.c.revoked_at.is_(None))
+        connection.execute(ended.values(revoked_by=made_by["user_id"], revoked_at=at))
+        _note(connection, "revoke", made_by, one.id, None, {"subject": one.subject, "role": one.role.value}, at)
+
+
+def delivered(connection: Connection, delivery_key: str) -> Grant | None:
+    """The grant that an earlier delivery of the same request made."""
+    row = connection.execute(select(grants).where(grants.c.delivery_key == delivery_key)).first()
+    return _grant(row) if row else None
+
+
+def numbered(connection: Connection, number: int) -> Grant:
+    """One grant."""
+    return _grant(connection.execute(select(grants).where(grants.c.id == number)).one())
+
+
+def listed(connection: Connection) -> list[Grant]:
+    """Every grant that is not revoked, the expired ones included, oldest first."""
+    rows = connection.execute(select(grants).where(grants.c.revoked_at.is_(None)).order_by(grants.c.id))
+    return [_grant(row) for row in rows]
+
+
+def concerning(connection: Connection, user_id: str) -> list[Grant]:
+    """The grants of a user, and those of every user group: who is in one, Slack knows."""
+    return [_grant(row) for row in connection.execute(_CONCERNING, {"b_user": user_id})]
+
+
+def administrators(connection: Connection, at: datetime) -> list[str]:
+    """The users and groups that an admin grant names now."""
+    return [
+        grant.subject
+        for grant in listed(connection)
+        if grant.role is Role.ADMIN and (grant.expires_at is None or grant.expires_at > at)
+    ]
+
+
+class Access:
+    """Looks up what a decision needs, and asks the policy.
+
+    Args:
+        database: where the grants are.
+        members: answers who is in a user group.
+        admins: users that are admins by the `ADMINS` setting.
+    """
+
+    def __init__(self, database: Database, members: Members, admins: Collection[str]) -> None:
+        self._database = database
+        self._members = members
+        self._admins = admins
+
+    @property
+    def set_admins(self) -> Collection[str]:
+        """The admins by the `ADMINS` setting."""
+        return self._admins
+
+    async def decide(self, wish: policy.Wish, person: Person | None, user_id: str) -> Decision:
+        """Decides one wish; user groups are asked for only where one could make the difference."""
+        found = await self._database.run(lambda connection: concerning(connection, user_id))
+        decision = policy.decide(wish, person, found, admins=self._admins)
+        group_ids = {grant.subject for grant in found if grant.subject != user_id}
+        if decision.allowed or not group_ids or decision.why in policy.WHATEVER_IS_GRANTED:
+            return decision
+        groups = await self._groups_of(user_id, group_ids)
+        return policy.decide(wish, person, found, admins=self._admins, groups=groups)
+
+    def decide_again(
+        self, connection: Connection, wish: policy.Wish, person: Person | None, before: Decision
+    ) -> Decision:
+        """Decides in the running transaction, with the grants as they are now and the user groups as they were."""
+        found = concerning(connection, person.user_id) if person else []
+        return policy.decide(wish, person, found, admins=self._admins, groups=before.groups)
+
+    async def decide_change(self, wish: policy.Wish, person: Person | None, user_id: str) -> Decision:
+        """Decides whether somebody may change the allow-list at all."""
+        found = await self._database.run(lambda connection: concerning(connection, user_id))
+        group_ids = {grant.subject for grant in found if grant.subject != user_id}
+        groups = await self._groups_of(user_id, group_ids) if group_ids else frozenset()
+        return policy.decide_anywhere(wish, person, found, admins=self._admins, groups=groups)
+
+    def decide_terms(
+        self, connection: Connection, wish: policy.Wish, person: Person | None, before: Decision, terms: Terms
+    ) -> Decision:
+        """Decides in the running transaction whether somebody may grant, or revoke, just these terms."""
+        found = concerning(connection, person.user_id) if person else []
+        return policy.decide_anywhere(wish, person, found, terms, admins=self._admins, groups=before.groups)
+
+    def who_may_grant(self, connection: Connection, at: datetime) -> list[str]:
+        """The admins to turn to: user and group IDs, those of the setting first."""
+        return list(dict.fromkeys([*sorted(self._admins), *administrators(connection, at)]))
+
+    async def _groups_of(self, user_id: str, group_ids: Iterable[str]) -> frozenset[str] | None:
+        groups: set[str] = set()
+        for group_id in sorted(group_ids):
+            members = await self._members(group_id)
+            if members is None:
+                return None
+            if user_id in members:
+                groups.add(group_id)
+        return frozenset(groups)
+
+
+def _grant(row: Row[Any]) -> Grant:
+    return Grant(
+        id=row.id,
+        subject=row.subject,
+        role=Role(row.role),
+        granted_by=row.granted_by,
+        team_id=row.team_id,
+        job_types=frozenset(json.loads(row.job_types or "[]")),
+        channels=frozenset(json.loads(row.channels or "[]")),
+        expires_at=row.expires_at,
+        reason=row.reason,
+    )
+
+
+def _array(values: frozenset[str]) -> str | None:
+    return json.dumps(sorted(values)) if values else None
+
+
+def _note(
+    connection: Connection,
+    event: str,
+    made_by: Mapping[str, Any],
+    number: int,
+    reason: str | None,
+    detail: dict[str, Any],
+    at: datetime,
+) -> None:
+    entry = audit.Entry(event=event, **made_by, grant_id=number, reason=reason, detail=detail)
+    audit.append(connection, entry, at)

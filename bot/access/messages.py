@@ -1,0 +1,166 @@
+"""The allow-list as people read it, and what became of a change to it. Pure."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+from bot.access.policy import Grant, Role
+from bot.app.commands import clip
+from bot.slack.blocks import Block, date, escape, listing, mention, plain, say_type, section
+from bot.slack.client import Message
+
+_WHAT = {Role.OPERATOR: "may retry jobs", Role.AUDITOR: "may read the audit", Role.ADMIN: "may do everything"}
+_UNFIT = {
+    "is_guest": "guests may not be granted anything",
+    "is_bot": "bots may not be granted anything",
+    "deactivated": "the account is deactivated",
+    "other_workspace": "only people of this workspace may be granted anything",
+    "unknown_person": "Slack could not say who that is",
+    "unknown_group": "Slack could not say who is in that user group",
+    "other_role": "that role is more than you hold yourself",
+    "other_job_type": "your own grant is for some job types only",
+    "other_channel": "your own grant is for some channels only",
+    "longer": "your own grant ends before that",
+    "more_than_held": "that grant is more than you hold yourself",
+    "last_admin": "that would leave nobody who can grant access; make somebody else an admin first",
+}
+
+
+def granted(grant: Grant) -> Message:
+    """Said to whoever granted."""
+    text = f":white_check_mark: {mention(grant.subject)} {_WHAT[grant.role]}{_scope(grant)}{_until(grant)}."
+    return Message(text, [section(text), *_because(grant)])
+
+
+def not_granted(subject: str, why: str, held: Grant | None) -> Message:
+    """Said when a grant was refused though the person may grant."""
+    hint = ""
+    if why == "longer" and held is not None and held.expires_at is not None:
+        hint = f" Yours ends {date(held.expires_at)}: add `for …` with less time."
+    text = f":no_entry: {mention(subject)} was granted nothing: {_UNFIT.get(why, why)}.{hint} Nothing was changed."
+    return Message(text, [section(text)])
+
+
+def revoked(subject: str, ended: Sequence[Grant]) -> Message:
+    """Said to whoever revoked."""
+    roles = listing(sorted({grant.role.value for grant in ended}))
+    text = f":white_check_mark: {mention(subject)} is no longer {roles}. Buttons they still see will refuse them."
+    return Message(text, [section(text)])
+
+
+def not_revoked(subject: str, why: str) -> Message:
+    """Said when a grant cannot be ended from Slack."""
+    text = f":no_entry: {mention(subject)} keeps their access: {_UNFIT.get(why, why)}. Nothing was changed."
+    return Message(text, [section(text)])
+
+
+def nothing_to_revoke(subject: str) -> Message:
+    """Said when somebody is not listed."""
+    text = f":information_source: {mention(subject)} is not on the allow-list. Nothing was changed."
+    return Message(text, [section(text)])
+
+
+def slack_silent() -> Message:
+    """Said when Slack takes too long to say who people are."""
+    text = ":warning: Slack could not say in time who you or they are. Nothing was changed; try again in a moment."
+    return Message(text, [section(text)])
+
+
+def allow_list(grants: Sequence[Grant], admins: Collection[str], at: datetime) -> Message:
+    """Everybody who may do anything, as many as fit."""
+    lines = [f"{mention(user)} {_WHAT[Role.ADMIN]}, by the `ADMINS` setting" for user in sorted(admins)]
+    lines += [line(grant, at) for grant in grants]
+    title = "The allow-list"
+    if not lines:
+        return Message(title, [section("The allow-list is empty: nobody may do anything.")])
+    shown = [section("\n".join(lines[start : start + 10])) for start in range(0, min(len(lines), 400), 10)]
+    more = [section(f"… and {len(lines) - 400} more: `sift-retry access list`.")] if len(lines) > 400 else []
+    return Message(title, [section(f"*{title}*"), *shown, *more])
+
+
+def line(grant: Grant, at: datetime) -> str:
+    """One grant in one line."""
+    ended = grant.expires_at is not None and grant.expires_at <= at
+    until = f", *expired* {date(grant.expires_at)}" if ended and grant.expires_at else _until(grant)
+    by = f" · by {_granter(grant.granted_by)}"
+    why = f" · {escape(clip(grant.reason, 100))}" if grant.reason else ""
+    return f"{mention(grant.subject)} {_WHAT[grant.role]}{_scope(grant)}{until}{by}{why}"
+
+
+def _granter(by: str) -> str:
+    return mention(by) if by[:1] in "UW" else f"`{escape(by)}`"
+
+
+def _scope(grant: Grant) -> str:
+    kinds = f" of type {listing((say_type(name) for name in sorted(grant.job_types)), 'or')}" if grant.job_types else ""
+    places = f" in {listing((f'<#{one}>' for one in sorted(grant.channels)), 'or')}" if grant.channels else ""
+    return kinds + places
+
+
+def _until(grant: Grant) -> str:
+    return f" until {date(grant.expires_at)}" if grant.expires_at else ""
+
+
+def _because(grant: Grant) -> list[Block]:
+    return [plain(f"Because: {grant.reason}")] if grant.reason else []
+
+
+GRANT_VIEW = "grant_view"
+"""The callback ID of the modal that adds to the allow-list."""
+
+_TIMES = (("", "forever"), ("4h", "4 hours"), ("8h", "8 hours"), ("1d", "a day"), ("7d", "a week"), ("30d", "30 days"))
+
+
+def grant_view(groups: Sequence[tuple[str, str]], job_types: Sequence[str]) -> dict[str, Any]:
+    """Asks whom to grant what.
+
+    Args:
+        groups: the workspace's user groups, as (ID, handle).
+    """
+    roles = [_option(role.value, f"{role.value}: {_WHAT[role]}") for role in Role]
+    blocks = [_input("user", "Person", {"type": "users_select"})]
+    if groups:
+        options = [_option(group_id, f"@{handle}"[:75]) for group_id, handle in groups[:100]]
+        blocks.append(_input("group", "or user group", {"type": "static_select", "options": options}))
+    blocks += [
+        _input("role", "Role", {"type": "static_select", "options": roles, "initial_option": roles[0]}),
+        _input(
+            "job_types",
+            "Only jobs of type",
+            {"type": "multi_static_select", "options": [_option(name, name.replace("_", " ")) for name in job_types]},
+        ),
+        _input("channels", "Only in channels", {"type": "multi_conversations_select"}),
+        _input("for", "For how long", {"type": "static_select", "options": [_option(*time) for time in _TIMES[1:]]}),
+        _input("reason", "Because", {"type": "plain_text_input", "max_length": 500}),
+    ]
+    return {
+        "type": "modal",
+        "callback_id": GRANT_VIEW,
+        "title": _text("Grant access"),
+        "submit": _text("Grant"),
+        "close": _text("Cancel"),
+        "blocks": blocks,
+    }
+
+
+def said_in_view(message: Message) -> dict[str, Any]:
+    """What became of it, in the modal's place."""
+    return {"type": "modal", "title": _text("Grant access"), "close": _text("Close"), "blocks": list(message.blocks)}
+
+
+def _input(name: str, label: str, element: dict[str, Any]) -> Block:
+    return {
+        "type": "input",
+        "block_id": name,
+        "label": _text(label),
+        "element": {**element, "action_id": name},
+        "optional": True,
+    }
+
+
+def _option(value: str, text: str) -> dict[str, Any]:
+    return {"text": _text(text), "value": value}
+
+
+def _text(text: str) -> dict[str, str]:
+    return {"type": "plain_text", "text": text}

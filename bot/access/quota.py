@@ -1,0 +1,102 @@
+"""How much may be recorded of one person in a minute, so that nobody floods the record.
+
+Counted in the transaction that records, so it holds for all replicas together. The first thing refused in a minute is
+audited; how many more were, an entry says once the minute is over.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Integer, bindparam, delete, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from bot.audit import log as audit
+from bot.base.clock import rfc3339
+from bot.db.tables import Moment, quotas
+
+MINUTE = timedelta(minutes=1)
+
+_ROW = quotas.c
+_MINE = _ROW.user_id == bindparam("b_user")
+_AT, _AGO = bindparam("b_at", type_=Moment()), bindparam("b_ago", type_=Moment())
+_OVER = (_ROW.since <= _AGO) | (_ROW.since > _AT)  # the latter after the clock was set back
+_COUNT = {
+    dialect: upsert(quotas)
+    .values(user_id=bindparam("b_user"), team_id=bindparam("b_team"), since=_AT, recorded=1)
+    .on_conflict_do_update(
+        index_elements=["user_id"],
+        set_={"recorded": _ROW.recorded + 1},
+        where=(_ROW.since > _AGO) & (_ROW.since <= _AT) & (_ROW.recorded < bindparam("b_most", type_=Integer)),
+    )
+    .returning(_ROW.recorded)
+    for dialect, upsert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}
+_REFUSE = update(quotas).where(_MINE).values(refused=_ROW.refused + 1).returning(_ROW.refused, _ROW.since)
+_GIVE_BACK = update(quotas).where(_MINE).values(recorded=_ROW.recorded - 1)
+_END = delete(quotas).where(_OVER).returning(*_ROW)
+_END_ONE = _END.where(_MINE)
+
+
+@dataclass(frozen=True)
+class Quota:
+    """Counts what is recorded of each person.
+
+    Args:
+        per_minute: the most; 0: there is no limit.
+    """
+
+    per_minute: int
+
+    def admits(self, connection: Connection, by: Mapping[str, Any], at: datetime) -> bool:
+        """Counts one thing that is about to be recorded; answers False if it is too many.
+
+        Args:
+            by: who it is, and from where, as columns of the audit.
+        """
+        if not self.per_minute:
+            return True
+        count = _COUNT[connection.dialect.name]
+        values = {"b_user": by["user_id"], "b_team": by["team_id"], "b_most": self.per_minute, **_at(at)}
+        if connection.execute(count, values).first() is not None:
+            return True
+        ended = connection.execute(_END_ONE, {"b_user": by["user_id"], **_at(at)}).first()
+        if ended is None:
+            return False
+        _tell_of(connection, ended, at)
+        return connection.execute(count, values).first() is not None
+
+    def refuse(self, connection: Connection, by: Mapping[str, Any], at: datetime, event: str = "request") -> int:
+        """Counts what was not admitted, and audits the first of it; answers how many seconds are to be waited."""
+        refused, since = connection.execute(_REFUSE, {"b_user": by["user_id"]}).one()
+        if refused == 1:
+            detail = {"why": "too_many", "per_minute": self.per_minute}
+            audit.append(connection, audit.Entry(event=event, outcome="refused", **by, detail=detail), at)
+        left: timedelta = since + MINUTE - at
+        return max(1, math.ceil(left.total_seconds()))
+
+    def give_back(self, connection: Connection, user_id: str) -> None:
+        """Counts one thing less: it had been recorded before."""
+        if self.per_minute:
+            connection.execute(_GIVE_BACK, {"b_user": user_id})
+
+
+def end_minutes(connection: Connection, at: datetime) -> None:
+    """Forgets the minutes that are over, and says on record what was refused in them beside the first."""
+    for ended in connection.execute(_END, _at(at)).all():
+        _tell_of(connection, ended, at)
+
+
+def _tell_of(connection: Connection, ended: Any, at: datetime) -> None:
+    if ended.refused > 1:
+        detail = {"why": "too_many", "more": ended.refused - 1, "since": rfc3339(ended.since)}
+        entry = audit.Entry(
+            event="request", outcome="refused", team_id=ended.team_id, user_id=ended.user_id, detail=detail
+        )
+        audit.append(connection, entry, at)
+
+
+def _at(at: datetime) -> dict[str, datetime]:
+    return {"b_at": at, "b_ago": at - MINUTE}

@@ -1,0 +1,57 @@
+"""Mutes the alerts of a job, and unmutes them, for people who may retry it."""
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection
+
+from bot.access.authorizer import Asked, Office
+from bot.access.policy import Right
+from bot.alerts import store
+from bot.audit import log as audit
+from bot.slack.client import Message
+from bot.slack.payloads import Asker
+
+
+class Muting:
+    """Decides, changes and audits in time for the ack.
+
+    Args:
+        changed: told when an alert is to be shown again.
+    """
+
+    def __init__(self, office: Office, changed: Callable[[], None]) -> None:
+        self._office = office
+        self._changed = changed
+
+    async def mute(self, asker: Asker, alert_id: str, mute: bool) -> Message | None:
+        """Mutes or unmutes; answers why not, if it was not done."""
+        asked = await self._office.decide_in_time(asker, Right.RETRY)
+        at = self._office.clock()
+
+        def work(connection: Connection) -> Message | None:
+            busy = self._office.too_many(connection, asker, "mute" if mute else "unmute")
+            if busy is not None:
+                return busy
+            job_id = store.job_of(connection, alert_id)
+            audit.append(connection, _entry(asked, alert_id, job_id, mute), at)
+            if not asked.decision.allowed:
+                return self._office.denied(connection, asked.decision, "mute alerts")
+            store.mute(connection, alert_id, asker.user_id if mute else None, at)
+            return None
+
+        problem = await self._office.database.run(work)
+        self._changed()
+        return problem
+
+
+def _entry(asked: Asked, alert_id: str, job_id: str | None, mute: bool) -> audit.Entry:
+    decision = asked.decision
+    return audit.Entry(
+        event="mute" if mute else "unmute",
+        outcome=None if decision.allowed else "denied",
+        job_id=job_id,
+        source="alert",
+        grant_id=decision.grant.id if decision.grant else None,
+        detail={"alert": alert_id, "why": decision.why.value},
+        **asked.made_by,
+    )

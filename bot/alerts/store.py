@@ -1,0 +1,367 @@
+"""The rows of alerts: one per failure of a job, folded into storms where there are many, kept true as the job moves.
+
+Every function runs inside one transaction of the caller's.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, bindparam, case, func, insert, null, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from bot.audit import log as audit
+from bot.db.tables import ACTIVE, alerts, retries, storms
+from bot.retries.batches import Wanted
+from bot.retries.store import Retry, new_id, touch_storm
+from bot.sift.job import Job
+from bot.slack.outbox import Board, Shown, soon, values_of
+
+ENRICH_WITHIN = timedelta(seconds=5)
+"""For so long at most an alert waits for the reason of the failure."""
+
+MOST_LISTED = 300
+"""So many failures of a storm are listed in its thread; the counts are of all of them."""
+
+MOST_REPEATS = 20
+SAMPLE = 20
+"""So many failures of a storm are looked up for their reason, where the job does not say it itself."""
+
+_ROW = alerts.c
+_INSERT = {
+    dialect: upsert(alerts).on_conflict_do_nothing(index_elements=["job_id", "failure"]).returning(_ROW.id)
+    for dialect, upsert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}
+_KNOWN = select(_ROW.job_id, _ROW.failure).where(_ROW.job_id.in_(bindparam("b_jobs", expanding=True)))
+_FIRST = select(alerts).where(_ROW.job_id.in_(bindparam("b_jobs", expanding=True)), _ROW.parent_id.is_(None))
+_SENT = select(retries).where(retries.c.job_id.in_(bindparam("b_jobs", expanding=True)), retries.c.sent_at.is_not(None))
+_CHANGE = (
+    update(alerts)
+    .where(_ROW.id == bindparam("b_id"))
+    .values(version=_ROW.version + 1, show_at=case((_ROW.manner == "alone", soon(alerts)), else_=null()))
+    .returning(*_ROW)
+)
+_NEW_BY_CHANNEL = select(_ROW.channel_id, func.count()).where(_ROW.manner == "new").group_by(_ROW.channel_id)
+_NEW = (
+    select(alerts)
+    .where(_ROW.manner == "new", _ROW.channel_id == bindparam("b_channel"))
+    .order_by(_ROW.cause.is_not(None), _ROW.created_at)
+)
+_REPEATS = (
+    select(alerts).where(_ROW.parent_id == bindparam("b_id"), _ROW.manner == "repeat").order_by(_ROW.created_at)
+).limit(MOST_REPEATS)
+_STORM = _ROW.storm_id == bindparam("b_storm")
+_STANDING = select(_ROW.state, func.count()).where(_STORM, _ROW.parent_id.is_(None)).group_by(_ROW.state)
+_KINDS = select(_ROW.job_type, func.count()).where(_STORM, _ROW.parent_id.is_(None)).group_by(_ROW.job_type)
+_CAUSES = (
+    select(_ROW.cause, func.count())
+    .where(_STORM, _ROW.parent_id.is_(None), _ROW.cause.is_not(None))
+    .group_by(_ROW.cause)
+    .order_by(func.count().desc())
+    .limit(5)
+)
+_MEMBERS = select(alerts).where(_STORM, _ROW.parent_id.is_(None)).order_by(_ROW.created_at, _ROW.id)
+_STORM_REPEATS = (
+    select(alerts).where(_STORM, _ROW.parent_id.is_not(None), _ROW.manner == "repeat").order_by(_ROW.created_at)
+).limit(MOST_REPEATS)
+_OPEN = select(_ROW.job_id, _ROW.offered).where(_STORM, _ROW.parent_id.is_(None), _ROW.state == "open")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alert(Shown):
+    """A row of `alerts`.
+
+    Args:
+        offered: the failure that the Retry button stands for.
+        job: the job as last seen failed, or moved.
+        retry: the newest retry of the job that the bot sent.
+        repeats: later failures that nobody announces otherwise.
+    """
+
+    job_id: str
+    failure: str
+    job_type: str
+    manner: str
+    state: str
+    offered: str
+    job: Job
+    cause: str | None = None
+    muted_by: str | None = None
+    storm_id: str | None = None
+    retry: Retry | None = None
+    repeats: Sequence["Alert"] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Storm(Shown):
+    """A row of `storms`, with how its jobs stand.
+
+    Args:
+        states: how many of its jobs are in which of `tables.ALERT_STATES`.
+        kinds: how many of them are of which job type.
+        causes: the most frequent reasons, of as many failures as Sift gave one for.
+        members: the first of its alerts.
+        repeats: later failures that nobody announces otherwise.
+    """
+
+    states: Mapping[str, int]
+    kinds: Mapping[str, int]
+    causes: Mapping[str, int]
+    members: Sequence[Alert]
+    repeats: Sequence[Alert] = ()
+
+    @property
+    def total(self) -> int:
+        return sum(self.states.values())
+
+
+def note_failures(connection: Connection, failed: Mapping[str, Sequence[Job]], at: datetime) -> int:
+    """Writes a row and an audit entry for each failure that is new; answers how many are.
+
+    Args:
+        failed: the jobs that are failed now, by the channel that their alerts go to.
+    """
+    channels = {job.job_id: channel_id for channel_id, jobs in failed.items() for job in jobs}
+    jobs = {job.job_id: job for some in failed.values() for job in some}
+    if not jobs:
+        return 0
+    named = {"b_jobs": list(jobs)}
+    known = {(row.job_id, row.failure) for row in connection.execute(_KNOWN, named)}
+    fresh = [job for job in jobs.values() if (job.job_id, job.failure) not in known]
+    if not fresh:
+        return 0
+    named = {"b_jobs": [job.job_id for job in fresh]}
+    first = {row.job_id: row for row in connection.execute(_FIRST, named)}
+    sent = _newest_sent(connection, named)
+    noted: list[audit.Entry] = []
+    for job in fresh:
+        row = _row(job, channels[job.job_id], first.get(job.job_id), sent.get(job.job_id), at)
+        if connection.execute(_INSERT[connection.dialect.name], row).first() is not None:
+            noted.append(_entry("alert", row["id"], job, row["channel_id"]))
+            if row["parent_id"] is not None:
+                _failed_again(connection, first[job.job_id], job, row["manner"], at)
+    audit.append_all(connection, noted, at)
+    return len(noted)
+
+
+def _newest_sent(connection: Connection, named: Mapping[str, Any]) -> dict[str, Retry]:
+    newest: dict[str, Retry] = {}
+    for row in connection.execute(_SENT.order_by(retries.c.sent_at), dict(named)):
+        newest[row.job_id] = Retry.of(row)
+    return newest
+
+
+def _row(job: Job, channel_id: str, first: Row[Any] | None, sent: Retry | None, at: datetime) -> dict[str, Any]:
+    ours = sent is not None and (
+        sent.state in ACTIVE or (sent.job_after is not None and sent.job_after.failure == job.failure)
+    )
+    if first is None:
+        manner = "silent" if ours else "new"
+    else:
+        manner = "silent" if ours or first.muted_by is not None else "repeat"  # said in the first one's thread
+    why = job.job_status_details.data_export if job.job_status_details else None
+    return {
+        "id": new_id(),
+        "job_id": job.job_id,
+        "failure": job.failure,
+        "offered": job.failure,
+        "job_type": job.job_type,
+        "job": _text(job),
+        "cause": why.error_message or None if why else None,
+        "channel_id": first.channel_id if first is not None else channel_id,
+        "parent_id": first.id if first is not None else None,
+        "storm_id": first.storm_id if first is not None else None,
+        "manner": manner,
+        "state": "open",
+        "created_at": at,
+    }
+
+
+def _failed_again(connection: Connection, first: Row[Any], job: Job, manner: str, at: datetime) -> None:
+    """Has the job's first alert offer the Retry button for the new failure; what the bot retries, its retry moves."""
+    if manner == "repeat" or first.muted_by is not None:
+        promoted = {"manner": "new"} if first.manner == "silent" else {}  # it has no message in whose thread to say so
+        change(connection, first.id, at, state="open", offered=job.failure, job=_text(job), **promoted)
+
+
+def change(connection: Connection, alert_id: str, at: datetime, **columns: Any) -> None:
+    """Changes a job's first alert and has it, or the storm it belongs to, shown again."""
+    row = connection.execute(_CHANGE, {"b_id": alert_id, "b_at": at, **columns}).first()
+    if row is not None and row.storm_id is not None:
+        touch_storm(connection, row.storm_id, at)
+
+
+def fold(connection: Connection, most: int, at: datetime) -> list[Alert]:
+    """Decides how the new failures of each channel are shown; answers those whose reason should be looked up.
+
+    Args:
+        most: more than so many for one channel become a storm.
+    """
+    wanted: list[Alert] = []
+    for channel_id, count in connection.execute(_NEW_BY_CHANNEL).all():
+        few = _NEW.limit(SAMPLE if count > most else most)
+        wanted += [_alert(row) for row in connection.execute(few, {"b_channel": channel_id})]
+        if count > most:
+            _make_storm(connection, channel_id, at)
+        else:
+            alone = update(alerts).where(_ROW.manner == "new", _ROW.channel_id == channel_id)
+            connection.execute(alone.values(manner="alone", show_at=at + ENRICH_WITHIN, version=1))
+    return wanted
+
+
+def _make_storm(connection: Connection, channel_id: str, at: datetime) -> None:
+    storm_id = new_id()
+    row = {"id": storm_id, "channel_id": channel_id, "created_at": at, "show_at": at + ENRICH_WITHIN, "version": 1}
+    connection.execute(insert(storms).values(row))
+    members = update(alerts).where(_ROW.manner == "new", _ROW.channel_id == channel_id)
+    connection.execute(members.values(manner="storm", storm_id=storm_id))
+
+
+def add_causes(connection: Connection, causes: Mapping[str, str | None], at: datetime) -> None:
+    """Writes why jobs failed, by alert, and has the alerts shown at once."""
+    touched: set[str] = set()
+    for alert_id, cause in causes.items():
+        columns = {"cause": cause} if cause else {}
+        row = connection.execute(_CHANGE, {"b_id": alert_id, "b_at": at, **columns}).first()
+        if row is not None and row.storm_id is not None:
+            touched.add(row.storm_id)
+    for storm_id in touched:
+        shown = update(storms).where(storms.c.id == bindparam("b_id"))
+        # Not sooner than whoever is posting it has done so: two at once would post twice.
+        shown = shown.values(show_at=soon(storms), version=storms.c.version + 1)
+        connection.execute(shown, {"b_id": storm_id, "b_at": at})
+
+
+def note_moves(connection: Connection, jobs: Sequence[Job], at: datetime) -> int:
+    """Closes the alerts of jobs that moved on without the bot, and audits each as `outside`; answers how many moved."""
+    named = {"b_jobs": [job.job_id for job in jobs]}
+    first = {row.job_id: row for row in connection.execute(_FIRST.where(_ROW.state.in_(("open", "outside"))), named)}
+    if not first:
+        return 0
+    sent = _newest_sent(connection, {"b_jobs": list(first)})
+    moves = 0
+    for job in jobs:
+        row, retry = first.get(job.job_id), sent.get(job.job_id)
+        if row is None or _same(Job.model_validate_json(row.job), job):
+            continue
+        if retry is not None and retry.state in ACTIVE:
+            continue  # the bot's own retry; the follower tells how it goes
+        moves += _note_move(connection, row, job, at)
+    return moves
+
+
+def _same(known: Job, job: Job) -> bool:
+    return (known.job_status, known.failure) == (job.job_status, job.failure)
+
+
+def _note_move(connection: Connection, row: Row[Any], job: Job, at: datetime) -> bool:
+    if job.job_status == "JOB_STATUS_FAILED":
+        return False  # a new failure: it has a row of its own
+    state = "closed" if job.ended and not job.retryable else "outside"
+    if state == row.state:
+        return False
+    change(connection, row.id, at, state=state, job=_text(job))
+    if row.state == "open":
+        audit.append(connection, _entry("outside", row.id, job, row.channel_id), at)
+    return True
+
+
+def mute(connection: Connection, alert_id: str, user_id: str | None, at: datetime) -> None:
+    """Has a job alerted no more, or again (None)."""
+    change(connection, alert_id, at, muted_by=user_id)
+
+
+def job_of(connection: Connection, alert_id: str) -> str | None:
+    """The job that an alert is about."""
+    return connection.scalar(select(_ROW.job_id).where(_ROW.id == alert_id))
+
+
+def open_in_storm(connection: Connection, storm_id: str) -> list[Wanted]:
+    """The jobs of a storm that may be retried now."""
+    return [Wanted(row.job_id, row.offered) for row in connection.execute(_OPEN, {"b_storm": storm_id})]
+
+
+def place_of(connection: Connection, job_id: str) -> tuple[str | None, str | None]:
+    """The channel and thread in which a job's failure was alerted, if it was."""
+    row = connection.execute(_FIRST, {"b_jobs": [job_id]}).first()
+    if row is None:
+        return None, None
+    shown = row.shown
+    if row.storm_id is not None:
+        shown = connection.scalar(select(storms.c.shown).where(storms.c.id == row.storm_id))
+    ts = json.loads(shown or "{}").get("announcement", {}).get("ts")
+    return row.channel_id, ts
+
+
+def to_pick(connection: Connection, storm_id: str, limit: int) -> list[Job]:
+    """The first jobs of a storm that may be retried now."""
+    query = _MEMBERS.where(_ROW.state == "open").limit(limit)
+    return [_alert(row).job for row in connection.execute(query, {"b_storm": storm_id})]
+
+
+def waiting(connection: Connection, limit: int = 10) -> list[Job]:
+    """The newest failures that nobody has retried yet."""
+    query = select(alerts).where(_ROW.state == "open", _ROW.parent_id.is_(None), _ROW.muted_by.is_(None))
+    return [_alert(row).job for row in connection.execute(query.order_by(_ROW.created_at.desc()).limit(limit))]
+
+
+def any_waiting(connection: Connection) -> bool:
+    """Whether there are alerts whose jobs may move without the bot."""
+    query = select(_ROW.id).where(_ROW.state.in_(("open", "outside")), _ROW.parent_id.is_(None)).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def _entry(event: str, alert_id: str, job: Job, channel_id: str) -> audit.Entry:
+    detail: dict[str, Any] = {"alert": alert_id, "failure": job.failure}
+    if event == "outside":
+        detail["modified_by"] = job.modified_by_user_id
+    return audit.Entry(
+        event=event,
+        job_id=job.job_id,
+        status_before="JOB_STATUS_FAILED" if event == "outside" else None,
+        status_after=job.job_status,
+        channel_id=channel_id,
+        source="alert",
+        detail=detail,
+    )
+
+
+def _text(job: Job) -> str:
+    return job.model_dump_json(by_alias=True, exclude_none=True)
+
+
+def _alert(row: Row[Any], **more: Any) -> Alert:
+    values = values_of(Alert, row)
+    return Alert(**{**values, "job": Job.model_validate_json(row.job), **more})
+
+
+def _load_alert(connection: Connection, row: Row[Any], interrupted: bool) -> Alert:
+    retry = connection.execute(select(retries).where(retries.c.id == row.retry_id)).first() if row.retry_id else None
+    repeats = [_alert(found) for found in connection.execute(_REPEATS, {"b_id": row.id})]
+    return _alert(row, retry=Retry.of(retry) if retry else None, repeats=repeats, interrupted=interrupted)
+
+
+def _load_storm(connection: Connection, row: Row[Any], interrupted: bool) -> Storm:
+    named = {"b_storm": row.id}
+    return Storm(
+        **values_of(Storm, row),
+        states=_counts(connection, _STANDING, named),
+        kinds=_counts(connection, _KINDS, named),
+        causes=_counts(connection, _CAUSES, named),
+        members=[_alert(found) for found in connection.execute(_MEMBERS.limit(MOST_LISTED), named)],
+        repeats=[_alert(found) for found in connection.execute(_STORM_REPEATS, named)],
+        interrupted=interrupted,
+    )
+
+
+def _counts(connection: Connection, query: Select[Any], named: Mapping[str, Any]) -> dict[str, int]:
+    return {row[0]: row[1] for row in connection.execute(query, dict(named))}
+
+
+board = Board(alerts, _load_alert)
+"""The alerts that have a message of their own."""
+
+storm_board = Board(storms, _load_storm)
+"""The storms, as far as Slack shows them."""

@@ -1,0 +1,307 @@
+"""The composition root: settings → database, clients, Bolt app, loops; started in order, drained at the end."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
+from typing import Self
+
+import structlog
+from slack_bolt.adapter.starlette.async_handler import to_starlette_response
+from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
+from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.response import BoltResponse
+from slack_sdk.web.async_client import AsyncWebClient
+from sqlalchemy import Connection, insert, select
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from bot.app import listeners
+from bot.app.build import BOARDS, World, put_together
+from bot.app.http import slack_route, web_app
+from bot.app.limits import Limits
+from bot.app.server import serving
+from bot.app.socket_mode import SocketMode
+from bot.app.timekeeper import not_later
+from bot.audit.signing import signer
+from bot.base.clock import Clock, utc_now
+from bot.base.errors import WrongWorkspace
+from bot.base.loops import Loop, looping, unless
+from bot.base.metrics import Metrics
+from bot.base.redactor import Redactor
+from bot.db.database import Database, is_outdated, migrate, require_schema
+from bot.db.guard import guard
+from bot.db.tables import marks
+from bot.retries import store
+from bot.retries.limiter import Pace
+from bot.settings import Settings
+from bot.sift.client import Sift
+from bot.slack.client import RateLimited, Slack, SlackUnavailable, Workspace, http_session, web_client
+
+log = structlog.get_logger(__name__)
+
+DRAIN_SECONDS = 5.0
+"""How long a stop waits for what is under way. A platform kills after ten seconds, and the loops, the socket and the
+HTTP server have about four of them."""
+
+ASK_SLACK_SECONDS = 20.0
+"""How often Slack is asked whether it still knows the token."""
+
+
+class Bot:
+    """One process's bot.
+
+    Args:
+        settings: what it was told.
+        clock: the present moment, for everything but the HTTP clients' timeouts.
+        timer: monotonic seconds, for what is remembered of people and groups.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock = utc_now, timer: Callable[[], float] = time.monotonic) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.timer = timer
+        self.metrics = Metrics()
+        self.signer = signer(settings.audit_signing_key_file)
+        self.redactor = settings.redactor()
+        self.database = Database(settings.database_url.get_secret_value(), clock)
+        for engine in self.database.engines:
+            guard(engine, self.redactor)
+        self.pace = Pace(settings.retry_concurrency)
+        self.http = self._http()
+        self.ready = asyncio.Event()
+        self._workspace: Workspace | None = None
+        self._bolt: AsyncApp | None = None
+        self._socket: SocketMode | None = None
+        self._asking_slack: Loop | None = None
+        self._asked_slack = False
+        self._degraded: Callable[[], Mapping[str, str]] = dict
+        self._told: set[str] = set()
+
+    def __enter__(self) -> Self:
+        """Makes the database ours and current: SQLite is upgraded here, PostgreSQL by `sift-retry migrate`.
+
+        Raises:
+            AlreadyRunning: another bot has the SQLite file.
+            SchemaOutdated: PostgreSQL's schema is not this bot's.
+        """
+        try:
+            self._prepare()
+        except BaseException:
+            self.database.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.database.close()
+
+    def _prepare(self) -> None:
+        if self.database.is_sqlite:
+            self.database.claim_file()
+            with self.database.transaction() as connection:
+                outdated = is_outdated(connection)
+            if outdated:
+                migrate(self.database.engine)
+        with self.database.transaction() as connection:
+            require_schema(connection)
+            if self.database.is_sqlite:
+                store.free_leases(connection, self.clock())
+                for board in BOARDS:
+                    board.free(connection, self.clock())
+                not_later(connection, self.clock(), BOARDS)
+
+    async def work(self, stop: asyncio.Event) -> None:
+        """Connects to Slack and works until `stop` is set; then finishes what is under way, within seconds.
+
+        Raises:
+            SlackError: Slack refuses the token.
+            WrongWorkspace: the database belongs to another workspace.
+        """
+        settings = self.settings
+        async with contextlib.AsyncExitStack() as stack:
+            session = await stack.enter_async_context(http_session())
+            sift = Sift(
+                settings.sift_rest_uri,
+                settings.sift_api_key,
+                timeout_seconds=settings.sift_timeout_seconds,
+                observe=self._observe,
+                left_out=self.metrics.left_out,
+                timer=self.timer,
+                scrub=self.redactor.scrub,
+            )
+            stack.push_async_callback(sift.aclose)
+            client = web_client(settings.slack_bot_token.get_secret_value(), settings.slack_api_url, session)
+            slack = Slack(client, self.timer, self.redactor)
+            workspace = await self._identify(slack, stop)
+            if workspace is not None:
+                await self.database.run(lambda connection: self._claim_workspace(connection, workspace))
+                await self._serve_slack(slack, sift, workspace, stop)
+
+    def _observe(self, operation: str, seconds: float, result: str) -> None:
+        """Counts a call to Sift; retries slow down when Sift limits them."""
+        self.metrics.called(operation, seconds, result)
+        if operation == "retry" and result == "rate_limited":
+            self.pace.slower()
+        elif operation == "retry" and result == "ok":
+            self.pace.faster()
+
+    async def problems(self) -> Mapping[str, str]:
+        """Why requests cannot be taken, by name; what changed of that, and of what is degraded, goes to the log."""
+        found = await self._not_ready()
+        self._tell(found, self.degraded())
+        return found
+
+    def degraded(self) -> Mapping[str, str]:
+        """What does not work as it should though requests can be taken, by name, and why."""
+        return self._degraded()
+
+    def _tell(self, not_ready: Mapping[str, str], degraded: Mapping[str, str]) -> None:
+        """Says in the log why, when something else is wrong than before: `/readyz` gives names alone."""
+        if self._told != (now := {*not_ready, *degraded}):
+            self._told = now
+            say = log.warning if now else log.info
+            say("readiness.changed", ready=not not_ready, not_ready=not_ready, degraded=degraded)
+
+    async def _not_ready(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        try:
+            async with asyncio.timeout(2):
+                await self.database.run(require_schema)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the database is not ready
+            found["database"] = str(error) or type(error).__name__
+        if self._workspace is None:
+            found["slack"] = "auth.test has not answered yet"
+        elif self._asking_slack is not None and self._asking_slack.failing is not None:
+            found["slack"] = self._asking_slack.failing
+        if self._socket is not None and not await self._socket.hears():
+            found["socket"] = "the Socket Mode connection is not up"
+        return found
+
+    async def _serve_slack(self, slack: Slack, sift: Sift, workspace: Workspace, stop: asyncio.Event) -> None:
+        parts = put_together(
+            World(
+                self.settings, self.clock, self.database, self.metrics, self.pace, self.signer, slack, sift, workspace
+            )
+        )
+        await self.database.run(parts.begin)
+        self._bolt = bolt_app(slack.client, workspace, self.redactor)
+        listeners.register(self._bolt, parts.desk)
+        self._asking_slack = Loop("slack", ASK_SLACK_SECONDS, partial(self._ask_slack, slack))
+        async with looping([*parts.loops, self._asking_slack]), self._listening(self._bolt):
+            self._degraded = parts.degraded
+            self._workspace = workspace
+            self.ready.set()
+            log.info("bot.ready", team_id=workspace.team_id, socket_mode=self.settings.socket_mode)
+            await stop.wait()
+            log.info("bot.stopping", under_way=len(parts.runner.tasks))
+            stopping = [display.stop(DRAIN_SECONDS) for display in parts.displays]
+            await asyncio.gather(parts.runner.stop(DRAIN_SECONDS), *stopping)
+
+    async def _ask_slack(self, slack: Slack) -> None:
+        """Asks whether the token is still known; not at once, since that was just asked."""
+        if self._asked_slack:
+            await slack.identify()
+        self._asked_slack = True
+
+    async def _identify(self, slack: Slack, stop: asyncio.Event) -> Workspace | None:
+        """Learns whose token this is; while Slack does not answer, asks again. None if stopped meanwhile."""
+        pause = 0.5
+        while not stop.is_set():
+            try:
+                return await unless(stop, slack.identify())
+            except (SlackUnavailable, RateLimited) as error:
+                log.warning("slack.unavailable", error=error.error)
+            await unless(stop, asyncio.sleep(pause))
+            pause = min(pause * 2, 30)
+        return None
+
+    def _claim_workspace(self, connection: Connection, workspace: Workspace) -> None:
+        """Ties the database to one workspace: user IDs and channels mean nothing in another."""
+        recorded = connection.scalar(select(marks.c.value).where(marks.c.name == "workspace"))
+        if recorded is None:
+            for name, value in (("workspace", workspace.team_id), ("workspace_url", workspace.url)):
+                connection.execute(insert(marks).values(name=name, value=value, updated_at=self.clock()))
+        elif recorded != workspace.team_id:
+            raise WrongWorkspace(recorded=recorded, connected=workspace.team_id)
+
+    @contextlib.asynccontextmanager
+    async def _listening(self, app: AsyncApp) -> AsyncIterator[None]:
+        """Keeps the Socket Mode connection up; in HTTP mode requests come by themselves."""
+        if not self.settings.socket_mode or self.settings.slack_app_token is None:
+            yield
+            return
+        self._socket = SocketMode(app, self.settings.slack_app_token.get_secret_value())
+        async with self._socket.connected():
+            yield
+
+    def _http(self) -> Starlette:
+        app = web_app(self.problems, self.degraded, self.metrics.text, lambda: self.database.worker.stuck)
+        secret = self.settings.slack_signing_secret
+        if not self.settings.socket_mode and secret is not None:
+            app.router.routes.append(slack_route(secret.get_secret_value(), self._receive))
+        return app
+
+    async def _receive(self, request: Request, body: str) -> Response:
+        """Hands one verified request to Bolt; one that Bolt cannot read is the sender's mistake, not ours."""
+        if self._bolt is None:
+            return PlainTextResponse("not ready", status_code=503)
+        try:
+            bolt_request = AsyncBoltRequest(body=body, query=request.url.query, headers=dict(request.headers))
+            return to_starlette_response(await self._bolt.async_dispatch(bolt_request))
+        except Exception as error:  # noqa: BLE001  # Bolt trusts the shape of what it parses; our own errors never get here
+            log.warning("request.not_understood", error=type(error).__name__)  # no more: it may quote what was sent
+            return PlainTextResponse("not understood", status_code=400)
+
+
+def _bolt_log() -> logging.Logger:
+    """Bolt's log, for errors alone: it warns of every request that is not ours to handle, body and all."""
+    logger = logging.getLogger("slack_bolt.app")
+    logger.setLevel(logging.ERROR)
+    return logger
+
+
+class _App(AsyncApp):
+    """A Bolt app whose acks hold no secret; they are the one way to Slack that `slack` does not see."""
+
+    redactor: Redactor
+
+    async def async_dispatch(self, req: AsyncBoltRequest) -> BoltResponse:
+        response = await super().async_dispatch(req)
+        response.body = self.redactor.clean(response.body)
+        return response
+
+
+def bolt_app(client: AsyncWebClient, workspace: Workspace, redactor: Redactor) -> AsyncApp:
+    """A Bolt app for the one workspace of the token; signatures are verified before it, in `web`."""
+    identity = AuthorizeResult(
+        enterprise_id=workspace.enterprise_id,
+        team_id=workspace.team_id,
+        bot_user_id=workspace.bot_user_id,
+        bot_id=workspace.bot_id,
+        bot_token=client.token,
+    )
+
+    async def authorize() -> AuthorizeResult:
+        return identity
+
+    app = _App(
+        logger=_bolt_log(),
+        client=client,
+        authorize=authorize,
+        process_before_response=True,
+        request_verification_enabled=False,
+        attaching_function_token_enabled=False,
+    )
+    app.redactor = redactor
+    return app
+
+
+async def run_bot(settings: Settings, stop: asyncio.Event) -> None:
+    """Runs the bot and its HTTP side until `stop` is set."""
+    with Bot(settings) as bot:
+        async with serving(bot.http, settings.host, settings.port, Limits()) as url:
+            log.info("http.serving", url=url)
+            await bot.work(stop)

@@ -1,0 +1,235 @@
+"""The bot's parts, put together: displays, use cases, the loops that drive them, and the desk that listeners use."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection
+
+from bot.access.authorizer import Office
+from bot.access.changes import Granting
+from bot.access.grants import Access
+from bot.access.quota import Quota, end_minutes
+from bot.alerts import messages as shown_alerts
+from bot.alerts import store as alerts_store
+from bot.alerts.mute import Muting
+from bot.alerts.watcher import Watcher
+from bot.app.desk import Desk
+from bot.app.timekeeper import Timekeeper
+from bot.audit.inspection import Inspection
+from bot.audit.signing import Signer
+from bot.base.clock import Clock
+from bot.base.loops import Loop, Soon
+from bot.base.metrics import Metrics
+from bot.db.database import Database
+from bot.home.lookup import Lookup
+from bot.home.tab import Home
+from bot.records.anchor import Anchor
+from bot.records.counts import Counts
+from bot.records.history import History
+from bot.retries import batches, store
+from bot.retries.approvals import Approvals
+from bot.retries.follower import Follower
+from bot.retries.limiter import Pace
+from bot.retries.messages import batch as shown_batches
+from bot.retries.messages import retry as shown_retries
+from bot.retries.runner import Runner
+from bot.retries.store import Retry
+from bot.settings import Settings
+from bot.sift.client import Sift, web_app_for
+from bot.slack.client import Slack, Workspace
+from bot.slack.links import Place
+from bot.slack.outbox import Board
+from bot.slack.piece import Piece
+from bot.slack.publisher import Display
+
+SWEEP_SECONDS = 2.0
+"""How often the rows are looked through for what was left behind."""
+
+GATHER_SECONDS = 0.1
+"""For so long changes are gathered before what shows them is looked at again."""
+
+ANCHOR_SECONDS = 60.0
+"""How often it is looked at whether a new day has begun."""
+
+INSPECTION_SECONDS = 3_600.0
+"""How often triggers and allow-list are compared with the audit."""
+
+TIMEKEEPER_SECONDS = 5.0
+"""How often it is looked at whether the clock was set back."""
+
+QUOTA_SECONDS = 5.0
+"""How often it is looked at whose minute is over."""
+
+HOME_SECONDS = 3.0
+"""How often at most a Home tab is refreshed."""
+
+PAUSE = timedelta(seconds=2)
+"""How often at most a message that counts is updated: `chat.update` allows about 50 calls a minute."""
+
+BOARDS: Sequence[Board[Any]] = (store.board, batches.board, alerts_store.board, alerts_store.storm_board)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What one process works with.
+
+    Args:
+        degraded: what does not work as it should though requests can be taken, and why, by name.
+        begin: what is to be written before the first request is taken.
+    """
+
+    desk: Desk
+    runner: Runner
+    displays: Sequence[Display[Any]]
+    loops: Sequence[Loop]
+    degraded: Callable[[], Mapping[str, str]]
+    begin: Callable[[Connection], None]
+
+
+@dataclass(frozen=True)
+class World:
+    """What the parts are made from."""
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    metrics: Metrics
+    pace: Pace
+    signer: Signer
+    slack: Slack
+    sift: Sift
+    workspace: Workspace
+
+
+def put_together(world: World) -> Parts:
+    """Makes every part, from what they have in common."""
+    settings, database, clock = world.settings, world.database, world.clock
+    place = Place(world.workspace, settings.sift_app_url or web_app_for(settings.sift_rest_uri))
+    access = Access(database, world.slack.members, settings.admins)
+    quota = Quota(settings.requests_per_minute)
+    office = Office(database, world.slack, access, world.workspace.team_id, clock, quota)
+    counts = Counts(database, time.monotonic)
+    home = Home(office, counts, time.monotonic)
+    displays = _displays(world, place)
+    showing = [Loop(name, SWEEP_SECONDS, display.sweep) for name, display in displays.items()]
+
+    changed = Soon(GATHER_SECONDS, [*(loop.wake for loop in showing), home.changed])
+    runner = _runner(world, access, displays["retries"], changed)
+    follower = _follower(world, runner, changed)
+    watcher = _watcher(world, changed)
+    watching = Loop("watcher", settings.alert_poll_seconds, watcher.step) if settings.watches else None
+    desk = Desk(
+        database=database,
+        slack=world.slack,
+        home=home,
+        runner=runner,
+        lookup=Lookup(office, world.sift, place),
+        muting=Muting(office, changed),
+        granting=Granting(office, changed),
+        history=History(office, counts, world.workspace, world.signer),
+        approvals=Approvals(office, runner.start, changed),
+        tasks=runner.tasks,
+        metrics=world.metrics,
+        clock=clock,
+        quota=quota,
+    )
+    inspecting = Loop("audit", INSPECTION_SECONDS, Inspection(database).step)
+    following = Loop("follower", settings.follow_poll_seconds, follower.step)
+    loops = [
+        Loop("runner", SWEEP_SECONDS, runner.sweep),
+        following,
+        *showing,
+        Loop("home", HOME_SECONDS, home.refresh),
+        inspecting,
+        Loop("quotas", QUOTA_SECONDS, lambda: database.run(lambda connection: end_minutes(connection, clock()))),
+        *([watching] if watching else []),
+    ]
+    if database.is_sqlite:
+        timekeeper = Timekeeper(database, clock, time.monotonic, BOARDS, changed)
+        loops.append(Loop("timekeeper", TIMEKEEPER_SECONDS, timekeeper.step))
+    health = [("sift", watching), ("sift", following), ("audit", inspecting)]
+    if settings.anchor_channel is not None:
+        anchor = Anchor(database, world.slack, settings.anchor_channel, clock, world.signer)
+        loops.append(Loop("anchor", ANCHOR_SECONDS, anchor.step))
+        health.append((f"channel:{settings.anchor_channel}", loops[-1]))
+    watched = watcher if watching else None
+    degraded = partial(_degraded, health, displays.values(), lambda: watched is not None and watched.degraded(clock()))
+    begin = watcher.begin if watching else lambda _: None
+    return Parts(desk, runner, list(displays.values()), loops, degraded, begin)
+
+
+def _degraded(
+    health: Iterable[tuple[str, Loop | None]], displays: Iterable[Display[Any]], blind: Callable[[], bool]
+) -> dict[str, str]:
+    """What does not work as it should, and why: what a loop is there for, a channel of ours that takes no posts.
+
+    Args:
+        blind: whether Sift was not read for new failures for too long.
+    """
+    found = {"sift": "the last good poll was too long ago"} if blind() else {}
+    found |= {name: loop.failing for name, loop in health if loop is not None and loop.failing is not None}
+    for display in displays:
+        found |= {f"channel:{channel_id}": error for channel_id, error in display.unpostable.items()}
+    return found
+
+
+def _displays(world: World, place: Place) -> dict[str, Display[Any]]:
+    def display(board: Board[Any], pieces: Callable[..., list[Piece]], pause: timedelta = PAUSE) -> Display[Any]:
+        return Display(world.database, world.slack, board, partial(pieces, place=place), world.clock, pause)
+
+    return {
+        "retries": display(store.board, shown_retries.pieces, timedelta(0)),
+        "batches": display(batches.board, shown_batches.pieces),
+        "alerts": display(alerts_store.board, shown_alerts.pieces, timedelta(0)),
+        "storms": display(alerts_store.storm_board, shown_alerts.storm_pieces),
+    }
+
+
+def _runner(world: World, access: Access, display: Display[Retry], changed: Callable[[], None]) -> Runner:
+    return Runner(
+        database=world.database,
+        sift=world.sift,
+        slack=world.slack,
+        access=access,
+        display=display,
+        clock=world.clock,
+        cooldown=timedelta(seconds=world.settings.retry_cooldown_seconds),
+        pace=world.pace,
+        approval_after=world.settings.approval_after,
+        workspace=world.workspace.team_id,
+        entered=world.metrics.entered,
+        changed=changed,
+    )
+
+
+def _follower(world: World, runner: Runner, changed: Callable[[], None]) -> Follower:
+    return Follower(
+        database=world.database,
+        sift=world.sift,
+        clock=world.clock,
+        poll=timedelta(seconds=world.settings.follow_poll_seconds),
+        settle=timedelta(seconds=world.settings.settle_seconds),
+        changed=changed,
+        entered=world.metrics.entered,
+        tasks=runner.tasks,
+    )
+
+
+def _watcher(world: World, changed: Callable[[], None]) -> Watcher:
+    settings = world.settings
+    return Watcher(
+        database=world.database,
+        sift=world.sift,
+        clock=world.clock,
+        route=settings.alerts_go_to,
+        poll=timedelta(seconds=settings.alert_poll_seconds),
+        most=settings.alert_storm,
+        look_back=timedelta(hours=settings.alert_lookback_hours),
+        changed=changed,
+        polled=world.metrics.polled,
+        left_out=world.metrics.left_out,
+    )

@@ -1,0 +1,241 @@
+"""Text or a button's value → a typed request, or a usage error. Pure."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from html import unescape
+
+from bot.base.clock import parse_duration
+
+JOB_ID = re.compile(r"(?<![0-9a-fA-F-])[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}(?![0-9a-fA-F-])")
+EXAMPLE = "0f9d1b60-3a52-4e6e-8f7b-2c9a6d5e4b10"
+MOST_JOBS = 100
+ROLES = ("operator", "auditor", "admin")
+
+_LINK = re.compile(r"https?://[^\s|]+")
+
+
+@dataclass(frozen=True)
+class Retry:
+    """Retry these jobs, one or several, in the order given."""
+
+    job_ids: tuple[str, ...]
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Pick:
+    """Show the failed jobs to pick from."""
+
+
+@dataclass(frozen=True)
+class ListFailed:
+    """List the jobs that failed lately."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """Show a job without retrying it."""
+
+    job_id: str
+
+
+@dataclass(frozen=True)
+class ReadAudit:
+    """Show the audit: all of it, one job's or one person's, as far back as asked."""
+
+    job_id: str | None = None
+    user_id: str | None = None
+    back: timedelta | None = None
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Show how retries went, as far back as asked."""
+
+    back: timedelta | None = None
+
+
+@dataclass(frozen=True)
+class Allow:
+    """Put somebody, or a user group, on the allow-list."""
+
+    subject: str
+    role: str = "operator"
+    duration: timedelta | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Revoke:
+    """Take somebody, or a user group, off the allow-list."""
+
+    subject: str
+
+
+@dataclass(frozen=True)
+class ShowAccess:
+    """Show the allow-list."""
+
+
+@dataclass(frozen=True)
+class Help:
+    """Explain what can be typed."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """The text is no command; `problem` says what is wrong with it, `given` repeats the start of it."""
+
+    problem: str
+    given: str = field(default="")
+    example: str = f"{EXAMPLE} sensor was offline"
+
+
+Command = Retry | Pick | ListFailed | Status | ReadAudit | Stats | Allow | Revoke | ShowAccess | Help | Usage
+
+
+def parse_mention(text: str) -> Command:
+    """Reads `@bot retry <jobId> reason`: the same words as after the slash command."""
+    words = re.sub(r"<@[UW][A-Z0-9]+(\|[^>]*)?>", " ", text, count=1)
+    command = parse(words)
+    return Help() if isinstance(command, Pick) else command  # a mention can open no modal
+
+
+def parse(text: str) -> Command:
+    """Reads what follows `/sift-retry`, or `@bot` in a thread.
+
+    Args:
+        text: as Slack sends it, so with `&`, `<` and `>` escaped, and people as `<@U…>`.
+    """
+    words = text.split()
+    if not words:
+        return Pick()
+    read = _WORDS.get(words[0].lower())
+    if read is not None:
+        return read(words[1:])
+    if words[0].lower() == "retry":
+        text = text.split(maxsplit=1)[1] if words[1:] else ""
+        words = words[1:]
+    return _retry(text, words) if words else Pick()
+
+
+def _retry(text: str, words: list[str]) -> Command:
+    job_ids: list[str] = []
+    for word in words:
+        job_id = job_id_in(word)
+        if job_id is None:
+            break
+        job_ids.append(job_id)
+    if not job_ids:
+        return Usage("that is not a Sift job ID", given=clip(unescape(words[0])))
+    if len(set(job_ids)) > MOST_JOBS:
+        return Usage(f"that is more than {MOST_JOBS} jobs at once")
+    rest = text.split(maxsplit=len(job_ids))[len(job_ids) :]
+    reason = clean(unescape(rest[0])).strip() if rest else ""
+    return Retry(tuple(dict.fromkeys(job_ids)), reason or None)
+
+
+def _status(words: list[str]) -> Command:
+    job_id = job_id_in(words[0]) if len(words) == 1 else None
+    return Status(job_id) if job_id else Usage("status takes one Sift job ID", _given(words), f"status {EXAMPLE}")
+
+
+def _audit(words: list[str]) -> Command:
+    job_id = user_id = back = None
+    for word in words:
+        if job_id is None and user_id is None and (job_id := job_id_in(word)):
+            continue
+        if job_id is None and user_id is None and (user_id := _subject(word)) and not user_id.startswith("S"):
+            continue
+        try:
+            back = parse_duration(word)
+        except ValueError:
+            return Usage("audit takes a job ID or a person, and how far back", clip(unescape(word)), "audit @user 7d")
+    return ReadAudit(job_id, user_id, back)
+
+
+def _stats(words: list[str]) -> Command:
+    try:
+        return Stats(parse_duration(words[0]) if words else None)
+    except ValueError:
+        return Usage("stats takes how far back", _given(words), "stats 30d")
+
+
+def _allow(words: list[str]) -> Command:
+    problem = Usage("allow takes a person or user group", _given(words), "allow @user operator for 8h because on call")
+    subject = _subject(words[0]) if words else None
+    if subject is None:
+        return problem
+    rest, role, duration = words[1:], "operator", None
+    if rest and rest[0].lower() in ROLES:
+        role, rest = rest[0].lower(), rest[1:]
+    if len(rest) > 1 and rest[0].lower() == "for":
+        try:
+            duration, rest = parse_duration(rest[1]), rest[2:]
+        except ValueError:
+            return problem
+    if rest and (rest[0].lower() != "because" or not rest[1:]):
+        return problem
+    return Allow(subject, role, duration, clean(unescape(" ".join(rest[1:]))) or None)
+
+
+def _revoke(words: list[str]) -> Command:
+    subject = _subject(words[0]) if len(words) == 1 else None
+    return Revoke(subject) if subject else Usage("revoke takes a person or user group", _given(words), "revoke @user")
+
+
+_WORDS: dict[str, Callable[[list[str]], Command]] = {
+    "help": lambda _: Help(),
+    "list": lambda _: ListFailed(),
+    "status": _status,
+    "audit": _audit,
+    "stats": _stats,
+    "allow": _allow,
+    "revoke": _revoke,
+    "access": lambda _: ShowAccess(),
+}
+
+_SUBJECT = re.compile(r"<(?:@([UW][A-Z0-9]+)|!subteam\^(S[A-Z0-9]+))(?:\|[^>]*)?>")
+
+
+def _subject(word: str) -> str | None:
+    """The user or user group that a word mentions."""
+    found = _SUBJECT.fullmatch(word)
+    return found[1] or found[2] if found else None
+
+
+def _given(words: list[str]) -> str:
+    return clip(unescape(" ".join(words)))
+
+
+def job_id_in(word: str) -> str | None:
+    """The job ID that a word is: bare, in backticks, in angle brackets, or inside a Sift link. Lower case."""
+    bare = unescape(word).strip("`,;")
+    if bare.startswith("<") and bare.endswith(">"):
+        bare = bare[1:-1]
+    if JOB_ID.fullmatch(bare):
+        return bare.lower()
+    link = _LINK.match(bare)
+    found = JOB_ID.findall(link[0]) if link else []
+    return found[-1].lower() if found else None
+
+
+def job_ids_in(content: object) -> list[str]:
+    """Every job ID in a text, or in whatever JSON a message is made of, in the order they stand there."""
+    if isinstance(content, str):
+        return list(dict.fromkeys(found.lower() for found in JOB_ID.findall(content)))
+    parts = content.values() if isinstance(content, dict) else content if isinstance(content, list) else ()
+    return list(dict.fromkeys(job_id for part in parts for job_id in job_ids_in(part)))
+
+
+def clean(text: str) -> str:
+    """The text as it was, but for lone surrogates, which no database and no hash can take."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def clip(text: str, most: int = 80) -> str:
+    """The start of a text, on one line."""
+    line = " ".join(clean(text).split())
+    return line if len(line) <= most else line[: most - 1] + "…"

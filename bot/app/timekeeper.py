@@ -1,0 +1,68 @@
+"""Notices a clock that was set back: what is due by that clock would lie in a future that is an hour away again.
+
+Only for a process that is alone on its database; on PostgreSQL the server's clock decides.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection, update
+
+from bot.base.clock import Clock, rfc3339
+from bot.db.database import Database
+from bot.db.tables import batches, marks
+from bot.retries import approvals, store
+from bot.slack.outbox import Board
+
+log = structlog.get_logger(__name__)
+
+TOLERATED = timedelta(seconds=5)
+"""Less than this is waited for."""
+
+
+class Timekeeper:
+    """Compares the clock to one that only ever goes forward.
+
+    Args:
+        timer: monotonic seconds.
+        boards: what is shown in Slack, and waits for its time.
+        noticed: told when rows became due.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        timer: Callable[[], float],
+        boards: Sequence[Board[Any]],
+        noticed: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._timer = timer
+        self._boards = boards
+        self._noticed = noticed
+        self._seen = clock(), timer()
+
+    async def step(self) -> None:
+        """One look at both clocks."""
+        now = self._clock(), self._timer()
+        back = timedelta(seconds=now[1] - self._seen[1]) - (now[0] - self._seen[0])
+        if back > TOLERATED:
+            log.warning("clock.set_back", seconds=round(back.total_seconds()))
+            await self._database.run(lambda connection: not_later(connection, now[0], self._boards))
+            self._noticed()
+        self._seen = now
+
+
+def not_later(connection: Connection, at: datetime, boards: Sequence[Board[Any]]) -> None:
+    """Brings back what a clock wrote that was ahead of the present one; what may be under way keeps its lease."""
+    store.not_later(connection, at)
+    approvals.not_later(connection, at)
+    connection.execute(update(batches).where(batches.c.due_at > at).values(due_at=at))
+    for board in boards:
+        board.not_later(connection, at)
+    began = update(marks).where(marks.c.name == "watching_since", marks.c.value > rfc3339(at))
+    connection.execute(began.values(value=rfc3339(at), updated_at=at))

@@ -1,0 +1,43 @@
+"""The audit as files: one row per entry, for spreadsheets and for programs."""
+
+import csv
+import json
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import IO, Any
+
+from bot.audit import log as audit
+from bot.base.clock import rfc3339
+
+
+def write_csv(rows: Iterable[Any], target: IO[str]) -> int:
+    """Writes entries as CSV with a header; answers how many."""
+    writer = csv.writer(target)
+    writer.writerow(audit.COLUMNS)
+    count = 0
+    for row in rows:
+        writer.writerow([_cell(value) for value in row])
+        count += 1
+    return count
+
+
+def write_jsonl(rows: Iterable[Any], target: IO[str]) -> int:
+    """Writes entries as JSON Lines, `detail` as an object; answers how many."""
+    count = 0
+    for row in rows:
+        entry = {**row._mapping, "at": rfc3339(row.at), "detail": json.loads(row.detail)}
+        target.write(audit.quickly(entry) + "\n")
+        count += 1
+    return count
+
+
+WRITERS: dict[str, Callable[[Iterable[Any], IO[str]], int]] = {"csv": write_csv, "jsonl": write_jsonl}
+
+
+def _cell(value: Any) -> Any:
+    """A CSV cell that no spreadsheet takes for a formula; numbers stay numbers."""
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return f"'{value}"
+    return value

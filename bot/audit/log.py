@@ -1,0 +1,356 @@
+"""The audit: append-only, hash-chained; append, page, export, verify.
+
+An entry's hash is SHA-256 over the canonical JSON of all its other columns, the previous entry's hash among them. So
+nothing can be changed, removed, inserted or reordered without breaking the chain from there on. Cutting off the tail
+shows only against a head that was written down elsewhere.
+"""
+
+import contextlib
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import rfc8785
+from sqlalchemy import Connection, Row, Select, insert, select, tuple_
+
+from bot.base.clock import rfc3339
+from bot.db.guard import cleaner
+from bot.db.tables import audit, marks
+
+BASE = "audit_base"
+"""The mark that says where the log begins."""
+
+STREAMED = {"yield_per": 1_000}
+"""How many entries are held at a time while all of them are read."""
+
+GENESIS = "0" * 64
+"""What the first entry names as the hash before it."""
+
+COLUMNS = tuple(column.name for column in audit.columns)
+
+_ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+# Built once: building a statement costs more than SQLite takes to run it.
+_APPEND = insert(audit)
+_HEAD = select(audit.c.id, audit.c.hash).order_by(audit.c.id.desc()).limit(1)
+_ALL = select(audit).order_by(audit.c.id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One thing that happened; `detail` holds further facts that JSON can hold."""
+
+    event: str
+    outcome: str | None = None
+    request_id: str | None = None
+    job_id: str | None = None
+    status_before: str | None = None
+    status_after: str | None = None
+    team_id: str | None = None
+    user_id: str | None = None
+    user_name: str | None = None
+    channel_id: str | None = None
+    source: str | None = None
+    reason: str | None = None
+    grant_id: int | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which entries are asked for; all that are given must hold.
+
+    Args:
+        run_id: requests whose job concerned this run, as far as any of their entries knows; looks through all entries.
+        since: from this moment on.
+        until: before this moment.
+    """
+
+    job_id: str | None = None
+    user_id: str | None = None
+    request_id: str | None = None
+    outcome: str | None = None
+    run_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Head:
+    """The end of the chain: how many entries it has, and the hash of the last."""
+
+    count: int
+    hash: str
+
+
+@dataclass(frozen=True)
+class Broken:
+    """The first entry that is not what was written."""
+
+    id: int
+    why: str
+
+    def __str__(self) -> str:
+        return f"entry {self.id} was changed: {self.why}"
+
+
+class NotThere(Broken):
+    """The entry that a given head names, which is not among those that were looked at."""
+
+    def __str__(self) -> str:
+        return f"entry {self.id or 'with the given hash'} {self.why}"
+
+
+def canonical(value: Any) -> str:
+    """Writes a value as canonical JSON, RFC 8785.
+
+    Raises:
+        ValueError: it holds a number beyond 2^53 or text that is no Unicode.
+    """
+    return rfc8785.dumps(value).decode("utf-8")
+
+
+def quickly(value: Any) -> str:
+    """What `canonical` writes, for what entries hold (a test compares the two), five times as fast.
+
+    Only for what is compared with a hash or a text anyway; whatever it does not confirm, `canonical` decides.
+    """
+    return _ENCODE(value)
+
+
+def digest(row: Mapping[str, Any]) -> str:
+    """The hash of an entry, given as its columns (`at` as a datetime, `detail` as canonical text)."""
+    return hashlib.sha256(rfc8785.dumps(_payload(row))).hexdigest()
+
+
+def _payload(row: Mapping[str, Any]) -> dict[str, Any]:
+    payload = {**row, "at": rfc3339(row["at"])}
+    payload.pop("hash", None)
+    return payload
+
+
+def _has_its_hash(row: Mapping[str, Any]) -> bool:
+    try:
+        likely = hashlib.sha256(quickly(_payload(row)).encode("utf-8")).hexdigest()
+        return bool(row["hash"] == likely or row["hash"] == digest(row))
+    except (TypeError, ValueError, AttributeError):  # a column holds what no entry can
+        return False
+
+
+def append(connection: Connection, entry: Entry, at: datetime) -> Head:
+    """Adds an entry in the running transaction, so that it stands or falls with the change it records.
+
+    Writing transactions take turns (see `database`), so nobody else appends in between.
+    """
+    return append_all(connection, [entry], at)
+
+
+def append_all(connection: Connection, entries: Sequence[Entry], at: datetime) -> Head:
+    """Adds entries, in their order, in the running transaction."""
+    last, clean = head(connection), cleaner(connection)
+    rows: list[dict[str, Any]] = []
+    for entry in entries:
+        row: dict[str, Any] = {
+            **entry.__dict__,
+            "id": last.count + 1,
+            "at": at,
+            "detail": canonical(entry.detail),
+            "prev_hash": last.hash,
+        }
+        row = {name: clean(value) if isinstance(value, str) else value for name, value in row.items()}
+        row["hash"] = digest(row)
+        rows.append(row)
+        last = Head(row["id"], row["hash"])
+    if rows:
+        connection.execute(_APPEND, rows if len(rows) > 1 else rows[0])
+    return last
+
+
+def head(connection: Connection) -> Head:
+    """The chain's end as it is now."""
+    row = connection.execute(_HEAD).first()
+    return Head(row.id, row.hash) if row else Head(0, GENESIS)
+
+
+def page(
+    connection: Connection, filters: Filters, *, before: tuple[datetime, int] | None = None, limit: int = 50
+) -> list[Row[Any]]:
+    """The newest entries first; `before` is the (`at`, `id`) of the last one seen, and replaces `until`."""
+    query = _filtered(filters, until=before is None)
+    if before is not None:
+        query = query.where(tuple_(audit.c.at, audit.c.id) < tuple_(*before))
+    return list(connection.execute(query.order_by(audit.c.at.desc(), audit.c.id.desc()).limit(limit)))
+
+
+def story(connection: Connection, request_id: str) -> list[Row[Any]]:
+    """Everything that is on record of one request, oldest first."""
+    return list(connection.execute(select(audit).where(audit.c.request_id == request_id).order_by(audit.c.id)))
+
+
+def moment_of(connection: Connection, entry_id: int) -> datetime | None:
+    """When an entry was written."""
+    return connection.scalar(select(audit.c.at).where(audit.c.id == entry_id))
+
+
+def export(connection: Connection, filters: Filters) -> Iterator[Row[Any]]:
+    """Every entry that fits, oldest first, in constant memory."""
+    query = _filtered(filters).order_by(audit.c.id)
+    with connection.execute(query, execution_options=STREAMED) as rows:
+        yield from rows
+
+
+def base(connection: Connection) -> Head:
+    """Where the log begins: after the entries that were archived, if any were."""
+    value = connection.scalar(select(marks.c.value).where(marks.c.name == BASE))
+    found = re.fullmatch(r"([0-9]{1,18}):([0-9a-f]{64})", value or "")
+    return Head(int(found[1]), found[2]) if found else Head(0, GENESIS)
+
+
+def verify(
+    connection: Connection,
+    expected: Head | None = None,
+    watch: Callable[[Iterable[Any]], Iterable[Any]] = iter,
+    each: Callable[[Mapping[str, Any]], None] = lambda _: None,
+) -> Head | Broken:
+    """Recomputes the whole chain; answers its head, or the first entry that does not fit.
+
+    Args:
+        expected: a head that was written down elsewhere; a count of 0 stands for any entry with that hash.
+        watch: passes the entries on, and may show how far it is.
+        each: called with the columns of each entry that fits.
+    """
+    begin = last = base(connection)
+    sought, archived = Sought(expected), Archived()
+    sought.look(begin)
+    with connection.execute(_ALL, execution_options=STREAMED) as rows:
+        try:
+            for row in watch(rows):
+                columns = dict(zip(COLUMNS, row, strict=True))
+                following = follows(last, columns)
+                if isinstance(following, Broken):
+                    return following
+                last = following
+                sought.look(last)
+                archived.look(columns)
+                each(columns)
+        except ValueError:  # what stands in the database is no moment
+            return _unreadable(connection, last)
+    if begin.count and not archived.begun_after(begin):
+        return Broken(begin.count + 1, "no entry says that what was before it was archived")
+    return archived.settled(sought, begin) or sought.missing(last) or last
+
+
+class Sought:
+    """A head that was written down elsewhere, looked for while the entries pass by."""
+
+    def __init__(self, expected: Head | None) -> None:
+        self.expected = expected
+        self.seen = expected is None or expected == Head(0, GENESIS)
+        self._other = False
+
+    def look(self, head: Head) -> None:
+        """Compares one entry's head."""
+        if self.expected is None or self.seen:
+            return
+        if self.expected.count in (0, head.count) and self.expected.hash == head.hash:
+            self.seen = True
+        elif self.expected.count == head.count and head.count:
+            self._other = True
+
+    def missing(self, last: Head) -> Broken | None:
+        """What is wrong with the log, which ends at `last`; None if the head was seen."""
+        if self.expected is None or self.seen:
+            return None
+        if self._other:
+            return Broken(self.expected.count, "it is not the entry that the given head names")
+        return NotThere(self.expected.count, f"is not in the log, which ends with entry {last.count}")
+
+
+@dataclass(frozen=True)
+class Span:
+    """Entries that were archived together: what an `archive` entry says of them."""
+
+    before: Head
+    after: Head
+    file: str
+
+
+class Archived:
+    """What the entries say was archived, gathered while they pass by."""
+
+    def __init__(self) -> None:
+        self.spans: list[Span] = []
+
+    def look(self, row: Mapping[str, Any]) -> None:
+        """Remembers an entry if it is about archiving."""
+        if row["event"] != "archive":
+            return
+        with contextlib.suppress(ValueError, TypeError, LookupError):  # an entry that says nothing of the kind
+            detail = json.loads(row["detail"])
+            before = Head(int(detail["first_id"]) - 1, detail["head_before"])
+            after = Head(int(detail["last_id"]), detail["head_after"])
+            self.spans.append(Span(before, after, str(detail["file"])))
+
+    def begun_after(self, head: Head) -> bool:
+        """Whether an entry says that everything up to a head was archived."""
+        return any(span.after == head for span in self.spans)
+
+    def settled(self, sought: Sought, begin: Head) -> Broken | None:
+        """Why a head from before the log's beginning cannot be checked by the log alone; None if it can be."""
+        expected = sought.expected
+        if expected is None or sought.seen or expected.count >= begin.count:
+            return None
+        for span in self.spans:
+            sought.look(span.after)
+        if sought.seen or any(span.after.count == expected.count for span in self.spans):
+            return None
+        lies = "lies before the log begins" if expected.count else "is not in the log"
+        return NotThere(expected.count, f"{lies}: {self._where(expected.count, begin)}")
+
+    def _where(self, count: int, begin: Head) -> str:
+        for span in self.spans:
+            if span.before.count < count <= span.after.count:
+                told = f"entries {span.before.count + 1} to {span.after.count} were archived in {span.file}"
+                return f"{told}; give that file with --segment"
+        return f"entries up to {begin.count} were archived; give their files with --segment"
+
+
+def follows(last: Head, row: Mapping[str, Any]) -> Head | Broken:
+    """The head after one more entry, given as its columns; or why it cannot be the next one."""
+    if row["id"] != last.count + 1:
+        return Broken(row["id"], f"entry {last.count + 1} is missing before it")
+    if row["prev_hash"] != last.hash:
+        return Broken(row["id"], "it does not follow the entry before it")
+    if not _has_its_hash(row):
+        return Broken(row["id"], "its content does not match its hash")
+    return Head(row["id"], row["hash"])
+
+
+def _unreadable(connection: Connection, last: Head) -> Broken:
+    """The first entry after `last` that cannot even be read."""
+    for (number,) in connection.execute(select(audit.c.id).where(audit.c.id > last.count).order_by(audit.c.id)):
+        try:
+            connection.execute(select(audit).where(audit.c.id == number)).first()
+        except ValueError:
+            return Broken(number, "its content cannot be read")
+    return Broken(last.count + 1, "its content cannot be read")
+
+
+def _filtered(filters: Filters, until: bool = True) -> Select[Any]:
+    query = select(audit)
+    for column in ("job_id", "user_id", "request_id", "outcome"):
+        wanted = getattr(filters, column)
+        if wanted is not None:
+            query = query.where(audit.c[column] == wanted)
+    if filters.run_id is not None:
+        named = audit.alias("named")
+        knows = named.c.detail.contains(json.dumps(filters.run_id), autoescape=True)
+        query = query.where(audit.c.request_id.in_(select(named.c.request_id).where(knows)))
+    if filters.since is not None:
+        query = query.where(audit.c.at >= filters.since)
+    if until and filters.until is not None:
+        query = query.where(audit.c.at < filters.until)
+    return query

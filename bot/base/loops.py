@@ -1,0 +1,186 @@
+"""Named background work: steps that repeat, tasks that are tracked, and a bounded end to both."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from typing import Any, TypeVar
+
+import structlog
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
+
+from bot.base.deadline import nobody_waits
+from bot.base.errors import DatabaseUnavailable
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+LONGEST_PAUSE = 30.0
+"""Seconds between two tries of a step that keeps failing."""
+
+FIRST_PAUSE = 0.1
+LONGEST_WRITE_PAUSE = 5.0
+"""Seconds between two tries of a write: the first pause, which doubles, and the longest."""
+
+PASSING = (OperationalError, InterfaceError, InternalError, NoConnection, DatabaseUnavailable)
+"""What a database says that was away, busy, full or restarted, and may take the same write a moment later."""
+
+
+class Loop:
+    """Repeats one step: when its interval is over, or sooner when woken.
+
+    A failing step is tried again after a growing pause. The log says when it begins to fail and when it recovers,
+    not each time in between.
+    """
+
+    def __init__(self, name: str, interval: float, step: Callable[[], Awaitable[Any]]) -> None:
+        self.name = name
+        self.failing: str | None = None
+        self._interval = interval
+        self._step = step
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Has the step run now."""
+        self._woken.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Repeats the step until `stop` is set; a step under way is finished first."""
+        pause = self._interval
+        while not stop.is_set():
+            self._woken.clear()
+            pause = await self._once(pause)
+            await _first(pause, stop, self._woken)
+
+    async def _once(self, pause: float) -> float:
+        """Runs the step; answers how long to wait before the next one."""
+        try:
+            await self._step()
+        except Exception as error:  # noqa: BLE001  # a loop outlives whatever one step runs into
+            if self.failing is None:
+                log.error("loop.failing", loop=self.name, error=f"{type(error).__name__}: {error}")
+            self.failing = f"{type(error).__name__}: {error}"
+            return min(max(pause, 0.1) * 2, max(LONGEST_PAUSE, self._interval))
+        if self.failing is not None:
+            log.info("loop.recovered", loop=self.name)
+            self.failing = None
+        return self._interval
+
+
+class Soon:
+    """Calls several functions soon after it was called, once for all calls until then.
+
+    Args:
+        seconds: how soon.
+    """
+
+    def __init__(self, seconds: float, calls: Sequence[Callable[[], None]]) -> None:
+        self._seconds = seconds
+        self._calls = calls
+        self._pending = False
+
+    def __call__(self) -> None:
+        if not self._pending:
+            self._pending = True
+            asyncio.get_running_loop().call_later(self._seconds, self._act)
+
+    def _act(self) -> None:
+        self._pending = False
+        for call in self._calls:
+            call()
+
+
+async def until_written(
+    write: Callable[[], Awaitable[T]], *, seconds: float, sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep
+) -> T:
+    """Repeats a write that follows a side effect until the database takes it: what was done must not be forgotten.
+
+    Args:
+        write: one transaction. It must name its fence, or do no harm twice: the commit of a try that failed may have
+            arrived all the same.
+        seconds: for how long at most; what is left of the lease.
+        sleep: waits between two tries.
+
+    Raises:
+        Exception: what the last try raised; at once if it is nothing that passes.
+    """
+    loop = asyncio.get_running_loop()
+    until, pause = loop.time() + seconds, FIRST_PAUSE
+    while True:
+        try:
+            return await write()
+        except PASSING as error:
+            if loop.time() + pause >= until:
+                raise
+            log.warning("write.repeated", error=type(error).__name__, in_seconds=pause)
+        await sleep(pause)
+        pause = min(pause * 2, LONGEST_WRITE_PAUSE)
+
+
+@contextlib.asynccontextmanager
+async def looping(loops: Sequence[Loop]) -> AsyncIterator[None]:
+    """Runs loops until the block ends, then lets the steps under way finish for a moment."""
+    stop = asyncio.Event()
+    tasks = [asyncio.create_task(loop.run(stop), name=loop.name) for loop in loops]
+    try:
+        yield
+    finally:
+        stop.set()
+        _, late = await asyncio.wait(tasks, timeout=1)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """Does `work`, unless `stop` is set before it is done: then it is ended, and the answer is None."""
+    doing, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((doing, stopping), return_when=asyncio.FIRST_COMPLETED)
+        return doing.result() if doing.done() else None
+    finally:
+        doing.cancel()
+        stopping.cancel()
+
+
+class Tasks:
+    """Work started on the side: tracked, its failures logged, drained at the end."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[Any]] = set()
+
+    def start(self, work: Coroutine[Any, Any, Any], **about: Any) -> None:
+        """Runs `work` on the side; `about` is what the log says of it should it fail."""
+        task = asyncio.create_task(self._guarded(work, about), context=nobody_waits())
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def drain(self, seconds: float) -> None:
+        """Waits for what is running, and ends what takes longer than `seconds`."""
+        if self._running:
+            _, late = await asyncio.wait(set(self._running), timeout=seconds)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    async def _guarded(self, work: Coroutine[Any, Any, Any], about: dict[str, Any]) -> None:
+        try:
+            await work
+        except Exception:  # the row stays due, so the next look finds it
+            log.exception("task.failed", **about)
+
+
+async def _first(seconds: float, *events: asyncio.Event) -> None:
+    """Waits for the first of some events, at most so long."""
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

@@ -1,0 +1,79 @@
+"""What may stand on the command line, as click's parameter types."""
+
+import contextlib
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from bot.access import grants
+from bot.audit.signing import SignedHead
+from bot.base.clock import parse_duration, utc_now
+
+
+class Subject(click.ParamType[Any]):
+    """A Slack user ID or user-group ID."""
+
+    name = "user"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not grants.SUBJECT.fullmatch(value):
+            self.fail(f"{value!r} is no Slack user ID (U…) or user-group ID (S…)", param, ctx)
+        return str(value)
+
+
+class Duration(click.ParamType[Any]):
+    """A duration such as 30s, 15m, 8h or 7d."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class ChannelID(click.ParamType[Any]):
+    """A Slack channel ID."""
+
+    name = "channel"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not re.fullmatch(r"[CG][A-Z0-9]+", value):
+            self.fail(f"{value!r} is no Slack channel ID (C…)", param, ctx)
+        return str(value)
+
+
+class Moment(click.ParamType[Any]):
+    """A moment: RFC 3339, a date, or a duration ago."""
+
+    name = "moment"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        with contextlib.suppress(ValueError):
+            return utc_now() - parse_duration(value)
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            expected = "2026-11-24, 2026-11-24T10:00:00Z, or a time ago such as 7d"
+            self.fail(f"{value!r} is no moment; expected {expected}", param, ctx)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+class WrittenHead(click.ParamType[Any]):
+    """A head of the audit, as it was written down."""
+
+    name = "head"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> SignedHead:
+        try:
+            return SignedHead.read(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+SUBJECT, DURATION, CHANNEL, MOMENT, HEAD = Subject(), Duration(), ChannelID(), Moment(), WrittenHead()

@@ -1,0 +1,91 @@
+"""What may be looked at without retrying anything: what failed lately, one job as it is, the modal to pick from."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select
+
+from bot.access.authorizer import Office
+from bot.access.policy import Right
+from bot.db.tables import ACTIVE, retries
+from bot.home import lookup_messages
+from bot.retries.messages import answers, modals
+from bot.retries.store import Retry, last_attempts
+from bot.sift.client import Cause, Sift
+from bot.sift.errors import SiftError
+from bot.slack.client import Message
+from bot.slack.links import Place
+from bot.slack.payloads import Asker
+
+LISTED = 20
+"""So many failed jobs are listed."""
+
+_UNDER_WAY = select(retries).where(
+    retries.c.job_id.in_(bindparam("b_jobs", expanding=True)), retries.c.state.in_(ACTIVE)
+)
+
+
+class Lookup:
+    """Looks things up for people who may look."""
+
+    def __init__(self, office: Office, sift: Sift, place: Place) -> None:
+        self._office = office
+        self._sift = sift
+        self._place = place
+
+    async def failed(self, asker: Asker) -> Message:
+        """The jobs that failed lately, newest first, with what is being retried already."""
+        refusal = await self._refusal(asker)
+        if refusal is not None:
+            return refusal
+        try:
+            jobs = await self._sift.failed_lately(LISTED)
+        except SiftError as error:
+            return answers.unreadable(str(error))
+        return lookup_messages.failed(jobs, await self._under_way([job.job_id for job in jobs]), self._place)
+
+    async def status(self, asker: Asker, job_id: str) -> Message:
+        """One job as it is now."""
+        refusal = await self._refusal(asker)
+        if refusal is not None:
+            return refusal
+        try:
+            job = await self._sift.job(job_id)
+        except SiftError as error:
+            return answers.unreadable(str(error))
+        if job is None:
+            return lookup_messages.unknown(job_id)
+        cause = await self._sift.why_failed(job) if job.retryable else Cause()
+        newest = await self._office.database.run(lambda connection: last_attempts(connection, job_id)[0])
+        return lookup_messages.status(job, newest, cause.error_message or None, self._place)
+
+    async def pick(self, asker: Asker) -> None:
+        """Opens the modal to pick from: at once, since its trigger does not live long; filled as soon as can be."""
+        if asker.trigger_id is None:
+            return
+        view_id = await self._office.slack.open_view(asker.trigger_id, modals.loading_view())
+        await self._office.slack.update_view(view_id, await self._pick_view(asker))
+
+    async def _pick_view(self, asker: Asker) -> Mapping[str, Any]:
+        refusal = await self._refusal(asker)
+        if refusal is not None:
+            return modals.message_view(refusal)
+        try:
+            jobs = await self._sift.failed_lately(modals.MOST_OPTIONS)
+        except SiftError as error:
+            return modals.message_view(answers.unreadable(str(error)))
+        under_way = await self._under_way([job.job_id for job in jobs])
+        options = [modals.option_of(job, self._office.clock()) for job in jobs if job.job_id not in under_way]
+        origin = {"source": "modal", "channel_id": asker.channel_id}
+        return modals.retry_view(options, origin, under_way=len(jobs) - len(options))
+
+    async def _refusal(self, asker: Asker) -> Message | None:
+        return await self._office.refusal(await self._office.decide(asker, Right.LOOK), "look at jobs")
+
+    async def _under_way(self, job_ids: Collection[str]) -> dict[str, Retry]:
+        """The retries under way, by job."""
+
+        def work(connection: Connection) -> dict[str, Retry]:
+            return {row.job_id: Retry.of(row) for row in connection.execute(_UNDER_WAY, {"b_jobs": list(job_ids)})}
+
+        return await self._office.database.run(work)

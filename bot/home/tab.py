@@ -1,0 +1,166 @@
+"""The Home tab: what somebody may do here, what is going on, what waits; and for admins and auditors what they need.
+
+Refreshed when something shown changes, for people who opened it lately only.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from cachetools import TTLCache
+from sqlalchemy import Connection, select
+
+from bot.access import grants
+from bot.access.authorizer import Office
+from bot.access.policy import Person, Right
+from bot.alerts import store
+from bot.audit import log as audit
+from bot.audit.log import Filters
+from bot.base.errors import DatabaseUnavailable
+from bot.db.tables import ACTIVE, retries
+from bot.home.messages import Seen, home_view
+from bot.records.counts import Counts
+from bot.retries.store import Retry, latest_of
+from bot.slack.client import SlackError
+
+LATELY_SECONDS = 900
+"""For so long after somebody opened their Home tab it is kept up to date."""
+
+LATELY = timedelta(days=30)
+"""What is counted in the Home tab."""
+
+MOST_VIEWERS = 50
+MOST_SHOWN = 10
+MOST_GRANTS = 20
+
+
+@dataclass
+class _Viewer:
+    """Somebody who opened their Home tab lately, and what it shows.
+
+    Args:
+        recorded: whether the audit says that they read it there.
+    """
+
+    team_id: str
+    shown: str = ""
+    recorded: bool = False
+    reads: bool = False  # the audit's entries, once that is on record
+
+
+class Home:
+    """Publishes Home tabs.
+
+    Args:
+        counts: the statistics, which may be a minute old; everything else is as of now.
+        timer: monotonic seconds.
+    """
+
+    def __init__(self, office: Office, counts: Counts, timer: Callable[[], float]) -> None:
+        self._office = office
+        self._counts = counts
+        self._viewers: TTLCache[str, _Viewer] = TTLCache(MOST_VIEWERS, LATELY_SECONDS, timer)
+        self._changed = False
+
+    def changed(self) -> None:
+        """Has the Home tabs looked at again, soon."""
+        self._changed = True
+
+    async def show(self, user_id: str, team_id: str) -> None:
+        """Publishes the Home tab of somebody who opened it."""
+        self._viewers[user_id] = _Viewer(team_id)
+        try:
+            await self._publish(user_id, self._viewers[user_id])
+        except DatabaseUnavailable:
+            self._changed = True
+
+    async def refresh(self) -> None:
+        """Publishes anew what changed since it was published."""
+        if not self._changed:
+            return
+        self._changed = False
+        for user_id, viewer in list(self._viewers.items()):
+            try:
+                await self._publish(user_id, viewer)
+            except SlackError:
+                self._viewers.pop(user_id, None)
+            except DatabaseUnavailable:
+                self._changed = True
+
+    async def _publish(self, user_id: str, viewer: _Viewer) -> None:
+        person = await self._office.slack.person(user_id, viewer.team_id)
+        view = home_view(await self._seen(user_id, person, viewer))
+        content = json.dumps(view)
+        if content != viewer.shown:
+            await self._office.slack.publish_home(user_id, view)
+            viewer.shown = content
+
+    async def _seen(self, user_id: str, person: Person | None, viewer: _Viewer) -> Seen:
+        at = self._office.clock()
+        may_retry, may_read, may_grant = await asyncio.gather(
+            *(
+                self._office.access.decide(self._office.wish(right), person, user_id)
+                for right in (Right.RETRY, Right.READ_AUDIT, Right.GRANT)
+            )
+        )
+
+        looks = may_retry.allowed or may_read.allowed
+        since = at.replace(hour=0, minute=0, second=0, microsecond=0) - LATELY
+        if may_read.allowed and person is not None and not viewer.recorded:
+            known = person
+            viewer.reads = await self._office.database.run(lambda connection: self._may_read(connection, known, at))
+            viewer.recorded = True
+        stats = await self._counts.since(since, None if may_read.allowed else user_id, since) if looks else None
+
+        def work(connection: Connection) -> Seen:
+            return Seen(
+                at=at,
+                decision=may_retry if may_retry.allowed or not may_read.allowed else may_read,
+                admins=self._office.access.who_may_grant(connection, at),
+                under_way=_under_way(connection) if looks else [],
+                waiting=store.waiting(connection, MOST_SHOWN) if may_retry.allowed else [],
+                own=latest_of(connection, user_id),
+                entries=audit.page(connection, Filters(), limit=MOST_SHOWN)
+                if may_read.allowed and viewer.reads
+                else None,
+                grants=_grants(connection, at) if may_grant.allowed else None,
+                stats=stats,
+            )
+
+        return await self._office.database.read(work)
+
+    def _may_read(self, connection: Connection, person: Person, at: datetime) -> bool:
+        """Records that somebody reads the audit's latest entries; False if too much is recorded of them just now."""
+        entry, quota = _reading(person), self._office.quota
+        by = {name: getattr(entry, name) for name in ("team_id", "user_id", "user_name", "source")}
+        if not quota.admits(connection, by, at):
+            quota.refuse(connection, by, at, entry.event)
+            return False
+        audit.append(connection, entry, at)
+        return True
+
+
+def _under_way(connection: Connection) -> list[Retry]:
+    query = select(retries).where(retries.c.state.in_(ACTIVE)).order_by(retries.c.created_at.desc())
+    return [Retry.of(row) for row in connection.execute(query.limit(MOST_SHOWN))]
+
+
+def _grants(connection: Connection, at: datetime) -> list[Any]:
+    """The grants that hold now, newest first."""
+    listed = [one for one in grants.listed(connection) if one.expires_at is None or one.expires_at > at]
+    return listed[::-1][:MOST_GRANTS]
+
+
+def _reading(person: Person) -> audit.Entry:
+    """Whoever may read the audit sees its latest entries when they open the tab."""
+    return audit.Entry(
+        event="audit_read",
+        team_id=person.team_id,
+        user_id=person.user_id,
+        user_name=person.name,
+        source="home",
+        detail={"what": "home"},
+    )

@@ -1,0 +1,125 @@
+"""Posts the audit's head to a channel once a day, where whoever owns the database cannot change it."""
+
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import Connection, insert, select, update
+
+from bot.audit import log as audit
+from bot.audit.log import Entry
+from bot.audit.signing import SignedHead, Signer
+from bot.base.clock import Clock, rfc3339
+from bot.db.database import Database
+from bot.db.tables import marks
+from bot.records.anchor_messages import anchored
+from bot.slack.client import Slack, SlackError, SlackUnavailable
+from bot.slack.outbox import LEASE
+
+log = structlog.get_logger(__name__)
+
+MARK = "anchored"
+"""The mark that names the day whose head was posted last."""
+
+CLAIM = "anchoring"
+"""The mark that says until when nobody else posts to a channel: one is at it, or was refused."""
+
+REFUSED_FOR = timedelta(hours=1)
+"""A channel that was refused is not tried again for so long, by any process; another channel is."""
+
+
+class Anchor:
+    """Anchors the audit: one process a day, whichever is first.
+
+    What is on record as anchored was posted. A process that dies in between leaves a message without an entry, and
+    the next one posts again.
+
+    Args:
+        channel_id: where the head is posted.
+        signer: signs it.
+    """
+
+    def __init__(self, database: Database, slack: Slack, channel_id: str, clock: Clock, signer: Signer) -> None:
+        self._database = database
+        self._slack = slack
+        self._channel_id = channel_id
+        self._clock = clock
+        self._signer = signer
+        self._refused: SlackError | None = None
+        self._posted: tuple[SignedHead, str, datetime] | None = None
+
+    async def step(self) -> None:
+        """Posts today's head, unless that was done.
+
+        Raises:
+            SlackError: it could not be posted, and will be tried again; a refusal is raised until it is.
+        """
+        at = self._clock()
+        if self._posted is not None:  # and not recorded: the database failed just then
+            await self._record(*self._posted)
+        if await self._database.run(lambda connection: _done(connection, at)):
+            self._refused = None
+            return
+        signed = await self._database.run(self._claim)
+        if signed is not None:
+            await self._post(signed, at)
+        elif self._refused is not None:
+            raise self._refused.with_traceback(None)
+
+    async def _post(self, signed: SignedHead, at: datetime) -> None:
+        try:
+            ts = await self._slack.post(self._channel_id, anchored(signed, at))
+        except SlackUnavailable:
+            raise  # the claim ends soon
+        except SlackError as error:
+            self._refused = error
+            await self._database.run(lambda connection: self._hold(connection, REFUSED_FOR))
+            raise
+        self._refused = None
+        self._posted = (signed, ts, at)
+        await self._record(signed, ts, at)
+
+    async def _record(self, signed: SignedHead, ts: str, at: datetime) -> None:
+        await self._database.run(lambda connection: self._note(connection, signed, ts, at))
+        self._posted = None
+        log.info("audit.anchored", count=signed.head.count)
+
+    def _claim(self, connection: Connection) -> SignedHead | None:
+        """Makes today's anchoring ours for a moment; None if somebody has it, or there is nothing to anchor."""
+        now = self._database.now(connection)
+        until, _, channel_id = (_read(connection, CLAIM) or "").partition(" ")
+        if channel_id == self._channel_id and rfc3339(now) < until <= rfc3339(now + REFUSED_FOR):
+            return None
+        head = audit.head(connection)
+        if head.count == 0:
+            return None
+        self._hold(connection, LEASE)
+        return self._signer.sign(head)
+
+    def _hold(self, connection: Connection, long: timedelta) -> None:
+        now = self._database.now(connection)
+        _write(connection, CLAIM, f"{rfc3339(now + long)} {self._channel_id}", now)
+
+    def _note(self, connection: Connection, signed: SignedHead, ts: str, at: datetime) -> None:
+        """Records that it was posted."""
+        _write(connection, MARK, _day(at), at)
+        detail = {"count": signed.head.count, "head": signed.head.hash, "signature": signed.signature, "thread_ts": ts}
+        said = {name: value for name, value in detail.items() if value is not None}
+        audit.append(connection, Entry(event="anchor", channel_id=self._channel_id, detail=said), at)
+
+
+def _done(connection: Connection, at: datetime) -> bool:
+    return _read(connection, MARK) == _day(at)
+
+
+def _day(at: datetime) -> str:
+    return f"{at:%Y-%m-%d}"
+
+
+def _read(connection: Connection, name: str) -> str | None:
+    return connection.scalar(select(marks.c.value).where(marks.c.name == name))
+
+
+def _write(connection: Connection, name: str, value: str, at: datetime) -> None:
+    values = {"value": value, "updated_at": at}
+    if connection.execute(update(marks).where(marks.c.name == name).values(values)).rowcount == 0:
+        connection.execute(insert(marks).values(name=name, **values))

@@ -1,0 +1,156 @@
+"""The audit and the statistics in Slack: private, for those who may read them, and every reading on record."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import islice
+from pathlib import Path
+
+import structlog
+from sqlalchemy import Connection
+
+from bot.access.authorizer import Asked, Office
+from bot.access.policy import Right
+from bot.audit import export
+from bot.audit import log as audit
+from bot.audit.log import Entry, Filters
+from bot.audit.signing import Signer
+from bot.records import messages as shown
+from bot.records.chart import ChartFailed, drawn
+from bot.records.counts import Counts
+from bot.records.stats import Stats
+from bot.slack.client import Message, SlackError, Workspace
+from bot.slack.payloads import Asker
+
+log = structlog.get_logger(__name__)
+
+PAGE = 10
+MOST_EXPORTED = 100_000
+"""So many entries go into a file in Slack; the command line writes them all."""
+
+STATS_BACK = timedelta(days=30)
+
+
+class History:
+    """Reads the audit for people in Slack.
+
+    Args:
+        counts: the statistics; at most a minute old.
+        workspace: where permalinks lead.
+        signer: signs the head that goes with an export.
+    """
+
+    def __init__(self, office: Office, counts: Counts, workspace: Workspace, signer: Signer) -> None:
+        self._office = office
+        self._counts = counts
+        self._workspace = workspace
+        self._signer = signer
+
+    def filters(self, job_id: str | None, user_id: str | None, back: timedelta | None) -> Filters:
+        """What somebody typed, as a search."""
+        return Filters(job_id=job_id, user_id=user_id, since=self._office.clock() - back if back else None)
+
+    async def page(self, asker: Asker, filters: Filters, path: Sequence[int] = ()) -> Message:
+        """One page of entries."""
+        allowed = await self._allowed(asker, filters, "page" if path else "list")
+        if isinstance(allowed, Message):
+            return allowed
+
+        def work(connection: Connection) -> Message:
+            at = audit.moment_of(connection, path[-1]) if path else None
+            before = (at, path[-1]) if at is not None else None
+            rows = audit.page(connection, allowed, before=before, limit=PAGE + 1)
+            return shown.page(rows[:PAGE], allowed, path, len(rows) > PAGE, self._workspace)
+
+        return await self._office.database.read(work)
+
+    async def send_export(self, asker: Asker, filters: Filters) -> Message | None:
+        """Sends the entries as a file, directly; answers what is to be said where it was asked for, if anything is."""
+        allowed = await self._allowed(asker, filters, "export csv")
+        if isinstance(allowed, Message):
+            return allowed
+        with tempfile.TemporaryDirectory() as directory:
+            file = Path(directory) / "audit.csv"
+
+            def work(connection: Connection) -> tuple[int, audit.Head]:
+                with file.open("w", encoding="utf-8", errors="replace", newline="") as target:
+                    rows = islice(audit.export(connection, allowed), MOST_EXPORTED)
+                    return export.write_csv(rows, target), audit.head(connection)
+
+            count, head = await self._office.database.read(work)
+            said = shown.exported(count, MOST_EXPORTED, str(self._signer.sign(head)))
+            return await self._upload(asker, said, file.read_bytes(), "audit.csv", None)
+
+    async def send_stats(self, asker: Asker, back: timedelta | None) -> Message | None:
+        """Sends the statistics directly, as a picture and in words; answers what to say where they were asked for.
+
+        Args:
+            back: how far back; 30 days by default.
+        """
+        back = back or STATS_BACK
+        since = self._office.clock() - back
+        allowed = await self._allowed(asker, Filters(since=since), "stats")
+        if isinstance(allowed, Message):
+            return allowed
+        stats = await self._counts.since(since, allowed.user_id, back)
+        names = await self._names(stats)
+        said = shown.numbers(stats, names)
+        if not stats.total:
+            return said
+        try:
+            png = await drawn(stats, names)
+        except ChartFailed:
+            log.error("chart.failed")
+            return said
+        return await self._upload(asker, said, png, "retries.png", shown.alternative(stats, names))
+
+    async def _names(self, stats: Stats) -> dict[str, str]:
+        people = {user_id: await self._office.slack.person(user_id, self._office.workspace) for user_id in stats.people}
+        return {user_id: person.name for user_id, person in people.items() if person is not None and person.name}
+
+    async def _upload(
+        self, asker: Asker, said: Message, content: bytes, name: str, alternative: str | None
+    ) -> Message | None:
+        try:
+            await self._office.slack.send_file(asker.user_id, said, content, name, alternative)
+        except SlackError as error:
+            return shown.not_uploaded(error.error)
+        elsewhere = asker.channel_id is not None and not asker.channel_id.startswith("D")
+        return shown.sent_directly(said) if elsewhere else None
+
+    async def _allowed(self, asker: Asker, filters: Filters, what: str) -> Filters | Message:
+        """The search as far as somebody may see it: an operator sees their own entries; recorded either way."""
+        asked = await self._office.decide(asker, Right.READ_AUDIT)
+        if not asked.decision.allowed and filters.user_id in (None, asker.user_id):
+            own = await self._office.decide(asker, Right.RETRY)
+            if own.decision.allowed:
+                asked, filters = own, replace(filters, user_id=asker.user_id)
+
+        def work(connection: Connection) -> Filters | Message:
+            busy = self._office.too_many(connection, asker, "audit_read")
+            if busy is not None:
+                return busy
+            audit.append(connection, _entry(asked, filters, what), self._office.clock())
+            if asked.decision.allowed:
+                return filters
+            return self._office.denied(connection, asked.decision, "read the audit")
+
+        return await self._office.database.run(work)
+
+
+def _entry(asked: Asked, filters: Filters, what: str) -> Entry:
+    wanted = {"job": filters.job_id, "user": filters.user_id, "since": _text(filters.since)}
+    source, grant = asked.asker.source, asked.decision.grant
+    return Entry(
+        event="audit_read",
+        outcome=None if asked.decision.allowed else "denied",
+        source=source if source in ("command", "mention") else "home",
+        grant_id=grant.id if grant else None,
+        detail={"what": what, "filters": {name: value for name, value in wanted.items() if value}},
+        **asked.made_by,
+    )
+
+
+def _text(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None

@@ -1,0 +1,134 @@
+"""The audit and the statistics as Slack shows them. Pure."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from bot.app.commands import clip
+from bot.audit.log import Filters
+from bot.base.clock import rfc3339
+from bot.records.stats import Stats
+from bot.slack.blocks import Block, actions, counted, date, escape, listing, section
+from bot.slack.client import Message, Workspace
+
+AUDIT_PAGE, AUDIT_EXPORT = "audit_page", "audit_export"
+"""The action IDs of a page's buttons; their value is the search, as JSON."""
+
+
+def page(rows: Sequence[Any], filters: Filters, path: Sequence[int], more: bool, workspace: Workspace) -> Message:
+    """One page of entries, newest first.
+
+    Args:
+        path: the entries below which the pages so far began, this one's last; empty for the newest page.
+        more: whether there are older ones.
+    """
+    title = f"The audit{_about(filters)}, newest first"
+    lines = [section(_line(row, workspace)) for row in rows] or [section("No entries.")]
+    buttons = []
+    if path:
+        buttons.append(_button("Newer", AUDIT_PAGE, filters, path[:-1], "newer"))
+    if more:
+        buttons.append(_button("Older", AUDIT_PAGE, filters, [*path, rows[-1].id], "older"))
+    buttons.append(_button("Export as CSV", AUDIT_EXPORT, filters, [], "export"))
+    return Message(title, [section(f"*{title}*"), *lines, actions(buttons)])
+
+
+def _line(row: Any, workspace: Workspace) -> str:
+    who = f" · <@{row.user_id}>" if row.user_id and row.user_id[:1] in "UW" else ""
+    who = who or (f" · `{escape(row.user_id)}`" if row.user_id else "")
+    name = f" ({escape(row.user_name)})" if row.user_name else ""
+    job = f" · `{row.job_id}`" if row.job_id else ""
+    statuses = [
+        status.removeprefix("JOB_STATUS_").lower() for status in (row.status_before, row.status_after) if status
+    ]
+    status = f" · {escape(' → '.join(statuses))}" if statuses else ""
+    link = workspace.link(row.channel_id, json.loads(row.detail).get("thread_ts"))
+    thread = f" · <{link}|thread>" if link else ""
+    reference = f"{thread} · reference `{row.request_id}`" if row.request_id else ""
+    reason = f"\n> {escape(clip(row.reason, 200))}" if row.reason else ""
+    what = f"*{escape(row.event)}*{f' {row.outcome}' if row.outcome else ''}"
+    return f"{row.id:,} · {date(row.at)} · {what}{who}{name}{job}{status}{reference}{reason}"
+
+
+def _about(filters: Filters) -> str:
+    parts = [
+        f"of job `{filters.job_id}`" if filters.job_id else "",
+        f"of <@{filters.user_id}>" if filters.user_id else "",
+    ]
+    since = f"since {date(filters.since)}" if filters.since else ""
+    said = " ".join(part for part in (*parts, since) if part)
+    return f" {said}" if said else ""
+
+
+def search_of(value: str) -> tuple[Filters, list[int]]:
+    """Reads the search back from a button's value.
+
+    Raises:
+        ValueError: it is no such value.
+    """
+    try:
+        found = json.loads(value)
+        since = datetime.fromisoformat(found["s"]) if found.get("s") else None
+        return Filters(job_id=found.get("j"), user_id=found.get("u"), since=since), [int(one) for one in found["p"]]
+    except (KeyError, TypeError) as error:
+        raise ValueError("no search") from error
+
+
+def _button(text: str, action_id: str, filters: Filters, path: Sequence[int], block: str) -> Block:
+    since = rfc3339(filters.since) if filters.since else None
+    value = json.dumps({"j": filters.job_id, "u": filters.user_id, "s": since, "p": list(path)[-200:]})
+    label = {"type": "plain_text", "text": text, "emoji": False}
+    return {"type": "button", "action_id": f"{action_id}:{block}", "value": value, "text": label}
+
+
+def exported(count: int, most: int, head: str) -> Message:
+    """Said with the file."""
+    cut = f" Only the oldest {most:,} are in it; `sift-retry audit export` writes all." if count >= most else ""
+    text = f":page_facing_up: {count:,} entries of the audit, oldest first.{cut}\nHead of the chain: `{head}`"
+    return Message(text, [section(text)])
+
+
+def sent_directly(said: Message) -> Message:
+    """Said where it was asked for, when the file went to the person directly."""
+    blocks = [*said.blocks, section(":inbox_tray: The file is in your messages with me.")]
+    return Message(said.text, blocks)
+
+
+def not_uploaded(error: str) -> Message:
+    """Said when Slack did not take the file."""
+    text = f":warning: Slack did not take the file (`{escape(error)}`). Try again, or use the command line."
+    return Message(text, [section(text)])
+
+
+def numbers(stats: Stats, names: Mapping[str, str]) -> Message:
+    """The statistics in words: what the picture shows, for those who cannot see it, too."""
+    if not stats.total:
+        text = f"No retries were asked for since {date(stats.since)}."
+        return Message(text, [section(text)])
+    helped, ended = stats.helped
+    rate = f" A retry helped in {helped:,} of {ended:,} cases ({helped * 100 // ended} %)." if ended else ""
+    title = f"{counted(stats.total, 'request')} since {date(stats.since)}.{rate}"
+    states = listing(f"{count:,} {state.replace('_', ' ')}" for state, count in _most_first(stats.states))
+    kinds = listing(
+        counted(count, escape(name.removeprefix("JOB_TYPE_").replace("_", " ").lower()))
+        for name, count in _most_first(stats.types)
+    )
+    people = listing(f"<@{user_id}> {count:,}" for user_id, count in _most_first(stats.people))
+    parts = [f"*{title}*", f"By outcome: {states}.", f"By job type: {kinds}." if kinds else "", f"By person: {people}."]
+    return Message(alternative(stats, names), [section("\n".join(part for part in parts if part))])
+
+
+def alternative(stats: Stats, names: Mapping[str, str]) -> str:
+    """The numbers as alternative text of the picture."""
+    helped, ended = stats.helped
+    days = "; ".join(f"{day}: {sum(states.values())}" for day, states in list(stats.days.items())[-31:])
+    people = ", ".join(f"{names.get(user, user)} {count}" for user, count in _most_first(stats.people))
+    states = ", ".join(f"{state.replace('_', ' ')} {count}" for state, count in _most_first(stats.states))
+    return f"{stats.total} requests; {helped} of {ended} helped. {states}. Per day: {days}. By person: {people}."[
+        :1_900
+    ]
+
+
+def _most_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda one: (-one[1], one[0]))

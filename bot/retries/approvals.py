@@ -1,0 +1,158 @@
+"""A second person's word: asked for from some retry of a job on, given by somebody else, or overridden loudly.
+
+The request stays `requested` while it waits, due again when the time for an approval is over.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, select, update
+
+from bot.access.authorizer import Asked, Office
+from bot.access.policy import Right
+from bot.audit import log as audit
+from bot.db.tables import retries
+from bot.retries import store
+from bot.retries.messages import approval as shown
+from bot.retries.store import Retry, entry_of
+from bot.slack.client import Message
+from bot.slack.outbox import soon
+from bot.slack.payloads import Asker
+
+DOING = "approve this"
+"""What somebody is told that they may not do."""
+
+APPROVAL_FOR = timedelta(hours=1)
+"""How long a request waits for somebody else's word."""
+
+
+def ask(connection: Connection, retry: Retry, now: datetime, at: datetime) -> Retry:
+    """Has a claimed request wait for a second person; one that waits already goes on waiting."""
+    if retry.approval_until is not None:
+        return store.note_progress(connection, retry, at, due_at=now + (retry.approval_until - at))
+    waiting = store.note_progress(
+        connection,
+        retry,
+        at,
+        approval_until=at + APPROVAL_FOR,
+        due_at=now + APPROVAL_FOR,
+        job_before=retry.job_before,
+        attempt=retry.attempt,
+    )
+    audit.append(connection, entry_of(waiting, None, event="approval_asked"), at)
+    return waiting
+
+
+def not_later(connection: Connection, at: datetime) -> None:
+    """Has no request wait longer for a second person than from now on."""
+    latest = at + APPROVAL_FOR
+    connection.execute(update(retries).where(retries.c.approval_until > latest).values(approval_until=latest))
+
+
+class Approvals:
+    """Takes approvals and overrides, checked and recorded in time for the ack.
+
+    Args:
+        start: has the runner take up an approved request.
+        changed: told when messages are to be shown again.
+    """
+
+    def __init__(self, office: Office, start: Callable[[Retry], None], changed: Callable[[], None]) -> None:
+        self._office = office
+        self._start = start
+        self._changed = changed
+
+    async def approve(self, asker: Asker, request_id: str) -> Message | None:
+        """Approves a request; answers why not, if it was not done."""
+        asked = await self._decide(asker, request_id, Right.RETRY)
+        return await self._speak(asked, request_id, "approval", None)
+
+    async def override(self, asker: Asker, request_id: str, reason: str) -> Message | None:
+        """Breaks the glass: an admin lets a request through without a second person, and everybody is told."""
+        asked = await self._decide(asker, request_id, Right.OVERRIDE)
+        return await self._speak(asked, request_id, "break_glass", reason)
+
+    async def may_override(self, asker: Asker, request_id: str) -> Message | None:
+        """Why somebody may not override; None if they may."""
+        asked = await self._decide(asker, request_id, Right.OVERRIDE)
+        return await self._office.refusal(asked, DOING, "break_glass")
+
+    async def _decide(self, asker: Asker, request_id: str, right: Right) -> Asked:
+        job_type = await self._office.database.run(lambda connection: _job_type(connection, request_id))
+        return await self._office.decide_in_time(asker, right, job_type)
+
+    async def _speak(self, asked: Asked, request_id: str, event: str, reason: str | None) -> Message | None:
+        at = self._office.clock()
+
+        def work(connection: Connection) -> Retry | Message:
+            waiting = _waiting(connection, request_id, at)
+            if waiting is None:
+                return shown.no_longer_waiting()
+            busy = self._office.too_many(connection, asked.asker, event)
+            if busy is not None:
+                return busy
+            why = None if asked.decision.allowed else asked.decision.why.value
+            if why is None and reason is None and asked.asker.user_id == waiting.user_id:
+                why = "self_approval"
+            audit.append(connection, _entry(waiting, asked, event, reason, why), at)
+            if not asked.decision.allowed:
+                return self._office.denied(connection, asked.decision, DOING)
+            if why is not None:
+                return shown.not_by_oneself()
+            now = self._office.database.now(connection)
+            return _let_through(connection, waiting, asked.asker.user_id, reason, now, at)
+
+        result = await self._office.database.run(work)
+        if isinstance(result, Message):
+            return result
+        self._start(result)
+        self._changed()
+        return None
+
+
+def _waiting(connection: Connection, request_id: str, at: datetime) -> Retry | None:
+    row = connection.execute(select(retries).where(retries.c.id == request_id).with_for_update()).first()
+    retry = Retry.of(row) if row is not None else None
+    if retry is None or not retry.waits_for_approval or retry.approval_until is None or retry.approval_until <= at:
+        return None
+    return retry
+
+
+def _job_type(connection: Connection, request_id: str) -> str | None:
+    row = connection.execute(select(retries).where(retries.c.id == request_id)).first()
+    job = Retry.of(row).job if row is not None else None
+    return job.job_type.removeprefix("JOB_TYPE_").lower() if job else None
+
+
+def _let_through(
+    connection: Connection, waiting: Retry, user_id: str, reason: str | None, now: datetime, at: datetime
+) -> Retry:
+    through = (
+        update(retries)
+        .where(retries.c.id == waiting.id)
+        .values(
+            approved_by=user_id,
+            override_reason=reason,
+            due_at=now,
+            version=retries.c.version + 1,
+            show_at=soon(retries),
+        )
+        .returning(*retries.c)
+    )
+    return Retry.of(connection.execute(through, {"b_at": at}).one())
+
+
+def _entry(waiting: Retry, asked: Asked, event: str, reason: str | None, why: str | None) -> audit.Entry:
+    """What the audit says of the request, in the name of whoever spoke."""
+    detail = {"for": waiting.user_id, "why": why or asked.decision.why.value}
+    grant = asked.decision.grant
+    return replace(
+        entry_of(waiting, None if why is None else "denied", detail, event),
+        team_id=asked.asker.team_id,
+        user_id=asked.asker.user_id,
+        user_name=asked.made_by["user_name"],
+        source="alert" if reason is None else "modal",  # the button, or the modal that asks for a reason
+        reason=reason,
+        grant_id=grant.id if grant else None,
+    )

@@ -1,0 +1,283 @@
+"""Several retries asked for at once: recorded as one row before the ack, then spelled out a few at a time.
+
+Whether their person may is decided once, before; who may not leaves one entry and no rows.
+
+Each job gets a retry and an audit trail of its own; the batch is what shows them together. What is still to be spelled
+out stands in the batch's row, so an interrupted batch goes on where it stopped.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, exists, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from bot import VERSION
+from bot.audit import log as audit
+from bot.db.tables import FINAL, OFFERING, batches, retries
+from bot.retries import store
+from bot.retries.store import Request, Retry, new_id
+from bot.slack.outbox import Board, Shown, values_of
+
+AT_A_TIME = 25
+"""So many retries are spelled out in one transaction, so that nobody else waits for long."""
+
+MOST_LISTED = 120
+"""So many retries of a batch are listed in its thread; the tally counts all of them."""
+
+_INSERT = {
+    dialect: upsert(batches).on_conflict_do_nothing(index_elements=["delivery_key"]).returning(batches.c.id)
+    for dialect, upsert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}
+MOST_OPEN = 100
+"""So many batches are spelled out side by side."""
+
+_BEGUN = exists().where(retries.c.batch_id == batches.c.id)
+_WAITING = exists().where(retries.c.batch_id == batches.c.id, retries.c.state == "requested")
+_DUE = (
+    select(batches, _BEGUN.label("begun"))
+    .where(batches.c.due_at <= bindparam("b_now"))
+    .order_by(batches.c.due_at)
+    .limit(MOST_OPEN)
+)
+_DUE_ONE = select(batches).where(batches.c.id == bindparam("b_id"), batches.c.due_at <= bindparam("b_now"))
+_UNDER_WAY = (
+    select(batches)
+    .where(
+        batches.c.origin == bindparam("b_origin"),
+        batches.c.id != bindparam("b_id"),
+        _BEGUN,
+        _WAITING | batches.c.due_at.is_not(None),
+    )
+    .limit(1)
+)
+_DELIVERED = [select(table.c.id).where(table.c.delivery_key == bindparam("b_key")) for table in (retries, batches)]
+_REST = update(batches).where(batches.c.id == bindparam("b_id"))
+_ONE = select(batches).where(batches.c.id == bindparam("b_id"))
+_MEMBERS = select(retries).where(retries.c.batch_id == bindparam("b_id"))
+_LISTED = _MEMBERS.order_by(retries.c.created_at, retries.c.id).limit(MOST_LISTED)
+_STATES = select(retries.c.state, func.count()).where(retries.c.batch_id == bindparam("b_id")).group_by(retries.c.state)
+_AGAIN = _MEMBERS.where(retries.c.state.in_(OFFERING), retries.c.superseded_by.is_(None))
+_OFFERED = _AGAIN.with_only_columns(func.count())
+_STALE = _MEMBERS.where(store.IS_STALE, retries.c.superseded_by.is_(None)).order_by(retries.c.created_at, retries.c.id)
+_STALE_COUNT = _STALE.with_only_columns(func.count()).order_by(None)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A job to retry, and the failure that the button stood for, if it was a button."""
+
+    job_id: str
+    offered: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch(Shown):
+    """A row of `batches`, with how its retries stand.
+
+    Args:
+        total: how many jobs were asked for.
+        states: how many of its retries are in which state.
+        members: its first retries, in full.
+        offered: how many of its retries may be repeated.
+        stale: how many were left alone for too long, and may be asked for once more.
+        refusal: why none of it was let through; empty: it was.
+    """
+
+    delivery_key: str
+    team_id: str
+    user_id: str
+    source: str
+    user_name: str | None = None
+    reason: str | None = None
+    total: int
+    states: Mapping[str, int]
+    members: Sequence[Retry]
+    offered: int = 0
+    stale: int = 0
+    refusal: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def reader(self) -> str:
+        return self.user_id
+
+    @property
+    def final(self) -> bool:
+        return bool(self.refusal) or sum(count for state, count in self.states.items() if state in FINAL) >= self.total
+
+
+@dataclass(frozen=True, kw_only=True)
+class Open:
+    """A batch of which some is not spelled out yet; `begun` once its person was let through."""
+
+    id: str
+    team_id: str
+    user_id: str
+    channel_id: str | None
+    created_at: datetime
+    begun: bool
+
+
+@dataclass(frozen=True)
+class Spelled:
+    """What one step of spelling out brought.
+
+    Args:
+        requests: to be carried out.
+        refused: so many were left alone for too long instead.
+        left: whether there is more to spell out.
+    """
+
+    requests: Sequence[Request] = ()
+    refused: int = 0
+    left: bool = False
+
+
+def open_batch(
+    connection: Connection, first: Request, wanted: Sequence[Wanted], at: datetime, origin: str | None = None
+) -> bool:
+    """Records a batch; answers False for one that was already delivered.
+
+    Args:
+        first: who asks, from where, and why: a request as it would be for the first job alone; its ID is the batch's.
+        wanted: the jobs, each named once.
+        origin: the storm or the batch whose button asks for all of it.
+    """
+    values = {name: value for name, value in first.__dict__.items() if name in batches.c}
+    values |= {
+        "created_at": at,
+        "total": len(wanted),
+        "todo": json.dumps([[one.job_id, one.offered] for one in wanted]),
+        "due_at": at,
+        "origin": origin,
+    }
+    return connection.execute(_INSERT[connection.dialect.name], values).first() is not None
+
+
+def delivered(connection: Connection, delivery_key: str) -> bool:
+    """Whether a request, of one job or of several, was recorded before."""
+    return any(connection.execute(query, {"b_key": delivery_key}).first() is not None for query in _DELIVERED)
+
+
+def due(connection: Connection, now: datetime) -> list[Open]:
+    """The batches of which some is not spelled out yet."""
+    return [
+        Open(**{name: row._mapping[name] for name in Open.__dataclass_fields__})
+        for row in connection.execute(_DUE, {"b_now": now})
+    ]
+
+
+def under_way(connection: Connection, batch_id: str) -> dict[str, Any] | None:
+    """What whoever asks for a whole storm, or batch, is told if somebody else's request for it is not sent yet.
+
+    Writing transactions take turns (see `database`), so of two that begin at once one sees the other.
+    """
+    mine = connection.execute(_ONE, {"b_id": batch_id}).one()
+    if mine.origin is None:
+        return None
+    other = connection.execute(_UNDER_WAY, {"b_id": batch_id, "b_origin": mine.origin}).first()
+    if other is None:
+        return None
+    ts = other.thread_ts or json.loads(other.shown).get("announcement", {}).get("ts")
+    return {"why": "under_way", "by": other.user_id, "channel_id": other.channel_id, "ts": ts, "request": other.id}
+
+
+def refuse(
+    connection: Connection, batch_id: str, state: str, detail: Mapping[str, Any], now: datetime, at: datetime
+) -> bool:
+    """Lets none of a batch through: one entry, no rows; answers False if somebody else was at it.
+
+    Args:
+        state: `denied` or `refused`.
+    """
+    row = connection.execute(_DUE_ONE.where(~_BEGUN), {"b_id": batch_id, "b_now": now}).first()
+    if row is None:
+        return False
+    closed = {"todo": "[]", "due_at": None, "refusal": audit.canonical(detail)}
+    connection.execute(_REST, {"b_id": batch_id, **closed})
+    store.touch(connection, batch_id, now)
+    facts = {"version": VERSION, "batch": batch_id, "total": row.total, **detail}
+    audit.append(connection, _entry(row, state, {name: fact for name, fact in facts.items() if fact is not None}), at)
+    return True
+
+
+def spell_out(connection: Connection, batch_id: str, now: datetime, at: datetime) -> Spelled:
+    """Records the next few retries of a batch; those of one that was left alone for too long are refused."""
+    row = connection.execute(_DUE_ONE, {"b_id": batch_id, "b_now": now}).first()
+    if row is None:
+        return Spelled()
+    stale = now - row.due_at > store.STALE_AFTER
+    todo = json.loads(row.todo)
+    requests = [_request(row, job_id, offered) for job_id, offered in todo[:AT_A_TIME]]
+    for number, request in enumerate(requests):
+        store.record(connection, request, at + timedelta(microseconds=number))  # which keeps their order
+        if stale:
+            store.refuse_stale(connection, request.id, row.created_at, now, at)
+    left = todo[AT_A_TIME:]
+    again = row.due_at if stale else now  # what is left of a stale one stays so
+    connection.execute(_REST, {"b_id": row.id, "todo": json.dumps(left), "due_at": again if left else None})
+    store.touch(connection, row.id, now)
+    return Spelled((), len(requests), bool(left)) if stale else Spelled(requests, 0, bool(left))
+
+
+def spell_out_rest(connection: Connection, at: datetime) -> None:
+    """Records every retry that batches have left."""
+    for row in connection.execute(select(batches).where(batches.c.due_at.is_not(None))).all():
+        for number, (job_id, offered) in enumerate(json.loads(row.todo)):
+            store.record(connection, _request(row, job_id, offered), at + timedelta(microseconds=number))
+        connection.execute(_REST, {"b_id": row.id, "todo": "[]", "due_at": None})
+        store.touch(connection, row.id, at)
+
+
+def to_retry_again(connection: Connection, batch_id: str) -> list[Wanted]:
+    """What failed again, was cancelled or never arrived, and may be retried once more."""
+    members = [Retry.of(row) for row in connection.execute(_AGAIN, {"b_id": batch_id})]
+    return [Wanted(retry.job_id, retry.job.failure) for retry in members if retry.job is not None]
+
+
+def left_over(connection: Connection, batch_id: str) -> list[Wanted]:
+    """What was left alone for too long, and may be asked for once more."""
+    return [Wanted(row.job_id, row.offered) for row in connection.execute(_STALE, {"b_id": batch_id})]
+
+
+def _entry(row: Row[Any], outcome: str, detail: Mapping[str, Any]) -> audit.Entry:
+    names = ("team_id", "user_id", "user_name", "channel_id", "source", "reason")
+    return audit.Entry(event="request", outcome=outcome, detail=detail, **{name: row._mapping[name] for name in names})
+
+
+def _request(row: Row[Any], job_id: str, offered: str | None) -> Request:
+    return Request(
+        id=new_id(),
+        delivery_key=f"batch:{row.id}:{job_id}",
+        job_id=job_id,
+        offered=offered,
+        batch_id=row.id,
+        team_id=row.team_id,
+        user_id=row.user_id,
+        user_name=row.user_name,
+        source=row.source,
+        reason=row.reason,
+        channel_id=row.channel_id,
+        thread_ts=row.thread_ts,
+    )
+
+
+def _load(connection: Connection, row: Row[Any], interrupted: bool) -> Batch:
+    states = {found.state: found[1] for found in connection.execute(_STATES, {"b_id": row.id})}
+    members = [Retry.of(found) for found in connection.execute(_LISTED, {"b_id": row.id})]
+    offered = connection.scalar(_OFFERED, {"b_id": row.id}) or 0
+    return Batch(
+        **{**values_of(Batch, row), "refusal": json.loads(row.refusal or "{}")},
+        states=states,
+        members=members,
+        offered=offered,
+        stale=connection.scalar(_STALE_COUNT, {"b_id": row.id}) or 0,
+        interrupted=interrupted,
+    )
+
+
+board = Board(batches, _load)
+"""The batches, as far as Slack shows them."""

@@ -1,0 +1,164 @@
+"""The follower: one batched read for all followed jobs, then whatever it shows is recorded.
+
+Settles what is `unknown` and follows what was `accepted`; both are rows with a `due_at`, not sleeping coroutines.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection
+
+from bot.base.clock import Clock
+from bot.base.errors import WrongState
+from bot.base.loops import Tasks, until_written
+from bot.db.database import Database
+from bot.retries import outcome, store
+from bot.retries.outcome import Verdict
+from bot.retries.store import Retry
+from bot.sift.client import Sift
+from bot.sift.errors import SiftError
+from bot.sift.job import Job
+
+log = structlog.get_logger(__name__)
+
+LATE_POLLS = 3
+"""For so many polls after a retry, a read that shows the job as before is taken for a late one."""
+
+CLAIMED = 0.9
+"""How much of a poll a row is claimed for: a little less, so that the next look does not find it a moment too early."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A change of a row, and whom to tell once it is committed."""
+
+    write: Callable[[Connection], Retry]
+    tell: Callable[[], None] = lambda: None
+
+
+class Follower:
+    """Follows retries to their end.
+
+    Args:
+        poll: how often a followed job is asked for.
+        settle: how long an unknown outcome is read back before it is reported as it is.
+        changed: told when rows changed, so that they are shown.
+        entered: told each state that a request entered.
+        tasks: where the reason of a new failure is looked up, so that nothing waits for it.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        sift: Sift,
+        clock: Clock,
+        poll: timedelta,
+        settle: timedelta,
+        changed: Callable[[], None],
+        entered: Callable[[str], None],
+        tasks: Tasks,
+    ) -> None:
+        self._database = database
+        self._sift = sift
+        self._clock = clock
+        self._poll = poll
+        self._settle = settle
+        self._changed = changed
+        self._entered = entered
+        self._tasks = tasks
+
+    async def step(self) -> None:
+        """Reads every job that is due in as few requests as there can be, and records what moved.
+
+        Raises:
+            SiftError: Sift could not be read; what is followed is asked for again later.
+        """
+        retries = await self._database.run(self._claim)
+        if not retries:
+            return
+        try:
+            jobs = await self._sift.jobs({retry.job_id for retry in retries})
+        except SiftError:
+            await self._record(retries, self._unreadable)
+            raise
+        key_user = await self._sift.key_user()
+        await self._record(retries, lambda retry, at: self._look(retry, jobs, at, key_user))
+
+    def _claim(self, connection: Connection) -> list[Retry]:
+        now = self._database.now(connection)
+        return store.claim(connection, ("accepted", "unknown"), now, until=now + self._poll * CLAIMED)
+
+    async def _record(self, retries: list[Retry], look: Callable[[Retry, datetime], Step | None]) -> None:
+        """Writes what changed, all in one transaction, and has it shown."""
+        at = self._clock()
+        steps = [step for retry in retries if (step := look(retry, at)) is not None]
+        if not steps:
+            return
+
+        def work(connection: Connection) -> list[Step]:
+            return [step for step in steps if _written(connection, step)]
+
+        seconds = (self._poll * CLAIMED).total_seconds()
+        for step in await until_written(lambda: self._database.run(work), seconds=seconds):
+            step.tell()
+        self._changed()
+
+    def _look(self, retry: Retry, jobs: Mapping[str, Job], at: datetime, key_user: str | None) -> Step | None:
+        """What one row's job shows: a verdict, progress, or nothing new."""
+        job = jobs.get(retry.job_id)
+        if retry.state == "unknown":
+            found = outcome.settled(retry, job, at, self._settle, key_user)
+        else:
+            found = outcome.followed(retry, job, at, self._poll * LATE_POLLS)
+        if found is not None:
+            return self._enter(retry, found, job, at)
+        if job is None:
+            return Step(lambda connection: store.note_progress(connection, retry, at, missed=retry.missed + 1))
+        if retry.state == "unknown" or job == retry.job_after or outcome.is_late(retry, job):
+            return None
+        return Step(lambda connection: store.note_progress(connection, retry, at, job_after=job, missed=0))
+
+    def _enter(self, retry: Retry, found: Verdict, job: Job | None, at: datetime) -> Step:
+        columns: dict[str, Any] = {} if job is None else {"job_after": job}
+
+        def write(connection: Connection) -> Retry:
+            due_at = self._database.now(connection) + self._poll * CLAIMED
+            return store.enter_once(connection, retry, found.state, at, detail=found.detail, due_at=due_at, **columns)
+
+        def tell() -> None:
+            log.info("retry.outcome", request_id=retry.id, job_id=retry.job_id, state=found.state, **found.detail)
+            self._entered(found.state)
+            if found.state == "failed_again" and job is not None:
+                self._tasks.start(self._explain(retry, job), request_id=retry.id)
+
+        return Step(write, tell)
+
+    async def _explain(self, retry: Retry, job: Job) -> None:
+        """Adds why the job failed again, where Sift says so elsewhere than in the job."""
+        cause = await self._sift.why_failed(job)
+        if cause.error_message:
+            facts = {**retry.cause, "again": cause.error_message}
+            await self._database.run(lambda connection: store.add_cause(connection, retry.id, facts, self._clock()))
+            self._changed()
+
+    def _unreadable(self, retry: Retry, at: datetime) -> Step | None:
+        """Says of an unknown outcome, once, that it stays unknown for as long as Sift cannot be read."""
+        overdue = retry.state == "unknown" and at - (retry.unknown_at or retry.created_at) >= self._settle
+        if not overdue or retry.detail.get("overdue"):
+            return None
+        detail = {**retry.detail, "overdue": True}
+        return Step(lambda connection: store.note_progress(connection, retry, at, detail=detail))
+
+
+def _written(connection: Connection, step: Step) -> bool:
+    """Writes one step, unless somebody else moved its row meanwhile."""
+    try:
+        step.write(connection)
+    except WrongState:
+        log.info("follow.overtaken")
+        return False
+    return True

@@ -1,0 +1,137 @@
+"""A job as people read it: kind, status, times, progress, what it exports; and the Retry button. Pure."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from bot.base.clock import say_duration
+from bot.sift.job import Job
+from bot.slack.blocks import Block, counted, date, escape, fields, section
+from bot.slack.links import Place
+
+RETRY = "retry"
+"""The Retry button's action ID; its value is the job ID and the failure it stands for."""
+
+_KINDS = {
+    "JOB_TYPE_DATA_IMPORT": "data import",
+    "JOB_TYPE_RULE_EVALUATION": "rule evaluation",
+    "JOB_TYPE_DATA_EXPORT": "data export",
+}
+_STATUSES = {
+    "JOB_STATUS_CREATED": (":hourglass_flowing_sand:", "Queued"),
+    "JOB_STATUS_RUNNING": (":gear:", "Running"),
+    "JOB_STATUS_FINISHED": (":white_check_mark:", "Finished"),
+    "JOB_STATUS_FAILED": (":x:", "Failed"),
+    "JOB_STATUS_CANCELLED": (":no_entry_sign:", "Cancelled"),
+    "JOB_STATUS_CANCEL_REQUESTED": (":no_entry_sign:", "Being cancelled"),
+}
+
+
+def retry_button(job: Job) -> Block:
+    """A Retry button for the failure that the job shows now."""
+    return retry_button_of(job.job_id, job.failure)
+
+
+def retry_button_of(job_id: str, failure: str | None) -> Block:
+    """A Retry button for one failure of a job; None: for the job as it is when the button is clicked."""
+    return {
+        "type": "button",
+        "action_id": RETRY,
+        "style": "primary",
+        "value": f"{job_id} {failure or ''}".strip(),
+        "text": {"type": "plain_text", "text": "Retry", "emoji": False},
+    }
+
+
+def facts(job: Job | None, more: Sequence[tuple[str, str]]) -> list[Block]:
+    """The job in fields, two columns on a desk, one on a phone."""
+    if job is None:
+        return fields(more)
+    emoji, status = status_of(job.job_status)
+    known = [("Status", f"{emoji} {status}"), *more]
+    known += [
+        (name, date(moment))
+        for name, moment in (
+            ("Created", job.created_date),
+            ("Started", job.started_date),
+            ("Completed", job.completed_date),
+        )
+        if moment is not None
+    ]
+    took = ran_for(job)
+    known += [("Ran for", say_duration(took))] if took is not None else []
+    return fields(known + _export_facts(job))
+
+
+def _export_facts(job: Job) -> list[tuple[str, str]]:
+    export = job.job_details.data_export if job.job_details else None
+    request = export.request if export else None
+    if request is None:
+        return []
+    chosen = request.runs_and_time_range or request.assets_and_time_range or request.time_range
+    counts = [
+        counted(len(request.runs_and_time_range.run_ids), "run") if request.runs_and_time_range else "",
+        counted(len(request.assets_and_time_range.asset_ids), "asset") if request.assets_and_time_range else "",
+        counted(len(request.channel_ids), "channel") if request.channel_ids else "all channels",
+        counted(len(request.calculated_channel_configs), "calculated channel"),
+    ]
+    known = [("Exports", ", ".join(part for part in counts if part))]
+    if request.output_format:
+        known.append(("Format", escape(request.output_format.removeprefix("EXPORT_OUTPUT_FORMAT_").capitalize())))
+    if chosen is not None and chosen.start_time and chosen.stop_time:
+        known.append(("Time range", f"{date(chosen.start_time, 'time')} – {date(chosen.stop_time, 'time')}"))
+    return known
+
+
+def progress(job: Job | None) -> list[Block]:
+    """An import's points, with a bar where the total is known."""
+    points = job.job_status_details.data_import if job and job.job_status_details else None
+    if points is None or points.points_processed is None:
+        return []
+    done, total = points.points_processed, points.points_total or 0
+    if total <= 0:
+        return [section(f"{done:,} points processed")]
+    tenths = min(10, done * 10 // total)
+    percent = min(100, done * 100 // total)
+    return [section(f"{'█' * tenths}{'░' * (10 - tenths)} {percent} % · {done:,} of {total:,} points")]
+
+
+def why_now(job: Job | None) -> str | None:
+    """The failure's reason where the job itself says it: only exports do."""
+    details = job.job_status_details.data_export if job and job.job_status_details else None
+    return details.error_message if details and details.error_message else None
+
+
+def ran_for(job: Job | None) -> timedelta | None:
+    """How long a job ran, once that is known."""
+    if job is None or job.started_date is None or job.completed_date is None or job.completed_date < job.started_date:
+        return None
+    return job.completed_date - job.started_date
+
+
+def footer(reference: str, place: Place) -> Block:
+    """The reference that finds the log lines, and the way into Sift."""
+    return referring(reference, f" · <{place.sift_app_url}|Open Sift>" if place.sift_app_url else "")
+
+
+def into_sift(place: Place) -> list[Block]:
+    """The way into Sift, where one is known."""
+    link = {"type": "mrkdwn", "text": f"<{place.sift_app_url}|Open Sift>"}
+    return [{"type": "context", "elements": [link]}] if place.sift_app_url else []
+
+
+def referring(reference: str, more: str = "") -> Block:
+    """The reference alone, with whatever follows it."""
+    return {"type": "context", "elements": [{"type": "mrkdwn", "text": f"Reference `{reference}`{more}"}]}
+
+
+def kind_of(job: Job | None) -> str:
+    """What sort of job it is, in words; a type unknown to us is named as Sift names it."""
+    if job is None or not job.job_type:
+        return "job"
+    return _KINDS.get(job.job_type) or escape(job.job_type.removeprefix("JOB_TYPE_").replace("_", " ").lower())
+
+
+def status_of(status: str | None) -> tuple[str, str]:
+    """A status as an emoji and a word; one unknown to us is named as Sift names it."""
+    words = (status or "unknown").removeprefix("JOB_STATUS_").replace("_", " ").capitalize()
+    return _STATUSES.get(status or "") or (":grey_question:", escape(words))

@@ -1,0 +1,130 @@
+"""What became of a retry, read off the job: pure functions over the job before and the job now."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum, auto
+from typing import Any
+
+from bot.retries.store import Retry
+from bot.sift.job import Job
+
+FOLLOW_LIMIT = timedelta(days=7)
+"""A job that runs longer than this after its retry is followed no further."""
+
+MISSES = 3
+"""So many reads in a row without the job mean that it is gone."""
+
+
+RESTORED = "restored"
+"""Why a request is unknown that was open in a restored backup: it may have been sent since the backup was made."""
+
+
+class Moved(Enum):
+    """How a job stands against what was read before the retry was sent."""
+
+    NOT_AT_ALL = auto()
+    BY_US = auto()
+    BY_ANOTHER = auto()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The state a retry enters, and why."""
+
+    state: str
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+def moved(before: Job | None, now: Job, key_user: str | None) -> Moved:
+    """Compares a job with what it was.
+
+    Args:
+        key_user: whose Sift key the bot uses; a job that the bot retried names it in `modifiedByUserId`
+            (`GET /api/v2/me`). None if that is not known: then any move counts as ours.
+    """
+    if before is not None and _mark(before) == _mark(now):
+        return Moved.NOT_AT_ALL
+    someone_else = bool(key_user and now.modified_by_user_id and now.modified_by_user_id != key_user)
+    return Moved.BY_ANOTHER if someone_else else Moved.BY_US
+
+
+def answered(before: Job | None, answer: Job, key_user: str | None) -> Verdict:
+    """The outcome when Sift answered the retry with a job.
+
+    Sift documents that a job which is finished, in progress or being cancelled is answered unchanged; and a retried
+    job may have failed again at once.
+    """
+    how = moved(before, answer, key_user)
+    if answer.job_status in ("JOB_STATUS_CREATED", "JOB_STATUS_RUNNING") or how is Moved.BY_US:
+        return Verdict("accepted")
+    if answer.retryable:
+        return Verdict("unknown", {"why": "unchanged_answer"})
+    return Verdict("refused", {"why": "not_retryable", "stage": "post"})
+
+
+def settled(retry: Retry, job: Job | None, at: datetime, settle: timedelta, key_user: str | None) -> Verdict | None:
+    """The outcome of an unknown retry as far as the job shows it; None while it is too early to say.
+
+    Args:
+        settle: for so long after our side gave up, a request may still arrive.
+    """
+    overdue = at - (retry.unknown_at or retry.created_at) >= settle
+    if retry.detail.get("why") == RESTORED:
+        return _settled_after_restore(retry, job, overdue, key_user)
+    if job is None:
+        return Verdict("not_applied", {"why": "gone"}) if overdue else None
+    how = moved(retry.job_before, job, key_user)
+    if how is Moved.BY_US:
+        return Verdict("accepted", {"why": "read_back"})
+    if how is Moved.BY_ANOTHER:
+        return Verdict("not_applied", {"why": "outside", "modified_by": job.modified_by_user_id})
+    return Verdict("not_applied", {"why": "unchanged"}) if overdue else None
+
+
+def _settled_after_restore(retry: Retry, job: Job | None, overdue: bool, key_user: str | None) -> Verdict | None:
+    """The outcome of a request that was open in a backup; a job moved by anybody but the bot's key tells nothing."""
+    if retry.detail.get("was") == "accepted":
+        return Verdict("accepted", {"why": RESTORED}) if job is not None or overdue else None
+    if job is None:
+        return Verdict("not_applied", {"why": "gone"}) if overdue else None
+    if _as_it_was(retry, job):
+        return Verdict("not_applied", {"why": "unchanged"}) if overdue else None
+    if key_user and job.modified_by_user_id == key_user:
+        return Verdict("accepted", {"why": "read_back"})
+    return Verdict("not_applied", {"why": RESTORED, "modified_by": job.modified_by_user_id})
+
+
+def _as_it_was(retry: Retry, job: Job) -> bool:
+    """Whether a job has not moved since it was read or, where it never was, since it was asked for."""
+    if retry.job_before is not None:
+        return _mark(retry.job_before) == _mark(job)
+    return job.modified_date is not None and job.modified_date <= retry.created_at
+
+
+def followed(retry: Retry, job: Job | None, at: datetime, grace: timedelta) -> Verdict | None:
+    """How an accepted retry ended; None while it goes on.
+
+    Args:
+        grace: how long a read that shows the job as it was before the retry is taken for a late one.
+    """
+    since = at - (retry.accepted_at or retry.created_at)
+    if job is None:
+        return Verdict("lost", {"why": "gone"}) if retry.missed + 1 >= MISSES else None
+    if is_late(retry, job) and since < grace:
+        return None
+    ends = {"JOB_STATUS_FINISHED": "finished", "JOB_STATUS_FAILED": "failed_again", "JOB_STATUS_CANCELLED": "cancelled"}
+    if job.job_status in ends:
+        return Verdict(ends[job.job_status])
+    return Verdict("lost", {"why": "too_long"}) if since >= FOLLOW_LIMIT else None
+
+
+def is_late(retry: Retry, job: Job) -> bool:
+    """Whether a read shows the job as it was before what is already known of it."""
+    known = retry.job_after.modified_date if retry.job_after else None
+    latest = (retry.accepted_at or retry.created_at) + FOLLOW_LIMIT  # a date beyond that says nothing
+    older = bool(known and job.modified_date and job.modified_date < known <= latest)
+    return older or (retry.job_before is not None and _mark(retry.job_before) == _mark(job))
+
+
+def _mark(job: Job) -> tuple[Any, ...]:
+    return job.job_status, job.modified_date, job.completed_date

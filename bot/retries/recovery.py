@@ -1,0 +1,55 @@
+"""After a restore from a backup: whatever was open then may have been sent since, so none of it is sent again.
+
+Every open request becomes `unknown`, and is settled by reading its job. A job has one request under way at most, so
+further requests of the same job are refused.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from bot.audit import log as audit
+from bot.audit.log import Entry
+from bot.retries import batches, store
+from bot.retries.outcome import RESTORED
+from bot.retries.store import Retry
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """How many requests are read back, and how many are refused because another one of the same job is."""
+
+    unknown: int
+    refused: int
+
+
+def recover(connection: Connection, by: str, at: datetime) -> Recovered:
+    """Closes what was open, each with its audit entry, in the running transaction; no bot may be at work.
+
+    Args:
+        by: who does it.
+    """
+    batches.spell_out_rest(connection, at)
+    kept: dict[str, Retry] = {}
+    refused = 0
+    for retry in store.open_requests(connection):
+        other = kept.setdefault(retry.job_id, retry)
+        if other is not retry:
+            refused += 1
+            store.enter(connection, retry, "refused", at, detail={"why": RESTORED, "request": other.id})
+        elif retry.state != "unknown":
+            _doubt(connection, retry, at)
+    detail = {"unknown": len(kept), "refused": refused}
+    audit.append(connection, Entry(event="recover", user_id=by, source="cli", detail=detail), at)
+    return Recovered(**detail)
+
+
+def _doubt(connection: Connection, retry: Retry, at: datetime) -> None:
+    """Has a request be read back, as one that may have been sent."""
+    columns: dict[str, Any] = {"sent_at": retry.sent_at or at}
+    if retry.attempt is None:
+        columns["attempt"] = store.last_attempts(connection, retry.job_id)[2] + 1
+    detail = {"why": RESTORED, "was": retry.state}
+    store.enter(connection, retry, "unknown", at, detail=detail, due_at=at, **columns)

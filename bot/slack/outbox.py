@@ -1,0 +1,242 @@
+"""Which rows lag behind the messages that show them: claimed, brought up to date, given back.
+
+The same for every table with the columns of `tables._shown`. Everything runs inside one transaction of the caller's.
+"""
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar
+
+import structlog
+from sqlalchemy import Connection, Integer, Row, Table, bindparam, case, func, select, update
+
+from bot.audit import log as audit
+from bot.db.tables import Moment
+
+log = structlog.get_logger(__name__)
+
+LEASE = timedelta(seconds=60)
+"""How long a claimed row is left to its claimant; longer than any turn may take."""
+
+GIVE_UP_AFTER = timedelta(days=1)
+"""After a day nobody waits for a message any more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A row as far as it is shown in Slack.
+
+    Args:
+        asked_in: the thread where a private answer goes; None: the channel itself.
+        version: raised whenever what should be shown changes.
+        shown: which messages show it, by kind: their ts, and the digest of what they say.
+        interrupted: whether the last claimant never came back, so that something may have been posted unnoticed.
+        unpostable: Slack's error when the bot may not post there.
+    """
+
+    id: str
+    created_at: datetime
+    channel_id: str | None = None
+    thread_ts: str | None = None
+    asked_in: str | None = None
+    response_url: str | None = None
+    version: int = 0
+    show_fence: int = 0
+    show_failures: int = 0
+    shown: Mapping[str, Mapping[str, str]]
+    unpostable: str | None = None
+    interrupted: bool = False
+
+    @property
+    def reader(self) -> str | None:
+        """Who is told privately what concerns nobody else."""
+        return None
+
+    @property
+    def place(self) -> str:
+        """Where its messages go: the channel, or whoever is told where there is none."""
+        return self.channel_id or self.reader or ""
+
+    @property
+    def since(self) -> datetime:
+        """When that happened which is to be shown now, or began to."""
+        return self.created_at
+
+    @property
+    def root_ts(self) -> str | None:
+        """The thread that shows this, once there is one."""
+        return self.thread_ts or self.shown.get("announcement", {}).get("ts")
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return False
+
+
+S = TypeVar("S", bound=Shown)
+
+
+def values_of(kind: type[Shown], row: Row[Any]) -> dict[str, Any]:
+    """The columns of a row that a dataclass has fields for; `shown` as the mapping that its JSON stands for."""
+    wanted = {field.name for field in fields(kind)}
+    values = {name: value for name, value in row._mapping.items() if name in wanted}
+    return {**values, "shown": json.loads(row.shown)}
+
+
+def soon(table: Table) -> Any:
+    """The value of `show_at` after a change, with parameter `b_at`: then, unless somebody is showing the row.
+
+    The changed version brings whoever that is back to it.
+    """
+    row = table.c
+    return case((row.showing & row.show_at.is_not(None), row.show_at), else_=bindparam("b_at", type_=Moment()))
+
+
+class Board(Generic[S]):
+    """The rows of one table, as far as Slack shows them.
+
+    Args:
+        table: with the columns of `tables._shown`.
+        load: makes the object to be shown from a claimed row.
+    """
+
+    def __init__(self, table: Table, load: Callable[[Connection, Row[Any], bool], S]) -> None:
+        row = table.c
+        self._load = load
+        place = func.coalesce(row.channel_id, row.user_id) if "user_id" in row else row.channel_id
+        self._lagging = (
+            select(row.id, row.showing)
+            .where(row.show_at <= bindparam("b_now"), place.not_in(bindparam("b_apart_from", expanding=True)))
+            .order_by(row.show_at)
+            .limit(bindparam("b_limit", type_=Integer))
+            .with_for_update(skip_locked=True)
+        )
+        self._lagging_one = self._lagging.where(row.id == bindparam("b_id"))
+        self._claim = (
+            update(table)
+            .where(row.id.in_(bindparam("b_ids", expanding=True)))
+            .values(show_fence=row.show_fence + 1, show_at=bindparam("b_until"), showing=True)
+            .returning(*row)
+        )
+        self._showed = (
+            update(table)
+            .where(row.id == bindparam("b_id"), row.show_fence == bindparam("b_fence"))
+            .values(
+                show_at=case(
+                    (row.version == bindparam("b_version"), bindparam("b_later", type_=Moment())),
+                    else_=bindparam("b_soon", type_=Moment()),
+                )
+            )
+        )
+        self._put_off = (
+            update(table)
+            .where(row.id == bindparam("b_id"))
+            .values(
+                show_at=bindparam("b_later", type_=Moment()),
+                showing=bindparam("b_showing"),
+                show_failures=row.show_failures + 1,
+            )
+        )
+        self._holds = select(row.id).where(
+            row.id == bindparam("b_id"), row.show_fence == bindparam("b_fence"), row.show_at > bindparam("b_now")
+        )
+        self._not_later = (
+            update(table)
+            .where(row.show_at > case((row.showing, bindparam("b_until", type_=Moment())), else_=bindparam("b_now")))
+            .values(show_at=case((row.showing, bindparam("b_until", type_=Moment())), else_=bindparam("b_now")))
+        )
+        self._free = update(table).where(row.show_at > bindparam("b_now")).values(show_at=bindparam("b_now"))
+
+    def claim(
+        self,
+        connection: Connection,
+        at: datetime,
+        *,
+        only: str | None = None,
+        limit: int = 50,
+        apart_from: Collection[str] = (),
+        lease: timedelta = LEASE,
+    ) -> list[S]:
+        """Takes rows whose messages lag behind, those that have waited longest first, or only one.
+
+        Args:
+            apart_from: places whose rows are left alone.
+            lease: for how long nobody else takes them.
+        """
+        values: dict[str, Any] = {"b_now": at, "b_limit": limit, "b_apart_from": list(apart_from)}
+        query = self._lagging if only is None else self._lagging_one
+        while lagging := connection.execute(query, values if only is None else values | {"b_id": only}).all():
+            interrupted = {row.id: row.showing for row in lagging}
+            rows = connection.execute(self._claim, {"b_ids": list(interrupted), "b_until": at + lease}).all()
+            loaded = [self._loaded(connection, row, interrupted[row.id], at) for row in rows]
+            if found := [row for row in loaded if row is not None]:
+                return found
+        return []
+
+    def _loaded(self, connection: Connection, row: Row[Any], interrupted: bool, at: datetime) -> S | None:
+        """The object to be shown; a row that cannot be read is put off, so that it holds up no other."""
+        try:
+            return self._load(connection, row, interrupted)
+        except (LookupError, TypeError, ValueError) as error:
+            log.error("showing.unreadable", row_id=row.id, error=type(error).__name__)
+            pause = pause_after(row.show_failures) if at - row.created_at <= GIVE_UP_AFTER else None
+            values = {"b_id": row.id, "b_later": pause and at + pause, "b_showing": interrupted}
+            connection.execute(self._put_off, values)
+            return None
+
+    def holds(self, connection: Connection, row: S, at: datetime) -> bool:
+        """Whether a claim still holds: nobody else took the row, and nobody may."""
+        values = {"b_id": row.id, "b_fence": row.show_fence, "b_now": at}
+        return connection.execute(self._holds, values).first() is not None
+
+    def showed(
+        self,
+        connection: Connection,
+        row: S,
+        at: datetime,
+        *,
+        shown: Mapping[str, Any],
+        unpostable: str | None,
+        pause: timedelta = timedelta(0),
+        again_in: timedelta | None = None,
+        failed: bool = True,
+        lost: bool = False,
+    ) -> None:
+        """Writes which messages show a row now, and gives the claim back.
+
+        Args:
+            pause: how long to leave a row alone that changed meanwhile.
+            again_in: how long to wait before trying what failed once more; None if everything is shown.
+            failed: whether that counts as a failure, after which the pauses grow.
+            lost: whether something may have been posted without our knowing; the next turn then looks for it.
+        """
+        later = at + again_in if again_in is not None else None
+        values = {
+            "b_id": row.id,
+            "b_fence": row.show_fence,
+            "b_version": row.version,
+            "b_later": later,
+            "b_soon": later or at + pause,
+            "shown": audit.canonical(shown),
+            "unpostable": unpostable,
+            "showing": lost,
+            "show_failures": 0 if again_in is None else row.show_failures + failed,
+        }
+        if row.response_url is not None and row.final and again_in is None:
+            values["response_url"] = None
+        connection.execute(self._showed, values)
+
+    def not_later(self, connection: Connection, at: datetime) -> None:
+        """Has no row wait longer than from now on: at most for a lease, where somebody may be showing it."""
+        connection.execute(self._not_later, {"b_now": at, "b_until": at + LEASE})
+
+    def free(self, connection: Connection, at: datetime) -> None:
+        """Makes every claimed row due at once; only for a process that is alone on its database."""
+        connection.execute(self._free, {"b_now": at})
+
+
+def pause_after(failures: int) -> timedelta:
+    """How long a row is left alone that could not be shown: longer and longer."""
+    return timedelta(seconds=min(300, 2 ** min(failures, 9)))

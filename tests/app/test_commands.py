@@ -1,0 +1,96 @@
+import pytest
+
+from bot.app.commands import EXAMPLE, Help, Pick, Retry, Usage, job_ids_in, parse, parse_mention
+
+OTHER = "6b0a7c1e-95b5-4b53-9a3e-0b8f3a8d2c11"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        EXAMPLE,
+        EXAMPLE.upper(),
+        f"  {EXAMPLE}  ",
+        f"`{EXAMPLE}`",
+        f"```{EXAMPLE}```",
+        f"<{EXAMPLE}>",
+        f"&lt;{EXAMPLE}&gt;",
+        f"https://app.siftstack.com/jobs/{EXAMPLE}",
+        f"<https://app.siftstack.com/jobs/{EXAMPLE}?tab=1&amp;x=2>",
+        f"<https://app.siftstack.com/jobs/{EXAMPLE}|app.siftstack.com/jobs/…>",
+        f"https://app.siftstack.com/org/{OTHER}/jobs/{EXAMPLE.upper()}",
+    ],
+)
+def test_a_job_id_is_found_in_every_form_it_is_pasted(text: str) -> None:
+    assert parse(text) == Retry((EXAMPLE,))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nonsense",
+        "../../etc/passwd",
+        "' || true || '",
+        "job_id in ['x']",
+        f"x{EXAMPLE}",
+        f"{EXAMPLE}0",
+        f"{EXAMPLE}/cancel",
+        EXAMPLE.replace("0", "０"),
+        EXAMPLE[:-1],
+        "a" * 5_000,
+        "https://app.siftstack.com/",
+    ],
+)
+def test_anything_else_is_answered_with_what_is_expected(text: str) -> None:
+    command = parse(text)
+    assert isinstance(command, Usage)
+    assert "job ID" in command.problem
+    assert len(command.given) <= 80
+
+
+def test_a_reason_is_kept_as_it_was_written() -> None:
+    reason = "<!channel> <@U1> a &amp; b\tc\n\x07 https://x.example  end"
+    assert parse(f"{EXAMPLE} {reason} ") == Retry((EXAMPLE,), "<!channel> <@U1> a & b\tc\n\x07 https://x.example  end")
+
+
+def test_half_a_character_cannot_break_the_record() -> None:
+    assert parse(f"{EXAMPLE} a\ud800b") == Retry((EXAMPLE,), "a?b")
+
+
+def test_several_jobs_share_a_reason_and_are_named_once() -> None:
+    assert parse(f"{EXAMPLE} {OTHER} {EXAMPLE} power cut") == Retry((EXAMPLE, OTHER), "power cut")
+
+
+def test_more_jobs_than_slack_can_show_are_refused() -> None:
+    ids = [f"{number:08x}{EXAMPLE[8:]}" for number in range(101)]
+    assert isinstance(parse(" ".join(ids)), Usage)
+    assert parse(" ".join(ids[:100])) == Retry(tuple(ids[:100]))
+
+
+@pytest.mark.parametrize("text", ["", "   ", "help", "HELP", "help me"])
+def test_nothing_and_help_explain(text: str) -> None:
+    assert isinstance(parse(text), Help | Pick)
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        (f"<@U0BOT> retry {EXAMPLE}", Retry((EXAMPLE,))),
+        (f"<@U0BOT|bot> Retry\n`{EXAMPLE}` again", Retry((EXAMPLE,), "again")),
+        (f"<@U0BOT> {EXAMPLE}", Retry((EXAMPLE,))),
+        (f"hey <@U0BOT> retry {EXAMPLE}", Usage("that is not a Sift job ID", "hey")),
+        ("<@U0BOT>", Help()),
+        ("<@U0BOT> retry", Help()),
+    ],
+)
+def test_a_mention_takes_the_same_words(text: str, command: object) -> None:
+    assert parse_mention(text) == command
+
+
+def test_job_ids_are_found_anywhere_in_a_message() -> None:
+    message = {
+        "text": f"failed: {EXAMPLE}",
+        "blocks": [{"text": {"text": f"`{OTHER.upper()}`"}}, {"elements": [EXAMPLE, 7, None]}],
+        "attachments": [{"fallback": "none here"}],
+    }
+    assert job_ids_in(message) == [EXAMPLE, OTHER]

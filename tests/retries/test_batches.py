@@ -1,0 +1,120 @@
+"""Batches on both databases: decided once, one of a storm at a time, refused where they were left alone."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, func, select, update
+
+from bot.audit import log as audit
+from bot.audit.log import Filters
+from bot.db.database import Database
+from bot.db.tables import batches as rows
+from bot.db.tables import retries
+from bot.retries import batches, store
+from bot.retries.batches import Wanted
+from bot.retries.store import Request
+from tests.conftest import NOW
+
+MANY = batches.AT_A_TIME + 5
+LATE = NOW + timedelta(minutes=16)
+
+
+@pytest.fixture
+def connection(database: Database) -> Any:
+    """One transaction, in which all of a test takes place."""
+    with database.transaction() as connection:
+        yield connection
+
+
+def opened(connection: Connection, batch_id: str, origin: str | None = "storm", user_id: str = "U") -> None:
+    first = Request(id=batch_id, delivery_key=batch_id, job_id="j0", team_id="T", user_id=user_id, source="bulk")
+    wanted = [Wanted(f"j{number}", "f") for number in range(MANY)]
+    assert batches.open_batch(connection, first, wanted, NOW, origin)
+
+
+def count(connection: Connection) -> int:
+    return int(connection.scalar(select(func.count()).select_from(retries)) or 0)
+
+
+def test_who_may_not_leaves_one_entry_and_no_rows(connection: Connection) -> None:
+    opened(connection, "a")
+    assert batches.refuse(connection, "a", "denied", {"why": "not_listed"}, NOW, NOW)
+    assert batches.due(connection, NOW) == []
+    assert count(connection) == 0
+    (entry,) = audit.export(connection, Filters())
+    assert (entry.event, entry.outcome, entry.user_id) == ("request", "denied", "U")
+    detail = json.loads(entry.detail)
+    assert (detail["batch"], detail["total"], detail["why"]) == ("a", MANY, "not_listed")
+    (batch,) = batches.board.claim(connection, NOW)
+    assert batch.final
+    assert batch.refusal == {"why": "not_listed"}
+
+
+def test_a_batch_that_has_begun_is_not_refused_whole(connection: Connection) -> None:
+    opened(connection, "a")
+    batches.spell_out(connection, "a", NOW, NOW)
+    assert not batches.refuse(connection, "a", "denied", {"why": "not_listed"}, NOW, NOW)
+    assert len(batches.spell_out(connection, "a", NOW, NOW).requests) == 5
+    assert count(connection) == MANY
+
+
+def test_of_one_storm_one_batch_is_under_way(connection: Connection) -> None:
+    opened(connection, "a", user_id="U1")
+    opened(connection, "b", user_id="U2")
+    opened(connection, "elsewhere", "another storm")
+    opened(connection, "by name", None)
+    assert batches.under_way(connection, "b") is None, "the first has not begun: its person may not be allowed"
+    batches.spell_out(connection, "a", NOW, NOW)
+    told = batches.under_way(connection, "b")
+    assert told is not None
+    assert (told["why"], told["by"], told["request"]) == ("under_way", "U1", "a")
+    assert batches.under_way(connection, "elsewhere") is None
+    assert batches.under_way(connection, "by name") is None
+    while batches.spell_out(connection, "a", NOW, NOW).left:
+        pass
+    assert batches.under_way(connection, "b") is not None, "none of it is sent yet"
+    connection.execute(update(retries).values(state="finished"))
+    assert batches.under_way(connection, "b") is None
+
+
+def test_whoever_is_denied_frees_the_storm(connection: Connection) -> None:
+    opened(connection, "a")
+    batches.refuse(connection, "a", "denied", {"why": "not_listed"}, NOW, NOW)
+    opened(connection, "b")
+    assert batches.under_way(connection, "b") is None
+
+
+def test_a_batch_left_alone_is_refused_and_may_be_asked_for_again(connection: Connection) -> None:
+    opened(connection, "a")
+    steps = []
+    while True:
+        steps.append(batches.spell_out(connection, "a", LATE, LATE))
+        if not steps[-1].left:
+            break
+    assert [step.refused for step in steps] == [batches.AT_A_TIME, 5]
+    assert set(connection.scalars(select(retries.c.state))) == {"refused"}
+    assert set(batches.left_over(connection, "a")) == {Wanted(f"j{number}", "f") for number in range(MANY)}
+    (batch,) = batches.board.claim(connection, LATE)
+    assert batch.stale == MANY
+    assert batch.members[0].detail == {"why": "stale", "seconds": 960}
+
+
+def test_what_is_asked_for_again_is_no_longer_left_over(connection: Connection) -> None:
+    opened(connection, "a")
+    batches.spell_out(connection, "a", LATE, LATE)
+    store.record(connection, Request(id="n", delivery_key="n", job_id="j0", team_id="T", user_id="U", source="x"), LATE)
+    (retry,) = store.claim(connection, ("requested",), LATE, only="n")
+    sending = store.enter(connection, retry, "sending", LATE, sent_at=LATE)
+    store.enter(connection, sending, "accepted", LATE, due_at=LATE)
+    assert "j0" not in [one.job_id for one in batches.left_over(connection, "a")]
+
+
+def test_one_that_goes_on_in_time_is_carried_out(connection: Connection) -> None:
+    opened(connection, "a")
+    almost = NOW + store.STALE_AFTER
+    assert batches.spell_out(connection, "a", almost, almost).left
+    late = almost + store.STALE_AFTER
+    assert len(batches.spell_out(connection, "a", late, late).requests) == 5
+    assert connection.scalar(select(rows.c.due_at)) is None

@@ -1,0 +1,79 @@
+"""Slots: handed out in order of rank, fewer after a limit, more again later."""
+
+import asyncio
+
+import pytest
+
+from bot.retries.limiter import Pace
+
+
+class Crowd:
+    """So many who want a slot, and who of them has one."""
+
+    def __init__(self, pace: Pace) -> None:
+        self.pace = pace
+        self.inside: list[str] = []
+        self.release = asyncio.Event()
+
+    async def enter(self, name: str, rank: int = 0) -> None:
+        async with self.pace.slot(rank):
+            self.inside.append(name)
+            await self.release.wait()
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(("limits", "expected"), [(0, 4), (1, 2), (2, 1), (9, 1)])
+async def test_a_limit_halves_the_slots(limits: int, expected: int) -> None:
+    pace = Pace(4)
+    for _ in range(limits):
+        pace.slower()
+    crowd = Crowd(pace)
+    tasks = [asyncio.create_task(crowd.enter(str(number))) for number in range(6)]
+    await settle()
+    assert len(crowd.inside) == expected
+    crowd.release.set()
+    await asyncio.gather(*tasks)
+    assert len(crowd.inside) == 6
+
+
+async def test_good_answers_bring_the_slots_back() -> None:
+    pace = Pace(4)
+    pace.slower()
+    for _ in range(10):
+        pace.faster()
+    crowd = Crowd(pace)
+    tasks = [asyncio.create_task(crowd.enter(str(number))) for number in range(6)]
+    await settle()
+    assert len(crowd.inside) == 4
+    crowd.release.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_the_lowest_rank_goes_first_and_then_who_came_first() -> None:
+    pace = Pace(1)
+    crowd = Crowd(pace)
+    tasks = []
+    for name, rank in (("first", 0), ("many 1", 1), ("many 2", 1), ("alone", 0)):
+        tasks.append(asyncio.create_task(crowd.enter(name, rank)))
+        await settle()
+    crowd.release.set()
+    await asyncio.gather(*tasks)
+    assert crowd.inside == ["first", "alone", "many 1", "many 2"]
+
+
+async def test_who_gives_up_waiting_takes_no_slot_along() -> None:
+    pace = Pace(1)
+    crowd = Crowd(pace)
+    first = asyncio.create_task(crowd.enter("first"))
+    await settle()
+    impatient = asyncio.create_task(crowd.enter("impatient"))
+    await settle()
+    crowd.release.set()
+    impatient.cancel()  # just as the slot may be handed over
+    await asyncio.gather(first, impatient, return_exceptions=True)
+    await asyncio.wait_for(crowd.enter("last"), 1)
+    assert "last" in crowd.inside

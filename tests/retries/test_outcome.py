@@ -1,0 +1,177 @@
+"""What became of a retry, read off the job: each rule, and each row of the table of states."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from bot.retries.outcome import FOLLOW_LIMIT, MISSES, Moved, answered, followed, is_late, moved, settled
+from bot.retries.store import Retry
+from bot.sift.job import Job
+from tests.conftest import NOW
+
+KEY, OTHER = "key-user", "somebody-else"
+SETTLE, GRACE = timedelta(seconds=120), timedelta(seconds=15)
+
+
+def job(status: str = "FAILED", minutes: int = 0, by: str = OTHER, **more: Any) -> Job:
+    moment = NOW + timedelta(minutes=minutes)
+    return Job(
+        job_id="j",
+        job_status=f"JOB_STATUS_{status}",
+        modified_date=moment,
+        modified_by_user_id=by,
+        **{"completed_date": moment if status in ("FAILED", "FINISHED", "CANCELLED") else None, **more},
+    )
+
+
+def retry(state: str = "accepted", **more: Any) -> Retry:
+    facts: dict[str, Any] = {
+        "id": "r",
+        "delivery_key": "k",
+        "job_id": "j",
+        "team_id": "T",
+        "user_id": "U",
+        "source": "command",
+        "state": state,
+        "created_at": NOW,
+        "fence": 1,
+        "version": 1,
+        "show_fence": 0,
+        "show_failures": 0,
+        "missed": 0,
+        "shown": {},
+        "detail": {},
+        "cause": {},
+        "job_before": job(),
+        "sent_at": NOW,
+        "unknown_at": NOW,
+        "accepted_at": NOW,
+    }
+    return Retry(**{**facts, **more})
+
+
+@pytest.mark.parametrize(
+    ("was", "before", "now", "key_user", "minutes", "found"),
+    [
+        ("requested", None, job(minutes=-1), KEY, 1, None),
+        ("requested", None, job(minutes=-1), KEY, 3, ("not_applied", "unchanged")),
+        ("requested", None, job("RUNNING", 1, by=KEY), KEY, 1, ("accepted", "read_back")),
+        ("requested", None, job("RUNNING", 1, by=KEY), None, 1, ("not_applied", "restored")),
+        ("requested", None, job("RUNNING", 1, by=OTHER), KEY, 1, ("not_applied", "restored")),
+        ("requested", None, job("RUNNING", 1, by=""), KEY, 1, ("not_applied", "restored")),
+        ("requested", None, None, KEY, 1, None),
+        ("requested", None, None, KEY, 3, ("not_applied", "gone")),
+        ("sending", job(minutes=1), job(minutes=1), KEY, 3, ("not_applied", "unchanged")),
+        ("sending", job(), job("FINISHED", 1, by=OTHER), KEY, 1, ("not_applied", "restored")),
+        ("sending", job(), job("FINISHED", 1, by=KEY), KEY, 1, ("accepted", "read_back")),
+        ("accepted", job(), job("FINISHED", 1, by=OTHER), KEY, 1, ("accepted", "restored")),
+        ("accepted", job(), None, KEY, 1, None),
+        ("accepted", job(), None, KEY, 3, ("accepted", "restored")),
+    ],
+)
+def test_after_a_restore_only_what_is_known_is_said(
+    was: str, before: Job | None, now: Job | None, key_user: str | None, minutes: int, found: tuple[str, str] | None
+) -> None:
+    restored = retry("unknown", detail={"why": "restored", "was": was}, job_before=before)
+    said = settled(restored, now, NOW + timedelta(minutes=minutes), SETTLE, key_user)
+    assert (said and (said.state, said.detail["why"])) == found
+
+
+@pytest.mark.parametrize(
+    ("now", "how"),
+    [
+        (job(), Moved.NOT_AT_ALL),
+        (job("RUNNING", by=KEY), Moved.BY_US),
+        (job("FAILED", 1, by=KEY), Moved.BY_US),
+        (job("RUNNING", 1, by=OTHER), Moved.BY_ANOTHER),
+        (job("RUNNING", 1, by=""), Moved.BY_US),
+    ],
+)
+def test_a_job_is_compared_with_what_it_was(now: Job, how: Moved) -> None:
+    assert moved(job(), now, KEY) is how
+
+
+def test_while_the_key_s_user_is_not_known_any_move_counts_as_ours() -> None:
+    assert moved(job(), job("RUNNING", 1), None) is Moved.BY_US
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        (job("CREATED"), "accepted"),
+        (job("RUNNING", 1), "accepted"),
+        (job("FAILED", 1, by=KEY), "accepted"),
+        (job("FINISHED", 1, by=KEY), "accepted"),
+        (job("FINISHED", 1), "refused"),
+        (job("CANCEL_REQUESTED", 1), "refused"),
+        (job(), "unknown"),
+        (job("CANCELLED", 1), "unknown"),
+    ],
+)
+def test_sift_s_answer_gives_the_outcome(answer: Job, state: str) -> None:
+    assert answered(job(), answer, KEY).state == state
+
+
+@pytest.mark.parametrize(
+    ("now", "seconds", "state"),
+    [
+        (job(), 119, None),
+        (job(), 120, "not_applied"),
+        (job("RUNNING", 1, by=KEY), 0, "accepted"),
+        (job("FAILED", 1, by=KEY), 500, "accepted"),
+        (job("RUNNING", 1), 0, "not_applied"),
+        (None, 119, None),
+        (None, 120, "not_applied"),
+    ],
+)
+def test_an_unknown_outcome_is_settled_by_the_job(now: Job | None, seconds: int, state: str | None) -> None:
+    found = settled(retry("unknown"), now, NOW + timedelta(seconds=seconds), SETTLE, KEY)
+    assert (found.state if found else None) == state
+
+
+@pytest.mark.parametrize(
+    ("now", "state"),
+    [
+        (job("CREATED", 1, by=KEY), None),
+        (job("RUNNING", 1, by=KEY), None),
+        (job("CANCEL_REQUESTED", 1), None),
+        (job("SOMETHING_NEW", 1), None),
+        (job("FINISHED", 2), "finished"),
+        (job("FAILED", 2), "failed_again"),
+        (job("CANCELLED", 2), "cancelled"),
+    ],
+)
+def test_a_followed_job_ends_as_sift_says(now: Job, state: str | None) -> None:
+    found = followed(retry(), now, NOW, GRACE)
+    assert (found.state if found else None) == state
+
+
+def test_a_job_that_is_gone_is_lost_after_some_looks() -> None:
+    assert followed(retry(missed=MISSES - 2), None, NOW, GRACE) is None
+    found = followed(retry(missed=MISSES - 1), None, NOW, GRACE)
+    assert found is not None
+    assert (found.state, found.detail) == ("lost", {"why": "gone"})
+
+
+def test_a_job_that_never_ends_is_lost_after_a_week() -> None:
+    running = job("RUNNING", 1, by=KEY)
+    assert followed(retry(), running, NOW + FOLLOW_LIMIT - timedelta(seconds=1), GRACE) is None
+    found = followed(retry(), running, NOW + FOLLOW_LIMIT, GRACE)
+    assert found is not None
+    assert (found.state, found.detail) == ("lost", {"why": "too_long"})
+
+
+def test_a_late_read_is_no_new_failure() -> None:
+    accepted = replace(retry(), job_after=job("CREATED", 1, by=KEY))
+    assert is_late(accepted, job())
+    assert followed(accepted, job(), NOW + GRACE - timedelta(seconds=1), GRACE) is None
+    assert followed(accepted, job(), NOW + GRACE, GRACE) is not None
+    assert not is_late(accepted, job("FAILED", 2, by=KEY))
+
+
+def test_a_date_from_2099_makes_no_later_read_a_late_one() -> None:
+    absurd = retry(job_after=job("RUNNING", minutes=60 * 24 * 365 * 70, by=KEY))
+    assert not is_late(absurd, job("RUNNING", 5, by=KEY))
+    assert is_late(retry(job_after=job("RUNNING", 6, by=KEY)), job("RUNNING", 5, by=KEY))

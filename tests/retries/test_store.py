@@ -1,0 +1,188 @@
+"""The rows on both databases: claims and fences, one active retry per job, redeliveries, what is to be shown."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, select, text
+from sqlalchemy.exc import IntegrityError
+
+from bot.base.errors import WrongState
+from bot.db.database import Database
+from bot.db.tables import ACTIVE, OFFERING, retries
+from bot.retries import store
+from bot.retries.store import Request, Retry
+from bot.sift.job import Job
+from bot.slack.outbox import LEASE
+from tests.conftest import NOW, HandClock
+
+JOB = Job(job_id="j", job_status="JOB_STATUS_FAILED", completed_date=NOW)
+
+
+@pytest.fixture
+def connection(database: Database) -> Any:
+    """One transaction, in which all of a test takes place."""
+    with database.transaction() as connection:
+        yield connection
+
+
+def ask(connection: Connection, number: int = 1, **more: Any) -> str:
+    facts: dict[str, Any] = {
+        "id": f"r{number}",
+        "delivery_key": f"k{number}",
+        "job_id": "j",
+        "team_id": "T",
+        "user_id": "U",
+        "source": "command",
+        **more,
+    }
+    store.record(connection, Request(**facts), NOW)
+    return str(facts["id"])
+
+
+def claimed(connection: Connection, request_id: str, at: Any = NOW) -> Retry:
+    (retry,) = store.claim(connection, ("requested",), at, only=request_id)
+    return retry
+
+
+def fetched(connection: Connection, request_id: str) -> Retry:
+    return Retry.of(connection.execute(select(retries).where(retries.c.id == request_id)).one())
+
+
+def sent(connection: Connection, number: int = 1, job_id: str = "j") -> Retry:
+    retry = claimed(connection, ask(connection, number, job_id=job_id))
+    return store.enter(connection, retry, "sending", NOW, job_before=JOB, sent_at=NOW, due_at=NOW + LEASE)
+
+
+def test_a_redelivery_is_not_recorded_again(connection: Connection) -> None:
+    assert ask(connection) == "r1"
+    again = Request(id="r2", delivery_key="k1", job_id="j", team_id="T", user_id="U", source="command")
+    assert not store.record(connection, again, NOW)
+    assert connection.scalar(text("SELECT count(*) FROM retries")) == 1
+    assert connection.scalar(text("SELECT count(*) FROM audit")) == 1
+
+
+def test_a_claimed_row_is_left_alone_until_its_lease_ends(connection: Connection) -> None:
+    first = claimed(connection, ask(connection))
+    assert store.claim(connection, ("requested",), NOW + LEASE - timedelta(seconds=1)) == []
+    (second,) = store.claim(connection, ("requested",), NOW + LEASE)
+    assert second.fence == first.fence + 1
+
+
+def test_who_slept_past_the_lease_changes_nothing(connection: Connection) -> None:
+    slept = claimed(connection, ask(connection))
+    store.claim(connection, ("requested",), NOW + LEASE)
+    with pytest.raises(WrongState):
+        store.enter(connection, slept, "sending", NOW)
+    assert connection.scalar(text("SELECT count(*) FROM audit")) == 1
+
+
+def test_a_row_enters_a_state_once(connection: Connection) -> None:
+    retry = claimed(connection, ask(connection))
+    store.enter(connection, retry, "denied", NOW, detail={"why": "not_listed"})
+    with pytest.raises(WrongState):
+        store.enter(connection, retry, "sending", NOW)
+
+
+@pytest.mark.parametrize("state", ACTIVE)
+def test_a_job_has_one_retry_under_way(connection: Connection, state: str) -> None:
+    first = sent(connection)
+    if state != "sending":
+        store.enter(connection, first, state, NOW, due_at=NOW)
+    second = claimed(connection, ask(connection, 2))
+    with pytest.raises(IntegrityError), connection.begin_nested():
+        store.enter(connection, second, "sending", NOW)
+    assert fetched(connection, "r2").state == "requested"
+
+
+def test_a_final_row_is_never_due_again(connection: Connection) -> None:
+    accepted = store.enter(connection, sent(connection), "accepted", NOW, due_at=NOW)
+    store.enter(connection, accepted, "finished", NOW)
+    assert store.claim(connection, ("accepted", "finished"), NOW + timedelta(days=9)) == []
+
+
+@pytest.mark.parametrize("state", OFFERING)
+def test_a_later_retry_takes_the_earlier_one_s_button_away(connection: Connection, state: str) -> None:
+    first = store.enter(connection, sent(connection), "unknown" if state == "not_applied" else "accepted", NOW)
+    store.enter(connection, first, state, NOW)
+    store.enter(connection, sent(connection, 2), "accepted", NOW)
+    earlier = fetched(connection, "r1")
+    assert earlier.superseded_by == "r2"
+    assert {retry.id for retry in store.board.claim(connection, NOW)} == {"r1", "r2"}
+
+
+def test_what_changed_while_it_was_shown_is_shown_again(connection: Connection) -> None:
+    accepted = store.enter(connection, sent(connection), "accepted", NOW, due_at=NOW)
+    (showing,) = store.board.claim(connection, NOW)
+    store.enter(connection, accepted, "finished", NOW)
+    assert store.board.claim(connection, NOW) == [], "two at once would post twice"
+    store.board.showed(
+        connection, showing, NOW, shown={"summary": {"ts": "1", "digest": "d"}}, unpostable=None, again_in=None
+    )
+    (again,) = store.board.claim(connection, NOW)
+    assert (again.state, again.shown["summary"]["ts"], again.interrupted) == ("finished", "1", False)
+    store.board.showed(connection, again, NOW, shown=again.shown, unpostable=None, again_in=None)
+    assert store.board.claim(connection, NOW + timedelta(days=9)) == []
+
+
+def test_a_show_that_never_came_back_is_taken_over_as_interrupted(connection: Connection) -> None:
+    store.enter(connection, sent(connection), "accepted", NOW, due_at=NOW)
+    store.board.claim(connection, NOW)
+    (taken,) = store.board.claim(connection, NOW + LEASE)
+    assert taken.interrupted
+
+
+def test_the_way_back_is_forgotten_once_the_answer_is_given(connection: Connection) -> None:
+    retry = claimed(connection, ask(connection, response_url="https://hooks.slack.example/x"))
+    store.enter(connection, retry, "denied", NOW)
+    (showing,) = store.board.claim(connection, NOW)
+    assert showing.response_url
+    store.board.showed(connection, showing, NOW, shown={"private": {}}, unpostable=None, again_in=None)
+    assert fetched(connection, "r1").response_url is None
+
+
+def test_the_last_attempts_of_a_job_are_known(connection: Connection) -> None:
+    assert store.last_attempts(connection, "j") == (None, None, 0)
+    store.enter(connection, sent(connection), "accepted", NOW, due_at=NOW)
+    newest, accepted_at, count = store.last_attempts(connection, "j")
+    assert newest is not None
+    assert (newest.id, accepted_at, count) == ("r1", NOW, 1)
+
+
+async def test_leases_are_reckoned_by_the_database_s_clock_where_replicas_share_it(
+    database: Database, clock: HandClock
+) -> None:
+    clock.advance(-3_600)
+    now = await database.run(database.now)
+    assert (now == clock.now) is database.is_sqlite
+
+
+def test_a_request_that_waits_here_is_left_alone_by_others_and_carried_out_here(connection: Connection) -> None:
+    ask(connection)
+    store.keep(connection, ["r1"], NOW + LEASE)
+    assert store.due(connection, ("requested",), NOW) == []
+    assert store.claim(connection, ("requested",), NOW) == []
+    assert claimed(connection, "r1").id == "r1"
+
+
+def test_a_request_that_waits_for_a_second_person_is_neither_put_off_nor_taken(connection: Connection) -> None:
+    retry = claimed(connection, ask(connection))
+    until = NOW + timedelta(hours=1)
+    waiting = store.note_progress(connection, retry, NOW, approval_until=until, due_at=until)
+    store.keep(connection, ["r1"], NOW + LEASE)
+    assert fetched(connection, "r1").due_at == until
+    assert store.claim(connection, ("requested",), NOW, only="r1") == []
+    assert claimed(connection, "r1", until).id == "r1"
+    assert not store.is_stale(waiting, until + timedelta(days=1))
+
+
+def test_a_request_is_stale_a_quarter_of_an_hour_after_it_was_last_touched(connection: Connection) -> None:
+    ask(connection)
+    store.keep(connection, ["r1"], NOW + LEASE)
+    retry, quarter = fetched(connection, "r1"), timedelta(minutes=15)
+    assert not store.is_stale(retry, NOW + LEASE + quarter)
+    late = NOW + LEASE + quarter + timedelta(seconds=1)
+    assert store.is_stale(retry, late)
+    store.refuse_stale(connection, "r1", NOW, late, late)
+    refused = fetched(connection, "r1")
+    assert (refused.state, refused.detail) == ("refused", {"why": "stale", "seconds": 961})

@@ -1,0 +1,368 @@
+"""The Sift client over real sockets: each row of the error table, and the POST that leaves at most once."""
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from pydantic import SecretStr
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from bot.app.server import serving
+from bot.sandbox.sift.api import EmbeddedSift
+from bot.sift import client as module
+from bot.sift.client import Sift, web_app_for
+from bot.sift.errors import (
+    CannotBeRetried,
+    Conflict,
+    InvalidArgument,
+    NotFound,
+    OutcomeUnknown,
+    PermissionDenied,
+    RateLimited,
+    SiftError,
+    Unauthenticated,
+    Unreachable,
+)
+from bot.sift.job import Job
+from tests.conftest import HandClock
+
+JOB = "0f9d1b60-3a52-4e6e-8f7b-2c9a6d5e4b10"
+KEY = SecretStr("hush-hush")
+
+
+class Waits:
+    """Notes how long the client would have slept."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    async def __call__(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+
+
+@contextlib.asynccontextmanager
+async def client(url: str, waits: Waits | None = None, timeout: float = 0.5) -> AsyncIterator[Sift]:
+    sift = Sift(url, KEY, timeout_seconds=timeout, sleep=waits or Waits(), jitter=lambda: 0.5)
+    try:
+        yield sift
+    finally:
+        await sift.aclose()
+
+
+@contextlib.asynccontextmanager
+async def answering(*answers: Response) -> AsyncIterator[tuple[str, list[Request]]]:
+    """A server that gives these answers in turn, the last one for ever."""
+    requests: list[Request] = []
+
+    async def endpoint(request: Request) -> Response:
+        requests.append(request)
+        return answers[min(len(requests), len(answers)) - 1]
+
+    app = Starlette(routes=[Route("/{path:path}", endpoint, methods=["GET", "POST"])])
+    async with serving(app) as url:
+        yield url, requests
+
+
+def error(status: int, code: int, message: str = "said") -> Response:
+    return JSONResponse({"code": code, "message": message, "details": []}, status_code=status)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (error(400, 3), InvalidArgument),
+        (error(400, 9, "job cannot be retried"), CannotBeRetried),
+        (error(401, 16), Unauthenticated),
+        (error(403, 7), PermissionDenied),
+        (error(404, 5), NotFound),
+        (error(409, 6), Conflict),
+        (error(409, 10), Conflict),
+        (error(429, 8), RateLimited),
+        (error(499, 1), OutcomeUnknown),
+        (error(500, 13), OutcomeUnknown),
+        (error(500, 2), OutcomeUnknown),
+        (error(503, 14), OutcomeUnknown),
+        (error(504, 4), OutcomeUnknown),
+        (Response("<h1>Bad gateway</h1>", 502, media_type="text/html"), OutcomeUnknown),
+        (Response("", 401), Unauthenticated),
+        (Response("<h1>no</h1>", 404), NotFound),
+        (Response("", 408), OutcomeUnknown),
+        (Response("I'm a teapot", 418), InvalidArgument),
+        (Response("", 200), OutcomeUnknown),
+        (Response("<h1>hello</h1>", 200), OutcomeUnknown),
+        (JSONResponse([1]), OutcomeUnknown),
+        (JSONResponse({}), OutcomeUnknown),
+        (JSONResponse({"job": None}), OutcomeUnknown),
+        (JSONResponse({"job": {"jobStatus": "JOB_STATUS_CREATED"}}), OutcomeUnknown),
+        (JSONResponse(None, 204), OutcomeUnknown),
+        (RedirectResponse("http://127.0.0.1:9/", 307), OutcomeUnknown),
+    ],
+)
+async def test_every_answer_that_is_no_job_is_a_typed_error(answer: Response, expected: type[SiftError]) -> None:
+    async with answering(answer) as (url, requests), client(url) as sift:
+        with pytest.raises(expected) as caught:
+            await sift.retry(JOB)
+        assert type(caught.value) is expected
+        assert "hush" not in f"{caught.value!r} {caught.value}"
+        assert len(requests) == (module.TRIES if expected is RateLimited else 1)
+
+
+@pytest.mark.parametrize(
+    ("message", "header", "seconds"),
+    [
+        ("rate limit exceeded, retry after 12s", None, 12.5),
+        ("retry after 500ms", None, 0.75),
+        ("try again in 0.2 seconds", None, 0.3),
+        ("slow down", "7", 7.5),
+        ("slow down", "Fri, 20 Nov 2026", 0.75),
+        ("slow down", None, 0.75),
+    ],
+)
+async def test_a_limit_is_waited_out_as_sift_says(message: str, header: str | None, seconds: float) -> None:
+    limited = error(429, 8, message)
+    if header:
+        limited.headers["retry-after"] = header
+    waits = Waits()
+    async with answering(limited, JSONResponse({"job": {"jobId": JOB}})) as (url, requests), client(url, waits) as sift:
+        assert (await sift.retry(JOB)).job_id == JOB
+    assert waits.seconds == pytest.approx([seconds], abs=0.01)
+    assert [request.method for request in requests] == ["POST", "POST"]
+
+
+async def test_a_limit_longer_than_anybody_waits_is_an_error_at_once() -> None:
+    waits = Waits()
+    async with answering(error(429, 8, "retry after 2m")) as (url, requests), client(url, waits) as sift:
+        with pytest.raises(RateLimited) as caught:
+            await sift.retry(JOB)
+    assert caught.value.retry_after == 120
+    assert (waits.seconds, len(requests)) == ([], 1)
+
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class Raw:
+    """A server of bare sockets; counts the requests whose head it has read."""
+
+    def __init__(self, behave: Handler) -> None:
+        self.requests: list[bytes] = []
+        self.connections = 0
+        self._behave = behave
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            await self._behave(reader, writer)
+        writer.close()
+
+    async def read(self, reader: asyncio.StreamReader) -> None:
+        self.requests.append(await reader.readuntil(b"\r\n\r\n"))
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[str]:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        async with server:
+            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            server.close()
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Ends the connection with RST rather than FIN."""
+    sock = writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+async def hang(_: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(5)
+
+
+async def close(_: asyncio.StreamWriter) -> None:
+    return
+
+
+async def rst(writer: asyncio.StreamWriter) -> None:
+    reset(writer)
+
+
+async def half(writer: asyncio.StreamWriter) -> None:
+    writer.write(b'HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{"job": {"jobId"')
+    await writer.drain()
+
+
+async def garbage(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"SSH-2.0-hello\r\n\r\n")
+    await writer.drain()
+
+
+async def dribble(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n")
+    for _ in range(20):
+        writer.write(b" ")
+        await writer.drain()
+        await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("ending", [hang, close, rst, half, garbage, dribble])
+async def test_once_it_was_sent_a_retry_is_never_sent_again(
+    ending: Callable[[asyncio.StreamWriter], Awaitable[None]],
+) -> None:
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await raw.read(reader)
+        await ending(writer)
+
+    raw = Raw(behave)
+    async with raw.running() as url, client(url) as sift:
+        with pytest.raises(OutcomeUnknown):
+            await sift.retry(JOB)
+        await asyncio.sleep(0.05)
+    assert [request.split(b" ")[0] for request in raw.requests] == [b"POST"]
+
+
+@pytest.mark.parametrize("ending", [close, rst])
+async def test_a_connection_lost_before_it_was_read_counts_as_unknown_too(
+    ending: Callable[[asyncio.StreamWriter], Awaitable[None]],
+) -> None:
+    async def behave(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await ending(writer)
+
+    raw = Raw(behave)
+    async with raw.running() as url, client(url) as sift:
+        with pytest.raises(OutcomeUnknown):
+            await sift.retry(JOB)
+    assert raw.connections == 1
+
+
+async def test_a_stale_connection_never_makes_two_retries() -> None:
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await raw.read(reader)
+        writer.write(b'HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n{"jobs": []}')
+        await writer.drain()
+        await raw.read(reader)  # the next request on the same connection is read, and the connection then lost
+        reset(writer)
+
+    raw = Raw(behave)
+    async with raw.running() as url, client(url) as sift:
+        await sift.jobs([JOB])
+        with pytest.raises(OutcomeUnknown):
+            await sift.retry(JOB)
+    assert [request.split(b" ")[0] for request in raw.requests] == [b"GET", b"POST"]
+    assert raw.connections == 1
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://nowhere.invalid"])
+async def test_a_connection_never_made_is_tried_again_and_then_reported(url: str) -> None:
+    waits = Waits()
+    async with client(url, waits, timeout=5) as sift:
+        with pytest.raises(Unreachable):
+            await sift.retry(JOB)
+    assert len(waits.seconds) == module.TRIES - 1
+    assert waits.seconds == sorted(waits.seconds)
+
+
+async def test_a_job_id_is_quoted_in_the_filter() -> None:
+    assert module.quoted("a'b\\c") == "'a\\'b\\\\c'"
+
+
+async def test_a_thousand_jobs_are_two_requests_over_one_connection(clock: HandClock) -> None:
+    embedded = EmbeddedSift(clock=clock, api_key=KEY.get_secret_value())
+    jobs = embedded.outage(1_000)
+    async with serving(embedded.app) as url, client(url, timeout=5) as sift:
+        found = await sift.jobs({job.job_id for job in jobs} | {"11111111-2222-4333-8444-555555555555"})
+        assert found.keys() == {job.job_id for job in jobs}
+    assert embedded.count("list") == 3
+    assert embedded.count("list") - 1 <= 2
+
+
+@pytest.mark.parametrize("status", [413, 414, 431])
+async def test_a_request_too_long_for_a_proxy_is_halved(status: int) -> None:
+    answers = [Response("", status), JSONResponse({"jobs": []}), JSONResponse({"jobs": []})]
+    async with answering(*answers) as (url, requests), client(url) as sift:
+        assert await sift.jobs(["a", "b", "c"]) == {}
+    assert [request.query_params["filter"] for request in requests] == [
+        "job_id in ['a', 'b', 'c']",
+        "job_id in ['a']",
+        "job_id in ['b', 'c']",
+    ]
+
+
+async def test_every_page_is_read() -> None:
+    pages = [
+        JSONResponse({"jobs": [{"jobId": "a"}], "nextPageToken": "2"}),
+        JSONResponse({"jobs": [{"jobId": "b"}], "nextPageToken": ""}),
+    ]
+    async with answering(*pages) as (url, requests), client(url) as sift:
+        assert list(await sift.jobs(["a", "b"])) == ["a", "b"]
+    assert [request.query_params.get("pageToken") for request in requests] == [None, "2"]
+
+
+async def test_failures_since_a_moment_are_listed_oldest_first(clock: HandClock) -> None:
+    embedded = EmbeddedSift(clock=clock, api_key=KEY.get_secret_value())
+    since = clock()
+    clock.advance(1)
+    first = embedded.fail_one()
+    clock.advance(1)
+    second = embedded.fail_one()
+    async with serving(embedded.app) as url, client(url, timeout=5) as sift:
+        pages = [jobs async for jobs in sift.changed_since(since, only_failed=True)]
+        assert [job.job_id for jobs in pages for job in jobs] == [first.job_id, second.job_id]
+
+
+async def test_why_a_job_failed_is_never_an_error() -> None:
+    job = Job.model_validate({"jobId": "j", "jobDetails": {"dataImport": {"dataImportId": "../x"}}})
+    async with answering(error(500, 13)) as (url, requests), client(url) as sift:
+        assert await sift.why_failed(job) == module.Cause()
+        assert await sift.key_user() is None
+    assert requests[0].url.path == "/api/v2/data-imports/___x"
+
+
+async def test_the_key_s_user_is_asked_for_once() -> None:
+    async with answering(JSONResponse({"userId": "u"})) as (url, requests), client(url) as sift:
+        assert [await sift.key_user() for _ in range(3)] == ["u", "u", "u"]
+    assert len(requests) == 1
+    assert requests[0].headers["authorization"] == "Bearer hush-hush"
+
+
+async def test_a_cancelled_call_leaves_nothing_open() -> None:
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await raw.read(reader)
+        await hang(writer)
+
+    raw = Raw(behave)
+    async with raw.running() as url, client(url, timeout=5) as sift:
+        call = asyncio.create_task(sift.retry(JOB))
+        while not raw.requests:
+            await asyncio.sleep(0.01)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+
+
+async def test_every_request_is_observed() -> None:
+    seen: list[tuple[str, str]] = []
+    async with answering(error(401, 16), JSONResponse({"response": "hi"})) as (url, _):
+        sift = Sift(url, KEY, observe=lambda operation, _, result: seen.append((operation, result)))
+        with pytest.raises(Unauthenticated):
+            await sift.ping()
+        await sift.ping()
+        await sift.aclose()
+    assert seen == [("ping", "unauthenticated"), ("ping", "ok")]
+
+
+@pytest.mark.parametrize(
+    ("rest", "app"),
+    [
+        ("https://api.siftstack.com", "https://app.siftstack.com"),
+        ("https://gov.api.siftstack.com", "https://gov.siftstack.com"),
+        ("https://sift.example.com", None),
+        ("https://api.siftstack.com.evil.example", None),
+    ],
+)
+def test_the_web_app_is_derived_for_public_hosts_only(rest: str, app: str | None) -> None:
+    assert web_app_for(rest) == app
