@@ -20,11 +20,11 @@ from bench.audit_log import measure_audit
 from bench.load import BIN, Running, Typists, cpu_seconds, milliseconds, resident_megabytes, up
 from bot.access import grants
 from bot.access.policy import Role
-from bot.app.commands import JOB_ID
 from bot.app.server import serving
 from bot.base.clock import utc_now
 from bot.db.database import Database, migrate
 from bot.sandbox import OPERATOR, Sandbox
+from bot.sift.ids import JOB_ID
 
 ROUNDS = 10
 CROWD = 20

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from sqlalchemy import insert
 
+from bot.audit import entry
 from bot.audit import log as audit
+from bot.audit.entry import Filters
 from bot.audit.export import write_csv
-from bot.audit.log import Filters
 from bot.base.clock import utc_now
 from bot.db.database import Database, migrate
 from bot.db.tables import audit as table
@@ -64,7 +65,7 @@ def _page_milliseconds(database: Database, filters: Filters) -> float:
 
 def _fill(database: Database, entries: int) -> None:
     """Writes a valid chain, many rows to a statement."""
-    last, moment = audit.Head(0, audit.GENESIS), utc_now() - timedelta(days=90)
+    last, moment = entry.Head(0, entry.GENESIS), utc_now() - timedelta(days=90)
     outcomes = itertools.cycle(("requested", "sending", "accepted", "finished"))
     with database.transaction() as connection:
         for start in range(0, entries, 1_000):
@@ -82,7 +83,7 @@ def _fill(database: Database, entries: int) -> None:
                     "detail": "{}",
                     "prev_hash": last.hash,
                 }
-                row["hash"] = audit.digest(row)
-                last = audit.Head(number + 1, str(row["hash"]))
+                row["hash"] = entry.digest(row)
+                last = entry.Head(number + 1, str(row["hash"]))
                 rows.append(row)
             connection.execute(insert(table), rows)

@@ -14,12 +14,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bot.app import commands
-from bot.app.bot import bolt_app
 from bot.app.http import slack_route
+from bot.app.listeners import bolt_app
 from bot.app.server import serving
 from bot.base.redactor import Redactor
 from bot.slack import payloads
-from bot.slack.client import Workspace
+from bot.slack.links import Workspace
 
 
 def raw() -> Starlette:

@@ -1,21 +1,25 @@
 """What every use case behind Slack needs: who asks, whether they may, and what they are told if not."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
-from bot.access.grants import Access
-from bot.access.policy import ANYWHERE, Decision, Person, Right, Why, Wish
+from bot.access import messages, policy
+from bot.access.grants import administrators, concerning
+from bot.access.policy import ANYWHERE, Decision, Right, Terms, Why, Wish
 from bot.access.quota import Quota
+from bot.audit import entry as audit_entry
 from bot.audit import log as audit
 from bot.base.clock import Clock
 from bot.db.database import Database
-from bot.retries.messages import answers
-from bot.slack.client import Message, Slack
+from bot.slack.client import Slack
+from bot.slack.message import Message
 from bot.slack.payloads import Asker
+from bot.slack.people import Person
 
 CHECK_SECONDS = 2.0
 """How long Slack is waited for to say who somebody is, where an ack waits: Slack itself waits three seconds for it."""
@@ -52,6 +56,75 @@ def _columns(asker: Asker) -> Mapping[str, Any]:
     }
 
 
+Members = Callable[[str], Awaitable[Collection[str] | None]]
+"""Answers who is in a user group, or None if Slack cannot say."""
+
+
+class Access:
+    """Looks up what a decision needs, and asks the policy.
+
+    Args:
+        database: where the grants are.
+        members: answers who is in a user group.
+        admins: users that are admins by the `ADMINS` setting.
+    """
+
+    def __init__(self, database: Database, members: Members, admins: Collection[str]) -> None:
+        self._database = database
+        self._members = members
+        self._admins = admins
+
+    @property
+    def set_admins(self) -> Collection[str]:
+        """The admins by the `ADMINS` setting."""
+        return self._admins
+
+    async def decide(self, wish: policy.Wish, person: Person | None, user_id: str) -> Decision:
+        """Decides one wish; user groups are asked for only where one could make the difference."""
+        found = await self._database.run(lambda connection: concerning(connection, user_id))
+        decision = policy.decide(wish, person, found, admins=self._admins)
+        group_ids = {grant.subject for grant in found if grant.subject != user_id}
+        if decision.allowed or not group_ids or decision.why in policy.WHATEVER_IS_GRANTED:
+            return decision
+        groups = await self._groups_of(user_id, group_ids)
+        return policy.decide(wish, person, found, admins=self._admins, groups=groups)
+
+    def decide_again(
+        self, connection: Connection, wish: policy.Wish, person: Person | None, before: Decision
+    ) -> Decision:
+        """Decides in the running transaction, with the grants as they are now and the user groups as they were."""
+        found = concerning(connection, person.user_id) if person else []
+        return policy.decide(wish, person, found, admins=self._admins, groups=before.groups)
+
+    async def decide_change(self, wish: policy.Wish, person: Person | None, user_id: str) -> Decision:
+        """Decides whether somebody may change the allow-list at all."""
+        found = await self._database.run(lambda connection: concerning(connection, user_id))
+        group_ids = {grant.subject for grant in found if grant.subject != user_id}
+        groups = await self._groups_of(user_id, group_ids) if group_ids else frozenset()
+        return policy.decide_anywhere(wish, person, found, admins=self._admins, groups=groups)
+
+    def decide_terms(
+        self, connection: Connection, wish: policy.Wish, person: Person | None, before: Decision, terms: Terms
+    ) -> Decision:
+        """Decides in the running transaction whether somebody may grant, or revoke, just these terms."""
+        found = concerning(connection, person.user_id) if person else []
+        return policy.decide_anywhere(wish, person, found, terms, admins=self._admins, groups=before.groups)
+
+    def who_may_grant(self, connection: Connection, at: datetime) -> list[str]:
+        """The admins to turn to: user and group IDs, those of the setting first."""
+        return list(dict.fromkeys([*sorted(self._admins), *administrators(connection, at)]))
+
+    async def _groups_of(self, user_id: str, group_ids: Iterable[str]) -> frozenset[str] | None:
+        groups: set[str] = set()
+        for group_id in sorted(group_ids):
+            members = await self._members(group_id)
+            if members is None:
+                return None
+            if user_id in members:
+                groups.add(group_id)
+        return frozenset(groups)
+
+
 @dataclass(frozen=True)
 class Office:
     """Decides for whoever asks in Slack.
@@ -77,7 +150,7 @@ class Office:
         at = self.clock()
         if self.quota.admits(connection, by, at):
             return None
-        return answers.too_many(self.quota.refuse(connection, by, at, event), self.quota.per_minute)
+        return messages.too_many(self.quota.refuse(connection, by, at, event), self.quota.per_minute)
 
     def wish(self, right: Right, channel_id: str | None = None, job_type: str | None = None) -> Wish:
         """What somebody wants now; in the Home tab there is no channel that a grant could be limited to."""
@@ -111,7 +184,7 @@ class Office:
         """
         at = self.clock()
         ask = self.access.who_may_grant(connection, at)
-        return answers.denied({**decision.explained(at), "ask": ask}, doing)
+        return messages.denied({**decision.explained(at), "ask": ask}, doing)
 
     async def refusal(self, asked: Asked, doing: str, event: str = "look") -> Message | None:
         """The same outside a transaction, and on record; None for who may.
@@ -121,7 +194,7 @@ class Office:
         """
         if asked.decision.allowed:
             return None
-        entry = audit.Entry(
+        entry = audit_entry.Entry(
             event=event,
             outcome="denied",
             source=_source(asked.asker),

@@ -11,9 +11,11 @@ from bot.access import messages as shown
 from bot.access.authorizer import CHECK_SECONDS, Asked, Office
 from bot.access.grants import NewGrant
 from bot.access.policy import Decision, Grant, Right, Role, Terms
+from bot.access.request import GrantWanted
+from bot.audit import entry as audit_entry
 from bot.audit import log as audit
-from bot.slack.client import Message
-from bot.slack.payloads import Asker, GrantWanted
+from bot.slack.message import Message
+from bot.slack.payloads import Asker
 
 
 @dataclass(frozen=True)
@@ -177,5 +179,5 @@ class Granting:
     def _note_refused(self, connection: Connection, change: _Change, why: str) -> None:
         detail = {"subject": change.subject, "why": why}
         made_by = {**change.asked.made_by, "source": change.source}
-        entry = audit.Entry(event=change.event, outcome="denied", **made_by, detail=detail)
+        entry = audit_entry.Entry(event=change.event, outcome="denied", **made_by, detail=detail)
         audit.append(connection, entry, self._office.clock())

@@ -1,31 +1,23 @@
 """The allow-list: grants are added, revoked, listed and looked up; none is ever deleted."""
 
 import json
-import re
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, insert, or_, select, update
 
-from bot.access import policy
-from bot.access.policy import Decision, Grant, Person, Role, Terms
+from bot.access.policy import Grant, Role, Terms
+from bot.audit import entry as audit_entry
 from bot.audit import log as audit
 from bot.base.clock import rfc3339
 from bot.base.errors import NoSuchGrant
-from bot.db.database import Database
 from bot.db.tables import grants
 
 _CONCERNING = select(grants).where(
     grants.c.revoked_at.is_(None), or_(grants.c.subject == bindparam("b_user"), grants.c.subject.startswith("S"))
 )
-
-SUBJECT = re.compile(r"[UWS][A-Z0-9]+")
-"""A Slack user ID (U…, W…) or user-group ID (S…)."""
-
-Members = Callable[[str], Awaitable[Collection[str] | None]]
-"""Answers who is in a user group, or None if Slack cannot say."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,71 +118,6 @@ def administrators(connection: Connection, at: datetime) -> list[str]:
     ]
 
 
-class Access:
-    """Looks up what a decision needs, and asks the policy.
-
-    Args:
-        database: where the grants are.
-        members: answers who is in a user group.
-        admins: users that are admins by the `ADMINS` setting.
-    """
-
-    def __init__(self, database: Database, members: Members, admins: Collection[str]) -> None:
-        self._database = database
-        self._members = members
-        self._admins = admins
-
-    @property
-    def set_admins(self) -> Collection[str]:
-        """The admins by the `ADMINS` setting."""
-        return self._admins
-
-    async def decide(self, wish: policy.Wish, person: Person | None, user_id: str) -> Decision:
-        """Decides one wish; user groups are asked for only where one could make the difference."""
-        found = await self._database.run(lambda connection: concerning(connection, user_id))
-        decision = policy.decide(wish, person, found, admins=self._admins)
-        group_ids = {grant.subject for grant in found if grant.subject != user_id}
-        if decision.allowed or not group_ids or decision.why in policy.WHATEVER_IS_GRANTED:
-            return decision
-        groups = await self._groups_of(user_id, group_ids)
-        return policy.decide(wish, person, found, admins=self._admins, groups=groups)
-
-    def decide_again(
-        self, connection: Connection, wish: policy.Wish, person: Person | None, before: Decision
-    ) -> Decision:
-        """Decides in the running transaction, with the grants as they are now and the user groups as they were."""
-        found = concerning(connection, person.user_id) if person else []
-        return policy.decide(wish, person, found, admins=self._admins, groups=before.groups)
-
-    async def decide_change(self, wish: policy.Wish, person: Person | None, user_id: str) -> Decision:
-        """Decides whether somebody may change the allow-list at all."""
-        found = await self._database.run(lambda connection: concerning(connection, user_id))
-        group_ids = {grant.subject for grant in found if grant.subject != user_id}
-        groups = await self._groups_of(user_id, group_ids) if group_ids else frozenset()
-        return policy.decide_anywhere(wish, person, found, admins=self._admins, groups=groups)
-
-    def decide_terms(
-        self, connection: Connection, wish: policy.Wish, person: Person | None, before: Decision, terms: Terms
-    ) -> Decision:
-        """Decides in the running transaction whether somebody may grant, or revoke, just these terms."""
-        found = concerning(connection, person.user_id) if person else []
-        return policy.decide_anywhere(wish, person, found, terms, admins=self._admins, groups=before.groups)
-
-    def who_may_grant(self, connection: Connection, at: datetime) -> list[str]:
-        """The admins to turn to: user and group IDs, those of the setting first."""
-        return list(dict.fromkeys([*sorted(self._admins), *administrators(connection, at)]))
-
-    async def _groups_of(self, user_id: str, group_ids: Iterable[str]) -> frozenset[str] | None:
-        groups: set[str] = set()
-        for group_id in sorted(group_ids):
-            members = await self._members(group_id)
-            if members is None:
-                return None
-            if user_id in members:
-                groups.add(group_id)
-        return frozenset(groups)
-
-
 def _grant(row: Row[Any]) -> Grant:
     return Grant(
         id=row.id,
@@ -218,5 +145,5 @@ def _note(
     detail: dict[str, Any],
     at: datetime,
 ) -> None:
-    entry = audit.Entry(event=event, **made_by, grant_id=number, reason=reason, detail=detail)
+    entry = audit_entry.Entry(event=event, **made_by, grant_id=number, reason=reason, detail=detail)
     audit.append(connection, entry, at)

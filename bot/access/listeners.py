@@ -1,47 +1,51 @@
-"""The allow-list in the Home tab: revoke, and the modal that adds."""
+"""The allow-list in the Home tab.
+
+**Revoke**: the access ends, and whoever pressed is told. **Add…**: a modal that grants, for those who may.
+"""
 
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
-from bot.access.messages import GRANT_VIEW, grant_view, said_in_view
-from bot.app.desk import Desk
-from bot.home.messages import ADD_GRANT, REVOKE_GRANT
+from bot.access import request
+from bot.access.changes import Granting
+from bot.access.messages import ADD_GRANT, GRANT_TITLE, GRANT_VIEW, REVOKE_GRANT, grant_view
 from bot.settings import JOB_TYPES
 from bot.slack import payloads
+from bot.slack.blocks import message_view
+from bot.slack.client import Slack
 from bot.slack.payloads import Asker
+from bot.slack.replies import Replies
 
 
-def register(app: AsyncApp, desk: Desk) -> None:
+def register(app: AsyncApp, *, granting: Granting, slack: Slack, replies: Replies) -> None:
     """Registers the buttons and the modal."""
 
     async def on_revoke(ack: AsyncAck, body: dict[str, Any]) -> None:
         asker = payloads.asker_of_click(body)
-        number, subject = payloads.grant_of_click(body)
-        message = await desk.granting.revoke(asker, subject, "home", number)
+        number, subject = request.grant_of_click(body)
+        message = await granting.revoke(asker, subject, "home", number)
         await ack()
-        desk.answer(asker, message)
+        replies.answer(asker, message)
 
     async def on_add(ack: AsyncAck, body: dict[str, Any]) -> None:
-        await ack()
         asker = payloads.asker_of_click(body)
-        desk.tasks.start(_open(desk, asker), user_id=asker.user_id)
+        await ack()
+        replies.start(asker, open_grant(asker))
+
+    async def open_grant(asker: Asker) -> None:
+        refusal = await granting.may_grant(asker)
+        view = grant_view(await slack.groups(), JOB_TYPES) if refusal is None else message_view(refusal, GRANT_TITLE)
+        await slack.open_view(str(asker.trigger_id), view)
 
     async def on_grant_view(ack: AsyncAck, body: dict[str, Any]) -> None:
-        wanted = payloads.from_grant_view(body)
+        wanted = request.from_grant_view(body)
         if wanted is None:
             await ack(response_action="errors", errors={"reason": "Choose a person or a user group above."})
             return
-        message = await desk.granting.allow(payloads.asker_of_click(body), wanted, "home")
-        await ack(response_action="update", view=said_in_view(message))
+        message = await granting.allow(payloads.asker_of_click(body), wanted, "home")
+        await ack(response_action="update", view=message_view(message, GRANT_TITLE))
 
     app.action(REVOKE_GRANT)(on_revoke)
     app.action(ADD_GRANT)(on_add)
     app.view(GRANT_VIEW)(on_grant_view)
-
-
-async def _open(desk: Desk, asker: Asker) -> None:
-    """Opens the modal for those who may grant."""
-    refusal = await desk.granting.may_grant(asker)
-    view = grant_view(await desk.slack.groups(), JOB_TYPES) if refusal is None else said_in_view(refusal)
-    await desk.slack.open_view(str(asker.trigger_id), view)

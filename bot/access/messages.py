@@ -1,13 +1,14 @@
 """The allow-list as people read it, and what became of a change to it. Pure."""
 
-from collections.abc import Collection, Sequence
-from datetime import datetime
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from bot.access.policy import Grant, Role
-from bot.app.commands import clip
-from bot.slack.blocks import Block, date, escape, listing, mention, plain, say_type, section
-from bot.slack.client import Message
+from bot.base.clock import say_duration
+from bot.base.text import clip
+from bot.slack.blocks import Block, counted, date, escape, listing, mention, plain, say_type, section
+from bot.slack.message import Message
 
 _WHAT = {Role.OPERATOR: "may retry jobs", Role.AUDITOR: "may read the audit", Role.ADMIN: "may do everything"}
 _UNFIT = {
@@ -105,6 +106,11 @@ def _because(grant: Grant) -> list[Block]:
     return [plain(f"Because: {grant.reason}")] if grant.reason else []
 
 
+GRANT_TITLE = "Grant access"
+
+REVOKE_GRANT, ADD_GRANT = "revoke_grant", "add_grant"
+"""The action IDs of the Home tab's buttons; a revoke's value is `grant number subject`."""
+
 GRANT_VIEW = "grant_view"
 """The callback ID of the modal that adds to the allow-list."""
 
@@ -136,16 +142,11 @@ def grant_view(groups: Sequence[tuple[str, str]], job_types: Sequence[str]) -> d
     return {
         "type": "modal",
         "callback_id": GRANT_VIEW,
-        "title": _text("Grant access"),
+        "title": _text(GRANT_TITLE),
         "submit": _text("Grant"),
         "close": _text("Cancel"),
         "blocks": blocks,
     }
-
-
-def said_in_view(message: Message) -> dict[str, Any]:
-    """What became of it, in the modal's place."""
-    return {"type": "modal", "title": _text("Grant access"), "close": _text("Close"), "blocks": list(message.blocks)}
 
 
 def _input(name: str, label: str, element: dict[str, Any]) -> Block:
@@ -164,3 +165,77 @@ def _option(value: str, text: str) -> dict[str, Any]:
 
 def _text(text: str) -> dict[str, str]:
     return {"type": "plain_text", "text": text}
+
+
+def denied(detail: Mapping[str, Any], doing: str) -> Message:
+    """Why somebody may not do what they asked for, and whom to ask.
+
+    Args:
+        detail: `Decision.explained`, and in `ask` the admins to turn to.
+        doing: what they may not do, such as `look at jobs`.
+    """
+    text = f":no_entry: {_denial(detail, doing)}\n{_ask(detail)}".strip()
+    return Message(text, [section(text)])
+
+
+def _denial(detail: Mapping[str, Any], doing: str) -> str:
+    why = str(detail.get("why"))
+    return _DENIED.get(why, "You may not {doing}.").format_map(_Told(detail, doing))
+
+
+class _Told(dict[str, Any]):
+    """Fills a sentence from a row's detail; what is missing stays blank."""
+
+    def __init__(self, detail: Mapping[str, Any], doing: str) -> None:
+        expired = detail.get("expired_seconds")
+        super().__init__(
+            doing=doing,
+            ago=say_duration(timedelta(seconds=int(expired))) if expired is not None else "some time",
+            job_types=listing(say_type(name) + "s" for name in detail.get("job_types", [])),
+            channels=listing(f"<#{channel}>" for channel in detail.get("channels", [])),
+            role=escape(str(detail.get("role", ""))),
+        )
+
+    def __missing__(self, key: str) -> str:
+        return ""
+
+
+_DENIED = {
+    "not_listed": "You may not {doing}: you are not on the allow-list.",
+    "expired": "You may not {doing}: your grant expired {ago} ago.",
+    "other_role": "You may not {doing}: your role is {role}, which does not allow it.",
+    "other_channel": "You may not {doing} here: your grant is only for {channels}.",
+    "other_job_type": "You may not {doing} of this kind: your grant is only for {job_types}.",
+    "groups_unknown": "You may not {doing}: Slack could not say just now which user groups you are in.",
+    "unknown_person": "You may not {doing}: Slack could not say just now who you are.",
+    "other_workspace": "You may not {doing}: only people of this workspace may.",
+    "deactivated": "You may not {doing}: your account is deactivated.",
+    "is_bot": "Bots may not {doing}.",
+    "approval_expired": "Nobody else approved your retry in time.",
+    "approval_needed": "This job was retried before, so a second person has to approve: retry it alone.",
+    "is_guest": "You may not {doing}: guests may not, whatever they were granted.",
+}
+
+
+def _ask(detail: Mapping[str, Any]) -> str:
+    if detail.get("why") in ("is_guest", "is_bot", "other_workspace", "deactivated"):
+        return ""
+    if str(detail.get("why")).startswith("approval_"):
+        return "Retry it to ask again."
+    admins = [mention(subject) for subject in detail.get("ask", [])][:10]
+    if not admins:
+        return "Nobody can grant access yet: whoever runs this bot has to set ADMINS or use `sift-retry access grant`."
+    return f"Ask {listing(admins, 'or')} for access."
+
+
+def too_many(seconds: int, per_minute: int) -> Message:
+    """Said to somebody of whom as much was recorded in this minute as may be."""
+    text = (
+        f":hourglass: That was more than {counted(per_minute, 'request')} within a minute, so it was not taken. "
+        f"Nothing was sent to Sift, nothing was changed. Try again in {say_duration(timedelta(seconds=seconds))}."
+    )
+    return Message(text, [section(text)])
+
+
+HELP = (("allow @user|@group [role] [for 8h] [because …]", "grants access; `revoke @user` ends it, `access` lists it"),)
+"""What can be typed of access, and what it does."""

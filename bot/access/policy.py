@@ -1,10 +1,16 @@
 """Who may do what: a pure decision over facts. Default deny."""
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+from bot.slack.people import Person
+
+SUBJECT = re.compile(r"[UWS][A-Z0-9]+")
+"""A Slack user ID (U…, W…) or user-group ID (S…)."""
 
 
 class Role(StrEnum):
@@ -53,20 +59,6 @@ class Why(StrEnum):
     LONGER = "longer"
     OTHER_ROLE = "other_role"
     NOT_LISTED = "not_listed"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Person:
-    """Somebody as Slack describes them now; the e-mail address only if the app was given `users:read.email`."""
-
-    team_id: str
-    user_id: str
-    name: str
-    email: str | None = None
-    deleted: bool = False
-    is_bot: bool = False
-    is_guest: bool = False
-    is_stranger: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

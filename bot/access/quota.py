@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Integer, bindparam, delete, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from bot.audit import entry as audit_entry
 from bot.audit import log as audit
 from bot.base.clock import rfc3339
 from bot.db.tables import Moment, quotas
@@ -73,7 +74,7 @@ class Quota:
         refused, since = connection.execute(_REFUSE, {"b_user": by["user_id"]}).one()
         if refused == 1:
             detail = {"why": "too_many", "per_minute": self.per_minute}
-            audit.append(connection, audit.Entry(event=event, outcome="refused", **by, detail=detail), at)
+            audit.append(connection, audit_entry.Entry(event=event, outcome="refused", **by, detail=detail), at)
         left: timedelta = since + MINUTE - at
         return max(1, math.ceil(left.total_seconds()))
 
@@ -92,7 +93,7 @@ def end_minutes(connection: Connection, at: datetime) -> None:
 def _tell_of(connection: Connection, ended: Any, at: datetime) -> None:
     if ended.refused > 1:
         detail = {"why": "too_many", "more": ended.refused - 1, "since": rfc3339(ended.since)}
-        entry = audit.Entry(
+        entry = audit_entry.Entry(
             event="request", outcome="refused", team_id=ended.team_id, user_id=ended.user_id, detail=detail
         )
         audit.append(connection, entry, at)

@@ -1,60 +1,69 @@
-"""The buttons of alerts and storms: mute, retry all, select some."""
+"""The buttons of alerts and storms.
+
+**Mute**, **Unmute**: the alert says so. **Retry all (25)**: one batch, its tally in the storm's thread.
+**Select…**: a modal with the failures that wait.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
-from sqlalchemy import Connection
 
 from bot.alerts import store
 from bot.alerts.messages import MUTE, RETRY_STORM, SELECT_STORM, UNMUTE
-from bot.app.desk import Desk
-from bot.retries.batches import Wanted
+from bot.alerts.mute import Muting
+from bot.base.clock import Clock
+from bot.db.database import Database
+from bot.retries.intake import Intake
 from bot.retries.messages import modals
 from bot.slack import payloads
+from bot.slack.client import Slack
 from bot.slack.payloads import Asker
+from bot.slack.replies import Replies
 
 
-def register(app: AsyncApp, desk: Desk) -> None:
+def register(
+    app: AsyncApp,
+    *,
+    database: Database,
+    slack: Slack,
+    intake: Intake,
+    muting: Muting,
+    replies: Replies,
+    clock: Clock,
+) -> None:
     """Registers the buttons."""
 
-    def muting(mute: bool) -> Callable[[AsyncAck, dict[str, Any]], Any]:
-        async def on_mute(ack: AsyncAck, body: dict[str, Any]) -> None:
+    def on_mute(mute: bool) -> Callable[[AsyncAck, dict[str, Any]], Any]:
+        async def on_button(ack: AsyncAck, body: dict[str, Any]) -> None:
             asker = payloads.asker_of_click(body)
-            problem = await desk.muting.mute(asker, payloads.value_of(body), mute)
+            problem = await muting.mute(asker, payloads.value_of(body), mute)
             await ack()
             if problem is not None:
-                desk.answer(asker, problem)
+                replies.answer(asker, problem)
 
-        return on_mute
+        return on_button
 
     async def on_retry_storm(ack: AsyncAck, body: dict[str, Any]) -> None:
         asker, storm_id = payloads.asker_of_click(body), payloads.value_of(body)
-
-        def work(connection: Connection) -> list[Wanted]:
-            return store.open_in_storm(connection, storm_id)
-
-        wanted = await desk.database.run(work)
-        await desk.take_or_tell(asker, wanted, "bulk", storm_id)
+        wanted = await database.run(lambda connection: store.open_in_storm(connection, storm_id))
+        await intake.take_or_tell(asker, wanted, "bulk", storm_id)
         await ack()
 
     async def on_select_storm(ack: AsyncAck, body: dict[str, Any]) -> None:
-        await ack()
         asker = payloads.asker_of_click(body)
-        desk.tasks.start(_open_selection(desk, asker, payloads.value_of(body)), user_id=asker.user_id)
+        await ack()
+        if asker.trigger_id is not None:
+            replies.start(asker, open_selection(asker, asker.trigger_id, payloads.value_of(body)))
 
-    app.action(MUTE)(muting(True))
-    app.action(UNMUTE)(muting(False))
+    async def open_selection(asker: Asker, trigger_id: str, storm_id: str) -> None:
+        """Opens the modal that selects some of a storm's jobs; the answer goes into the storm's thread."""
+        jobs = await database.run(lambda connection: store.to_pick(connection, storm_id, modals.MOST_OPTIONS))
+        origin = {"source": "modal", "channel_id": asker.channel_id, "thread_ts": asker.thread_ts}
+        now = clock()
+        await slack.open_view(trigger_id, modals.retry_view([modals.option_of(job, now) for job in jobs], origin))
+
+    app.action(MUTE)(on_mute(True))
+    app.action(UNMUTE)(on_mute(False))
     app.action(RETRY_STORM)(on_retry_storm)
     app.action(SELECT_STORM)(on_select_storm)
-
-
-async def _open_selection(desk: Desk, asker: Asker, storm_id: str) -> None:
-    """Opens the modal that selects some of a storm's jobs; the answer goes into the storm's thread."""
-    if asker.trigger_id is None:
-        return
-    jobs = await desk.database.run(lambda connection: store.to_pick(connection, storm_id, modals.MOST_OPTIONS))
-    origin = {"source": "modal", "channel_id": asker.channel_id, "thread_ts": asker.thread_ts}
-    now = desk.clock()
-    view = modals.retry_view([modals.option_of(job, now) for job in jobs], origin)
-    await desk.slack.open_view(asker.trigger_id, view)

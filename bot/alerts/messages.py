@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from bot.alerts.store import Alert, Storm
-from bot.app.commands import clip
+from bot.alerts.alert import Alert, Storm
 from bot.base.clock import say_duration
+from bot.base.text import clip
 from bot.retries.messages.job import facts, footer, kind_of, ran_for, retry_button, status_of
 from bot.retries.messages.retry import outcome_of
-from bot.retries.store import Retry
+from bot.retries.request import Retry
 from bot.slack.blocks import Block, actions, counted, date, escape, plain, say_type, section
-from bot.slack.client import Message
 from bot.slack.links import Place
+from bot.slack.message import Message
 from bot.slack.piece import Piece
 
 MUTE, UNMUTE = "mute_alert", "unmute_alert"

@@ -7,8 +7,9 @@ from sqlalchemy import Connection
 from bot.access.authorizer import Asked, Office
 from bot.access.policy import Right
 from bot.alerts import store
+from bot.audit import entry
 from bot.audit import log as audit
-from bot.slack.client import Message
+from bot.slack.message import Message
 from bot.slack.payloads import Asker
 
 
@@ -44,9 +45,9 @@ class Muting:
         return problem
 
 
-def _entry(asked: Asked, alert_id: str, job_id: str | None, mute: bool) -> audit.Entry:
+def _entry(asked: Asked, alert_id: str, job_id: str | None, mute: bool) -> entry.Entry:
     decision = asked.decision
-    return audit.Entry(
+    return entry.Entry(
         event="mute" if mute else "unmute",
         outcome=None if decision.allowed else "denied",
         job_id=job_id,

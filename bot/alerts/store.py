@@ -5,19 +5,23 @@ Every function runs inside one transaction of the caller's.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, case, func, insert, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from bot.alerts.alert import Alert, Storm
+from bot.audit import entry
 from bot.audit import log as audit
-from bot.db.tables import ACTIVE, alerts, retries, storms
-from bot.retries.batches import Wanted
-from bot.retries.store import Retry, new_id, touch_storm
+from bot.base.text import new_id
+from bot.db.tables import alerts, retries, storms
+from bot.retries.request import Retry, Wanted
+from bot.retries.state import ACTIVE
+from bot.retries.store import touch_storm
 from bot.sift.job import Job
-from bot.slack.outbox import Board, Shown, soon, values_of
+from bot.slack.outbox import Board, soon
+from bot.slack.piece import values_of
 
 ENRICH_WITHIN = timedelta(seconds=5)
 """For so long at most an alert waits for the reason of the failure."""
@@ -69,54 +73,6 @@ _STORM_REPEATS = (
 _OPEN = select(_ROW.job_id, _ROW.offered).where(_STORM, _ROW.parent_id.is_(None), _ROW.state == "open")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Alert(Shown):
-    """A row of `alerts`.
-
-    Args:
-        offered: the failure that the Retry button stands for.
-        job: the job as last seen failed, or moved.
-        retry: the newest retry of the job that the bot sent.
-        repeats: later failures that nobody announces otherwise.
-    """
-
-    job_id: str
-    failure: str
-    job_type: str
-    manner: str
-    state: str
-    offered: str
-    job: Job
-    cause: str | None = None
-    muted_by: str | None = None
-    storm_id: str | None = None
-    retry: Retry | None = None
-    repeats: Sequence["Alert"] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Storm(Shown):
-    """A row of `storms`, with how its jobs stand.
-
-    Args:
-        states: how many of its jobs are in which of `tables.ALERT_STATES`.
-        kinds: how many of them are of which job type.
-        causes: the most frequent reasons, of as many failures as Sift gave one for.
-        members: the first of its alerts.
-        repeats: later failures that nobody announces otherwise.
-    """
-
-    states: Mapping[str, int]
-    kinds: Mapping[str, int]
-    causes: Mapping[str, int]
-    members: Sequence[Alert]
-    repeats: Sequence[Alert] = ()
-
-    @property
-    def total(self) -> int:
-        return sum(self.states.values())
-
-
 def note_failures(connection: Connection, failed: Mapping[str, Sequence[Job]], at: datetime) -> int:
     """Writes a row and an audit entry for each failure that is new; answers how many are.
 
@@ -135,7 +91,7 @@ def note_failures(connection: Connection, failed: Mapping[str, Sequence[Job]], a
     named = {"b_jobs": [job.job_id for job in fresh]}
     first = {row.job_id: row for row in connection.execute(_FIRST, named)}
     sent = _newest_sent(connection, named)
-    noted: list[audit.Entry] = []
+    noted: list[entry.Entry] = []
     for job in fresh:
         row = _row(job, channels[job.job_id], first.get(job.job_id), sent.get(job.job_id), at)
         if connection.execute(_INSERT[connection.dialect.name], row).first() is not None:
@@ -149,7 +105,7 @@ def note_failures(connection: Connection, failed: Mapping[str, Sequence[Job]], a
 def _newest_sent(connection: Connection, named: Mapping[str, Any]) -> dict[str, Retry]:
     newest: dict[str, Retry] = {}
     for row in connection.execute(_SENT.order_by(retries.c.sent_at), dict(named)):
-        newest[row.job_id] = Retry.of(row)
+        newest[row.job_id] = Retry.of(row._mapping)
     return newest
 
 
@@ -313,11 +269,11 @@ def any_waiting(connection: Connection) -> bool:
     return connection.execute(query).first() is not None
 
 
-def _entry(event: str, alert_id: str, job: Job, channel_id: str) -> audit.Entry:
+def _entry(event: str, alert_id: str, job: Job, channel_id: str) -> entry.Entry:
     detail: dict[str, Any] = {"alert": alert_id, "failure": job.failure}
     if event == "outside":
         detail["modified_by"] = job.modified_by_user_id
-    return audit.Entry(
+    return entry.Entry(
         event=event,
         job_id=job.job_id,
         status_before="JOB_STATUS_FAILED" if event == "outside" else None,
@@ -333,20 +289,20 @@ def _text(job: Job) -> str:
 
 
 def _alert(row: Row[Any], **more: Any) -> Alert:
-    values = values_of(Alert, row)
+    values = values_of(Alert, row._mapping)
     return Alert(**{**values, "job": Job.model_validate_json(row.job), **more})
 
 
 def _load_alert(connection: Connection, row: Row[Any], interrupted: bool) -> Alert:
     retry = connection.execute(select(retries).where(retries.c.id == row.retry_id)).first() if row.retry_id else None
     repeats = [_alert(found) for found in connection.execute(_REPEATS, {"b_id": row.id})]
-    return _alert(row, retry=Retry.of(retry) if retry else None, repeats=repeats, interrupted=interrupted)
+    return _alert(row, retry=Retry.of(retry._mapping) if retry else None, repeats=repeats, interrupted=interrupted)
 
 
 def _load_storm(connection: Connection, row: Row[Any], interrupted: bool) -> Storm:
     named = {"b_storm": row.id}
     return Storm(
-        **values_of(Storm, row),
+        **values_of(Storm, row._mapping),
         states=_counts(connection, _STANDING, named),
         kinds=_counts(connection, _KINDS, named),
         causes=_counts(connection, _CAUSES, named),

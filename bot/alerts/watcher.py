@@ -18,12 +18,12 @@ from cachetools import LRUCache
 from sqlalchemy import Connection, delete, insert, select, update
 
 from bot.alerts import store
-from bot.alerts.store import Alert
+from bot.alerts.alert import Alert
 from bot.base.clock import Clock, rfc3339
 from bot.base.loops import PASSING
+from bot.base.text import new_id
 from bot.db.database import Database
 from bot.db.tables import marks
-from bot.retries.store import new_id
 from bot.sift.client import Sift
 from bot.sift.job import Job
 

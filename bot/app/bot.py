@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
@@ -11,9 +10,6 @@ from typing import Self
 import structlog
 from slack_bolt.adapter.starlette.async_handler import to_starlette_response
 from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
-from slack_bolt.authorization import AuthorizeResult
-from slack_bolt.response import BoltResponse
-from slack_sdk.web.async_client import AsyncWebClient
 from sqlalchemy import Connection, insert, select
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -23,6 +19,7 @@ from bot.app import listeners
 from bot.app.build import BOARDS, World, put_together
 from bot.app.http import slack_route, web_app
 from bot.app.limits import Limits
+from bot.app.listeners import bolt_app
 from bot.app.server import serving
 from bot.app.socket_mode import SocketMode
 from bot.app.timekeeper import not_later
@@ -31,7 +28,6 @@ from bot.base.clock import Clock, utc_now
 from bot.base.errors import WrongWorkspace
 from bot.base.loops import Loop, looping, unless
 from bot.base.metrics import Metrics
-from bot.base.redactor import Redactor
 from bot.db.database import Database, is_outdated, migrate, require_schema
 from bot.db.guard import guard
 from bot.db.tables import marks
@@ -39,7 +35,9 @@ from bot.retries import store
 from bot.retries.limiter import Pace
 from bot.settings import Settings
 from bot.sift.client import Sift
-from bot.slack.client import RateLimited, Slack, SlackUnavailable, Workspace, http_session, web_client
+from bot.slack.client import Slack, http_session, web_client
+from bot.slack.errors import RateLimited, SlackUnavailable
+from bot.slack.links import Workspace
 
 log = structlog.get_logger(__name__)
 
@@ -188,7 +186,7 @@ class Bot:
         )
         await self.database.run(parts.begin)
         self._bolt = bolt_app(slack.client, workspace, self.redactor)
-        listeners.register(self._bolt, parts.desk)
+        listeners.register(self._bolt, parts.use)
         self._asking_slack = Loop("slack", ASK_SLACK_SECONDS, partial(self._ask_slack, slack))
         async with looping([*parts.loops, self._asking_slack]), self._listening(self._bolt):
             self._degraded = parts.degraded
@@ -254,49 +252,6 @@ class Bot:
         except Exception as error:  # noqa: BLE001  # Bolt trusts the shape of what it parses; our own errors never get here
             log.warning("request.not_understood", error=type(error).__name__)  # no more: it may quote what was sent
             return PlainTextResponse("not understood", status_code=400)
-
-
-def _bolt_log() -> logging.Logger:
-    """Bolt's log, for errors alone: it warns of every request that is not ours to handle, body and all."""
-    logger = logging.getLogger("slack_bolt.app")
-    logger.setLevel(logging.ERROR)
-    return logger
-
-
-class _App(AsyncApp):
-    """A Bolt app whose acks hold no secret; they are the one way to Slack that `slack` does not see."""
-
-    redactor: Redactor
-
-    async def async_dispatch(self, req: AsyncBoltRequest) -> BoltResponse:
-        response = await super().async_dispatch(req)
-        response.body = self.redactor.clean(response.body)
-        return response
-
-
-def bolt_app(client: AsyncWebClient, workspace: Workspace, redactor: Redactor) -> AsyncApp:
-    """A Bolt app for the one workspace of the token; signatures are verified before it, in `web`."""
-    identity = AuthorizeResult(
-        enterprise_id=workspace.enterprise_id,
-        team_id=workspace.team_id,
-        bot_user_id=workspace.bot_user_id,
-        bot_id=workspace.bot_id,
-        bot_token=client.token,
-    )
-
-    async def authorize() -> AuthorizeResult:
-        return identity
-
-    app = _App(
-        logger=_bolt_log(),
-        client=client,
-        authorize=authorize,
-        process_before_response=True,
-        request_verification_enabled=False,
-        attaching_function_token_enabled=False,
-    )
-    app.redactor = redactor
-    return app
 
 
 async def run_bot(settings: Settings, stop: asyncio.Event) -> None:

@@ -1,4 +1,4 @@
-"""The bot's parts, put together: displays, use cases, the loops that drive them, and the desk that listeners use."""
+"""The bot's parts, put together: what shows rows, the use cases, and the loops that drive both."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,15 +9,15 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from bot.access.authorizer import Office
+from bot.access.authorizer import Access, Office
 from bot.access.changes import Granting
-from bot.access.grants import Access
 from bot.access.quota import Quota, end_minutes
 from bot.alerts import messages as shown_alerts
 from bot.alerts import store as alerts_store
 from bot.alerts.mute import Muting
 from bot.alerts.watcher import Watcher
-from bot.app.desk import Desk
+from bot.app.help import help_text
+from bot.app.listeners import UseCases
 from bot.app.timekeeper import Timekeeper
 from bot.audit.inspection import Inspection
 from bot.audit.signing import Signer
@@ -33,18 +33,20 @@ from bot.records.history import History
 from bot.retries import batches, store
 from bot.retries.approvals import Approvals
 from bot.retries.follower import Follower
+from bot.retries.intake import Intake
 from bot.retries.limiter import Pace
 from bot.retries.messages import batch as shown_batches
 from bot.retries.messages import retry as shown_retries
+from bot.retries.request import Retry
 from bot.retries.runner import Runner
-from bot.retries.store import Retry
 from bot.settings import Settings
 from bot.sift.client import Sift, web_app_for
-from bot.slack.client import Slack, Workspace
-from bot.slack.links import Place
+from bot.slack.client import Slack
+from bot.slack.links import Place, Workspace
 from bot.slack.outbox import Board
 from bot.slack.piece import Piece
 from bot.slack.publisher import Display
+from bot.slack.replies import Replies
 
 SWEEP_SECONDS = 2.0
 """How often the rows are looked through for what was left behind."""
@@ -82,7 +84,7 @@ class Parts:
         begin: what is to be written before the first request is taken.
     """
 
-    desk: Desk
+    use: UseCases
     runner: Runner
     displays: Sequence[Display[Any]]
     loops: Sequence[Loop]
@@ -113,7 +115,7 @@ def put_together(world: World) -> Parts:
     quota = Quota(settings.requests_per_minute)
     office = Office(database, world.slack, access, world.workspace.team_id, clock, quota)
     counts = Counts(database, time.monotonic)
-    home = Home(office, counts, time.monotonic)
+    home = Home(office, counts, help_text(), time.monotonic)
     displays = _displays(world, place)
     showing = [Loop(name, SWEEP_SECONDS, display.sweep) for name, display in displays.items()]
 
@@ -122,20 +124,20 @@ def put_together(world: World) -> Parts:
     follower = _follower(world, runner, changed)
     watcher = _watcher(world, changed)
     watching = Loop("watcher", settings.alert_poll_seconds, watcher.step) if settings.watches else None
-    desk = Desk(
+    replies = Replies(world.slack, runner.tasks)
+    use = UseCases(
         database=database,
         slack=world.slack,
-        home=home,
-        runner=runner,
-        lookup=Lookup(office, world.sift, place),
+        replies=replies,
+        intake=Intake(database, runner, replies, quota, world.metrics, clock),
+        approvals=Approvals(office, runner.start, changed),
         muting=Muting(office, changed),
         granting=Granting(office, changed),
+        lookup=Lookup(office, world.sift, place),
+        home=home,
         history=History(office, counts, world.workspace, world.signer),
-        approvals=Approvals(office, runner.start, changed),
-        tasks=runner.tasks,
         metrics=world.metrics,
         clock=clock,
-        quota=quota,
     )
     inspecting = Loop("audit", INSPECTION_SECONDS, Inspection(database).step)
     following = Loop("follower", settings.follow_poll_seconds, follower.step)
@@ -159,7 +161,7 @@ def put_together(world: World) -> Parts:
     watched = watcher if watching else None
     degraded = partial(_degraded, health, displays.values(), lambda: watched is not None and watched.degraded(clock()))
     begin = watcher.begin if watching else lambda _: None
-    return Parts(desk, runner, list(displays.values()), loops, degraded, begin)
+    return Parts(use, runner, list(displays.values()), loops, degraded, begin)
 
 
 def _degraded(

@@ -7,13 +7,11 @@ from datetime import timedelta
 from html import unescape
 
 from bot.base.clock import parse_duration
+from bot.base.text import clean, clip
+from bot.retries.request import MOST_JOBS
+from bot.sift.ids import EXAMPLE, job_id_in
 
-JOB_ID = re.compile(r"(?<![0-9a-fA-F-])[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}(?![0-9a-fA-F-])")
-EXAMPLE = "0f9d1b60-3a52-4e6e-8f7b-2c9a6d5e4b10"
-MOST_JOBS = 100
 ROLES = ("operator", "auditor", "admin")
-
-_LINK = re.compile(r"https?://[^\s|]+")
 
 
 @dataclass(frozen=True)
@@ -208,34 +206,3 @@ def _subject(word: str) -> str | None:
 
 def _given(words: list[str]) -> str:
     return clip(unescape(" ".join(words)))
-
-
-def job_id_in(word: str) -> str | None:
-    """The job ID that a word is: bare, in backticks, in angle brackets, or inside a Sift link. Lower case."""
-    bare = unescape(word).strip("`,;")
-    if bare.startswith("<") and bare.endswith(">"):
-        bare = bare[1:-1]
-    if JOB_ID.fullmatch(bare):
-        return bare.lower()
-    link = _LINK.match(bare)
-    found = JOB_ID.findall(link[0]) if link else []
-    return found[-1].lower() if found else None
-
-
-def job_ids_in(content: object) -> list[str]:
-    """Every job ID in a text, or in whatever JSON a message is made of, in the order they stand there."""
-    if isinstance(content, str):
-        return list(dict.fromkeys(found.lower() for found in JOB_ID.findall(content)))
-    parts = content.values() if isinstance(content, dict) else content if isinstance(content, list) else ()
-    return list(dict.fromkeys(job_id for part in parts for job_id in job_ids_in(part)))
-
-
-def clean(text: str) -> str:
-    """The text as it was, but for lone surrogates, which no database and no hash can take."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def clip(text: str, most: int = 80) -> str:
-    """The start of a text, on one line."""
-    line = " ".join(clean(text).split())
-    return line if len(line) <= most else line[: most - 1] + "…"

@@ -1,14 +1,23 @@
-"""What is typed: the slash command, and the same words after a mention of the bot."""
+"""What is typed, handed to whom it concerns.
+
+`/sift-retry <jobId> [reason]`, `/sift-retry list`, …: what only the person sees comes in the ack or after it.
+`@bot retry <jobId>`, `@bot list`, … in a thread: the same words, answered in that thread.
+"""
 
 import time
-from typing import Any
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, assert_never
 
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext
 
+from bot.access.changes import Granting
+from bot.access.request import GrantWanted
 from bot.app import commands
 from bot.app.commands import (
     Allow,
     Command,
+    Help,
     ListFailed,
     Pick,
     ReadAudit,
@@ -19,30 +28,85 @@ from bot.app.commands import (
     Status,
     Usage,
 )
-from bot.app.desk import Desk, private
-from bot.records.listeners import send_stats
-from bot.retries.batches import Wanted
-from bot.retries.messages import answers
+from bot.app.help import help_text, usage
+from bot.base.metrics import Metrics
+from bot.home.lookup import Lookup
+from bot.records.history import History
+from bot.retries.intake import Intake
+from bot.retries.request import Wanted
 from bot.slack import payloads
-from bot.slack.client import Message
-from bot.slack.payloads import Asker, GrantWanted
+from bot.slack.message import Message
+from bot.slack.payloads import Asker
+from bot.slack.replies import Replies, private
 
 COMMAND = "/sift-retry"
 
+Look = Pick | ListFailed | Status | ShowAccess | ReadAudit | Stats
+"""What only looks something up."""
 
-def register(app: AsyncApp, desk: Desk) -> None:
+
+@dataclass(frozen=True)
+class Dispatch:
+    """Hands what was typed to whom it concerns."""
+
+    intake: Intake
+    replies: Replies
+    lookup: Lookup
+    granting: Granting
+    history: History
+
+    async def answer(self, asker: Asker, command: Command, source: str) -> Message | None:
+        """Carries a command out.
+
+        Args:
+            source: where it was typed, as the audit names it.
+
+        Returns:
+            What is said at once; None if the answer follows on the side.
+        """
+        match command:
+            case Retry():
+                return await self.intake.take(asker, _wanted(command), source, command.reason)
+            case Allow():
+                return await self.granting.allow(asker, _grant(command), source)
+            case Revoke(subject):
+                return await self.granting.revoke(asker, subject, source)
+            case Usage():
+                return usage(command)
+            case Help():
+                return help_text()
+            case _:
+                self.replies.answer_when_known(asker, self._looked_up(asker, command))
+                return None
+
+    def _looked_up(self, asker: Asker, command: Look) -> Coroutine[Any, Any, Message | None]:
+        """What is looked up for somebody."""
+        match command:
+            case Pick():
+                return self.lookup.pick(asker)
+            case ListFailed():
+                return self.lookup.failed(asker)
+            case Status(job_id):
+                return self.lookup.status(asker, job_id)
+            case ShowAccess():
+                return self.granting.show(asker)
+            case ReadAudit(job_id, user_id, back):
+                return self.history.page(asker, self.history.filters(job_id, user_id, back))
+            case Stats(back):
+                return self.history.send_stats(asker, back)
+            case _:
+                assert_never(command)
+
+
+def register(app: AsyncApp, dispatch: Dispatch, metrics: Metrics) -> None:
     """Registers the command and the mention."""
 
     async def on_command(ack: AsyncAck, body: dict[str, Any]) -> None:
         began = time.perf_counter()
         command = commands.parse(str(body.get("text") or ""))
-        if isinstance(command, Retry):
-            asker = payloads.asker_of_command(body)
-            message = await desk.take(asker, _wanted(command), "command", command.reason)
-        else:
-            message = await _answer(desk, payloads.asker_of_command(body), command)
+        message = await dispatch.answer(payloads.asker_of_command(body), command, "command")
         await ack(**private(message) if message else {})
-        desk.metrics.acked(time.perf_counter() - began)
+        metrics.acked(time.perf_counter() - began)
 
     async def on_mention(event: dict[str, Any], body: dict[str, Any], context: AsyncBoltContext) -> None:
         command = commands.parse_mention(str(event.get("text") or ""))
@@ -50,48 +114,19 @@ def register(app: AsyncApp, desk: Desk) -> None:
         if event.get("bot_id"):
             if event["bot_id"] != context.bot_id and event.get("user") != context.bot_user_id:
                 bot = payloads.asker_of_mention({**event, "user": event.get("user") or event["bot_id"]}, team_id)
-                await desk.turn_away(bot, _wanted(command) if isinstance(command, Retry) else [])
+                await dispatch.intake.turn_away(bot, _wanted(command) if isinstance(command, Retry) else [])
             return
         asker = payloads.asker_of_mention(event, team_id)
-        if isinstance(command, Retry):
-            message = await desk.take(asker, _wanted(command), "mention", command.reason)
-        else:
-            message = await _answer(desk, asker, command)
+        message = await dispatch.answer(asker, command, "mention")
         if message is not None:
-            desk.answer(asker, message)
+            dispatch.replies.answer(asker, message)
 
     app.command(COMMAND)(on_command)
     app.event("app_mention")(on_mention)
 
 
-async def _answer(desk: Desk, asker: Asker, command: Command) -> Message | None:
-    """The answer to a word that retries nothing; None if it follows on the side."""
-    match command:
-        case Pick():
-            desk.tasks.start(desk.lookup.pick(asker), user_id=asker.user_id)
-        case ListFailed():
-            desk.answer_when_known(asker, desk.lookup.failed(asker))
-        case Status(job_id):
-            desk.answer_when_known(asker, desk.lookup.status(asker, job_id))
-        case Allow():
-            wanted = GrantWanted(
-                subject=command.subject, role=command.role, duration=command.duration, reason=command.reason
-            )
-            return await desk.granting.allow(asker, wanted, asker.source)
-        case Revoke(subject):
-            return await desk.granting.revoke(asker, subject, asker.source)
-        case ShowAccess():
-            desk.answer_when_known(asker, desk.granting.show(asker))
-        case ReadAudit(job_id, user_id, back):
-            filters = desk.history.filters(job_id, user_id, back)
-            desk.answer_when_known(asker, desk.history.page(asker, filters))
-        case Stats(back):
-            desk.tasks.start(send_stats(desk, asker, back), user_id=asker.user_id)
-        case Usage():
-            return answers.usage(command)
-        case _:
-            return answers.help_text()
-    return None
+def _grant(command: Allow) -> GrantWanted:
+    return GrantWanted(subject=command.subject, role=command.role, duration=command.duration, reason=command.reason)
 
 
 def _wanted(command: Retry) -> list[Wanted]:

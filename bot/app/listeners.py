@@ -1,31 +1,91 @@
 """What Slack sends to the bot, handled: parse → record → ack, and the runner takes it from there.
 
 A listener only records and returns, so Bolt may answer when it returns (`process_before_response`); nothing slow runs
-here and nothing runs afterwards that is not tracked. One module per feature, each with a `register(app, desk)`.
+here and nothing runs afterwards that is not tracked. Each feature has a `register`, which is given what it needs.
 """
 
+import logging
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
 from slack_bolt import BoltResponse
-from slack_bolt.async_app import AsyncAck, AsyncApp
+from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltRequest
+from slack_bolt.authorization import AuthorizeResult
+from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.access import listeners as access_listeners
-from bot.alerts import listeners as alerts_listeners
+from bot.access import listeners as access
+from bot.access.changes import Granting
+from bot.alerts import listeners as alerts
+from bot.alerts.mute import Muting
 from bot.app import dispatch
-from bot.app.desk import Desk, private
+from bot.app.dispatch import Dispatch
+from bot.base.clock import Clock
 from bot.base.deadline import answer_within
 from bot.base.errors import DatabaseUnavailable, MaybeRecorded
-from bot.home import listeners as home_listeners
-from bot.records import listeners as records_listeners
-from bot.retries import approval_listeners, listeners
-from bot.retries.messages import answers
-from bot.retries.store import new_id
+from bot.base.metrics import Metrics
+from bot.base.redactor import Redactor
+from bot.base.text import new_id
+from bot.db.database import Database
+from bot.home import listeners as home
+from bot.home.lookup import Lookup
+from bot.home.tab import Home
+from bot.records import listeners as records
+from bot.records.history import History
+from bot.retries import listeners as retries
+from bot.retries.approvals import Approvals
+from bot.retries.intake import Intake
+from bot.slack import notices
+from bot.slack.client import Slack
+from bot.slack.links import Workspace
 from bot.slack.payloads import Malformed
+from bot.slack.replies import Replies, private
 
-__all__ = ["Desk", "register"]
+
+def _bolt_log() -> logging.Logger:
+    """Bolt's log, for errors alone: it warns of every request that is not ours to handle, body and all."""
+    logger = logging.getLogger("slack_bolt.app")
+    logger.setLevel(logging.ERROR)
+    return logger
+
+
+class _App(AsyncApp):
+    """A Bolt app whose acks hold no secret; they are the one way to Slack that `slack` does not see."""
+
+    redactor: Redactor
+
+    async def async_dispatch(self, req: AsyncBoltRequest) -> BoltResponse:
+        response = await super().async_dispatch(req)
+        response.body = self.redactor.clean(response.body)
+        return response
+
+
+def bolt_app(client: AsyncWebClient, workspace: Workspace, redactor: Redactor) -> AsyncApp:
+    """A Bolt app for the one workspace of the token; signatures are verified before it, in `web`."""
+    identity = AuthorizeResult(
+        enterprise_id=workspace.enterprise_id,
+        team_id=workspace.team_id,
+        bot_user_id=workspace.bot_user_id,
+        bot_id=workspace.bot_id,
+        bot_token=client.token,
+    )
+
+    async def authorize() -> AuthorizeResult:
+        return identity
+
+    app = _App(
+        logger=_bolt_log(),
+        client=client,
+        authorize=authorize,
+        process_before_response=True,
+        request_verification_enabled=False,
+        attaching_function_token_enabled=False,
+    )
+    app.redactor = redactor
+    return app
+
 
 log = structlog.get_logger(__name__)
 
@@ -33,27 +93,45 @@ ACK_SECONDS = 2.5
 """How long recording may take: Slack waits three seconds for the ack, the way there included."""
 
 
-def register(app: AsyncApp, desk: Desk) -> None:
-    """Registers every listener, and the one error handler."""
+@dataclass(frozen=True)
+class UseCases:
+    """What the features' listeners hand requests to; each is given what it needs of it."""
+
+    database: Database
+    slack: Slack
+    replies: Replies
+    intake: Intake
+    approvals: Approvals
+    muting: Muting
+    granting: Granting
+    lookup: Lookup
+    home: Home
+    history: History
+    metrics: Metrics
+    clock: Clock
+
+
+def register(app: AsyncApp, use: UseCases) -> None:
+    """Registers every feature's listeners, and the one error handler."""
 
     async def on_other_action(ack: AsyncAck, body: dict[str, Any]) -> None:
         await ack()
-        desk.answer_somehow(body, answers.retired())
+        use.replies.answer_somehow(body, notices.retired())
 
     async def on_error(error: Exception, body: dict[str, Any]) -> BoltResponse:
-        return _failed(desk, error, body)
+        return _failed(use.replies, error, body)
 
+    database, slack, replies, intake = use.database, use.slack, use.replies, use.intake
     app.use(_in_time)
-    for feature in (
-        dispatch,
-        listeners,
-        alerts_listeners,
-        approval_listeners,
-        access_listeners,
-        home_listeners,
-        records_listeners,
-    ):
-        feature.register(app, desk)
+    dispatch.register(app, Dispatch(intake, replies, use.lookup, use.granting, use.history), use.metrics)
+    retries.register(app, database=database, slack=slack, intake=intake, replies=replies, metrics=use.metrics)
+    retries.register_approvals(app, approvals=use.approvals, slack=slack, replies=replies)
+    alerts.register(
+        app, database=database, slack=slack, intake=intake, muting=use.muting, replies=replies, clock=use.clock
+    )
+    access.register(app, granting=use.granting, slack=slack, replies=replies)
+    home.register(app, home=use.home, database=database, intake=intake, replies=replies)
+    records.register(app, history=use.history, replies=replies)
     app.action(re.compile(""))(on_other_action)
     app.error(on_error)
 
@@ -64,7 +142,7 @@ async def _in_time(next: Callable[[], Awaitable[Any]]) -> None:  # noqa: A002  #
     await next()
 
 
-def _failed(desk: Desk, error: Exception, body: dict[str, Any]) -> BoltResponse:
+def _failed(replies: Replies, error: Exception, body: dict[str, Any]) -> BoltResponse:
     """Answers a request that could not be recorded: privately, and with a reference that finds the log line."""
     if isinstance(error, Malformed):
         log.info("request.malformed")
@@ -72,12 +150,12 @@ def _failed(desk: Desk, error: Exception, body: dict[str, Any]) -> BoltResponse:
     reference = new_id()
     puzzle = None if isinstance(error, DatabaseUnavailable) else error  # that one needs no traceback
     log.error("request.not_recorded", reference=reference, error=f"{type(error).__name__}: {error}", exc_info=puzzle)
-    message = (answers.unclear if isinstance(error, MaybeRecorded) else answers.trouble)(reference)
+    message = (notices.unclear if isinstance(error, MaybeRecorded) else notices.trouble)(reference)
     if "command" in body:
         return BoltResponse(status=200, body=private(message))
     if body.get("type") == "view_submission":
         return BoltResponse(status=200, body=_errors_in_view(body, message.text))
-    desk.answer_somehow(body, message)
+    replies.answer_somehow(body, message)
     return BoltResponse(status=200, body="")
 
 

@@ -17,8 +17,10 @@ from typing import IO, Any
 
 from sqlalchemy import Connection, delete, func, insert, select, text, update
 
+from bot.audit import entry
 from bot.audit import log as audit
-from bot.audit.log import BASE, STREAMED, Broken, Entry, Head
+from bot.audit.entry import Broken, Entry, Head
+from bot.audit.log import BASE, STREAMED
 from bot.audit.signing import SignedHead, Signer
 from bot.base.clock import rfc3339
 from bot.base.errors import BotError
@@ -158,11 +160,11 @@ def _read(file: IO[str], each: Callable[[Mapping[str, Any]], None]) -> Segment |
         content = json.loads(line)
         if "seal" in content:
             return _sealed(content["seal"], begin, last, digested.hexdigest(), file)
-        row = _as_row(content, audit.quickly)
-        following = audit.follows(last, row)
+        row = _as_row(content, entry.quickly)
+        following = entry.follows(last, row)
         if isinstance(following, Broken):
-            row = _as_row(content, audit.canonical)
-            following = audit.follows(last, row)
+            row = _as_row(content, entry.canonical)
+            following = entry.follows(last, row)
         if isinstance(following, Broken):
             return following
         if line != _line(row):
@@ -201,7 +203,7 @@ def _write(connection: Connection, begin: Head, last_id: int, file: IO[str], at:
     with connection.execute(query, execution_options=STREAMED) as rows:
         for row in rows:
             columns = row._asdict()
-            following = audit.follows(last, columns)
+            following = entry.follows(last, columns)
             if isinstance(following, Broken):
                 raise BrokenChain(id=following.id, why=following.why)
             last = following
@@ -226,7 +228,7 @@ def _line(row: Mapping[str, Any]) -> str:
 
 
 def _json_line(content: Mapping[str, Any]) -> str:
-    return audit.quickly(content) + "\n"
+    return entry.quickly(content) + "\n"
 
 
 def _as_row(content: Mapping[str, Any], encode: Callable[[Any], str]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import IO, Any
 
+from bot.audit import entry as audit_entry
 from bot.audit import log as audit
 from bot.base.clock import rfc3339
 
@@ -26,7 +27,7 @@ def write_jsonl(rows: Iterable[Any], target: IO[str]) -> int:
     count = 0
     for row in rows:
         entry = {**row._mapping, "at": rfc3339(row.at), "detail": json.loads(row.detail)}
-        target.write(audit.quickly(entry) + "\n")
+        target.write(audit_entry.quickly(entry) + "\n")
         count += 1
     return count
 

@@ -6,18 +6,16 @@ shows only against a head that was written down elsewhere.
 """
 
 import contextlib
-import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import rfc8785
 from sqlalchemy import Connection, Row, Select, insert, select, tuple_
 
-from bot.base.clock import rfc3339
+from bot.audit.entry import GENESIS, Broken, Entry, Filters, Head, NotThere, canonical, digest, follows
 from bot.db.guard import cleaner
 from bot.db.tables import audit, marks
 
@@ -27,117 +25,12 @@ BASE = "audit_base"
 STREAMED = {"yield_per": 1_000}
 """How many entries are held at a time while all of them are read."""
 
-GENESIS = "0" * 64
-"""What the first entry names as the hash before it."""
-
 COLUMNS = tuple(column.name for column in audit.columns)
 
-_ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 # Built once: building a statement costs more than SQLite takes to run it.
 _APPEND = insert(audit)
 _HEAD = select(audit.c.id, audit.c.hash).order_by(audit.c.id.desc()).limit(1)
 _ALL = select(audit).order_by(audit.c.id)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One thing that happened; `detail` holds further facts that JSON can hold."""
-
-    event: str
-    outcome: str | None = None
-    request_id: str | None = None
-    job_id: str | None = None
-    status_before: str | None = None
-    status_after: str | None = None
-    team_id: str | None = None
-    user_id: str | None = None
-    user_name: str | None = None
-    channel_id: str | None = None
-    source: str | None = None
-    reason: str | None = None
-    grant_id: int | None = None
-    detail: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Filters:
-    """Which entries are asked for; all that are given must hold.
-
-    Args:
-        run_id: requests whose job concerned this run, as far as any of their entries knows; looks through all entries.
-        since: from this moment on.
-        until: before this moment.
-    """
-
-    job_id: str | None = None
-    user_id: str | None = None
-    request_id: str | None = None
-    outcome: str | None = None
-    run_id: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-
-
-@dataclass(frozen=True)
-class Head:
-    """The end of the chain: how many entries it has, and the hash of the last."""
-
-    count: int
-    hash: str
-
-
-@dataclass(frozen=True)
-class Broken:
-    """The first entry that is not what was written."""
-
-    id: int
-    why: str
-
-    def __str__(self) -> str:
-        return f"entry {self.id} was changed: {self.why}"
-
-
-class NotThere(Broken):
-    """The entry that a given head names, which is not among those that were looked at."""
-
-    def __str__(self) -> str:
-        return f"entry {self.id or 'with the given hash'} {self.why}"
-
-
-def canonical(value: Any) -> str:
-    """Writes a value as canonical JSON, RFC 8785.
-
-    Raises:
-        ValueError: it holds a number beyond 2^53 or text that is no Unicode.
-    """
-    return rfc8785.dumps(value).decode("utf-8")
-
-
-def quickly(value: Any) -> str:
-    """What `canonical` writes, for what entries hold (a test compares the two), five times as fast.
-
-    Only for what is compared with a hash or a text anyway; whatever it does not confirm, `canonical` decides.
-    """
-    return _ENCODE(value)
-
-
-def digest(row: Mapping[str, Any]) -> str:
-    """The hash of an entry, given as its columns (`at` as a datetime, `detail` as canonical text)."""
-    return hashlib.sha256(rfc8785.dumps(_payload(row))).hexdigest()
-
-
-def _payload(row: Mapping[str, Any]) -> dict[str, Any]:
-    payload = {**row, "at": rfc3339(row["at"])}
-    payload.pop("hash", None)
-    return payload
-
-
-def _has_its_hash(row: Mapping[str, Any]) -> bool:
-    try:
-        likely = hashlib.sha256(quickly(_payload(row)).encode("utf-8")).hexdigest()
-        return bool(row["hash"] == likely or row["hash"] == digest(row))
-    except (TypeError, ValueError, AttributeError):  # a column holds what no entry can
-        return False
 
 
 def append(connection: Connection, entry: Entry, at: datetime) -> Head:
@@ -318,27 +211,6 @@ class Archived:
         return f"entries up to {begin.count} were archived; give their files with --segment"
 
 
-def follows(last: Head, row: Mapping[str, Any]) -> Head | Broken:
-    """The head after one more entry, given as its columns; or why it cannot be the next one."""
-    if row["id"] != last.count + 1:
-        return Broken(row["id"], f"entry {last.count + 1} is missing before it")
-    if row["prev_hash"] != last.hash:
-        return Broken(row["id"], "it does not follow the entry before it")
-    if not _has_its_hash(row):
-        return Broken(row["id"], "its content does not match its hash")
-    return Head(row["id"], row["hash"])
-
-
-def _unreadable(connection: Connection, last: Head) -> Broken:
-    """The first entry after `last` that cannot even be read."""
-    for (number,) in connection.execute(select(audit.c.id).where(audit.c.id > last.count).order_by(audit.c.id)):
-        try:
-            connection.execute(select(audit).where(audit.c.id == number)).first()
-        except ValueError:
-            return Broken(number, "its content cannot be read")
-    return Broken(last.count + 1, "its content cannot be read")
-
-
 def _filtered(filters: Filters, until: bool = True) -> Select[Any]:
     query = select(audit)
     for column in ("job_id", "user_id", "request_id", "outcome"):
@@ -354,3 +226,13 @@ def _filtered(filters: Filters, until: bool = True) -> Select[Any]:
     if until and filters.until is not None:
         query = query.where(audit.c.at < filters.until)
     return query
+
+
+def _unreadable(connection: Connection, last: Head) -> Broken:
+    """The first entry after `last` that cannot even be read."""
+    for (number,) in connection.execute(select(audit.c.id).where(audit.c.id > last.count).order_by(audit.c.id)):
+        try:
+            connection.execute(select(audit).where(audit.c.id == number)).first()
+        except ValueError:
+            return Broken(number, "its content cannot be read")
+    return Broken(last.count + 1, "its content cannot be read")

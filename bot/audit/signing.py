@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from bot.audit.log import Head
+from bot.audit.entry import Head
 from bot.base.errors import BotError, SettingsError
 
 PublicKey = Ed25519PublicKey

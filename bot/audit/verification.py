@@ -12,7 +12,8 @@ from sqlalchemy import Connection, select, text
 from bot.audit import archive
 from bot.audit import log as audit
 from bot.audit.archive import Segment
-from bot.audit.log import Archived, Broken, Head, Sought
+from bot.audit.entry import Broken, Head
+from bot.audit.log import Archived, Sought
 from bot.audit.replay import Replay
 from bot.audit.signing import PublicKey, SignedHead, check
 from bot.base.errors import BotError

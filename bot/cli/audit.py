@@ -10,13 +10,14 @@ import click
 from sqlalchemy import Connection, select
 
 from bot.audit import archive, export, signing, verification
+from bot.audit import entry as audit_entry
 from bot.audit import log as audit
 from bot.audit.signing import SignedHead
 from bot.base.clock import rfc3339, utc_now
 from bot.cli.parameters import HEAD, MOMENT
 from bot.cli.session import one_line, opened, operator, signing_key, target, tidying_up, transaction, watched
 from bot.db.tables import STATES, marks
-from bot.slack.client import permalink
+from bot.slack.links import permalink
 
 
 @click.group("audit")
@@ -186,9 +187,9 @@ def _line(row: Any) -> str:
     return "\t".join([*cells, row.request_id or "-", one_line(row.reason)]).rstrip()
 
 
-def _chosen(wanted: dict[str, Any]) -> audit.Filters:
+def _chosen(wanted: dict[str, Any]) -> audit_entry.Filters:
     job_id = wanted["job_id"]
-    return audit.Filters(**{**wanted, "job_id": job_id.lower() if job_id else None})
+    return audit_entry.Filters(**{**wanted, "job_id": job_id.lower() if job_id else None})
 
 
 def _note_reading(connection: Connection, what: str, wanted: dict[str, Any]) -> None:
@@ -196,5 +197,7 @@ def _note_reading(connection: Connection, what: str, wanted: dict[str, Any]) -> 
     filters = {
         name: rfc3339(value) if isinstance(value, datetime) else value for name, value in wanted.items() if value
     }
-    entry = audit.Entry(event="audit_read", user_id=operator(), source="cli", detail={"what": what, "filters": filters})
+    entry = audit_entry.Entry(
+        event="audit_read", user_id=operator(), source="cli", detail={"what": what, "filters": filters}
+    )
     audit.append(connection, entry, utc_now())

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bot.access import grants
+from bot.access import policy
 from bot.audit.signing import SignedHead
 from bot.base.clock import parse_duration, utc_now
 
@@ -18,7 +18,7 @@ class Subject(click.ParamType[Any]):
     name = "user"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if not grants.SUBJECT.fullmatch(value):
+        if not policy.SUBJECT.fullmatch(value):
             self.fail(f"{value!r} is no Slack user ID (U…) or user-group ID (S…)", param, ctx)
         return str(value)
 

@@ -7,14 +7,18 @@ from sqlalchemy import Connection, bindparam, select
 
 from bot.access.authorizer import Office
 from bot.access.policy import Right
-from bot.db.tables import ACTIVE, retries
-from bot.home import lookup_messages
+from bot.db.tables import retries
+from bot.home import messages
 from bot.retries.messages import answers, modals
-from bot.retries.store import Retry, last_attempts
-from bot.sift.client import Cause, Sift
+from bot.retries.request import Retry
+from bot.retries.state import ACTIVE
+from bot.retries.store import last_attempts
+from bot.sift.client import Sift
 from bot.sift.errors import SiftError
-from bot.slack.client import Message
+from bot.sift.job import Cause
+from bot.slack.blocks import message_view
 from bot.slack.links import Place
+from bot.slack.message import Message
 from bot.slack.payloads import Asker
 
 LISTED = 20
@@ -42,7 +46,7 @@ class Lookup:
             jobs = await self._sift.failed_lately(LISTED)
         except SiftError as error:
             return answers.unreadable(str(error))
-        return lookup_messages.failed(jobs, await self._under_way([job.job_id for job in jobs]), self._place)
+        return messages.failed(jobs, await self._under_way([job.job_id for job in jobs]), self._place)
 
     async def status(self, asker: Asker, job_id: str) -> Message:
         """One job as it is now."""
@@ -54,10 +58,10 @@ class Lookup:
         except SiftError as error:
             return answers.unreadable(str(error))
         if job is None:
-            return lookup_messages.unknown(job_id)
+            return messages.unknown(job_id)
         cause = await self._sift.why_failed(job) if job.retryable else Cause()
         newest = await self._office.database.run(lambda connection: last_attempts(connection, job_id)[0])
-        return lookup_messages.status(job, newest, cause.error_message or None, self._place)
+        return messages.status(job, newest, cause.error_message or None, self._place)
 
     async def pick(self, asker: Asker) -> None:
         """Opens the modal to pick from: at once, since its trigger does not live long; filled as soon as can be."""
@@ -69,11 +73,11 @@ class Lookup:
     async def _pick_view(self, asker: Asker) -> Mapping[str, Any]:
         refusal = await self._refusal(asker)
         if refusal is not None:
-            return modals.message_view(refusal)
+            return message_view(refusal, modals.TITLE)
         try:
             jobs = await self._sift.failed_lately(modals.MOST_OPTIONS)
         except SiftError as error:
-            return modals.message_view(answers.unreadable(str(error)))
+            return message_view(answers.unreadable(str(error)), modals.TITLE)
         under_way = await self._under_way([job.job_id for job in jobs])
         options = [modals.option_of(job, self._office.clock()) for job in jobs if job.job_id not in under_way]
         origin = {"source": "modal", "channel_id": asker.channel_id}
@@ -86,6 +90,8 @@ class Lookup:
         """The retries under way, by job."""
 
         def work(connection: Connection) -> dict[str, Retry]:
-            return {row.job_id: Retry.of(row) for row in connection.execute(_UNDER_WAY, {"b_jobs": list(job_ids)})}
+            return {
+                row.job_id: Retry.of(row._mapping) for row in connection.execute(_UNDER_WAY, {"b_jobs": list(job_ids)})
+            }
 
         return await self._office.database.run(work)

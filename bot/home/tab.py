@@ -15,16 +15,21 @@ from sqlalchemy import Connection, select
 
 from bot.access import grants
 from bot.access.authorizer import Office
-from bot.access.policy import Person, Right
+from bot.access.policy import Right
 from bot.alerts import store
+from bot.audit import entry as audit_entry
 from bot.audit import log as audit
-from bot.audit.log import Filters
+from bot.audit.entry import Filters
 from bot.base.errors import DatabaseUnavailable
-from bot.db.tables import ACTIVE, retries
+from bot.db.tables import retries
 from bot.home.messages import Seen, home_view
 from bot.records.counts import Counts
-from bot.retries.store import Retry, latest_of
-from bot.slack.client import SlackError
+from bot.retries.request import Retry
+from bot.retries.state import ACTIVE
+from bot.retries.store import latest_of
+from bot.slack.errors import SlackError
+from bot.slack.message import Message
+from bot.slack.people import Person
 
 LATELY_SECONDS = 900
 """For so long after somebody opened their Home tab it is kept up to date."""
@@ -56,11 +61,13 @@ class Home:
 
     Args:
         counts: the statistics, which may be a minute old; everything else is as of now.
+        help_text: what can be typed.
         timer: monotonic seconds.
     """
 
-    def __init__(self, office: Office, counts: Counts, timer: Callable[[], float]) -> None:
+    def __init__(self, office: Office, counts: Counts, help_text: Message, timer: Callable[[], float]) -> None:
         self._office = office
+        self._help_text = help_text
         self._counts = counts
         self._viewers: TTLCache[str, _Viewer] = TTLCache(MOST_VIEWERS, LATELY_SECONDS, timer)
         self._changed = False
@@ -92,7 +99,7 @@ class Home:
 
     async def _publish(self, user_id: str, viewer: _Viewer) -> None:
         person = await self._office.slack.person(user_id, viewer.team_id)
-        view = home_view(await self._seen(user_id, person, viewer))
+        view = home_view(await self._seen(user_id, person, viewer), self._help_text)
         content = json.dumps(view)
         if content != viewer.shown:
             await self._office.slack.publish_home(user_id, view)
@@ -145,7 +152,7 @@ class Home:
 
 def _under_way(connection: Connection) -> list[Retry]:
     query = select(retries).where(retries.c.state.in_(ACTIVE)).order_by(retries.c.created_at.desc())
-    return [Retry.of(row) for row in connection.execute(query.limit(MOST_SHOWN))]
+    return [Retry.of(row._mapping) for row in connection.execute(query.limit(MOST_SHOWN))]
 
 
 def _grants(connection: Connection, at: datetime) -> list[Any]:
@@ -154,9 +161,9 @@ def _grants(connection: Connection, at: datetime) -> list[Any]:
     return listed[::-1][:MOST_GRANTS]
 
 
-def _reading(person: Person) -> audit.Entry:
+def _reading(person: Person) -> audit_entry.Entry:
     """Whoever may read the audit sees its latest entries when they open the tab."""
-    return audit.Entry(
+    return audit_entry.Entry(
         event="audit_read",
         team_id=person.team_id,
         user_id=person.user_id,

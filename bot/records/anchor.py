@@ -6,13 +6,14 @@ import structlog
 from sqlalchemy import Connection, insert, select, update
 
 from bot.audit import log as audit
-from bot.audit.log import Entry
+from bot.audit.entry import Entry
 from bot.audit.signing import SignedHead, Signer
 from bot.base.clock import Clock, rfc3339
 from bot.db.database import Database
 from bot.db.tables import marks
-from bot.records.anchor_messages import anchored
-from bot.slack.client import Slack, SlackError, SlackUnavailable
+from bot.records.messages import anchored
+from bot.slack.client import Slack
+from bot.slack.errors import SlackError, SlackUnavailable
 from bot.slack.outbox import LEASE
 
 log = structlog.get_logger(__name__)

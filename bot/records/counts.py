@@ -8,7 +8,8 @@ from cachetools import TTLCache
 
 from bot.base.deadline import nobody_waits
 from bot.db.database import Database
-from bot.records.stats import Stats, counted
+from bot.records.stats import Stats
+from bot.records.store import counted
 
 REMEMBERED_SECONDS = 60
 """Counting a hundred thousand requests takes a second or more; nobody needs it anew each time."""

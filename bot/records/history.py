@@ -12,15 +12,17 @@ from sqlalchemy import Connection
 
 from bot.access.authorizer import Asked, Office
 from bot.access.policy import Right
-from bot.audit import export
+from bot.audit import entry, export
 from bot.audit import log as audit
-from bot.audit.log import Entry, Filters
+from bot.audit.entry import Entry, Filters
 from bot.audit.signing import Signer
 from bot.records import messages as shown
 from bot.records.chart import ChartFailed, drawn
 from bot.records.counts import Counts
 from bot.records.stats import Stats
-from bot.slack.client import Message, SlackError, Workspace
+from bot.slack.errors import SlackError
+from bot.slack.links import Workspace
+from bot.slack.message import Message
 from bot.slack.payloads import Asker
 
 log = structlog.get_logger(__name__)
@@ -73,7 +75,7 @@ class History:
         with tempfile.TemporaryDirectory() as directory:
             file = Path(directory) / "audit.csv"
 
-            def work(connection: Connection) -> tuple[int, audit.Head]:
+            def work(connection: Connection) -> tuple[int, entry.Head]:
                 with file.open("w", encoding="utf-8", errors="replace", newline="") as target:
                     rows = islice(audit.export(connection, allowed), MOST_EXPORTED)
                     return export.write_csv(rows, target), audit.head(connection)

@@ -1,16 +1,35 @@
-"""The audit and the statistics as Slack shows them. Pure."""
+"""The audit's head as it is posted daily. Pure."""
 
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from bot.app.commands import clip
-from bot.audit.log import Filters
+from bot.audit.entry import Filters
+from bot.audit.signing import SignedHead
 from bot.base.clock import rfc3339
+from bot.base.text import clip
 from bot.records.stats import Stats
 from bot.slack.blocks import Block, actions, counted, date, escape, listing, section
-from bot.slack.client import Message, Workspace
+from bot.slack.links import Workspace
+from bot.slack.message import Message
+
+
+def anchored(signed: SignedHead, at: datetime) -> Message:
+    """The head, and how to check the log against it."""
+    name = str(signed)
+    text = (
+        f":anchor: The audit has {signed.head.count:,} entries as of {rfc3339(at)[:19]}Z. Its head is `{name}`\n"
+        f"Check later that nothing up to here was changed: `sift-retry audit verify --head {name}`"
+    )
+    return Message(text, [section(text)])
+
+
+OPEN_AUDIT, OPEN_STATS = "open_audit", "open_stats"
+"""The action IDs of the Home tab's buttons."""
+
+HELP = (("audit [<job ID>|@user] [7d]", "shows who retried what; `stats [30d]` how it went"),)
+"""What can be typed of the records, and what it does."""
 
 AUDIT_PAGE, AUDIT_EXPORT = "audit_page", "audit_export"
 """The action IDs of a page's buttons; their value is the search, as JSON."""

@@ -1,15 +1,8 @@
-"""How retries went, counted: per day by outcome, by job type, by person, and how often a retry helped."""
+"""How retries went, in numbers. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
-
-from sqlalchemy import ColumnElement, Connection, Text, cast, func, select
-
-from bot.db.tables import retries
-
-MOST_PEOPLE = 15
 
 
 @dataclass(frozen=True)
@@ -47,34 +40,3 @@ class Stats:
         states = self.states
         finished = states.get("finished", 0)
         return finished, finished + states.get("failed_again", 0) + states.get("cancelled", 0)
-
-
-def counted(connection: Connection, since: datetime, user_id: str | None = None) -> Stats:
-    """Counts requests since a moment: everybody's, or one person's."""
-    chosen = retries.c.created_at >= since
-    if user_id is not None:
-        chosen = chosen & (retries.c.user_id == user_id)
-    days: dict[str, dict[str, int]] = {}
-    day = _day(connection)
-    for row in connection.execute(
-        select(day, retries.c.state, func.count()).where(chosen).group_by(day, retries.c.state).order_by(day)
-    ):
-        days.setdefault(row[0], {})[row[1]] = row[2]
-    return Stats(
-        since,
-        days,
-        _counts(connection, retries.c.job_type, chosen & retries.c.job_type.is_not(None)),
-        _counts(connection, retries.c.user_id, chosen),
-    )
-
-
-def _counts(connection: Connection, column: ColumnElement[Any], chosen: ColumnElement[bool]) -> dict[str, int]:
-    query = select(column, func.count()).where(chosen).group_by(column).order_by(func.count().desc())
-    return {row[0]: row[1] for row in connection.execute(query.limit(MOST_PEOPLE))}
-
-
-def _day(connection: Connection) -> ColumnElement[str]:
-    """The day of a request, in UTC, as text."""
-    if connection.dialect.name == "sqlite":
-        return func.substr(cast(retries.c.created_at, Text), 1, 10)
-    return func.to_char(func.timezone("UTC", retries.c.created_at), "YYYY-MM-DD")

@@ -11,12 +11,14 @@ from sqlalchemy import Connection, select, update
 
 from bot.access.authorizer import Asked, Office
 from bot.access.policy import Right
+from bot.audit import entry
 from bot.audit import log as audit
 from bot.db.tables import retries
 from bot.retries import store
 from bot.retries.messages import approval as shown
-from bot.retries.store import Retry, entry_of
-from bot.slack.client import Message
+from bot.retries.request import Retry
+from bot.retries.store import entry_of
+from bot.slack.message import Message
 from bot.slack.outbox import soon
 from bot.slack.payloads import Asker
 
@@ -113,7 +115,7 @@ class Approvals:
 
 def _waiting(connection: Connection, request_id: str, at: datetime) -> Retry | None:
     row = connection.execute(select(retries).where(retries.c.id == request_id).with_for_update()).first()
-    retry = Retry.of(row) if row is not None else None
+    retry = Retry.of(row._mapping) if row is not None else None
     if retry is None or not retry.waits_for_approval or retry.approval_until is None or retry.approval_until <= at:
         return None
     return retry
@@ -121,7 +123,7 @@ def _waiting(connection: Connection, request_id: str, at: datetime) -> Retry | N
 
 def _job_type(connection: Connection, request_id: str) -> str | None:
     row = connection.execute(select(retries).where(retries.c.id == request_id)).first()
-    job = Retry.of(row).job if row is not None else None
+    job = Retry.of(row._mapping).job if row is not None else None
     return job.job_type.removeprefix("JOB_TYPE_").lower() if job else None
 
 
@@ -140,10 +142,10 @@ def _let_through(
         )
         .returning(*retries.c)
     )
-    return Retry.of(connection.execute(through, {"b_at": at}).one())
+    return Retry.of(connection.execute(through, {"b_at": at}).one()._mapping)
 
 
-def _entry(waiting: Retry, asked: Asked, event: str, reason: str | None, why: str | None) -> audit.Entry:
+def _entry(waiting: Retry, asked: Asked, event: str, reason: str | None, why: str | None) -> entry.Entry:
     """What the audit says of the request, in the name of whoever spoke."""
     detail = {"for": waiting.user_id, "why": why or asked.decision.why.value}
     grant = asked.decision.grant

@@ -8,7 +8,7 @@ out stands in the batch's row, so an interrupted batch goes on where it stopped.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,11 +16,15 @@ from sqlalchemy import Connection, Row, bindparam, exists, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bot import VERSION
+from bot.audit import entry
 from bot.audit import log as audit
-from bot.db.tables import FINAL, OFFERING, batches, retries
+from bot.base.text import new_id
+from bot.db.tables import batches, retries
 from bot.retries import store
-from bot.retries.store import Request, Retry, new_id
-from bot.slack.outbox import Board, Shown, values_of
+from bot.retries.request import Batch, Request, Retry, Wanted
+from bot.retries.state import OFFERING
+from bot.slack.outbox import Board
+from bot.slack.piece import values_of
 
 AT_A_TIME = 25
 """So many retries are spelled out in one transaction, so that nobody else waits for long."""
@@ -64,49 +68,6 @@ _AGAIN = _MEMBERS.where(retries.c.state.in_(OFFERING), retries.c.superseded_by.i
 _OFFERED = _AGAIN.with_only_columns(func.count())
 _STALE = _MEMBERS.where(store.IS_STALE, retries.c.superseded_by.is_(None)).order_by(retries.c.created_at, retries.c.id)
 _STALE_COUNT = _STALE.with_only_columns(func.count()).order_by(None)
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """A job to retry, and the failure that the button stood for, if it was a button."""
-
-    job_id: str
-    offered: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Batch(Shown):
-    """A row of `batches`, with how its retries stand.
-
-    Args:
-        total: how many jobs were asked for.
-        states: how many of its retries are in which state.
-        members: its first retries, in full.
-        offered: how many of its retries may be repeated.
-        stale: how many were left alone for too long, and may be asked for once more.
-        refusal: why none of it was let through; empty: it was.
-    """
-
-    delivery_key: str
-    team_id: str
-    user_id: str
-    source: str
-    user_name: str | None = None
-    reason: str | None = None
-    total: int
-    states: Mapping[str, int]
-    members: Sequence[Retry]
-    offered: int = 0
-    stale: int = 0
-    refusal: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def reader(self) -> str:
-        return self.user_id
-
-    @property
-    def final(self) -> bool:
-        return bool(self.refusal) or sum(count for state, count in self.states.items() if state in FINAL) >= self.total
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,7 +157,7 @@ def refuse(
     row = connection.execute(_DUE_ONE.where(~_BEGUN), {"b_id": batch_id, "b_now": now}).first()
     if row is None:
         return False
-    closed = {"todo": "[]", "due_at": None, "refusal": audit.canonical(detail)}
+    closed = {"todo": "[]", "due_at": None, "refusal": entry.canonical(detail)}
     connection.execute(_REST, {"b_id": batch_id, **closed})
     store.touch(connection, batch_id, now)
     facts = {"version": VERSION, "batch": batch_id, "total": row.total, **detail}
@@ -234,7 +195,7 @@ def spell_out_rest(connection: Connection, at: datetime) -> None:
 
 def to_retry_again(connection: Connection, batch_id: str) -> list[Wanted]:
     """What failed again, was cancelled or never arrived, and may be retried once more."""
-    members = [Retry.of(row) for row in connection.execute(_AGAIN, {"b_id": batch_id})]
+    members = [Retry.of(row._mapping) for row in connection.execute(_AGAIN, {"b_id": batch_id})]
     return [Wanted(retry.job_id, retry.job.failure) for retry in members if retry.job is not None]
 
 
@@ -243,9 +204,9 @@ def left_over(connection: Connection, batch_id: str) -> list[Wanted]:
     return [Wanted(row.job_id, row.offered) for row in connection.execute(_STALE, {"b_id": batch_id})]
 
 
-def _entry(row: Row[Any], outcome: str, detail: Mapping[str, Any]) -> audit.Entry:
+def _entry(row: Row[Any], outcome: str, detail: Mapping[str, Any]) -> entry.Entry:
     names = ("team_id", "user_id", "user_name", "channel_id", "source", "reason")
-    return audit.Entry(event="request", outcome=outcome, detail=detail, **{name: row._mapping[name] for name in names})
+    return entry.Entry(event="request", outcome=outcome, detail=detail, **{name: row._mapping[name] for name in names})
 
 
 def _request(row: Row[Any], job_id: str, offered: str | None) -> Request:
@@ -267,10 +228,10 @@ def _request(row: Row[Any], job_id: str, offered: str | None) -> Request:
 
 def _load(connection: Connection, row: Row[Any], interrupted: bool) -> Batch:
     states = {found.state: found[1] for found in connection.execute(_STATES, {"b_id": row.id})}
-    members = [Retry.of(found) for found in connection.execute(_LISTED, {"b_id": row.id})]
+    members = [Retry.of(found._mapping) for found in connection.execute(_LISTED, {"b_id": row.id})]
     offered = connection.scalar(_OFFERED, {"b_id": row.id}) or 0
     return Batch(
-        **{**values_of(Batch, row), "refusal": json.loads(row.refusal or "{}")},
+        **{**values_of(Batch, row._mapping), "refusal": json.loads(row.refusal or "{}")},
         states=states,
         members=members,
         offered=offered,

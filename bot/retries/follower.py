@@ -17,7 +17,7 @@ from bot.base.loops import Tasks, until_written
 from bot.db.database import Database
 from bot.retries import outcome, store
 from bot.retries.outcome import Verdict
-from bot.retries.store import Retry
+from bot.retries.request import Retry
 from bot.sift.client import Sift
 from bot.sift.errors import SiftError
 from bot.sift.job import Job

@@ -1,75 +1,120 @@
-"""Buttons, the message shortcut and the modal that retry jobs."""
+"""Buttons, the message shortcut and the modal that retry jobs; Approve and Override, where it takes a second person.
+
+**Retry**, **Retry again (3)**: recorded before the ack; the summary appears in the thread.
+“Retry Sift job” in a message's menu: a modal with the jobs that the message names.
+**Approve**: the retry goes out. **Override…**: a modal asks an admin why; the channel is told.
+"""
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 from sqlalchemy import Connection
 
-from bot.alerts import store
-from bot.app import commands
-from bot.app.desk import Desk
-from bot.retries import batches
-from bot.retries.batches import Wanted
+from bot.base.metrics import Metrics
+from bot.db.database import Database
+from bot.retries import batches, request
+from bot.retries.approvals import Approvals
+from bot.retries.intake import Intake
 from bot.retries.messages import job, modals
+from bot.retries.messages.approval import APPROVE, OVERRIDE, OVERRIDE_TITLE, OVERRIDE_VIEW, override_view
 from bot.retries.messages.batch import RETRY_BATCH, RETRY_REST
+from bot.retries.request import MOST_JOBS, Wanted
+from bot.sift import ids
 from bot.slack import payloads
+from bot.slack.blocks import message_view
+from bot.slack.client import Slack
+from bot.slack.payloads import Asker
+from bot.slack.replies import Replies
 
 SHORTCUT = "retry_sift_job"
 
 
-def register(app: AsyncApp, desk: Desk) -> None:
+def register(
+    app: AsyncApp, *, database: Database, slack: Slack, intake: Intake, replies: Replies, metrics: Metrics
+) -> None:
     """Registers the Retry buttons, the shortcut and the modal behind it."""
 
     async def on_retry_button(ack: AsyncAck, body: dict[str, Any]) -> None:
         began = time.perf_counter()
-        asker, wanted = payloads.asker_of_click(body), payloads.job_of_click(body)
-        if asker.channel_id is None:  # in the Home tab: the answer goes where the failure was alerted
-            place = await desk.database.run(lambda connection: store.place_of(connection, wanted.job_id))
-            asker = replace(asker, channel_id=place[0], thread_ts=place[1])
-            await desk.take_or_tell(asker, [wanted], "home")
-        else:
-            await desk.take_or_tell(asker, [wanted], "alert")
+        await intake.take_or_tell(payloads.asker_of_click(body), [request.job_of_click(body)], "alert")
         await ack()
-        desk.metrics.acked(time.perf_counter() - began)
+        metrics.acked(time.perf_counter() - began)
 
     def retrying(some: Callable[[Connection, str], list[Wanted]]) -> Callable[[AsyncAck, dict[str, Any]], Any]:
         async def on_retry_some(ack: AsyncAck, body: dict[str, Any]) -> None:
             asker, batch_id = payloads.asker_of_click(body), payloads.value_of(body)
-            wanted = await desk.database.run(lambda connection: some(connection, batch_id))
-            await desk.take_or_tell(asker, wanted, "bulk", batch_id)
+            wanted = await database.run(lambda connection: some(connection, batch_id))
+            await intake.take_or_tell(asker, wanted, "bulk", batch_id)
             await ack()
 
         return on_retry_some
 
     async def on_shortcut(ack: AsyncAck, body: dict[str, Any]) -> None:
-        found = commands.job_ids_in(body.get("message"))
-        asker = payloads.asker_of_click(body)
-        origin = {
-            "source": "shortcut",
-            "channel_id": asker.channel_id,
-            "thread_ts": asker.thread_ts,
-            "asked_in": asker.asked_in,
-        }
-        options = [modals.plain_option(job_id) for job_id in found]
-        view = modals.retry_view(options, origin, picked=1) if found else modals.nothing_found_view()
+        asker, found = payloads.asker_of_click(body), ids.job_ids_in(body.get("message"))
         await ack()
-        desk.tasks.start(desk.slack.open_view(str(body.get("trigger_id")), view), what="shortcut")
+        replies.start(asker, slack.open_view(str(asker.trigger_id), _shortcut_view(asker, found)))
 
     async def on_retry_view(ack: AsyncAck, body: dict[str, Any]) -> None:
-        submitted = payloads.from_view(body)
+        submitted = request.from_view(body)
         if not submitted.jobs:
             await ack(response_action="errors", errors=modals.nothing_picked())
-        elif len(submitted.jobs) > commands.MOST_JOBS:
-            await ack(response_action="errors", errors=modals.too_many_picked(commands.MOST_JOBS))
+        elif len(submitted.jobs) > MOST_JOBS:
+            await ack(response_action="errors", errors=modals.too_many_picked(MOST_JOBS))
         else:
-            problem = await desk.take(submitted.asker, submitted.jobs, submitted.source, submitted.reason)
-            await (ack() if problem is None else ack(response_action="update", view=modals.message_view(problem)))
+            problem = await intake.take(submitted.asker, submitted.jobs, submitted.source, submitted.reason)
+            view = None if problem is None else message_view(problem, modals.TITLE)
+            await (ack() if view is None else ack(response_action="update", view=view))
 
     app.action(job.RETRY)(on_retry_button)
     app.action(RETRY_BATCH)(retrying(batches.to_retry_again))
     app.action(RETRY_REST)(retrying(batches.left_over))
     app.shortcut(SHORTCUT)(on_shortcut)
     app.view(modals.RETRY_VIEW)(on_retry_view)
+
+
+def register_approvals(app: AsyncApp, *, approvals: Approvals, slack: Slack, replies: Replies) -> None:
+    """Registers the buttons of the second person, and the modal."""
+
+    async def on_approve(ack: AsyncAck, body: dict[str, Any]) -> None:
+        asker = payloads.asker_of_click(body)
+        problem = await approvals.approve(asker, payloads.value_of(body))
+        await ack()
+        if problem is not None:
+            replies.answer(asker, problem)
+
+    async def on_override(ack: AsyncAck, body: dict[str, Any]) -> None:
+        asker = payloads.asker_of_click(body)
+        await ack()
+        replies.start(asker, open_override(asker, payloads.value_of(body)))
+
+    async def open_override(asker: Asker, request_id: str) -> None:
+        refusal = await approvals.may_override(asker, request_id)
+        view = override_view(request_id) if refusal is None else message_view(refusal, OVERRIDE_TITLE)
+        await slack.open_view(str(asker.trigger_id), view)
+
+    async def on_override_view(ack: AsyncAck, body: dict[str, Any]) -> None:
+        asker = payloads.asker_of_click(body)
+        problem = await approvals.override(asker, *request.from_override(body))
+        if problem is None:
+            await ack()
+        else:
+            await ack(response_action="update", view=message_view(problem, OVERRIDE_TITLE))
+
+    app.action(APPROVE)(on_approve)
+    app.action(OVERRIDE)(on_override)
+    app.view(OVERRIDE_VIEW)(on_override_view)
+
+
+def _shortcut_view(asker: Asker, found: list[str]) -> dict[str, Any]:
+    """The modal for the jobs that a message names; the summary goes into that message's thread."""
+    if not found:
+        return modals.nothing_found_view()
+    origin = {
+        "source": "shortcut",
+        "channel_id": asker.channel_id,
+        "thread_ts": asker.thread_ts,
+        "asked_in": asker.asked_in,
+    }
+    return modals.retry_view([modals.plain_option(job_id) for job_id in found], origin, picked=1)

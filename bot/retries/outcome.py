@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any
 
-from bot.retries.store import Retry
+from bot.retries.request import Retry
 from bot.sift.job import Job
 
 FOLLOW_LIMIT = timedelta(days=7)

@@ -11,10 +11,10 @@ from typing import Any
 from sqlalchemy import Connection
 
 from bot.audit import log as audit
-from bot.audit.log import Entry
+from bot.audit.entry import Entry
 from bot.retries import batches, store
 from bot.retries.outcome import RESTORED
-from bot.retries.store import Retry
+from bot.retries.request import Retry
 
 
 @dataclass(frozen=True)

@@ -15,25 +15,27 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from bot.access.grants import Access
-from bot.access.policy import Decision, Person, Right, Why, Wish
+from bot.access.authorizer import Access
+from bot.access.policy import Decision, Right, Why, Wish
 from bot.base.bulkhead import Bulkhead
 from bot.base.clock import Clock
 from bot.base.errors import WrongState
 from bot.base.loops import Tasks, until_written
 from bot.db.database import Database
-from bot.db.tables import ACTIVE
 from bot.retries import approvals, batches, store
 from bot.retries import outcome as retries_outcome
 from bot.retries.limiter import Pace
 from bot.retries.messages import answers
 from bot.retries.outcome import Verdict
-from bot.retries.store import Request, Retry
-from bot.sift.client import LONGEST_WAIT, Cause, Sift
+from bot.retries.request import Request, Retry
+from bot.retries.state import ACTIVE
+from bot.sift.client import LONGEST_WAIT, Sift
 from bot.sift.errors import MustWait, OutcomeUnknown, SiftError
-from bot.sift.job import Job
-from bot.slack.client import PERSON_SECONDS, Message, Slack
+from bot.sift.job import Cause, Job
+from bot.slack.client import Slack
+from bot.slack.message import Message
 from bot.slack.outbox import LEASE
+from bot.slack.people import PERSON_SECONDS, Person
 from bot.slack.publisher import Display
 
 log = structlog.get_logger(__name__)

@@ -3,22 +3,22 @@
 Every function runs inside one transaction of the caller's. The table of states is in docs/design.md.
 """
 
-import json
-import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Any
 
-from sqlalchemy import Connection, Integer, Row, bindparam, case, func, null, select, update
+from sqlalchemy import Connection, Integer, bindparam, case, func, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bot import VERSION
+from bot.audit import entry
 from bot.audit import log as audit
 from bot.base.errors import WrongState
-from bot.db.tables import ACTIVE, FINAL, OFFERING, Moment, alerts, batches, retries, storms
+from bot.db.tables import Moment, alerts, batches, retries, storms
+from bot.retries.request import Request, Retry
+from bot.retries.state import ACTIVE, FACTS, FINAL, OFFERING, AlertState, State
 from bot.sift.job import Job
-from bot.slack.outbox import LEASE, Board, Shown, soon, values_of
+from bot.slack.outbox import LEASE, Board, soon
 
 # Statements are built once, with parameters to be named: building one costs more than SQLite takes to run it.
 # The parameters' names begin with b_, so that none is taken for a column's.
@@ -109,11 +109,6 @@ _TOUCH_STORM = (
     .where(storms.c.id == bindparam("b_id"))
     .values(version=storms.c.version + 1, show_at=func.coalesce(storms.c.show_at, bindparam("b_at", type_=Moment())))
 )
-_ALERT_STATE = {
-    **dict.fromkeys(ACTIVE, "retrying"),
-    **dict.fromkeys(("failed_again", "cancelled", "not_applied", "lost", "refused", "failed", "denied"), "open"),
-    "finished": "closed",
-}
 
 STALE_AFTER = timedelta(minutes=15)
 """A request that nobody has touched for so long is not carried out any more: nobody wants yesterday's click today."""
@@ -121,97 +116,6 @@ STALE_AFTER = timedelta(minutes=15)
 STALE_AT_A_TIME = 100
 KEPT_AT_A_TIME = 500
 """So many IDs go into one statement."""
-
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's: nothing that is misread or misheard
-
-
-def new_id() -> str:
-    """A request's ID: ten characters that can be read out over the phone."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(10))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What somebody asked for, as Slack sent it.
-
-    Args:
-        delivery_key: the same for every delivery of the same click or command.
-        thread_ts: the thread to answer in; None lets the bot start one.
-        asked_in: the thread where a private answer goes; None: the channel itself.
-        offered: the failure that the clicked button stood for.
-        response_url: where a private answer may be sent for half an hour.
-        batch_id: the batch it belongs to, which then shows it.
-    """
-
-    id: str
-    delivery_key: str
-    job_id: str
-    team_id: str
-    user_id: str
-    source: str
-    user_name: str | None = None
-    reason: str | None = None
-    channel_id: str | None = None
-    thread_ts: str | None = None
-    asked_in: str | None = None
-    offered: str | None = None
-    response_url: str | None = None
-    batch_id: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Retry(Request, Shown):
-    """A row of `retries` as it was read."""
-
-    state: str
-    fence: int
-    missed: int
-    detail: Mapping[str, Any]
-    cause: Mapping[str, Any]
-    grant_id: int | None = None
-    attempt: int | None = None
-    approval_until: datetime | None = None
-    approved_by: str | None = None
-    override_reason: str | None = None
-    job_before: Job | None = None
-    job_after: Job | None = None
-    superseded_by: str | None = None
-    sent_at: datetime | None = None
-    unknown_at: datetime | None = None
-    accepted_at: datetime | None = None
-    ended_at: datetime | None = None
-    due_at: datetime | None = None
-
-    @property
-    def job(self) -> Job | None:
-        """The job as last seen."""
-        return self.job_after or self.job_before
-
-    @property
-    def reader(self) -> str:
-        return self.user_id
-
-    @property
-    def since(self) -> datetime:
-        return self.ended_at or self.created_at
-
-    @property
-    def waits_for_approval(self) -> bool:
-        """Whether a second person has been asked for and has not spoken yet."""
-        return self.state == "requested" and self.approval_until is not None and self.approved_by is None
-
-    @property
-    def final(self) -> bool:
-        return self.state in FINAL
-
-    @classmethod
-    def of(cls, row: Row[Any], **more: Any) -> Self:
-        values = values_of(cls, row)
-        for name in ("detail", "cause"):
-            values[name] = json.loads(values[name] or "{}")
-        for name in ("job_before", "job_after"):
-            values[name] = Job.model_validate_json(values[name]) if values[name] else None
-        return cls(**values, **more)
 
 
 def record(connection: Connection, request: Request, at: datetime) -> bool:
@@ -242,13 +146,13 @@ def claim(
         rows = connection.execute(_CLAIM_DUE, values)
     else:
         rows = connection.execute(_CLAIM_ONE, values | {"b_id": only})
-    return [Retry.of(row) for row in rows]
+    return [Retry.of(row._mapping) for row in rows]
 
 
 def due(connection: Connection, states: Sequence[str], at: datetime, limit: int = 1_000) -> list[Retry]:
     """Rows that are due, without claiming them."""
     query = select(retries).where(retries.c.state.in_(states), retries.c.due_at <= at)
-    return [Retry.of(row) for row in connection.execute(query.order_by(retries.c.due_at).limit(limit))]
+    return [Retry.of(row._mapping) for row in connection.execute(query.order_by(retries.c.due_at).limit(limit))]
 
 
 def keep(connection: Connection, ids: Sequence[str], until: datetime) -> None:
@@ -297,7 +201,7 @@ def enter(
     """
     values = {name: _stored(value) for name, value in columns.items()}
     if detail is not None:
-        values["detail"] = audit.canonical(detail)
+        values["detail"] = entry.canonical(detail)
     if isinstance(columns.get("job_before"), Job):
         values["job_type"] = columns["job_before"].job_type or None
     values |= {"ended_at": at, "due_at": None} if state in FINAL else {"due_at": due_at}
@@ -306,8 +210,8 @@ def enter(
     moved = _change(connection, retry, values | {"state": state}, at, show=state != "sending")
     if state in ("accepted", "unknown"):
         _supersede(connection, moved, at)
-    if moved.sent_at is not None and state in _ALERT_STATE:
-        _move_alert(connection, moved, at)
+    if moved.sent_at is not None and (alert := FACTS[State(moved.state)].alert) is not None:
+        _move_alert(connection, moved, alert, at)
     audit.append(connection, entry_of(moved, state, detail={**(detail or {}), **(note or {})}), at)
     return moved
 
@@ -325,7 +229,7 @@ def enter_once(connection: Connection, retry: Retry, state: str, at: datetime, *
         row = connection.execute(select(retries).where(mine)).first()
         if row is None or state == retry.state:
             raise
-        return Retry.of(row)
+        return Retry.of(row._mapping)
 
 
 def note_progress(connection: Connection, retry: Retry, at: datetime, **columns: Any) -> Retry:
@@ -340,14 +244,14 @@ def note_progress(connection: Connection, retry: Retry, at: datetime, **columns:
 
 def add_cause(connection: Connection, request_id: str, cause: Mapping[str, Any], at: datetime) -> None:
     """Writes why the job failed before; no claim is needed, since nothing else writes it."""
-    connection.execute(_ADD_CAUSE, {"b_id": request_id, "b_cause": audit.canonical(cause), "b_at": at})
+    connection.execute(_ADD_CAUSE, {"b_id": request_id, "b_cause": entry.canonical(cause), "b_at": at})
 
 
 def open_requests(connection: Connection) -> list[Retry]:
     """Every request that is not final, those that may have been sent first, then oldest first."""
     order = (case((_ROW.state == "requested", 1), else_=0), _ROW.created_at, _ROW.id)
     query = select(retries).where(_ROW.state.in_(("requested", *ACTIVE))).order_by(*order)
-    return [Retry.of(row) for row in connection.execute(query)]
+    return [Retry.of(row._mapping) for row in connection.execute(query)]
 
 
 def last_attempts(connection: Connection, job_id: str) -> tuple[Retry | None, datetime | None, int]:
@@ -356,13 +260,13 @@ def last_attempts(connection: Connection, job_id: str) -> tuple[Retry | None, da
     if newest is None:
         return None, None, 0
     accepted_at, count = connection.execute(_ACCEPTED, {"b_job": job_id}).one()
-    return Retry.of(newest), accepted_at, count
+    return Retry.of(newest._mapping), accepted_at, count
 
 
 def latest_of(connection: Connection, user_id: str, limit: int = 5) -> list[Retry]:
     """Somebody's newest requests."""
     query = select(retries).where(retries.c.user_id == user_id).order_by(retries.c.created_at.desc()).limit(limit)
-    return [Retry.of(row) for row in connection.execute(query)]
+    return [Retry.of(row._mapping) for row in connection.execute(query)]
 
 
 def free_leases(connection: Connection, at: datetime) -> None:
@@ -379,7 +283,7 @@ def not_later(connection: Connection, at: datetime) -> None:
         connection.execute(update(retries).where(moment > at).values({moment: at}))
 
 
-board = Board(retries, lambda _, row, interrupted: Retry.of(row, interrupted=interrupted))
+board = Board(retries, lambda _, row, interrupted: Retry.of(row._mapping, interrupted=interrupted))
 """The retries that have messages of their own."""
 
 
@@ -395,7 +299,7 @@ def _change(
         raise WrongState
     if row.batch_id is not None:
         touch(connection, row.batch_id, at)
-    return Retry.of(row)
+    return Retry.of(row._mapping)
 
 
 def _supersede(connection: Connection, retry: Retry, at: datetime) -> None:
@@ -405,9 +309,9 @@ def _supersede(connection: Connection, retry: Retry, at: datetime) -> None:
         touch(connection, batch_id, at)
 
 
-def _move_alert(connection: Connection, retry: Retry, at: datetime) -> None:
+def _move_alert(connection: Connection, retry: Retry, state: AlertState, at: datetime) -> None:
     """Has the job's alert, if there is one, show how the retry stands."""
-    values = {"b_job": retry.job_id, "b_id": retry.id, "b_alert": _ALERT_STATE[retry.state], "b_at": at}
+    values = {"b_job": retry.job_id, "b_id": retry.id, "b_alert": state, "b_at": at}
     if retry.job_after is not None and retry.job_after.retryable:
         values |= {"offered": retry.job_after.failure, "job": _stored(retry.job_after)}
     for row in connection.execute(_ALERT_MOVED, values):
@@ -428,12 +332,12 @@ def touch(connection: Connection, batch_id: str, at: datetime) -> None:
 def _stored(value: Any) -> Any:
     if isinstance(value, Job):
         return value.model_dump_json(by_alias=True, exclude_none=True)
-    return audit.canonical(value) if isinstance(value, Mapping) else value
+    return entry.canonical(value) if isinstance(value, Mapping) else value
 
 
 def entry_of(
     request: Request, outcome: str | None, detail: Mapping[str, Any] | None = None, event: str = "request"
-) -> audit.Entry:
+) -> entry.Entry:
     """What the audit says of a request and its job as they are now."""
     before = request.job_before if isinstance(request, Retry) else None
     after = request.job_after if isinstance(request, Retry) else None
@@ -442,7 +346,7 @@ def entry_of(
         facts["batch"] = request.batch_id
     if isinstance(request, Retry):
         facts |= _story_of(request)
-    return audit.Entry(
+    return entry.Entry(
         event=event,
         outcome=outcome,
         request_id=request.id,

@@ -10,7 +10,6 @@ import random
 import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -25,7 +24,7 @@ from pydantic import SecretStr
 from bot.sift import responses
 from bot.sift.body import ENCODINGS, bytes_of
 from bot.sift.errors import AnswerTooLarge, MustWait, OutcomeUnknown, RateLimited, SiftError, TooLong, Unreachable
-from bot.sift.job import Job, clean_text
+from bot.sift.job import Cause, Job, clean_text
 
 T = TypeVar("T")
 
@@ -58,18 +57,6 @@ PLAUSIBLE = timedelta(days=1)
 
 Observe = Callable[[str, float, str], None]
 """Told of every call: operation, seconds, result."""
-
-
-@dataclass(frozen=True)
-class Cause:
-    """Why a job failed and what it was about, as far as Sift says; empty where it does not."""
-
-    error_message: str = ""
-    source_url: str = ""
-    report_name: str = ""
-    run_id: str = ""
-    report_id: str = ""
-    asset_id: str = ""
 
 
 class Sift:

@@ -5,11 +5,25 @@ sift-stack-py), printed as protobuf's JSON. Status, type and format are open enu
 """
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, WrapValidator
 from pydantic.alias_generators import to_camel
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why a job failed and what it was about, as far as Sift says; empty where it does not."""
+
+    error_message: str = ""
+    source_url: str = ""
+    report_name: str = ""
+    run_id: str = ""
+    report_id: str = ""
+    asset_id: str = ""
+
 
 ENDED = frozenset({"JOB_STATUS_FINISHED", "JOB_STATUS_FAILED", "JOB_STATUS_CANCELLED"})
 RETRYABLE = frozenset({"JOB_STATUS_FAILED", "JOB_STATUS_CANCELLED"})

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from bot.slack.message import Message
+
 Block = dict[str, Any]
 
 
@@ -67,3 +69,13 @@ def listing(parts: Iterable[str], word: str = "and") -> str:
 def counted(number: int, noun: str) -> str:
     """2 runs; nothing for none."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}" if number else ""
+
+
+def label(text: str) -> dict[str, str]:
+    """Returns a text that is shown as it is: on a button, over an input, as a title."""
+    return {"type": "plain_text", "text": text}
+
+
+def message_view(message: Message, title: str) -> dict[str, Any]:
+    """Returns a modal that only says something, under the title of what was asked for (24 characters at most)."""
+    return {"type": "modal", "title": label(title), "close": label("Close"), "blocks": list(message.blocks)}

@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Collection, Coroutine, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Coroutine, Mapping, MutableMapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -13,21 +13,17 @@ from cachetools import TTLCache
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.access.policy import Person
-from bot.base.errors import BotError
 from bot.base.redactor import Redactor
-from bot.slack.limits import Waits, seconds_of
+from bot.slack.answers import part, refusal_of, text_of
+from bot.slack.errors import UNREADABLE, CannotPost, RateLimited, SlackError, SlackUnavailable
+from bot.slack.limits import Waits
+from bot.slack.links import Workspace
+from bot.slack.message import Message
+from bot.slack.people import LOOK_UP_SECONDS, MEMBERS_SECONDS, PERSON_SECONDS, Person, _person
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
-P = TypeVar("P")
-
-PERSON_SECONDS = 30
-"""How long a person's standing (guest, deactivated, …) may be remembered."""
-
-MEMBERS_SECONDS = 60
-"""How long a user group's members may be remembered: `usergroups.users.list` allows about 20 calls a minute."""
 
 CALL_SECONDS = 10.0
 """The whole time for one call: waits that Slack asks for, and a second try where one is made, included."""
@@ -41,9 +37,6 @@ MOST_CONNECTIONS = 150
 MOST_BYTES = 10_000_000
 """More than any answer that the bot asks for; 200 messages with everything in them are a few million."""
 
-LOOK_UP_SECONDS = 5.0
-"""The same for looking up a person or a group, which decisions wait for."""
-
 LOOK_BACK_PAGES = 20
 """So many pages of 200 messages are looked through for one that may have been posted."""
 
@@ -56,88 +49,10 @@ CANNOT_READ_SECONDS = 3_600
 HISTORY_SCOPES = frozenset({"channels:history", "groups:history"})
 """The optional scopes with which the bot finds a message whose posting was interrupted."""
 
-_UNREADABLE = "unreadable answer"
-_CANNOT_POST = {
-    "not_in_channel",
-    "channel_not_found",
-    "is_archived",
-    "restricted_action",
-    "restricted_action_thread_locked",
-    "restricted_action_read_only_channel",
-    "restricted_action_non_threadable_channel",
-    "no_permission",
-    "not_allowed",
-    "team_access_not_granted",
-    "channel_is_limited_access",
-    "messages_tab_disabled",
-    "user_not_in_channel",
-}
 _OPEN_CONNECTION = "apps.connections.open"
 _NOT_TWICE = {"chat.postMessage", "views.open"}
-_LIMITED = {"ratelimited", "rate_limited"}
+
 _MAY_NOT_READ = {"missing_scope", "not_in_channel", "channel_not_found", "thread_not_found", "no_permission"}
-_GONE = {"message_not_found", "edit_window_closed", "cant_update_message", "msg_too_long", "thread_not_found"}
-
-
-class SlackError(BotError):
-    """Slack refused the call."""
-
-    def __init__(self, error: str) -> None:
-        super().__init__(f"Slack answered: {error}")
-        self.error = error
-
-
-class CannotPost(SlackError):
-    """The bot may not post there."""
-
-
-class MessageGone(SlackError):
-    """The message can no longer be updated."""
-
-
-class SlackUnavailable(SlackError):
-    """Slack did not answer; whether the call was carried out is not known."""
-
-
-class RateLimited(SlackError):
-    """Slack did not carry out the call, and asks for a longer wait than it has time for.
-
-    Args:
-        retry_after: how long, in seconds.
-    """
-
-    def __init__(self, retry_after: float) -> None:
-        super().__init__("ratelimited")
-        self.retry_after = retry_after
-
-
-@dataclass(frozen=True)
-class Message:
-    """What is shown: the blocks, and the text for notifications and screen readers."""
-
-    text: str
-    blocks: Sequence[Mapping[str, Any]] = ()
-
-
-@dataclass(frozen=True)
-class Workspace:
-    """Where the bot's token belongs (`auth.test`)."""
-
-    team_id: str
-    url: str
-    bot_user_id: str
-    bot_id: str
-    scopes: frozenset[str]
-    enterprise_id: str | None = None
-
-    def link(self, channel_id: str | None, ts: str | None) -> str | None:
-        """A message's permalink, in the form `chat.getPermalink` gives."""
-        return permalink(self.url, channel_id, ts) if channel_id and ts else None
-
-
-def permalink(workspace_url: str, channel_id: str, ts: str) -> str:
-    """A message's permalink."""
-    return f"{workspace_url}archives/{channel_id}/p{ts.replace('.', '')}"
 
 
 class Slack:
@@ -176,7 +91,7 @@ class Slack:
         granted = headers.get("x-oauth-scopes", "").split(",")
         self._scopes = frozenset(scope.strip() for scope in granted if scope.strip())
         return Workspace(
-            team_id=_text(response, "team_id"),
+            team_id=text_of(response, "team_id"),
             url=str(response.get("url") or "https://slack.com/"),
             bot_user_id=response.get("user_id") or "",
             bot_id=response.get("bot_id") or "",
@@ -216,7 +131,7 @@ class Slack:
     async def groups(self) -> list[tuple[str, str]]:
         """The workspace's user groups, as (ID, handle); none where the plan has none."""
         try:
-            found = _part(await self._look_up("usergroups.list"), "usergroups", list)
+            found = part(await self._look_up("usergroups.list"), "usergroups", list)
         except SlackError:
             return []
         named = [group for group in found if isinstance(group, Mapping) and group.get("id")]
@@ -225,7 +140,7 @@ class Slack:
     async def _ask_person(self, user_id: str, team_id: str) -> Person | None:
         try:
             answer = await self._look_up("users.info", user=user_id)
-            return _person(_part(answer, "user", dict), user_id, team_id)
+            return _person(part(answer, "user", dict), user_id, team_id)
         except SlackError as error:
             log.warning("slack.person_unknown", user_id=user_id, error=str(error))
             return None
@@ -233,7 +148,7 @@ class Slack:
     async def _ask_members(self, group_id: str) -> frozenset[str] | None:
         try:
             answer = await self._look_up("usergroups.users.list", usergroup=group_id)
-            return frozenset(str(user_id) for user_id in _part(answer, "users", list))
+            return frozenset(str(user_id) for user_id in part(answer, "users", list))
         except SlackError as error:
             log.warning("slack.group_unknown", group_id=group_id, error=str(error))
             return None
@@ -264,7 +179,7 @@ class Slack:
             unfurl_media=False,
             **({"thread_ts": thread_ts} if thread_ts else {}),
         )
-        return _text(response, "ts")
+        return text_of(response, "ts")
 
     async def update(self, channel_id: str, ts: str, message: Message) -> None:
         """Replaces a message's content.
@@ -298,7 +213,7 @@ class Slack:
                     raise
                 self._note_unreadable(channel_id, error.error)
                 return None
-            found = _marked(_part(page, "messages", list), marker)
+            found = _marked(part(page, "messages", list), marker)
             where["cursor"] = _next_cursor(page)
             if found is not None or not where["cursor"]:
                 return found
@@ -363,11 +278,11 @@ class Slack:
         place = await self._call(
             "files.getUploadURLExternal", **asked, **({"alt_txt": alternative} if alternative else {})
         )
-        await self._put(_text(place, "upload_url"), content)
+        await self._put(text_of(place, "upload_url"), content)
         await self._call(
             "files.completeUploadExternal",
-            files=[{"id": _text(place, "file_id"), "title": name}],
-            channel_id=_text(posted, "channel"),
+            files=[{"id": text_of(place, "file_id"), "title": name}],
+            channel_id=text_of(posted, "channel"),
         )
 
     async def _put(self, url: str, content: bytes) -> None:
@@ -384,7 +299,7 @@ class Slack:
     async def open_view(self, trigger_id: str, view: Mapping[str, Any]) -> str:
         """Opens a modal, and answers its ID; the trigger lives for three seconds."""
         opened = await self._call("views.open", trigger_id=trigger_id, view=dict(view))
-        return _text(_part(opened, "view", dict), "id")
+        return text_of(part(opened, "view", dict), "id")
 
     async def update_view(self, view_id: str, view: Mapping[str, Any]) -> None:
         """Replaces what a modal shows, if it is still open."""
@@ -465,12 +380,12 @@ class Slack:
         try:
             return await getattr(self.client, method.replace(".", "_"))(**arguments)
         except SlackApiError as error:
-            raise _refusal(error, self._redactor.scrub) from error
+            raise refusal_of(error, self._redactor.scrub) from error
         except (aiohttp.ClientError, TimeoutError) as error:
             raise SlackUnavailable(type(error).__name__) from error
         except Exception as error:  # the SDK trusts the shape of an answer: no JSON, no UTF-8, no object
             log.warning("slack.unreadable", method=method, error=type(error).__name__)
-            raise SlackUnavailable(_UNREADABLE) from error
+            raise SlackUnavailable(UNREADABLE) from error
 
 
 class _Bounded(aiohttp.ClientResponse):
@@ -517,70 +432,12 @@ def web_client(token: str, base_url: str, session: aiohttp.ClientSession) -> Asy
     )
 
 
-def _person(user: Mapping[str, Any], user_id: str, team_id: str) -> Person:
-    profile = user.get("profile")
-    profile = profile if isinstance(profile, Mapping) else {}
-    return Person(
-        team_id=user.get("team_id") or team_id,
-        user_id=user_id,
-        email=profile.get("email") or None,
-        name=profile.get("display_name") or profile.get("real_name") or user.get("real_name") or user.get("name") or "",
-        deleted=bool(user.get("deleted")),
-        is_bot=bool(user.get("is_bot")) or user_id == "USLACKBOT",
-        is_guest=bool(user.get("is_restricted") or user.get("is_ultra_restricted")),
-        is_stranger=bool(user.get("is_stranger")),
-    )
-
-
-def _refusal(error: SlackApiError, scrub: Callable[[str], str]) -> SlackError:
-    """What Slack's refusal means; the answer behind it is a mapping, or what aiohttp makes of one that is no JSON."""
-    answer: Any = error.response
-    data = getattr(answer, "data", None)
-    name = data.get("error") if isinstance(data, Mapping) else None
-    status = getattr(answer, "status_code", None) or getattr(answer, "status", None)
-    if status == 429 or name in _LIMITED:
-        headers = {str(key).lower(): str(value) for key, value in (getattr(answer, "headers", None) or {}).items()}
-        return RateLimited(seconds_of(headers.get("retry-after")))
-    return _typed(scrub(str(name))[:100] if name else _UNREADABLE)
-
-
-def _typed(name: str) -> SlackError:
-    if name in _CANNOT_POST:
-        return CannotPost(name)
-    if name in _GONE:
-        return MessageGone(name)
-    # Slack's own trouble; the call may have been carried out.
-    if name in ("fatal_error", "internal_error", "request_timeout", "service_unavailable", _UNREADABLE):
-        return SlackUnavailable(name)
-    return SlackError(name)
-
-
-def _part(answer: Any, name: str, kind: type[P]) -> P:
-    """A part of an answer, if it is what it should be.
-
-    Raises:
-        SlackUnavailable: it is not.
-    """
-    found = answer.get(name)
-    if not isinstance(found, kind):
-        log.warning("slack.unreadable", lacks=name)
-        raise SlackUnavailable(_UNREADABLE)
-    return found
-
-
-def _text(answer: Any, name: str) -> str:
-    """A text in an answer; the same for one that lacks it."""
-    if not (found := _part(answer, name, str)):
-        raise SlackUnavailable(_UNREADABLE)
-    return found
-
-
 def _marked(messages: list[Any], marker: str) -> str | None:
     """The ts of the first message of which a block ID has a part of it."""
     for message in messages:
         blocks = message.get("blocks") if isinstance(message, Mapping) else None
         if any(marker in str(block.get("block_id", "")) for block in blocks or [] if isinstance(block, Mapping)):
-            return _text(message, "ts")
+            return text_of(message, "ts")
     return None
 
 

@@ -5,15 +5,14 @@ The same for every table with the columns of `tables._shown`. Everything runs in
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 import structlog
 from sqlalchemy import Connection, Integer, Row, Table, bindparam, case, func, select, update
 
-from bot.audit import log as audit
 from bot.db.tables import Moment
+from bot.slack.piece import Shown
 
 log = structlog.get_logger(__name__)
 
@@ -23,66 +22,7 @@ LEASE = timedelta(seconds=60)
 GIVE_UP_AFTER = timedelta(days=1)
 """After a day nobody waits for a message any more."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Shown:
-    """A row as far as it is shown in Slack.
-
-    Args:
-        asked_in: the thread where a private answer goes; None: the channel itself.
-        version: raised whenever what should be shown changes.
-        shown: which messages show it, by kind: their ts, and the digest of what they say.
-        interrupted: whether the last claimant never came back, so that something may have been posted unnoticed.
-        unpostable: Slack's error when the bot may not post there.
-    """
-
-    id: str
-    created_at: datetime
-    channel_id: str | None = None
-    thread_ts: str | None = None
-    asked_in: str | None = None
-    response_url: str | None = None
-    version: int = 0
-    show_fence: int = 0
-    show_failures: int = 0
-    shown: Mapping[str, Mapping[str, str]]
-    unpostable: str | None = None
-    interrupted: bool = False
-
-    @property
-    def reader(self) -> str | None:
-        """Who is told privately what concerns nobody else."""
-        return None
-
-    @property
-    def place(self) -> str:
-        """Where its messages go: the channel, or whoever is told where there is none."""
-        return self.channel_id or self.reader or ""
-
-    @property
-    def since(self) -> datetime:
-        """When that happened which is to be shown now, or began to."""
-        return self.created_at
-
-    @property
-    def root_ts(self) -> str | None:
-        """The thread that shows this, once there is one."""
-        return self.thread_ts or self.shown.get("announcement", {}).get("ts")
-
-    @property
-    def final(self) -> bool:
-        """Whether nothing more will happen to it."""
-        return False
-
-
 S = TypeVar("S", bound=Shown)
-
-
-def values_of(kind: type[Shown], row: Row[Any]) -> dict[str, Any]:
-    """The columns of a row that a dataclass has fields for; `shown` as the mapping that its JSON stands for."""
-    wanted = {field.name for field in fields(kind)}
-    values = {name: value for name, value in row._mapping.items() if name in wanted}
-    return {**values, "shown": json.loads(row.shown)}
 
 
 def soon(table: Table) -> Any:
@@ -219,7 +159,7 @@ class Board(Generic[S]):
             "b_version": row.version,
             "b_later": later,
             "b_soon": later or at + pause,
-            "shown": audit.canonical(shown),
+            "shown": json.dumps(shown, sort_keys=True),
             "unpostable": unpostable,
             "showing": lost,
             "show_failures": 0 if again_in is None else row.show_failures + failed,

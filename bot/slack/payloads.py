@@ -1,15 +1,11 @@
 """What Slack sends → typed requests. Pure; whatever is missing or odd is `Malformed`."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import dataclass
 from typing import Any
 
-from bot.app.commands import JOB_ID, clean, job_ids_in
-from bot.base.clock import parse_duration
 from bot.base.errors import BotError
-from bot.retries.batches import Wanted
+from bot.base.text import clean
 
 
 class Malformed(BotError):
@@ -122,95 +118,8 @@ def value_of(body: Mapping[str, Any]) -> str:
     return _text(_first(body, "actions"), "value")
 
 
-def job_of_click(body: Mapping[str, Any]) -> Wanted:
-    """The job of a Retry button, and the failure that it stood for, if it stood for one."""
-    job_id, _, failure = value_of(body).partition(" ")
-    if not JOB_ID.fullmatch(job_id):
-        raise Malformed
-    return Wanted(job_id, failure or None)
-
-
-@dataclass(frozen=True, kw_only=True)
-class GrantWanted:
-    """What somebody wants to add to the allow-list; empty job types or channels mean the granter's own."""
-
-    subject: str
-    role: str
-    duration: timedelta | None = None
-    job_types: frozenset[str] = frozenset()
-    channels: frozenset[str] = frozenset()
-    reason: str | None = None
-
-
-@dataclass(frozen=True)
-class Submitted:
-    """What somebody filled in to retry jobs."""
-
-    asker: Asker
-    jobs: tuple[Wanted, ...]
-    source: str
-    reason: str | None = None
-
-
-def from_view(body: Mapping[str, Any]) -> Submitted:
-    """A submitted modal: jobs picked, job IDs pasted, and a reason."""
-    view = _mapping(body, "view")
-    values = _mapping(_mapping(view, "state"), "values")
-    try:
-        origin = json.loads(_text(view, "private_metadata"))
-    except ValueError:
-        raise Malformed from None
-    picked = _input(values, "jobs").get("selected_options")
-    job_ids = [_text(option, "value") for option in picked] if isinstance(picked, list) else []
-    job_ids += job_ids_in(_maybe(_input(values, "ids"), "value"))
-    if not all(JOB_ID.fullmatch(job_id) for job_id in job_ids):
-        raise Malformed
-    asker = replace(
-        asker_of_click(body),
-        channel_id=_maybe(origin, "channel_id"),
-        thread_ts=_maybe(origin, "thread_ts"),
-        asked_in=_maybe(origin, "asked_in"),
-    )
-    wanted = tuple(Wanted(job_id) for job_id in dict.fromkeys(job_ids))
-    return Submitted(asker, wanted, _text(origin, "source"), _maybe(_input(values, "reason"), "value"))
-
-
-def grant_of_click(body: Mapping[str, Any]) -> tuple[int, str]:
-    """The grant of a Revoke button: its number and its subject."""
-    number, _, subject = value_of(body).partition(" ")
-    if not number.isdecimal() or not subject:
-        raise Malformed
-    return int(number), subject
-
-
-def from_grant_view(body: Mapping[str, Any]) -> GrantWanted | None:
-    """The submitted modal of a grant; None if it names nobody."""
-    values = _mapping(_mapping(_mapping(body, "view"), "state"), "values")
-    subject = _maybe(_input(values, "user"), "selected_user") or _chosen(values, "group")
-    if subject is None:
-        return None
-    types = _input(values, "job_types").get("selected_options")
-    channels = _input(values, "channels").get("selected_conversations")
-    duration = _chosen(values, "for")
-    return GrantWanted(
-        subject=subject,
-        role=_chosen(values, "role") or "operator",
-        duration=parse_duration(duration) if duration else None,
-        job_types=frozenset(_text(one, "value") for one in types) if isinstance(types, list) else frozenset(),
-        channels=frozenset(str(one) for one in channels) if isinstance(channels, list) else frozenset(),
-        reason=_maybe(_input(values, "reason"), "value"),
-    )
-
-
 def _chosen(values: Mapping[str, Any], name: str) -> str | None:
     return _maybe(_input(values, name).get("selected_option"), "value")
-
-
-def from_override(body: Mapping[str, Any]) -> tuple[str, str]:
-    """The request that an admin overrides the second person for, and why."""
-    view = _mapping(body, "view")
-    reason = _input(_mapping(_mapping(view, "state"), "values"), "reason")
-    return _text(view, "private_metadata"), _text(reason, "value")
 
 
 def _input(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -2,9 +2,70 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
 
-from bot.slack.client import Message
+from bot.slack.message import Message
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A row as far as it is shown in Slack.
+
+    Args:
+        asked_in: the thread where a private answer goes; None: the channel itself.
+        version: raised whenever what should be shown changes.
+        shown: which messages show it, by kind: their ts, and the digest of what they say.
+        interrupted: whether the last claimant never came back, so that something may have been posted unnoticed.
+        unpostable: Slack's error when the bot may not post there.
+    """
+
+    id: str
+    created_at: datetime
+    channel_id: str | None = None
+    thread_ts: str | None = None
+    asked_in: str | None = None
+    response_url: str | None = None
+    version: int = 0
+    show_fence: int = 0
+    show_failures: int = 0
+    shown: Mapping[str, Mapping[str, str]]
+    unpostable: str | None = None
+    interrupted: bool = False
+
+    @property
+    def reader(self) -> str | None:
+        """Who is told privately what concerns nobody else."""
+        return None
+
+    @property
+    def place(self) -> str:
+        """Where its messages go: the channel, or whoever is told where there is none."""
+        return self.channel_id or self.reader or ""
+
+    @property
+    def since(self) -> datetime:
+        """When that happened which is to be shown now, or began to."""
+        return self.created_at
+
+    @property
+    def root_ts(self) -> str | None:
+        """The thread that shows this, once there is one."""
+        return self.thread_ts or self.shown.get("announcement", {}).get("ts")
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return False
+
+
+def values_of(kind: type[Shown], row: Mapping[Any, Any]) -> dict[str, Any]:
+    """The columns of a row that a dataclass has fields for; `shown` as the mapping that its JSON stands for."""
+    wanted = {field.name for field in fields(kind)}
+    values = {name: value for name, value in row.items() if name in wanted}
+    return {**values, "shown": json.loads(row["shown"])}
 
 
 @dataclass(frozen=True)

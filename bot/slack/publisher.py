@@ -12,7 +12,9 @@ import structlog
 from bot.base.clock import Clock
 from bot.base.loops import Tasks, until_written
 from bot.db.database import Database
-from bot.slack.client import CannotPost, Message, MessageGone, RateLimited, Slack, SlackError, SlackUnavailable
+from bot.slack.client import Slack
+from bot.slack.errors import CannotPost, MessageGone, RateLimited, SlackError, SlackUnavailable
+from bot.slack.message import Message
 from bot.slack.outbox import GIVE_UP_AFTER, LEASE, Board, S, pause_after
 from bot.slack.piece import Piece, marker_of
 

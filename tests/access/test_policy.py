@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.access.policy import RIGHTS, Grant, Person, Right, Role, Why, Wish, decide
+from bot.access.policy import RIGHTS, Grant, Right, Role, Why, Wish, decide
+from bot.slack.people import Person
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 PERSON = Person(team_id="T1", user_id="U1", name="Operator")

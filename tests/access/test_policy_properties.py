@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.access.policy import Grant, Person, Right, Role, Terms, Why, Wish, decide, decide_anywhere, exceeded
+from bot.access.policy import Grant, Right, Role, Terms, Why, Wish, decide, decide_anywhere, exceeded
+from bot.slack.people import Person
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 ALLOWED = {

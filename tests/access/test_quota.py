@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, select
 
 from bot.access.quota import Quota, end_minutes
 from bot.audit import log as audit
-from bot.audit.log import Filters
+from bot.audit.entry import Filters
 from bot.db.database import Database
 from bot.db.tables import quotas
 from tests.conftest import NOW

@@ -1,6 +1,7 @@
 import pytest
 
-from bot.app.commands import EXAMPLE, Help, Pick, Retry, Usage, job_ids_in, parse, parse_mention
+from bot.app.commands import Help, Pick, Retry, Usage, parse, parse_mention
+from bot.sift.ids import EXAMPLE, job_ids_in
 
 OTHER = "6b0a7c1e-95b5-4b53-9a3e-0b8f3a8d2c11"
 

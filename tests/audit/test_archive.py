@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from bot.audit import archive
 from bot.audit import log as audit
-from bot.audit.log import Broken, Entry, Filters, Head
+from bot.audit.entry import Broken, Entry, Filters, Head
 from bot.db.database import Database
 from tests.audit.test_log import fill, tamper, verify
 from tests.conftest import NOW

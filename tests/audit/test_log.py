@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from sqlalchemy import event, text, update
 from sqlalchemy.exc import DBAPIError
 
+from bot.audit import entry as audit_entry
 from bot.audit import log as audit
-from bot.audit.log import GENESIS, Broken, Entry, Filters, Head
+from bot.audit.entry import GENESIS, Broken, Entry, Filters, Head
 from bot.db.database import Database
 from bot.db.tables import audit as table
 from tests.conftest import NOW
@@ -249,20 +250,20 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_the_canonical_form_reads_back_and_is_stable(value: Any) -> None:
-    written = audit.canonical(value)
+    written = audit_entry.canonical(value)
     assert json.loads(written) == value
-    assert audit.canonical(json.loads(written)) == written
+    assert audit_entry.canonical(json.loads(written)) == written
     written.encode("utf-8")
 
 
 @given(JSON, JSON)
 def test_different_values_have_different_forms(one: Any, other: Any) -> None:
     same = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
-    assert (audit.canonical(one) == audit.canonical(other)) == same
+    assert (audit_entry.canonical(one) == audit_entry.canonical(other)) == same
 
 
 @given(st.dictionaries(st.text(), WHOLE, min_size=2), st.randoms())
 def test_the_order_of_keys_does_not_matter(value: dict[str, int], random: Any) -> None:
     keys = list(value)
     random.shuffle(keys)
-    assert audit.canonical({key: value[key] for key in keys}) == audit.canonical(value)
+    assert audit_entry.canonical({key: value[key] for key in keys}) == audit_entry.canonical(value)

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_public_key
 
 from bot.audit import signing
-from bot.audit.log import Head
+from bot.audit.entry import Head
 from bot.audit.signing import SignedHead
 from bot.base.clock import utc_now
 from tests.cli.test_cli import Run, run

@@ -13,13 +13,14 @@ from sqlalchemy import event, text
 from bot.access import grants
 from bot.access.policy import Role
 from bot.audit import archive, verification
+from bot.audit import entry as audit_entry
 from bot.audit import log as audit
-from bot.audit.log import Broken, Entry, Head
+from bot.audit.entry import Broken, Entry, Head
 from bot.audit.verification import NotAsWritten, Verified
 from bot.db.database import Database, migrate
 from bot.db.tables import audit as table
 from bot.retries import store
-from bot.retries.store import Request
+from bot.retries.request import Request
 from tests.audit.test_log import tamper
 from tests.conftest import NOW
 
@@ -44,7 +45,7 @@ def verify(database: Database, *files: Path, head: Head | None = None) -> Verifi
 
 def heads(database: Database) -> dict[int, Head]:
     with database.reading() as connection:
-        return {row.id: Head(row.id, row.hash) for row in audit.export(connection, audit.Filters())}
+        return {row.id: Head(row.id, row.hash) for row in audit.export(connection, audit_entry.Filters())}
 
 
 def granted(database: Database, **more: Any) -> int:
@@ -171,7 +172,7 @@ def test_a_wrong_head_counts_beside_segments_too(logged: Logged, count: int) -> 
 
 
 def test_the_head_of_an_empty_log_holds_for_ever(logged: Logged) -> None:
-    assert verify(logged.database, head=Head(0, audit.GENESIS)).head.count == 14
+    assert verify(logged.database, head=Head(0, audit_entry.GENESIS)).head.count == 14
 
 
 def test_the_same_segment_twice_is_refused(logged: Logged) -> None:
@@ -399,8 +400,8 @@ def test_an_entry_that_cannot_even_be_read_is_named(sqlite_url: str, column: str
 def test_entries_that_say_nothing_sensible_end_in_words(database: Database, kind: str, detail: str) -> None:
     with database.transaction() as connection:
         row: dict[str, Any] = dict.fromkeys(audit.COLUMNS)
-        row |= {"id": 1, "at": NOW, "event": kind, "grant_id": 1, "detail": detail, "prev_hash": audit.GENESIS}
-        row["hash"] = audit.digest(row)
+        row |= {"id": 1, "at": NOW, "event": kind, "grant_id": 1, "detail": detail, "prev_hash": audit_entry.GENESIS}
+        row["hash"] = audit_entry.digest(row)
         connection.execute(table.insert(), row)
     if kind == "grant":
         with pytest.raises(NotAsWritten, match=r"grant 1 \(None\) was given, and is not in the table"):
@@ -427,7 +428,7 @@ DETAIL = st.recursive(
 
 @given(st.dictionaries(st.sampled_from(audit.COLUMNS), TEXTS | NUMBERS) | DETAIL)
 def test_the_quick_encoder_writes_what_the_library_writes(value: Any) -> None:
-    assert audit.quickly(value) == audit.canonical(value)
+    assert audit_entry.quickly(value) == audit_entry.canonical(value)
 
 
 def test_what_the_quick_encoder_would_sort_otherwise_is_decided_by_the_library(database: Database) -> None:
@@ -435,7 +436,7 @@ def test_what_the_quick_encoder_would_sort_otherwise_is_decided_by_the_library(d
         audit.append(connection, Entry(event="mute", detail={"\ue000": 1, "\U0001f600": 2}), NOW)
         audit.append(connection, Entry(event="mute"), NOW)
     with database.reading() as connection:
-        first = next(iter(audit.export(connection, audit.Filters())))
+        first = next(iter(audit.export(connection, audit_entry.Filters())))
     assert first.detail == '{"\U0001f600":2,"\ue000":1}', "UTF-16 code units, as RFC 8785 has it"
     assert json.loads(first.detail) == {"\ue000": 1, "\U0001f600": 2}
     assert verify(database).head.count == 2

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from bot.audit import log as audit
-from bot.audit.log import Entry, Head
+from bot.audit.entry import Entry, Head
 from bot.base.redactor import HIDDEN, Redactor
 from bot.db.database import Database
 from bot.db.guard import guard

@@ -14,7 +14,7 @@ import pytest
 
 from bot.__main__ import main
 from bot.audit import log as audit
-from bot.audit.log import Entry
+from bot.audit.entry import Entry
 from bot.base.clock import utc_now
 from bot.db.database import Database
 from bot.settings import Settings

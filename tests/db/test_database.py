@@ -14,6 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Insert, insert, inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
+from bot.audit import entry
 from bot.audit import log as audit
 from bot.base.errors import AlreadyRunning, DatabaseUnavailable, FileReplaced, SchemaNewer, SchemaOutdated
 from bot.db.database import Database, migrate, require_schema, schema_version
@@ -75,13 +76,13 @@ def test_what_was_written_before_a_migration_is_there_after_it(database: Databas
             ),
             {"at": NOW.replace(tzinfo=None) if database.is_sqlite else NOW},
         )
-        audit.append(connection, audit.Entry(event="grant", grant_id=1), NOW)
+        audit.append(connection, entry.Entry(event="grant", grant_id=1), NOW)
     migrate(database.engine)
     with database.transaction() as connection:
         require_schema(connection)
         (opened,) = batches.due(connection, NOW)
         assert [one.job_id for one in batches.spell_out(connection, opened.id, NOW, NOW).requests] == ["j1", "j2"]
-        assert isinstance(audit.verify(connection), audit.Head)
+        assert isinstance(audit.verify(connection), entry.Head)
 
 
 def test_migrating_twice_changes_nothing(database: Database) -> None:

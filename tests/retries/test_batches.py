@@ -8,13 +8,12 @@ import pytest
 from sqlalchemy import Connection, func, select, update
 
 from bot.audit import log as audit
-from bot.audit.log import Filters
+from bot.audit.entry import Filters
 from bot.db.database import Database
 from bot.db.tables import batches as rows
 from bot.db.tables import retries
 from bot.retries import batches, store
-from bot.retries.batches import Wanted
-from bot.retries.store import Request
+from bot.retries.request import Request, Wanted
 from tests.conftest import NOW
 
 MANY = batches.AT_A_TIME + 5

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bot.retries.outcome import FOLLOW_LIMIT, MISSES, Moved, answered, followed, is_late, moved, settled
-from bot.retries.store import Retry
+from bot.retries.request import Retry
 from bot.sift.job import Job
 from tests.conftest import NOW
 

@@ -9,9 +9,10 @@ from sqlalchemy.exc import IntegrityError
 
 from bot.base.errors import WrongState
 from bot.db.database import Database
-from bot.db.tables import ACTIVE, OFFERING, retries
+from bot.db.tables import retries
 from bot.retries import store
-from bot.retries.store import Request, Retry
+from bot.retries.request import Request, Retry
+from bot.retries.state import ACTIVE, OFFERING
 from bot.sift.job import Job
 from bot.slack.outbox import LEASE
 from tests.conftest import NOW, HandClock
@@ -46,7 +47,7 @@ def claimed(connection: Connection, request_id: str, at: Any = NOW) -> Retry:
 
 
 def fetched(connection: Connection, request_id: str) -> Retry:
-    return Retry.of(connection.execute(select(retries).where(retries.c.id == request_id)).one())
+    return Retry.of(connection.execute(select(retries).where(retries.c.id == request_id)).one()._mapping)
 
 
 def sent(connection: Connection, number: int = 1, job_id: str = "j") -> Retry:

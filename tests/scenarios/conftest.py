@@ -15,7 +15,7 @@ from bot.access.policy import Role
 from bot.app.bot import Bot
 from bot.app.server import serving
 from bot.audit import log as audit
-from bot.audit.log import Filters
+from bot.audit.entry import Filters
 from bot.base.clock import utc_now
 from bot.sandbox import LAUNCH_OPS, OPERATOR, Sandbox
 from bot.sandbox.sift.jobs import SandboxJob

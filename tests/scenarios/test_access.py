@@ -204,7 +204,7 @@ async def test_the_home_tab_shows_what_waits_and_retries_it_where_it_was_alerted
         (alert,) = await world.until(world.messages)
         home = await home_of(world, OPERATOR)
         assert "Failures waiting" in json.dumps(home.body)
-        await world.slack.click_home(OPERATOR, "retry")
+        await world.slack.click_home(OPERATOR, "retry_waiting")
         await world.until_outcome("finished", job_id=job.job_id)
         await world.until(lambda: len(world.replies()) == 2)
         assert {m.thread_ts for m in world.replies()} == {alert.ts}

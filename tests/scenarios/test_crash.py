@@ -17,8 +17,9 @@ import pytest
 
 from bot.access import grants
 from bot.access.policy import Role
+from bot.audit import entry
 from bot.audit import log as audit
-from bot.audit.log import Filters
+from bot.audit.entry import Filters
 from bot.base.clock import utc_now
 from bot.db.database import Database, migrate
 from bot.sandbox import LAUNCH_OPS, OPERATOR
@@ -72,7 +73,7 @@ class Process:
         database = Database(self.url, utc_now)
         with database.reading() as connection:
             found = [row.outcome for row in audit.export(connection, Filters()) if row.event == "request"]
-            assert isinstance(audit.verify(connection), audit.Head)
+            assert isinstance(audit.verify(connection), entry.Head)
         database.close()
         return found
 

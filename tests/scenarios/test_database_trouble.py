@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from bot.access.policy import Role
-from bot.records import stats
+from bot.records import store
 from bot.sandbox import ADMIN, AUDITOR, LAUNCH_OPS, OPERATOR
 from tests.relay import relayed
 from tests.scenarios.conftest import World
@@ -108,7 +108,7 @@ async def test_neither_home_nor_statistics_nor_exports_hold_up_a_command(
         go_on.wait(10)
         return counted(*arguments)
 
-    counted = stats.counted
+    counted = store.counted
     monkeypatch.setattr("bot.records.counts.counted", slowly)
     for reader in (ADMIN, OPERATOR):
         await live.slack.home_opened(reader)

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Connection, select, text, update
 
 from bot.alerts import store
-from bot.alerts.store import Alert
+from bot.alerts.alert import Alert
 from bot.app.server import serving
 from bot.base.clock import Clock, utc_now
 from bot.base.redactor import Redactor
@@ -21,7 +21,8 @@ from bot.db.database import Database
 from bot.db.tables import alerts as alerts_table
 from bot.sandbox import DATA_IMPORTS, LAUNCH_OPS, SlackWorkspace
 from bot.sift.job import Job
-from bot.slack.client import Message, Slack, http_session, web_client
+from bot.slack.client import Slack, http_session, web_client
+from bot.slack.message import Message
 from bot.slack.outbox import LEASE
 from bot.slack.piece import Piece
 from bot.slack.publisher import PLACES_OF_A_CHANNEL, Display

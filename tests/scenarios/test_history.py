@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from bot.access.policy import Role
 from bot.app import build
+from bot.audit import entry as audit_entry
 from bot.audit import log as audit
 from bot.audit.inspection import Inspection
 from bot.audit.signing import PublicKey, SignedHead, check, make_key
@@ -167,7 +168,7 @@ async def test_the_head_is_anchored_once_a_day(world: World) -> None:
         count, _, digest = head.partition(":")
         assert world.bot is not None
         with world.bot.database.reading() as connection:
-            assert isinstance(audit.verify(connection, audit.Head(int(count), digest)), audit.Head)
+            assert isinstance(audit.verify(connection, audit_entry.Head(int(count), digest)), audit_entry.Head)
     async with world.running(socket_mode=False, ANCHOR_CHANNEL=LAUNCH_OPS):
         await asyncio.sleep(0.2)
         assert len([m for m in world.messages() if "Its head is" in m.text_shown()]) == 1

@@ -13,13 +13,13 @@ from bot.audit import verification
 from bot.base.clock import utc_now
 from bot.db.database import Database
 from bot.retries import batches, recovery, store
+from bot.retries import request as retries_request
 from bot.retries.messages.answers import why_not
-from bot.retries.store import Request
+from bot.retries.request import Request
 from bot.sandbox import ADMIN, LAUNCH_OPS, OPERATOR
 from bot.sandbox.sift.jobs import SandboxJob
 from bot.sandbox.slack.messages import Message
-from bot.slack.client import Workspace
-from bot.slack.links import Place
+from bot.slack.links import Place, Workspace
 from tests.conftest import NOW
 from tests.scenarios.conftest import World
 
@@ -191,7 +191,7 @@ def test_nothing_that_was_open_is_left_to_be_sent(database: Database) -> None:
         ):
             ask(connection, number, job_id, state)
         first = Request(id="b1", delivery_key="b", job_id="j5", team_id="T1", user_id="U9", source="bulk")
-        wanted = [batches.Wanted(job_id, "failure") for job_id in ("j5", "j6", "j1")]
+        wanted = [retries_request.Wanted(job_id, "failure") for job_id in ("j5", "j6", "j1")]
         batches.open_batch(connection, first, wanted, NOW)
         done = recovery.recover(connection, "cli:test", later)
         assert done == recovery.Recovered(unknown=6, refused=4)

@@ -15,8 +15,7 @@ from bot.base.clock import utc_now
 from bot.db.database import Database, migrate
 from bot.db.tables import retries
 from bot.retries import batches, store
-from bot.retries.batches import Wanted
-from bot.retries.store import Request
+from bot.retries.request import Request, Wanted
 from bot.sandbox import LAUNCH_OPS, OPERATOR
 from bot.sandbox.sift.jobs import SandboxJob
 from bot.sandbox.slack.directory import TEAM

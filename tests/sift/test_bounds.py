@@ -14,7 +14,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from structlog.testing import CapturingLogger
 
-from bot.sift import client as module
 from bot.sift import client as sift_client
 from bot.sift.client import Sift
 from bot.sift.errors import AnswerTooLarge, MustWait, OutcomeUnknown, SiftError, TooLong
@@ -259,7 +258,7 @@ async def test_an_absurd_wait_is_not_believed_for_longer_than_ten_minutes() -> N
         sift = Sift(url, KEY, timer=timer, jitter=lambda: 0.0)
         with pytest.raises(MustWait):
             await sift.retry(JOB)
-        assert sift.must_wait("retry") == module.LONGEST_WAIT
+        assert sift.must_wait("retry") == sift_client.LONGEST_WAIT
         await sift.aclose()
 
 

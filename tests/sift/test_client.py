@@ -15,7 +15,8 @@ from starlette.routing import Route
 
 from bot.app.server import serving
 from bot.sandbox.sift.api import EmbeddedSift
-from bot.sift import client as module
+from bot.sift import client as sift_client
+from bot.sift import job as sift_job
 from bot.sift.client import Sift, web_app_for
 from bot.sift.errors import (
     CannotBeRetried,
@@ -110,7 +111,7 @@ async def test_every_answer_that_is_no_job_is_a_typed_error(answer: Response, ex
             await sift.retry(JOB)
         assert type(caught.value) is expected
         assert "hush" not in f"{caught.value!r} {caught.value}"
-        assert len(requests) == (module.TRIES if expected is RateLimited else 1)
+        assert len(requests) == (sift_client.TRIES if expected is RateLimited else 1)
 
 
 @pytest.mark.parametrize(
@@ -262,12 +263,12 @@ async def test_a_connection_never_made_is_tried_again_and_then_reported(url: str
     async with client(url, waits, timeout=5) as sift:
         with pytest.raises(Unreachable):
             await sift.retry(JOB)
-    assert len(waits.seconds) == module.TRIES - 1
+    assert len(waits.seconds) == sift_client.TRIES - 1
     assert waits.seconds == sorted(waits.seconds)
 
 
 async def test_a_job_id_is_quoted_in_the_filter() -> None:
-    assert module.quoted("a'b\\c") == "'a\\'b\\\\c'"
+    assert sift_client.quoted("a'b\\c") == "'a\\'b\\\\c'"
 
 
 async def test_a_thousand_jobs_are_two_requests_over_one_connection(clock: HandClock) -> None:
@@ -317,7 +318,7 @@ async def test_failures_since_a_moment_are_listed_oldest_first(clock: HandClock)
 async def test_why_a_job_failed_is_never_an_error() -> None:
     job = Job.model_validate({"jobId": "j", "jobDetails": {"dataImport": {"dataImportId": "../x"}}})
     async with answering(error(500, 13)) as (url, requests), client(url) as sift:
-        assert await sift.why_failed(job) == module.Cause()
+        assert await sift.why_failed(job) == sift_job.Cause()
         assert await sift.key_user() is None
     assert requests[0].url.path == "/api/v2/data-imports/___x"
 

@@ -11,16 +11,9 @@ from bot.app.server import serving
 from bot.base.redactor import Redactor
 from bot.sandbox import DATA_IMPORTS, LAUNCH_OPS, OPERATOR, OPERATORS_GROUP, PRIVATE, SlackWorkspace
 from bot.sandbox.slack.directory import BOT_USER
-from bot.slack.client import (
-    MOST_BYTES,
-    CannotPost,
-    Message,
-    RateLimited,
-    Slack,
-    SlackUnavailable,
-    http_session,
-    web_client,
-)
+from bot.slack.client import MOST_BYTES, Slack, http_session, web_client
+from bot.slack.errors import CannotPost, RateLimited, SlackUnavailable
+from bot.slack.message import Message
 
 HELLO = Message("hello")
 ODD = [b"<html>", b"\xff\xfe{", b"[]", b'"text"', b"null", b"", b'{"ok": true}', b"[" * 100_000]

@@ -2,12 +2,10 @@
 done, and what to do next. Pure.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
-from bot.app.commands import Usage
+from bot.access.messages import _ask, _denial
 from bot.base.clock import say_duration
 from bot.retries.messages.job import (
     facts,
@@ -19,11 +17,11 @@ from bot.retries.messages.job import (
     retry_button_of,
     status_of,
 )
-from bot.retries.store import Retry
-from bot.slack.blocks import Block, actions, counted, escape, listing, mention, plain, say_type, section
-from bot.slack.client import Message
+from bot.retries.request import Retry
+from bot.slack.blocks import Block, actions, plain, section
 from bot.slack.links import Place
-from bot.slack.outbox import Shown
+from bot.slack.message import Message
+from bot.slack.piece import Shown
 
 
 def answer(retry: Retry, place: Place) -> Message:
@@ -120,54 +118,6 @@ def why_not(retry: Retry, place: Place) -> Said:
     return Said(f"Sift knows no job `{retry.job_id}`, or its key may not see it.", "Check the ID in Sift.")
 
 
-def denied(detail: Mapping[str, Any], doing: str) -> Message:
-    """Why somebody may not do what they asked for, and whom to ask.
-
-    Args:
-        detail: `Decision.explained`, and in `ask` the admins to turn to.
-        doing: what they may not do, such as `look at jobs`.
-    """
-    text = f":no_entry: {_denial(detail, doing)}\n{_ask(detail)}".strip()
-    return Message(text, [section(text)])
-
-
-def _denial(detail: Mapping[str, Any], doing: str) -> str:
-    why = str(detail.get("why"))
-    return _DENIED.get(why, "You may not {doing}.").format_map(_Told(detail, doing))
-
-
-class _Told(dict[str, Any]):
-    """Fills a sentence from a row's detail; what is missing stays blank."""
-
-    def __init__(self, detail: Mapping[str, Any], doing: str) -> None:
-        expired = detail.get("expired_seconds")
-        super().__init__(
-            doing=doing,
-            ago=say_duration(timedelta(seconds=int(expired))) if expired is not None else "some time",
-            job_types=listing(say_type(name) + "s" for name in detail.get("job_types", [])),
-            channels=listing(f"<#{channel}>" for channel in detail.get("channels", [])),
-            role=escape(str(detail.get("role", ""))),
-        )
-
-    def __missing__(self, key: str) -> str:
-        return ""
-
-
-_DENIED = {
-    "not_listed": "You may not {doing}: you are not on the allow-list.",
-    "expired": "You may not {doing}: your grant expired {ago} ago.",
-    "other_role": "You may not {doing}: your role is {role}, which does not allow it.",
-    "other_channel": "You may not {doing} here: your grant is only for {channels}.",
-    "other_job_type": "You may not {doing} of this kind: your grant is only for {job_types}.",
-    "groups_unknown": "You may not {doing}: Slack could not say just now which user groups you are in.",
-    "unknown_person": "You may not {doing}: Slack could not say just now who you are.",
-    "other_workspace": "You may not {doing}: only people of this workspace may.",
-    "deactivated": "You may not {doing}: your account is deactivated.",
-    "is_bot": "Bots may not {doing}.",
-    "approval_expired": "Nobody else approved your retry in time.",
-    "approval_needed": "This job was retried before, so a second person has to approve: retry it alone.",
-    "is_guest": "You may not {doing}: guests may not, whatever they were granted.",
-}
 _FAILED_DONE = {
     "read": "The job could not be read from Sift, so no retry was sent.",
     "asked": "Sift was asked, and changed nothing.",
@@ -187,17 +137,6 @@ _NOT_RETRYABLE_NEXT = {
     "Queued": "Wait for it to run.",
     "Being cancelled": "Wait until it is cancelled, then retry it.",
 }
-
-
-def _ask(detail: Mapping[str, Any]) -> str:
-    if detail.get("why") in ("is_guest", "is_bot", "other_workspace", "deactivated"):
-        return ""
-    if str(detail.get("why")).startswith("approval_"):
-        return "Retry it to ask again."
-    admins = [mention(subject) for subject in detail.get("ask", [])][:10]
-    if not admins:
-        return "Nobody can grant access yet: whoever runs this bot has to set ADMINS or use `sift-retry access grant`."
-    return f"Ask {listing(admins, 'or')} for access."
 
 
 def still_at_it(reference: str, job_id: str) -> Message:
@@ -221,79 +160,11 @@ def unreadable(problem: str) -> Message:
     return Message(text, [section(text), plain(problem)])
 
 
-def trouble(reference: str) -> Message:
-    """Said when the bot itself failed before anything was recorded."""
-    text = (
-        ":warning: That did not work: the request could not be recorded, so nothing was retried. "
-        f"Try again; if it keeps failing, tell whoever runs this bot the reference `{reference}`."
-    )
-    return Message(text, [section(text)])
-
-
-def unclear(reference: str) -> Message:
-    """Said when the database was lost while it recorded a request."""
-    text = (
-        ":warning: I cannot say whether your request was recorded: the database was lost at that moment. If it was, it "
-        "is carried out, and shown as usual. Look before you try again; if nothing comes, tell whoever runs this bot "
-        f"the reference `{reference}`."
-    )
-    return Message(text, [section(text)])
-
-
-def too_many(seconds: int, per_minute: int) -> Message:
-    """Said to somebody of whom as much was recorded in this minute as may be."""
-    text = (
-        f":hourglass: That was more than {counted(per_minute, 'request')} within a minute, so it was not taken. "
-        f"Nothing was sent to Sift, nothing was changed. Try again in {say_duration(timedelta(seconds=seconds))}."
-    )
-    return Message(text, [section(text)])
-
-
-def not_read() -> Message:
-    """Said when the bot's own records could not be read for somebody who only wanted to look."""
-    text = (
-        ":hourglass_flowing_sand: That could not be read just now: many are reading at once, or the database does not "
-        "answer. Nothing was changed; try again in a minute."
-    )
-    return Message(text, [section(text)])
-
-
 def nothing_left() -> Message:
     """Said when somebody clicks to retry again what has been retried since."""
     text = ":information_source: All of these jobs were retried since; nothing was sent to Sift."
     return Message(text, [section(text)])
 
 
-def retired() -> Message:
-    """Said when somebody clicks a button that no version of the bot knows any more."""
-    text = ":information_source: That button is no longer in use; nothing was done. Type `/sift-retry help`."
-    return Message(text, [section(text)])
-
-
-def usage(problem: Usage) -> Message:
-    """What was wrong with what somebody typed, what is expected, and an example."""
-    what = f":information_source: I did not understand: {problem.problem}. Nothing was sent to Sift."
-    how = f"For example: `/sift-retry {problem.example}`\nEverything that can be typed: `/sift-retry help`"
-    given = [plain(problem.given)] if problem.given else []
-    return Message(f"{what}\n{how}", [section(what), *given, section(how)])
-
-
-def help_text() -> Message:
-    """What can be typed."""
-    lines = "\n".join(f"• `{escape(f'/sift-retry {words}'.strip())}` {what}" for words, what in _WORDS)
-    text = (
-        f"*Retry failed Sift jobs*\n{lines}\n"
-        "In a thread, mention me instead: the same words work. On any message that names a job, use the shortcut "
-        "“Retry Sift job”.\nOnly people on the allow-list may do so, and every request is recorded."
-    )
-    return Message(text, [section(text)])
-
-
-_WORDS = (
-    ("<job ID> [reason]", "retries a job; a Sift link works too, and several job IDs"),
-    ("", "lets you pick from the jobs that failed lately"),
-    ("list", "lists them"),
-    ("status <job ID>", "shows a job without retrying it"),
-    ("audit [<job ID>|@user] [7d]", "shows who retried what; `stats [30d]` how it went"),
-    ("allow @user|@group [role] [for 8h] [because …]", "grants access; `revoke @user` ends it, `access` lists it"),
-)
+HELP = (("<job ID> [reason]", "retries a job; a Sift link works too, and several job IDs"),)
+"""What can be typed to retry, and what it does."""

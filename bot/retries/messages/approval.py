@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from bot.retries.store import Retry
+from bot.retries.request import Retry
 from bot.slack.blocks import Block, actions, date, plain, section
-from bot.slack.client import Message
+from bot.slack.message import Message
 
 APPROVE, OVERRIDE = "approve_retry", "override_retry"
 """The action IDs of the buttons; their values are the request's ID."""

@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 
-from bot.app.commands import clip
-from bot.retries.batches import Batch
-from bot.retries.messages.answers import cannot_post, denied, why_not
+from bot.access.messages import denied
+from bot.base.text import clip
+from bot.retries.messages.answers import cannot_post, why_not
 from bot.retries.messages.job import footer, kind_of, retry_button
 from bot.retries.messages.retry import offered, outcome_of, why_it_ended_so
-from bot.retries.store import Retry
+from bot.retries.request import Batch, Retry
+from bot.retries.state import UNSENT
 from bot.slack.blocks import Block, actions, counted, escape, plain, section
-from bot.slack.client import Message
 from bot.slack.links import Place
+from bot.slack.message import Message
 from bot.slack.piece import Piece
 
 RETRY_BATCH = "retry_batch"
@@ -22,7 +23,6 @@ RETRY_REST = "retry_rest"
 LINES = 40
 """Retries to a message: Slack takes 50 blocks."""
 
-_UNSENT = ("denied", "refused", "failed")
 _TALLY = (
     (":hourglass_flowing_sand:", "waiting", ("requested", "sending")),
     (":arrows_counterclockwise:", "under way", ("accepted",)),
@@ -41,7 +41,7 @@ def pieces(batch: Batch, place: Place) -> list[Piece]:
     """Every message that should show a batch as it is now, in the order they are posted."""
     if batch.refusal:
         return [Piece("private-refused", _refused_whole(batch, place))]
-    unsent = _count(batch, *_UNSENT)
+    unsent = _count(batch, *UNSENT)
     decided = sum(batch.states.values()) >= batch.total and not _count(batch, "requested", "sending")
     private = [Piece("private-refused", _refused(batch, place))] if decided and unsent else []
     if sum(batch.states.values()) - unsent - _count(batch, "requested") <= 0:
@@ -101,7 +101,7 @@ def _unlisted(batch: Batch) -> bool:
 
 
 def _line(retry: Retry) -> Block:
-    if retry.state in _UNSENT:
+    if retry.state in UNSENT:
         emoji, words = ":no_entry:", "was not retried"
     elif retry.state in ("requested", "sending"):
         emoji, words = ":hourglass_flowing_sand:", "waiting"
@@ -115,8 +115,8 @@ def _line(retry: Retry) -> Block:
 
 def _refused(batch: Batch, place: Place) -> Message:
     """Which of the jobs were not retried and why: for whoever asked alone."""
-    unsent = [retry for retry in batch.members if retry.state in _UNSENT]
-    count = _count(batch, *_UNSENT)
+    unsent = [retry for retry in batch.members if retry.state in UNSENT]
+    count = _count(batch, *UNSENT)
     title = f":no_entry: {count:,} of {counted(batch.total, 'job')} {'was' if count == 1 else 'were'} not retried."
     rest = [actions([_button(RETRY_REST, batch.id, "Retry the rest", batch.stale)])] if batch.stale else []
     blocks = [section(title), *_reasons(unsent, place), *rest, footer(batch.id, place)]

@@ -9,10 +9,11 @@ from bot.base.clock import say_duration
 from bot.retries.messages.job import kind_of
 from bot.sift.job import Job
 from bot.slack.blocks import Block, counted, section
-from bot.slack.client import Message
 
 RETRY_VIEW = "retry_view"
 """The callback ID of the modal that retries the jobs of a message."""
+
+TITLE = "Retry Sift jobs"
 
 MOST_OPTIONS = 100
 """As many options as a select may have."""
@@ -70,11 +71,6 @@ def loading_view() -> dict[str, Any]:
     return {**_modal(), "blocks": [section(":hourglass_flowing_sand: Asking Sift what failed lately…")]}
 
 
-def message_view(message: Message, title: str = "Retry Sift jobs") -> dict[str, Any]:
-    """A modal that only says something, under the title of what was asked for."""
-    return {**_modal(), "title": _plain(title), "blocks": list(message.blocks)}
-
-
 def nothing_picked() -> dict[str, str]:
     """Said at the inputs of a modal that names no job."""
     return {"reason": "Pick a job above, or paste its ID."}
@@ -86,7 +82,7 @@ def too_many_picked(most: int) -> dict[str, str]:
 
 
 def _modal(submit: str | None = None) -> dict[str, Any]:
-    shown = {"type": "modal", "title": _plain("Retry Sift jobs"), "close": _plain("Cancel" if submit else "Close")}
+    shown = {"type": "modal", "title": _plain(TITLE), "close": _plain("Cancel" if submit else "Close")}
     return {**shown, "submit": _plain(submit)} if submit else shown
 
 

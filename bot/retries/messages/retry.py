@@ -1,32 +1,15 @@
 """The messages that show a retry: the announcement in the channel, the summary in the thread, the ending. Pure."""
 
 from bot.base.clock import say_duration
-from bot.db.tables import OFFERING
 from bot.retries.messages.answers import answer, cannot_post
 from bot.retries.messages.approval import approval, broken_glass, nobody_can_approve
 from bot.retries.messages.job import facts, footer, kind_of, progress, ran_for, retry_button, why_now
-from bot.retries.store import Retry
+from bot.retries.request import Retry
+from bot.retries.state import FACTS, OFFERING, UNSENT, State
 from bot.slack.blocks import Block, actions, plain, section
-from bot.slack.client import Message
 from bot.slack.links import Place
+from bot.slack.message import Message
 from bot.slack.piece import Piece
-
-_UNSENT = ("denied", "refused", "failed")
-_OUTCOMES = {
-    "requested": (":busts_in_silhouette:", "waiting for a second person"),
-    "sending": (":arrows_counterclockwise:", "being sent"),
-    "denied": (":no_entry:", "not allowed; nothing was retried"),
-    "refused": (":information_source:", "there was nothing to retry"),
-    "failed": (":x:", "Sift did not accept it"),
-    "unknown": (":grey_question:", "Sift did not answer; checking whether it took the retry"),
-    "not_applied": (":warning:", "Sift never took it; nothing was retried"),
-    "accepted": (":arrows_counterclockwise:", "under way"),
-    "finished": (":white_check_mark:", "finished"),
-    "failed_again": (":x:", "failed again"),
-    "cancelled": (":no_entry_sign:", "was cancelled"),
-    "lost": (":grey_question:", "no longer followed"),
-}
-
 
 _RESTORED = {
     "unknown": (":grey_question:", "the bot was restored from a backup; checking whether this was sent before"),
@@ -38,7 +21,8 @@ def outcome_of(retry: Retry) -> tuple[str, str]:
     """How a request stands, as an emoji and a few words."""
     if retry.detail.get("why") == "restored" and retry.state in _RESTORED:
         return _RESTORED[retry.state]
-    return _OUTCOMES.get(retry.state) or (":white_circle:", retry.state.replace("_", " "))
+    facts = FACTS[State(retry.state)]
+    return facts.emoji, facts.words
 
 
 def pieces(retry: Retry, place: Place) -> list[Piece]:
@@ -49,7 +33,7 @@ def pieces(retry: Retry, place: Place) -> list[Piece]:
         return [Piece("private-waiting", nobody_can_approve(retry))]
     if retry.state in ("requested", "sending"):
         return []
-    if retry.state in _UNSENT:
+    if retry.state in UNSENT:
         return [Piece(f"private-{retry.state}", answer(retry, place))]
     if retry.unpostable is not None or retry.channel_id is None:
         phase = "end" if retry.final else "start"
@@ -74,7 +58,7 @@ def _with_approval(retry: Retry, place: Place) -> list[Piece]:
         first.append(Piece("break-glass", broken_glass(retry), in_channel=True))
     if retry.state in ("requested", "sending"):
         return first
-    if retry.state in _UNSENT:
+    if retry.state in UNSENT:
         return [*first, Piece(f"private-{retry.state}", answer(retry, place))]
     return first + [piece for piece in _in_thread(retry, place) if piece.kind != "announcement"]
 
@@ -83,7 +67,7 @@ def announcement(retry: Retry) -> Message:
     """The one message in the channel: who retries what, and how that stands."""
     emoji, words = outcome_of(retry)
     verb = "retried" if retry.final else "is retrying"
-    if retry.state in ("requested", *_UNSENT):
+    if retry.state in ("requested", *UNSENT):
         verb = "wants to retry" if retry.state == "requested" else "wanted to retry"
     how = "" if retry.state == "accepted" else f" — {words}"
     if retry.detail.get("why") == "approval_expired":

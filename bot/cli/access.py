@@ -1,0 +1,68 @@
+"""`sift-retry access …`: the allow-list from the command line."""
+
+from typing import Any
+
+import click
+
+from bot.access import grants as access_grants
+from bot.access.policy import Role
+from bot.base.clock import rfc3339, utc_now
+from bot.cli.parameters import CHANNEL, DURATION, SUBJECT
+from bot.cli.session import operator, transaction
+from bot.settings import JOB_TYPES
+
+
+@click.group("access")
+def access_group() -> None:
+    """The allow-list: who may retry, read the audit, or grant."""
+
+
+@access_group.command("grant")
+@click.argument("user", type=SUBJECT)
+@click.option("--role", type=click.Choice([role.value for role in Role]), default="operator", show_default=True)
+@click.option("--for", "duration", type=DURATION, help="Until then, such as 8h; forever if left out.")
+@click.option("--type", "job_types", type=click.Choice(JOB_TYPES), multiple=True, help="Only jobs of this type.")
+@click.option("--channel", "channels", type=CHANNEL, multiple=True, help="Only in this channel.")
+@click.option("--reason", help="Why, for the audit.")
+def access_grant(
+    user: str, role: str, duration: Any, job_types: tuple[str, ...], channels: tuple[str, ...], reason: str | None
+) -> None:
+    """Adds USER, a Slack user ID or user-group ID (S…), to the allow-list."""
+    now = utc_now()
+    new = access_grants.NewGrant(
+        subject=user,
+        role=Role(role),
+        granted_by=operator(),
+        job_types=frozenset(job_types),
+        channels=frozenset(channels),
+        expires_at=now + duration if duration else None,
+        reason=reason,
+    )
+    with transaction() as connection:
+        number = access_grants.grant(connection, new, now)
+    until = f" until {rfc3339(new.expires_at)}" if new.expires_at else ""
+    click.echo(f"granted: {user} is {role}{until} (grant {number})")
+
+
+@access_group.command("revoke")
+@click.argument("user", type=SUBJECT)
+def access_revoke(user: str) -> None:
+    """Revokes every grant of USER."""
+    with transaction() as connection:
+        numbers = access_grants.revoke(connection, user, operator(), utc_now())
+    click.echo(f"revoked: {user} ({', '.join(f'grant {number}' for number in numbers)})")
+
+
+@access_group.command("list")
+def access_list() -> None:
+    """Lists the allow-list; users named by ADMINS are not in it."""
+    now = utc_now()
+    with transaction() as connection:
+        grants = access_grants.listed(connection)
+    for grant in grants:
+        ends = "forever" if grant.expires_at is None else f"until {rfc3339(grant.expires_at)}"
+        expired = " (expired)" if grant.expires_at is not None and grant.expires_at <= now else ""
+        scope = " ".join([*sorted(grant.job_types), *sorted(grant.channels)]) or "everything"
+        click.echo("\t".join([grant.subject, grant.role.value, scope, ends + expired, grant.reason or ""]).rstrip())
+    if not grants:
+        click.echo("the allow-list is empty: nobody but ADMINS may do anything", err=True)

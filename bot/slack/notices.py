@@ -1,0 +1,38 @@
+"""What is said of the bot's own trouble. Pure."""
+
+from bot.slack.blocks import section
+from bot.slack.message import Message
+
+
+def trouble(reference: str) -> Message:
+    """Said when the bot itself failed before anything was recorded."""
+    text = (
+        ":warning: That did not work: the request could not be recorded, so nothing was retried. "
+        f"Try again; if it keeps failing, tell whoever runs this bot the reference `{reference}`."
+    )
+    return Message(text, [section(text)])
+
+
+def unclear(reference: str) -> Message:
+    """Said when the database was lost while it recorded a request."""
+    text = (
+        ":warning: I cannot say whether your request was recorded: the database was lost at that moment. If it was, it "
+        "is carried out, and shown as usual. Look before you try again; if nothing comes, tell whoever runs this bot "
+        f"the reference `{reference}`."
+    )
+    return Message(text, [section(text)])
+
+
+def not_read() -> Message:
+    """Said when the bot's own records could not be read for somebody who only wanted to look."""
+    text = (
+        ":hourglass_flowing_sand: That could not be read just now: many are reading at once, or the database does not "
+        "answer. Nothing was changed; try again in a minute."
+    )
+    return Message(text, [section(text)])
+
+
+def retired() -> Message:
+    """Said when somebody clicks a button that no version of the bot knows any more."""
+    text = ":information_source: That button is no longer in use; nothing was done. Type `/sift-retry help`."
+    return Message(text, [section(text)])

@@ -1,0 +1,84 @@
+"""The private way back to whoever asked: answers that no ack carries, sent on the side."""
+
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import structlog
+
+from bot.base.errors import DatabaseUnavailable
+from bot.base.loops import Tasks
+from bot.slack import notices, payloads
+from bot.slack.client import Slack
+from bot.slack.message import Message
+from bot.slack.payloads import Asker
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Replies:
+    """Answers people privately.
+
+    Args:
+        tasks: where answers are sent from, so that they are tracked, and drained at the end.
+    """
+
+    slack: Slack
+    tasks: Tasks
+
+    def answer(self, asker: Asker, message: Message) -> None:
+        """Tells whoever asked, on the side: an ack of a click or an event carries no message."""
+        self.start(asker, self._tell(asker, message))
+
+    def answer_when_known(
+        self, asker: Asker, looking_up: Coroutine[Any, Any, Message | None], *, replace: bool = False
+    ) -> None:
+        """Looks something up on the side and tells whoever asked what was found, if anything is to be said.
+
+        Args:
+            replace: whether the answer takes the place of the message that was clicked on.
+        """
+
+        async def work() -> None:
+            said = await read_or_say_so(looking_up)
+            if said is not None:
+                await self._tell(asker, said, replace)
+
+        self.start(asker, work())
+
+    def answer_somehow(self, body: dict[str, Any], message: Message) -> None:
+        """Tells whoever a request came from, as far as that can be told."""
+        asker = payloads.asker_somehow(body)
+        if asker is not None:
+            self.answer(asker, message)
+
+    def start(self, asker: Asker, work: Coroutine[Any, Any, Any]) -> None:
+        """Does something for somebody on the side, after the ack."""
+        self.tasks.start(work, user_id=asker.user_id)
+
+    async def _tell(self, asker: Asker, message: Message, replace: bool = False) -> None:
+        await self.slack.tell(
+            asker.user_id,
+            message,
+            channel_id=asker.channel_id,
+            thread_ts=asker.asked_in,
+            response_url=asker.response_url,
+            replace=replace,
+        )
+
+
+async def read_or_say_so(reading: Coroutine[Any, Any, T]) -> T | Message:
+    """Returns what was read for somebody; where the database cannot be read, what they are told."""
+    try:
+        return await reading
+    except DatabaseUnavailable as error:
+        log.warning("reading.failed", error=str(error))
+        return notices.not_read()
+
+
+def private(message: Message) -> dict[str, Any]:
+    """Returns a message as the ack of a command carries it: shown to whoever typed it alone."""
+    return {"response_type": "ephemeral", "text": message.text, "blocks": list(message.blocks)}
