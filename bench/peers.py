@@ -39,7 +39,7 @@ def recordless() -> Starlette:
     async def on_command(ack: AsyncAck, body: dict[str, Any]) -> None:
         command = commands.parse(str(body.get("text") or ""))
         if isinstance(command, commands.Retry):
-            payloads.asker_of_command(body)
+            payloads.requester_of_command(body)
         await ack()
 
     async def receive(request: Request, body: str) -> Response:

@@ -87,11 +87,11 @@ def _or_from_file(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
         raise PydanticCustomError("beside", "given twice")
     try:
         with Path(value.path).open(encoding="utf-8") as file:
-            text = file.read(MOST_OF_A_FILE)
+            text = file.read(MAX_OF_A_FILE)
     except (OSError, ValueError):
         raise PydanticCustomError("unreadable", "the file cannot be read") from None
     try:
-        return check(text.strip() if len(text) < MOST_OF_A_FILE else "")
+        return check(text.strip() if len(text) < MAX_OF_A_FILE else "")
     except ValidationError:
         raise PydanticCustomError("content", "the file holds something else") from None
 
@@ -125,7 +125,7 @@ OrFromFile = WrapValidator(_or_from_file)
 
 SECONDS = "a positive number of seconds"
 A_FILE = "a file that holds it, instead of the variable without _FILE"
-MOST_OF_A_FILE = 65_536
+MAX_OF_A_FILE = 65_536
 """Characters read of a secret's file, which is shorter; also of one that never ends."""
 
 

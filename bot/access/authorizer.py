@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from bot.access import messages, policy
 from bot.access.grants import administrators, concerning
-from bot.access.policy import ANYWHERE, Decision, Right, Terms, Why, Wish
+from bot.access.policy import ANYWHERE, AccessRequest, Decision, Permission, Reason, Terms
 from bot.access.quota import Quota
 from bot.audit import entry as audit_entry
 from bot.audit import log as audit
@@ -18,7 +18,7 @@ from bot.base.clock import Clock
 from bot.db.database import Database
 from bot.slack.client import Slack
 from bot.slack.message import Message
-from bot.slack.payloads import Asker
+from bot.slack.payloads import Requester
 from bot.slack.people import Person
 
 CHECK_SECONDS = 2.0
@@ -29,30 +29,30 @@ CHECK_SECONDS = 2.0
 class Asked:
     """Somebody who asked for something, as Slack describes them now, and whether they may."""
 
-    asker: Asker
+    requester: Requester
     person: Person | None
     decision: Decision
 
     @property
     def made_by(self) -> Mapping[str, Any]:
         """Who it is, and from where, as columns of the audit."""
-        columns = _columns(self.asker)
+        columns = _columns(self.requester)
         return {**columns, "user_name": self.person.name} if self.person else columns
 
 
-def _source(asker: Asker) -> str:
+def _source(requester: Requester) -> str:
     """Where somebody asked, as the audit names it."""
-    if asker.source == "click":
-        return "alert" if asker.channel_id else "home"
-    return "modal" if asker.source == "view" else asker.source
+    if requester.source == "click":
+        return "alert" if requester.channel_id else "home"
+    return "modal" if requester.source == "view" else requester.source
 
 
-def _columns(asker: Asker) -> Mapping[str, Any]:
+def _columns(requester: Requester) -> Mapping[str, Any]:
     return {
-        "team_id": asker.team_id,
-        "user_id": asker.user_id,
-        "user_name": asker.user_name,
-        "channel_id": asker.channel_id,
+        "team_id": requester.team_id,
+        "user_id": requester.user_id,
+        "user_name": requester.user_name,
+        "channel_id": requester.channel_id,
     }
 
 
@@ -79,7 +79,7 @@ class Access:
         """The admins by the `ADMINS` setting."""
         return self._admins
 
-    async def decide(self, wish: policy.Wish, person: Person | None, user_id: str) -> Decision:
+    async def decide(self, wish: policy.AccessRequest, person: Person | None, user_id: str) -> Decision:
         """Decides one wish; user groups are asked for only where one could make the difference."""
         found = await self._database.run(lambda connection: concerning(connection, user_id))
         decision = policy.decide(wish, person, found, admins=self._admins)
@@ -90,13 +90,13 @@ class Access:
         return policy.decide(wish, person, found, admins=self._admins, groups=groups)
 
     def decide_again(
-        self, connection: Connection, wish: policy.Wish, person: Person | None, before: Decision
+        self, connection: Connection, wish: policy.AccessRequest, person: Person | None, before: Decision
     ) -> Decision:
         """Decides in the running transaction, with the grants as they are now and the user groups as they were."""
         found = concerning(connection, person.user_id) if person else []
         return policy.decide(wish, person, found, admins=self._admins, groups=before.groups)
 
-    async def decide_change(self, wish: policy.Wish, person: Person | None, user_id: str) -> Decision:
+    async def decide_change(self, wish: policy.AccessRequest, person: Person | None, user_id: str) -> Decision:
         """Decides whether somebody may change the allow-list at all."""
         found = await self._database.run(lambda connection: concerning(connection, user_id))
         group_ids = {grant.subject for grant in found if grant.subject != user_id}
@@ -104,7 +104,7 @@ class Access:
         return policy.decide_anywhere(wish, person, found, admins=self._admins, groups=groups)
 
     def decide_terms(
-        self, connection: Connection, wish: policy.Wish, person: Person | None, before: Decision, terms: Terms
+        self, connection: Connection, wish: policy.AccessRequest, person: Person | None, before: Decision, terms: Terms
     ) -> Decision:
         """Decides in the running transaction whether somebody may grant, or revoke, just these terms."""
         found = concerning(connection, person.user_id) if person else []
@@ -126,7 +126,7 @@ class Access:
 
 
 @dataclass(frozen=True)
-class Office:
+class Authorizer:
     """Decides for whoever asks in Slack.
 
     Args:
@@ -140,21 +140,23 @@ class Office:
     clock: Clock
     quota: Quota
 
-    def too_many(self, connection: Connection, asker: Asker, event: str, source: str | None = None) -> Message | None:
+    def too_many(
+        self, connection: Connection, requester: Requester, event: str, source: str | None = None
+    ) -> Message | None:
         """Counts what is about to be recorded of somebody; what they are told if it is too much, else None.
 
         Args:
             event: what it is, as the audit names it.
         """
-        by = {**_columns(asker), "source": source or _source(asker)}
+        by = {**_columns(requester), "source": source or _source(requester)}
         at = self.clock()
         if self.quota.admits(connection, by, at):
             return None
         return messages.too_many(self.quota.refuse(connection, by, at, event), self.quota.per_minute)
 
-    def wish(self, right: Right, channel_id: str | None = None, job_type: str | None = None) -> Wish:
+    def wish(self, right: Permission, channel_id: str | None = None, job_type: str | None = None) -> AccessRequest:
         """What somebody wants now; in the Home tab there is no channel that a grant could be limited to."""
-        return Wish(
+        return AccessRequest(
             right=right,
             workspace=self.workspace,
             at=self.clock(),
@@ -162,19 +164,19 @@ class Office:
             job_type=job_type,
         )
 
-    async def decide(self, asker: Asker, right: Right, job_type: str | None = None) -> Asked:
+    async def decide(self, requester: Requester, right: Permission, job_type: str | None = None) -> Asked:
         """Whether somebody may do something where they ask for it."""
-        person = await self.slack.person(asker.user_id, asker.team_id)
-        wish = self.wish(right, asker.channel_id, job_type)
-        return Asked(asker, person, await self.access.decide(wish, person, asker.user_id))
+        person = await self.slack.person(requester.user_id, requester.team_id)
+        wish = self.wish(right, requester.channel_id, job_type)
+        return Asked(requester, person, await self.access.decide(wish, person, requester.user_id))
 
-    async def decide_in_time(self, asker: Asker, right: Right, job_type: str | None = None) -> Asked:
+    async def decide_in_time(self, requester: Requester, right: Permission, job_type: str | None = None) -> Asked:
         """The same in time for an ack; if Slack takes longer, the answer is no."""
         try:
             async with asyncio.timeout(CHECK_SECONDS):
-                return await self.decide(asker, right, job_type)
+                return await self.decide(requester, right, job_type)
         except TimeoutError:
-            return Asked(asker, None, Decision(False, Why.UNKNOWN_PERSON))
+            return Asked(requester, None, Decision(False, Reason.UNKNOWN_PERSON))
 
     def denied(self, connection: Connection, decision: Decision, doing: str) -> Message:
         """What somebody is told who may not, and whom to ask.
@@ -197,13 +199,13 @@ class Office:
         entry = audit_entry.Entry(
             event=event,
             outcome="denied",
-            source=_source(asked.asker),
+            source=_source(asked.requester),
             detail={"what": doing, "why": asked.decision.why.value},
             **asked.made_by,
         )
 
         def work(connection: Connection) -> Message:
-            busy = self.too_many(connection, asked.asker, event)
+            busy = self.too_many(connection, asked.requester, event)
             if busy is not None:
                 return busy
             audit.append(connection, entry, self.clock())

@@ -8,14 +8,14 @@ from sqlalchemy import Connection
 
 from bot.access import grants, policy
 from bot.access import messages as shown
-from bot.access.authorizer import CHECK_SECONDS, Asked, Office
+from bot.access.authorizer import CHECK_SECONDS, Asked, Authorizer
 from bot.access.grants import NewGrant
-from bot.access.policy import Decision, Grant, Right, Role, Terms
+from bot.access.policy import Decision, Grant, Permission, Role, Terms
 from bot.access.request import GrantWanted
 from bot.audit import entry as audit_entry
 from bot.audit import log as audit
 from bot.slack.message import Message
-from bot.slack.payloads import Asker
+from bot.slack.payloads import Requester
 
 
 @dataclass(frozen=True)
@@ -35,32 +35,32 @@ class Granting:
         changed: told when the allow-list changed.
     """
 
-    def __init__(self, office: Office, changed: Callable[[], None]) -> None:
-        self._office = office
-        self._access = office.access
+    def __init__(self, authorizer: Authorizer, changed: Callable[[], None]) -> None:
+        self._authorizer = authorizer
+        self._access = authorizer.access
         self._changed = changed
 
-    async def allow(self, asker: Asker, wanted: GrantWanted, source: str) -> Message:
+    async def allow(self, requester: Requester, wanted: GrantWanted, source: str) -> Message:
         """Adds a grant within what the asker holds; answers what was done, or why nothing was."""
-        at = self._office.clock()
+        at = self._authorizer.clock()
         try:
             async with asyncio.timeout(CHECK_SECONDS):
-                asked = await self._decide(asker)
+                asked = await self._decide(requester)
                 problem = await self._unfit(wanted.subject) if asked.decision.allowed else None
         except TimeoutError:
             return shown.slack_silent()
 
         def work(connection: Connection) -> Message:
-            busy = self._office.too_many(connection, asker, "grant", source)
+            busy = self._authorizer.too_many(connection, requester, "grant", source)
             if busy is not None:
                 return busy
             change = _Change("grant", asked, wanted.subject, source)
             if not asked.decision.allowed:
                 return self._denied(connection, change)
-            known = grants.delivered(connection, asker.delivery_key)
+            known = grants.delivered(connection, requester.delivery_key)
             if known is not None:
                 return shown.granted(known)
-            new = self._new(asker, wanted, asked.decision.grant)
+            new = self._new(requester, wanted, asked.decision.grant)
             final = self._within(connection, asked, new)
             why = problem or (None if final.allowed else final.why.value)
             if why is not None:
@@ -71,18 +71,18 @@ class Granting:
 
         return await self._write(work)
 
-    async def revoke(self, asker: Asker, subject: str, source: str, number: int | None = None) -> Message:
+    async def revoke(self, requester: Requester, subject: str, source: str, number: int | None = None) -> Message:
         """Ends the grants of a user or group, or only one; answers what was done, or why nothing was."""
-        at = self._office.clock()
+        at = self._authorizer.clock()
         try:
             async with asyncio.timeout(CHECK_SECONDS):
-                asked = await self._decide(asker)
+                asked = await self._decide(requester)
                 manned = await self._manned_groups() if asked.decision.allowed else set()
         except TimeoutError:
             return shown.slack_silent()
 
         def work(connection: Connection) -> Message:
-            busy = self._office.too_many(connection, asker, "revoke", source)
+            busy = self._authorizer.too_many(connection, requester, "revoke", source)
             if busy is not None:
                 return busy
             change = _Change("revoke", asked, subject, source)
@@ -100,71 +100,73 @@ class Granting:
 
         return await self._write(work)
 
-    async def show(self, asker: Asker) -> Message:
+    async def show(self, requester: Requester) -> Message:
         """The allow-list, for admins and auditors."""
-        refusal = await self._office.refusal(await self._office.decide(asker, Right.READ_AUDIT), "see the allow-list")
+        refusal = await self._authorizer.refusal(
+            await self._authorizer.decide(requester, Permission.READ_AUDIT), "see the allow-list"
+        )
         if refusal is not None:
             return refusal
-        at, admins = self._office.clock(), self._access.set_admins
-        return await self._office.database.run(
+        at, admins = self._authorizer.clock(), self._access.set_admins
+        return await self._authorizer.database.run(
             lambda connection: shown.allow_list(grants.listed(connection), admins, at)
         )
 
-    async def may_grant(self, asker: Asker) -> Message | None:
+    async def may_grant(self, requester: Requester) -> Message | None:
         """Why somebody may not grant; None if they may."""
-        return await self._office.refusal(await self._decide(asker), "grant access", "grant")
+        return await self._authorizer.refusal(await self._decide(requester), "grant access", "grant")
 
     async def _write(self, work: Callable[[Connection], Message]) -> Message:
-        message = await self._office.database.run(work)
+        message = await self._authorizer.database.run(work)
         self._changed()
         return message
 
-    async def _decide(self, asker: Asker) -> Asked:
-        person = await self._office.slack.person(asker.user_id, asker.team_id)
-        wish = self._office.wish(Right.GRANT)
-        return Asked(asker, person, await self._access.decide_change(wish, person, asker.user_id))
+    async def _decide(self, requester: Requester) -> Asked:
+        person = await self._authorizer.slack.person(requester.user_id, requester.team_id)
+        wish = self._authorizer.wish(Permission.GRANT)
+        return Asked(requester, person, await self._access.decide_change(wish, person, requester.user_id))
 
     def _within(self, connection: Connection, asked: Asked, terms: Terms) -> Decision:
         """Whether somebody holds what they want to give or take."""
-        wish = self._office.wish(Right.GRANT)
+        wish = self._authorizer.wish(Permission.GRANT)
         return self._access.decide_terms(connection, wish, asked.person, asked.decision, terms)
 
     async def _unfit(self, subject: str) -> str | None:
         """Why somebody cannot be granted anything, whatever it is."""
         if subject.startswith("S"):
-            return None if await self._office.slack.members(subject) is not None else "unknown_group"
-        person = await self._office.slack.person(subject, self._office.workspace)
-        refusal = policy.refused_as(person, self._office.workspace)
+            return None if await self._authorizer.slack.members(subject) is not None else "unknown_group"
+        person = await self._authorizer.slack.person(subject, self._authorizer.workspace)
+        refusal = policy.refused_as(person, self._authorizer.workspace)
         return refusal.value if refusal else None
 
     async def _manned_groups(self) -> Collection[str]:
         """The user groups that hold an admin grant and have anybody in them."""
-        at = self._office.clock()
-        named = await self._office.database.run(lambda connection: grants.administrators(connection, at))
-        return {group for group in named if group.startswith("S") and await self._office.slack.members(group)}
+        at = self._authorizer.clock()
+        named = await self._authorizer.database.run(lambda connection: grants.administrators(connection, at))
+        return {group for group in named if group.startswith("S") and await self._authorizer.slack.members(group)}
 
-    def _new(self, asker: Asker, wanted: GrantWanted, held: Grant | None) -> NewGrant:
+    def _new(self, requester: Requester, wanted: GrantWanted, held: Grant | None) -> NewGrant:
         return NewGrant(
             subject=wanted.subject,
             role=Role(wanted.role),
-            granted_by=asker.user_id,
+            granted_by=requester.user_id,
             job_types=wanted.job_types or (held.job_types if held else frozenset()),
             channels=wanted.channels or (held.channels if held else frozenset()),
-            expires_at=self._office.clock() + wanted.duration if wanted.duration else None,
+            expires_at=self._authorizer.clock() + wanted.duration if wanted.duration else None,
             reason=wanted.reason,
-            delivery_key=asker.delivery_key,
+            delivery_key=requester.delivery_key,
         )
 
     def _kept(self, connection: Connection, ending: list[Grant], asked: Asked, manned: Collection[str]) -> str | None:
         """Why these grants cannot be ended from Slack; when they would have ended by themselves does not matter."""
-        now = self._office.clock()
+        now = self._authorizer.clock()
         for one in ending:
             terms = Terms(role=one.role, job_types=one.job_types, channels=one.channels, expires_at=now)
             if not self._within(connection, asked, terms).allowed:
                 return "more_than_held"
         if all(one.role is not Role.ADMIN for one in ending) or self._access.set_admins:
             return None
-        numbers, at = {one.id for one in ending}, self._office.clock()
+        numbers, at = {one.id for one in ending}, self._authorizer.clock()
         others = [
             one
             for one in grants.listed(connection)
@@ -174,10 +176,10 @@ class Granting:
 
     def _denied(self, connection: Connection, change: _Change) -> Message:
         self._note_refused(connection, change, change.asked.decision.why.value)
-        return self._office.denied(connection, change.asked.decision, "change the allow-list")
+        return self._authorizer.denied(connection, change.asked.decision, "change the allow-list")
 
     def _note_refused(self, connection: Connection, change: _Change, why: str) -> None:
         detail = {"subject": change.subject, "why": why}
         made_by = {**change.asked.made_by, "source": change.source}
         entry = audit_entry.Entry(event=change.event, outcome="denied", **made_by, detail=detail)
-        audit.append(connection, entry, self._office.clock())
+        audit.append(connection, entry, self._authorizer.clock())

@@ -14,7 +14,7 @@ from bot.settings import JOB_TYPES
 from bot.slack import payloads
 from bot.slack.blocks import message_view
 from bot.slack.client import Slack
-from bot.slack.payloads import Asker
+from bot.slack.payloads import Requester
 from bot.slack.replies import Replies
 
 
@@ -22,28 +22,28 @@ def register(app: AsyncApp, *, granting: Granting, slack: Slack, replies: Replie
     """Registers the buttons and the modal."""
 
     async def on_revoke(ack: AsyncAck, body: dict[str, Any]) -> None:
-        asker = payloads.asker_of_click(body)
+        requester = payloads.requester_of_click(body)
         number, subject = request.grant_of_click(body)
-        message = await granting.revoke(asker, subject, "home", number)
+        message = await granting.revoke(requester, subject, "home", number)
         await ack()
-        replies.answer(asker, message)
+        replies.answer(requester, message)
 
     async def on_add(ack: AsyncAck, body: dict[str, Any]) -> None:
-        asker = payloads.asker_of_click(body)
+        requester = payloads.requester_of_click(body)
         await ack()
-        replies.start(asker, open_grant(asker))
+        replies.start(requester, open_grant(requester))
 
-    async def open_grant(asker: Asker) -> None:
-        refusal = await granting.may_grant(asker)
+    async def open_grant(requester: Requester) -> None:
+        refusal = await granting.may_grant(requester)
         view = grant_view(await slack.groups(), JOB_TYPES) if refusal is None else message_view(refusal, GRANT_TITLE)
-        await slack.open_view(str(asker.trigger_id), view)
+        await slack.open_view(str(requester.trigger_id), view)
 
     async def on_grant_view(ack: AsyncAck, body: dict[str, Any]) -> None:
         wanted = request.from_grant_view(body)
         if wanted is None:
             await ack(response_action="errors", errors={"reason": "Choose a person or a user group above."})
             return
-        message = await granting.allow(payloads.asker_of_click(body), wanted, "home")
+        message = await granting.allow(payloads.requester_of_click(body), wanted, "home")
         await ack(response_action="update", view=message_view(message, GRANT_TITLE))
 
     app.action(REVOKE_GRANT)(on_revoke)

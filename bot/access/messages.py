@@ -174,11 +174,11 @@ def denied(detail: Mapping[str, Any], doing: str) -> Message:
         detail: `Decision.explained`, and in `ask` the admins to turn to.
         doing: what they may not do, such as `look at jobs`.
     """
-    text = f":no_entry: {_denial(detail, doing)}\n{_ask(detail)}".strip()
+    text = f":no_entry: {denial(detail, doing)}\n{whom_to_ask(detail)}".strip()
     return Message(text, [section(text)])
 
 
-def _denial(detail: Mapping[str, Any], doing: str) -> str:
+def denial(detail: Mapping[str, Any], doing: str) -> str:
     why = str(detail.get("why"))
     return _DENIED.get(why, "You may not {doing}.").format_map(_Told(detail, doing))
 
@@ -217,7 +217,7 @@ _DENIED = {
 }
 
 
-def _ask(detail: Mapping[str, Any]) -> str:
+def whom_to_ask(detail: Mapping[str, Any]) -> str:
     if detail.get("why") in ("is_guest", "is_bot", "other_workspace", "deactivated"):
         return ""
     if str(detail.get("why")).startswith("approval_"):

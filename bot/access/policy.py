@@ -21,7 +21,7 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
-class Right(StrEnum):
+class Permission(StrEnum):
     """What somebody wants to do."""
 
     LOOK = "look"
@@ -31,10 +31,10 @@ class Right(StrEnum):
     OVERRIDE = "override"
 
 
-RIGHTS: dict[Role, frozenset[Right]] = {
-    Role.OPERATOR: frozenset({Right.LOOK, Right.RETRY}),
-    Role.AUDITOR: frozenset({Right.LOOK, Right.READ_AUDIT}),
-    Role.ADMIN: frozenset(Right),
+PERMISSIONS: dict[Role, frozenset[Permission]] = {
+    Role.OPERATOR: frozenset({Permission.LOOK, Permission.RETRY}),
+    Role.AUDITOR: frozenset({Permission.LOOK, Permission.READ_AUDIT}),
+    Role.ADMIN: frozenset(Permission),
 }
 
 
@@ -42,7 +42,7 @@ ANYWHERE = "*"
 """The channel of a wish that no channel limits, such as one in the Home tab."""
 
 
-class Why(StrEnum):
+class Reason(StrEnum):
     """The reason of a decision; the presenter turns it into a sentence."""
 
     GRANTED = "granted"
@@ -83,10 +83,10 @@ class Grant(Terms):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class AccessRequest:
     """What somebody wants to do, where, and when; `job_type` is None while it is not known yet."""
 
-    right: Right
+    right: Permission
     workspace: str
     at: datetime
     channel_id: str | None = None
@@ -98,7 +98,7 @@ class Decision:
     """Yes or no, why, the grant that decided it, and the user groups it went by."""
 
     allowed: bool
-    why: Why
+    why: Reason
     grant: Grant | None = None
     groups: frozenset[str] | None = frozenset()
 
@@ -113,13 +113,13 @@ class Decision:
             "job_types": sorted(self.grant.job_types),
             "channels": sorted(self.grant.channels),
         }
-        if self.why is Why.EXPIRED and self.grant.expires_at is not None:
+        if self.why is Reason.EXPIRED and self.grant.expires_at is not None:
             facts["expired_seconds"] = int((at - self.grant.expires_at).total_seconds())
         return facts
 
 
 def decide(
-    wish: Wish,
+    wish: AccessRequest,
     person: Person | None,
     grants: Iterable[Grant],
     *,
@@ -137,13 +137,13 @@ def decide(
     """
     refusal = refused_as(person, wish.workspace)
     if person is None or refusal is not None:
-        return Decision(False, refusal or Why.UNKNOWN_PERSON, groups=groups)
+        return Decision(False, refusal or Reason.UNKNOWN_PERSON, groups=groups)
     if person.user_id in admins:
-        return Decision(True, Why.ADMINS_SETTING, groups=groups)
-    best = Decision(False, Why.NOT_LISTED, groups=groups)
+        return Decision(True, Reason.ADMINS_SETTING, groups=groups)
+    best = Decision(False, Reason.NOT_LISTED, groups=groups)
     for grant in sorted(grants, key=lambda grant: grant.id):
         why = _fits(grant, wish, person, groups)
-        if why is Why.GRANTED:
+        if why is Reason.GRANTED:
             return Decision(True, why, grant, groups)
         if why is not None and _NEARNESS[why] > _NEARNESS[best.why]:
             best = Decision(False, why, grant, groups)
@@ -151,7 +151,7 @@ def decide(
 
 
 def decide_anywhere(
-    wish: Wish,
+    wish: AccessRequest,
     person: Person | None,
     grants: Collection[Grant],
     terms: Terms | None = None,
@@ -167,27 +167,27 @@ def decide_anywhere(
         terms: what is to be granted or revoked; None if that is not known yet.
     """
     decision = decide(wish, person, [_anywhere(grant) for grant in grants], admins=admins, groups=groups)
-    if not decision.allowed or decision.why is Why.ADMINS_SETTING:
+    if not decision.allowed or decision.why is Reason.ADMINS_SETTING:
         return decision
     held = [grant for grant in grants if decide(wish, person, [_anywhere(grant)], groups=groups).allowed]
     missed = [(grant, exceeded(grant, terms) if terms else None) for grant in sorted(held, key=lambda grant: grant.id)]
     for grant, excess in missed:
         if excess is None:
-            return Decision(True, Why.GRANTED, grant, groups)
+            return Decision(True, Reason.GRANTED, grant, groups)
     grant, excess = missed[-1]
-    return Decision(False, excess or Why.NOT_LISTED, grant, groups)
+    return Decision(False, excess or Reason.NOT_LISTED, grant, groups)
 
 
-def exceeded(held: Terms, wanted: Terms) -> Why | None:
+def exceeded(held: Terms, wanted: Terms) -> Reason | None:
     """In what the terms wanted go beyond those held; None if they do not."""
-    if not RIGHTS[wanted.role] <= RIGHTS[held.role]:
-        return Why.OTHER_ROLE
+    if not PERMISSIONS[wanted.role] <= PERMISSIONS[held.role]:
+        return Reason.OTHER_ROLE
     if held.channels and not (wanted.channels and wanted.channels <= held.channels):
-        return Why.OTHER_CHANNEL
+        return Reason.OTHER_CHANNEL
     if held.job_types and not (wanted.job_types and wanted.job_types <= held.job_types):
-        return Why.OTHER_JOB_TYPE
+        return Reason.OTHER_JOB_TYPE
     if held.expires_at is not None and (wanted.expires_at is None or wanted.expires_at > held.expires_at):
-        return Why.LONGER
+        return Reason.LONGER
     return None
 
 
@@ -195,35 +195,37 @@ def _anywhere(grant: Grant) -> Grant:
     return replace(grant, job_types=frozenset(), channels=frozenset())
 
 
-WHATEVER_IS_GRANTED = frozenset({Why.UNKNOWN_PERSON, Why.OTHER_WORKSPACE, Why.DEACTIVATED, Why.IS_BOT, Why.IS_GUEST})
+WHATEVER_IS_GRANTED = frozenset(
+    {Reason.UNKNOWN_PERSON, Reason.OTHER_WORKSPACE, Reason.DEACTIVATED, Reason.IS_BOT, Reason.IS_GUEST}
+)
 """Reasons that no grant outweighs."""
 
 
-def refused_as(person: Person | None, workspace: str) -> Why | None:
+def refused_as(person: Person | None, workspace: str) -> Reason | None:
     """Why somebody is refused whatever the allow-list says."""
     if person is None:
-        return Why.UNKNOWN_PERSON
+        return Reason.UNKNOWN_PERSON
     if person.is_stranger or person.team_id != workspace:
-        return Why.OTHER_WORKSPACE
+        return Reason.OTHER_WORKSPACE
     if person.deleted:
-        return Why.DEACTIVATED
+        return Reason.DEACTIVATED
     if person.is_bot:
-        return Why.IS_BOT
-    return Why.IS_GUEST if person.is_guest else None
+        return Reason.IS_BOT
+    return Reason.IS_GUEST if person.is_guest else None
 
 
 # Of several grants that all say no, the one that misses by the least explains it.
 _NEARNESS = {
-    Why.NOT_LISTED: 0,
-    Why.GROUPS_UNKNOWN: 1,
-    Why.OTHER_ROLE: 2,
-    Why.EXPIRED: 3,
-    Why.OTHER_CHANNEL: 4,
-    Why.OTHER_JOB_TYPE: 5,
+    Reason.NOT_LISTED: 0,
+    Reason.GROUPS_UNKNOWN: 1,
+    Reason.OTHER_ROLE: 2,
+    Reason.EXPIRED: 3,
+    Reason.OTHER_CHANNEL: 4,
+    Reason.OTHER_JOB_TYPE: 5,
 }
 
 
-def _fits(grant: Grant, wish: Wish, person: Person, groups: frozenset[str] | None) -> Why | None:
+def _fits(grant: Grant, wish: AccessRequest, person: Person, groups: frozenset[str] | None) -> Reason | None:
     """Whether a grant allows the wish, or what it misses; None if it is somebody else's."""
     if grant.team_id not in (None, wish.workspace):
         return None
@@ -231,15 +233,15 @@ def _fits(grant: Grant, wish: Wish, person: Person, groups: frozenset[str] | Non
         if not grant.subject.startswith("S"):
             return None
         if groups is None:
-            return Why.GROUPS_UNKNOWN
+            return Reason.GROUPS_UNKNOWN
         if grant.subject not in groups:
             return None
-    if wish.right not in RIGHTS[grant.role]:
-        return Why.OTHER_ROLE
+    if wish.right not in PERMISSIONS[grant.role]:
+        return Reason.OTHER_ROLE
     if grant.expires_at is not None and wish.at >= grant.expires_at:
-        return Why.EXPIRED
+        return Reason.EXPIRED
     if grant.channels and wish.channel_id not in {*grant.channels, ANYWHERE}:
-        return Why.OTHER_CHANNEL
+        return Reason.OTHER_CHANNEL
     if grant.job_types and wish.job_type is not None and wish.job_type not in grant.job_types:
-        return Why.OTHER_JOB_TYPE
-    return Why.GRANTED
+        return Reason.OTHER_JOB_TYPE
+    return Reason.GRANTED

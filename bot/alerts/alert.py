@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from bot.retries.request import Retry
 from bot.sift.job import Job
-from bot.slack.piece import Shown
+from bot.slack.piece import OutboxRow
 
 
 @dataclass(frozen=True, kw_only=True)
-class Alert(Shown):
+class Alert(OutboxRow):
     """A row of `alerts`.
 
     Args:
@@ -34,7 +34,7 @@ class Alert(Shown):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Storm(Shown):
+class Storm(OutboxRow):
     """A row of `storms`, with how its jobs stand.
 
     Args:

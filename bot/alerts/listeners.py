@@ -18,7 +18,7 @@ from bot.retries.intake import Intake
 from bot.retries.messages import modals
 from bot.slack import payloads
 from bot.slack.client import Slack
-from bot.slack.payloads import Asker
+from bot.slack.payloads import Requester
 from bot.slack.replies import Replies
 
 
@@ -36,30 +36,30 @@ def register(
 
     def on_mute(mute: bool) -> Callable[[AsyncAck, dict[str, Any]], Any]:
         async def on_button(ack: AsyncAck, body: dict[str, Any]) -> None:
-            asker = payloads.asker_of_click(body)
-            problem = await muting.mute(asker, payloads.value_of(body), mute)
+            requester = payloads.requester_of_click(body)
+            problem = await muting.mute(requester, payloads.value_of(body), mute)
             await ack()
             if problem is not None:
-                replies.answer(asker, problem)
+                replies.answer(requester, problem)
 
         return on_button
 
     async def on_retry_storm(ack: AsyncAck, body: dict[str, Any]) -> None:
-        asker, storm_id = payloads.asker_of_click(body), payloads.value_of(body)
+        requester, storm_id = payloads.requester_of_click(body), payloads.value_of(body)
         wanted = await database.run(lambda connection: store.open_in_storm(connection, storm_id))
-        await intake.take_or_tell(asker, wanted, "bulk", storm_id)
+        await intake.take_or_tell(requester, wanted, "bulk", storm_id)
         await ack()
 
     async def on_select_storm(ack: AsyncAck, body: dict[str, Any]) -> None:
-        asker = payloads.asker_of_click(body)
+        requester = payloads.requester_of_click(body)
         await ack()
-        if asker.trigger_id is not None:
-            replies.start(asker, open_selection(asker, asker.trigger_id, payloads.value_of(body)))
+        if requester.trigger_id is not None:
+            replies.start(requester, open_selection(requester, requester.trigger_id, payloads.value_of(body)))
 
-    async def open_selection(asker: Asker, trigger_id: str, storm_id: str) -> None:
+    async def open_selection(requester: Requester, trigger_id: str, storm_id: str) -> None:
         """Opens the modal that selects some of a storm's jobs; the answer goes into the storm's thread."""
-        jobs = await database.run(lambda connection: store.to_pick(connection, storm_id, modals.MOST_OPTIONS))
-        origin = {"source": "modal", "channel_id": asker.channel_id, "thread_ts": asker.thread_ts}
+        jobs = await database.run(lambda connection: store.to_pick(connection, storm_id, modals.MAX_OPTIONS))
+        origin = {"source": "modal", "channel_id": requester.channel_id, "thread_ts": requester.thread_ts}
         now = clock()
         await slack.open_view(trigger_id, modals.retry_view([modals.option_of(job, now) for job in jobs], origin))
 

@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection
 
-from bot.access.authorizer import Asked, Office
-from bot.access.policy import Right
+from bot.access.authorizer import Asked, Authorizer
+from bot.access.policy import Permission
 from bot.alerts import store
 from bot.audit import entry
 from bot.audit import log as audit
 from bot.slack.message import Message
-from bot.slack.payloads import Asker
+from bot.slack.payloads import Requester
 
 
 class Muting:
@@ -20,27 +20,27 @@ class Muting:
         changed: told when an alert is to be shown again.
     """
 
-    def __init__(self, office: Office, changed: Callable[[], None]) -> None:
-        self._office = office
+    def __init__(self, authorizer: Authorizer, changed: Callable[[], None]) -> None:
+        self._authorizer = authorizer
         self._changed = changed
 
-    async def mute(self, asker: Asker, alert_id: str, mute: bool) -> Message | None:
+    async def mute(self, requester: Requester, alert_id: str, mute: bool) -> Message | None:
         """Mutes or unmutes; answers why not, if it was not done."""
-        asked = await self._office.decide_in_time(asker, Right.RETRY)
-        at = self._office.clock()
+        asked = await self._authorizer.decide_in_time(requester, Permission.RETRY)
+        at = self._authorizer.clock()
 
         def work(connection: Connection) -> Message | None:
-            busy = self._office.too_many(connection, asker, "mute" if mute else "unmute")
+            busy = self._authorizer.too_many(connection, requester, "mute" if mute else "unmute")
             if busy is not None:
                 return busy
             job_id = store.job_of(connection, alert_id)
             audit.append(connection, _entry(asked, alert_id, job_id, mute), at)
             if not asked.decision.allowed:
-                return self._office.denied(connection, asked.decision, "mute alerts")
-            store.mute(connection, alert_id, asker.user_id if mute else None, at)
+                return self._authorizer.denied(connection, asked.decision, "mute alerts")
+            store.mute(connection, alert_id, requester.user_id if mute else None, at)
             return None
 
-        problem = await self._office.database.run(work)
+        problem = await self._authorizer.database.run(work)
         self._changed()
         return problem
 

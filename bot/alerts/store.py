@@ -16,20 +16,20 @@ from bot.audit import entry
 from bot.audit import log as audit
 from bot.base.text import new_id
 from bot.db.tables import alerts, retries, storms
-from bot.retries.request import Retry, Wanted
+from bot.retries.request import JobRef, Retry
 from bot.retries.state import ACTIVE
 from bot.retries.store import touch_storm
 from bot.sift.job import Job
-from bot.slack.outbox import Board, soon
+from bot.slack.outbox import Outbox, soon
 from bot.slack.piece import values_of
 
 ENRICH_WITHIN = timedelta(seconds=5)
 """For so long at most an alert waits for the reason of the failure."""
 
-MOST_LISTED = 300
+MAX_LISTED = 300
 """So many failures of a storm are listed in its thread; the counts are of all of them."""
 
-MOST_REPEATS = 20
+MAX_REPEATS = 20
 SAMPLE = 20
 """So many failures of a storm are looked up for their reason, where the job does not say it itself."""
 
@@ -55,7 +55,7 @@ _NEW = (
 )
 _REPEATS = (
     select(alerts).where(_ROW.parent_id == bindparam("b_id"), _ROW.manner == "repeat").order_by(_ROW.created_at)
-).limit(MOST_REPEATS)
+).limit(MAX_REPEATS)
 _STORM = _ROW.storm_id == bindparam("b_storm")
 _STANDING = select(_ROW.state, func.count()).where(_STORM, _ROW.parent_id.is_(None)).group_by(_ROW.state)
 _KINDS = select(_ROW.job_type, func.count()).where(_STORM, _ROW.parent_id.is_(None)).group_by(_ROW.job_type)
@@ -69,7 +69,7 @@ _CAUSES = (
 _MEMBERS = select(alerts).where(_STORM, _ROW.parent_id.is_(None)).order_by(_ROW.created_at, _ROW.id)
 _STORM_REPEATS = (
     select(alerts).where(_STORM, _ROW.parent_id.is_not(None), _ROW.manner == "repeat").order_by(_ROW.created_at)
-).limit(MOST_REPEATS)
+).limit(MAX_REPEATS)
 _OPEN = select(_ROW.job_id, _ROW.offered).where(_STORM, _ROW.parent_id.is_(None), _ROW.state == "open")
 
 
@@ -234,9 +234,9 @@ def job_of(connection: Connection, alert_id: str) -> str | None:
     return connection.scalar(select(_ROW.job_id).where(_ROW.id == alert_id))
 
 
-def open_in_storm(connection: Connection, storm_id: str) -> list[Wanted]:
+def open_in_storm(connection: Connection, storm_id: str) -> list[JobRef]:
     """The jobs of a storm that may be retried now."""
-    return [Wanted(row.job_id, row.offered) for row in connection.execute(_OPEN, {"b_storm": storm_id})]
+    return [JobRef(row.job_id, row.offered) for row in connection.execute(_OPEN, {"b_storm": storm_id})]
 
 
 def place_of(connection: Connection, job_id: str) -> tuple[str | None, str | None]:
@@ -306,7 +306,7 @@ def _load_storm(connection: Connection, row: Row[Any], interrupted: bool) -> Sto
         states=_counts(connection, _STANDING, named),
         kinds=_counts(connection, _KINDS, named),
         causes=_counts(connection, _CAUSES, named),
-        members=[_alert(found) for found in connection.execute(_MEMBERS.limit(MOST_LISTED), named)],
+        members=[_alert(found) for found in connection.execute(_MEMBERS.limit(MAX_LISTED), named)],
         repeats=[_alert(found) for found in connection.execute(_STORM_REPEATS, named)],
         interrupted=interrupted,
     )
@@ -316,8 +316,8 @@ def _counts(connection: Connection, query: Select[Any], named: Mapping[str, Any]
     return {row[0]: row[1] for row in connection.execute(query, dict(named))}
 
 
-board = Board(alerts, _load_alert)
+outbox = Outbox(alerts, _load_alert)
 """The alerts that have a message of their own."""
 
-storm_board = Board(storms, _load_storm)
+storm_outbox = Outbox(storms, _load_storm)
 """The storms, as far as Slack shows them."""

@@ -33,7 +33,7 @@ OVERLAP = timedelta(seconds=60)
 AHEAD = timedelta(seconds=5)
 """So far the watermark may be ahead of Sift's clock, whose answers tell it to the second."""
 
-AT_A_TIME = 100
+CHUNK = 100
 """Jobs recorded in one transaction, so that nobody else waits for long."""
 
 LOOK_UPS = 4
@@ -102,7 +102,7 @@ class Watcher:
         Raises:
             SiftError: Sift could not be read; the next poll asks for the same again.
         """
-        asked = await self._database.run(self._ask)
+        asked = await self._database.run(self.whom_to_ask)
         if asked is None:
             return
         since, only_failed = asked
@@ -134,7 +134,7 @@ class Watcher:
         """The latest moment at which a job can have been modified, by Sift's own clock."""
         return self._sift.now(self._clock()) + AHEAD
 
-    def _ask(self, connection: Connection) -> tuple[datetime, bool] | None:
+    def whom_to_ask(self, connection: Connection) -> tuple[datetime, bool] | None:
         """From when on to ask, and whether for failures alone; None while another process watches."""
         now = self._database.now(connection)
         self._good(_mark(connection, "last_good_poll"))
@@ -173,8 +173,8 @@ class Watcher:
     async def _note_page(self, jobs: Sequence[Job]) -> bool:
         """Records a page, some jobs at a time; answers whether there was anything new in it."""
         news = False
-        for start in range(0, len(jobs), AT_A_TIME):
-            some = jobs[start : start + AT_A_TIME]
+        for start in range(0, len(jobs), CHUNK):
+            some = jobs[start : start + CHUNK]
             try:
                 news = await self._run_note(some) or news
             except PASSING:

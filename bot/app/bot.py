@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from bot.app import listeners
-from bot.app.build import BOARDS, World, put_together
+from bot.app.build import OUTBOXES, World, put_together
 from bot.app.http import slack_route, web_app
 from bot.app.limits import Limits
 from bot.app.listeners import bolt_app
@@ -32,7 +32,7 @@ from bot.db.database import Database, is_outdated, migrate, require_schema
 from bot.db.guard import guard
 from bot.db.tables import marks
 from bot.retries import store
-from bot.retries.limiter import Pace
+from bot.retries.limiter import Limiter
 from bot.settings import Settings
 from bot.sift.client import Sift
 from bot.slack.client import Slack, http_session, web_client
@@ -68,7 +68,7 @@ class Bot:
         self.database = Database(settings.database_url.get_secret_value(), clock)
         for engine in self.database.engines:
             guard(engine, self.redactor)
-        self.pace = Pace(settings.retry_concurrency)
+        self.limiter = Limiter(settings.retry_concurrency)
         self.http = self._http()
         self.ready = asyncio.Event()
         self._workspace: Workspace | None = None
@@ -107,9 +107,9 @@ class Bot:
             require_schema(connection)
             if self.database.is_sqlite:
                 store.free_leases(connection, self.clock())
-                for board in BOARDS:
-                    board.free(connection, self.clock())
-                not_later(connection, self.clock(), BOARDS)
+                for outbox in OUTBOXES:
+                    outbox.free(connection, self.clock())
+                not_later(connection, self.clock(), OUTBOXES)
 
     async def work(self, stop: asyncio.Event) -> None:
         """Connects to Slack and works until `stop` is set; then finishes what is under way, within seconds.
@@ -142,9 +142,9 @@ class Bot:
         """Counts a call to Sift; retries slow down when Sift limits them."""
         self.metrics.called(operation, seconds, result)
         if operation == "retry" and result == "rate_limited":
-            self.pace.slower()
+            self.limiter.back_off()
         elif operation == "retry" and result == "ok":
-            self.pace.faster()
+            self.limiter.recover()
 
     async def problems(self) -> Mapping[str, str]:
         """Why requests cannot be taken, by name; what changed of that, and of what is degraded, goes to the log."""
@@ -181,7 +181,15 @@ class Bot:
     async def _serve_slack(self, slack: Slack, sift: Sift, workspace: Workspace, stop: asyncio.Event) -> None:
         parts = put_together(
             World(
-                self.settings, self.clock, self.database, self.metrics, self.pace, self.signer, slack, sift, workspace
+                self.settings,
+                self.clock,
+                self.database,
+                self.metrics,
+                self.limiter,
+                self.signer,
+                slack,
+                sift,
+                workspace,
             )
         )
         await self.database.run(parts.begin)
@@ -195,7 +203,7 @@ class Bot:
             log.info("bot.ready", team_id=workspace.team_id, socket_mode=self.settings.socket_mode)
             await stop.wait()
             log.info("bot.stopping", under_way=len(parts.runner.tasks))
-            stopping = [display.stop(DRAIN_SECONDS) for display in parts.displays]
+            stopping = [publisher.stop(DRAIN_SECONDS) for publisher in parts.publishers]
             await asyncio.gather(parts.runner.stop(DRAIN_SECONDS), *stopping)
 
     async def _ask_slack(self, slack: Slack) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from bot.access.authorizer import Access, Office
+from bot.access.authorizer import Access, Authorizer
 from bot.access.changes import Granting
 from bot.access.quota import Quota, end_minutes
 from bot.alerts import messages as shown_alerts
@@ -34,7 +34,7 @@ from bot.retries import batches, store
 from bot.retries.approvals import Approvals
 from bot.retries.follower import Follower
 from bot.retries.intake import Intake
-from bot.retries.limiter import Pace
+from bot.retries.limiter import Limiter
 from bot.retries.messages import batch as shown_batches
 from bot.retries.messages import retry as shown_retries
 from bot.retries.request import Retry
@@ -43,9 +43,9 @@ from bot.settings import Settings
 from bot.sift.client import Sift, web_app_for
 from bot.slack.client import Slack
 from bot.slack.links import Place, Workspace
-from bot.slack.outbox import Board
+from bot.slack.outbox import Outbox
 from bot.slack.piece import Piece
-from bot.slack.publisher import Display
+from bot.slack.publisher import Publisher
 from bot.slack.replies import Replies
 
 SWEEP_SECONDS = 2.0
@@ -72,7 +72,7 @@ HOME_SECONDS = 3.0
 PAUSE = timedelta(seconds=2)
 """How often at most a message that counts is updated: `chat.update` allows about 50 calls a minute."""
 
-BOARDS: Sequence[Board[Any]] = (store.board, batches.board, alerts_store.board, alerts_store.storm_board)
+OUTBOXES: Sequence[Outbox[Any]] = (store.outbox, batches.outbox, alerts_store.outbox, alerts_store.storm_outbox)
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Parts:
 
     use: UseCases
     runner: Runner
-    displays: Sequence[Display[Any]]
+    publishers: Sequence[Publisher[Any]]
     loops: Sequence[Loop]
     degraded: Callable[[], Mapping[str, str]]
     begin: Callable[[Connection], None]
@@ -100,7 +100,7 @@ class World:
     clock: Clock
     database: Database
     metrics: Metrics
-    pace: Pace
+    limiter: Limiter
     signer: Signer
     slack: Slack
     sift: Sift
@@ -113,14 +113,14 @@ def put_together(world: World) -> Parts:
     place = Place(world.workspace, settings.sift_app_url or web_app_for(settings.sift_rest_uri))
     access = Access(database, world.slack.members, settings.admins)
     quota = Quota(settings.requests_per_minute)
-    office = Office(database, world.slack, access, world.workspace.team_id, clock, quota)
+    authorizer = Authorizer(database, world.slack, access, world.workspace.team_id, clock, quota)
     counts = Counts(database, time.monotonic)
-    home = Home(office, counts, help_text(), time.monotonic)
-    displays = _displays(world, place)
-    showing = [Loop(name, SWEEP_SECONDS, display.sweep) for name, display in displays.items()]
+    home = Home(authorizer, counts, help_text(), time.monotonic)
+    publishers = _publishers(world, place)
+    showing = [Loop(name, SWEEP_SECONDS, publisher.sweep) for name, publisher in publishers.items()]
 
     changed = Soon(GATHER_SECONDS, [*(loop.wake for loop in showing), home.changed])
-    runner = _runner(world, access, displays["retries"], changed)
+    runner = _runner(world, access, publishers["retries"], changed)
     follower = _follower(world, runner, changed)
     watcher = _watcher(world, changed)
     watching = Loop("watcher", settings.alert_poll_seconds, watcher.step) if settings.watches else None
@@ -130,12 +130,12 @@ def put_together(world: World) -> Parts:
         slack=world.slack,
         replies=replies,
         intake=Intake(database, runner, replies, quota, world.metrics, clock),
-        approvals=Approvals(office, runner.start, changed),
-        muting=Muting(office, changed),
-        granting=Granting(office, changed),
-        lookup=Lookup(office, world.sift, place),
+        approvals=Approvals(authorizer, runner.start, changed),
+        muting=Muting(authorizer, changed),
+        granting=Granting(authorizer, changed),
+        lookup=Lookup(authorizer, world.sift, place),
         home=home,
-        history=History(office, counts, world.workspace, world.signer),
+        history=History(authorizer, counts, world.workspace, world.signer),
         metrics=world.metrics,
         clock=clock,
     )
@@ -151,7 +151,7 @@ def put_together(world: World) -> Parts:
         *([watching] if watching else []),
     ]
     if database.is_sqlite:
-        timekeeper = Timekeeper(database, clock, time.monotonic, BOARDS, changed)
+        timekeeper = Timekeeper(database, clock, time.monotonic, OUTBOXES, changed)
         loops.append(Loop("timekeeper", TIMEKEEPER_SECONDS, timekeeper.step))
     health = [("sift", watching), ("sift", following), ("audit", inspecting)]
     if settings.anchor_channel is not None:
@@ -159,13 +159,15 @@ def put_together(world: World) -> Parts:
         loops.append(Loop("anchor", ANCHOR_SECONDS, anchor.step))
         health.append((f"channel:{settings.anchor_channel}", loops[-1]))
     watched = watcher if watching else None
-    degraded = partial(_degraded, health, displays.values(), lambda: watched is not None and watched.degraded(clock()))
+    degraded = partial(
+        _degraded, health, publishers.values(), lambda: watched is not None and watched.degraded(clock())
+    )
     begin = watcher.begin if watching else lambda _: None
-    return Parts(use, runner, list(displays.values()), loops, degraded, begin)
+    return Parts(use, runner, list(publishers.values()), loops, degraded, begin)
 
 
 def _degraded(
-    health: Iterable[tuple[str, Loop | None]], displays: Iterable[Display[Any]], blind: Callable[[], bool]
+    health: Iterable[tuple[str, Loop | None]], publishers: Iterable[Publisher[Any]], blind: Callable[[], bool]
 ) -> dict[str, str]:
     """What does not work as it should, and why: what a loop is there for, a channel of ours that takes no posts.
 
@@ -174,33 +176,33 @@ def _degraded(
     """
     found = {"sift": "the last good poll was too long ago"} if blind() else {}
     found |= {name: loop.failing for name, loop in health if loop is not None and loop.failing is not None}
-    for display in displays:
-        found |= {f"channel:{channel_id}": error for channel_id, error in display.unpostable.items()}
+    for publisher in publishers:
+        found |= {f"channel:{channel_id}": error for channel_id, error in publisher.unpostable.items()}
     return found
 
 
-def _displays(world: World, place: Place) -> dict[str, Display[Any]]:
-    def display(board: Board[Any], pieces: Callable[..., list[Piece]], pause: timedelta = PAUSE) -> Display[Any]:
-        return Display(world.database, world.slack, board, partial(pieces, place=place), world.clock, pause)
+def _publishers(world: World, place: Place) -> dict[str, Publisher[Any]]:
+    def publisher(outbox: Outbox[Any], pieces: Callable[..., list[Piece]], pause: timedelta = PAUSE) -> Publisher[Any]:
+        return Publisher(world.database, world.slack, outbox, partial(pieces, place=place), world.clock, pause)
 
     return {
-        "retries": display(store.board, shown_retries.pieces, timedelta(0)),
-        "batches": display(batches.board, shown_batches.pieces),
-        "alerts": display(alerts_store.board, shown_alerts.pieces, timedelta(0)),
-        "storms": display(alerts_store.storm_board, shown_alerts.storm_pieces),
+        "retries": publisher(store.outbox, shown_retries.pieces, timedelta(0)),
+        "batches": publisher(batches.outbox, shown_batches.pieces),
+        "alerts": publisher(alerts_store.outbox, shown_alerts.pieces, timedelta(0)),
+        "storms": publisher(alerts_store.storm_outbox, shown_alerts.storm_pieces),
     }
 
 
-def _runner(world: World, access: Access, display: Display[Retry], changed: Callable[[], None]) -> Runner:
+def _runner(world: World, access: Access, publisher: Publisher[Retry], changed: Callable[[], None]) -> Runner:
     return Runner(
         database=world.database,
         sift=world.sift,
         slack=world.slack,
         access=access,
-        display=display,
+        publisher=publisher,
         clock=world.clock,
         cooldown=timedelta(seconds=world.settings.retry_cooldown_seconds),
-        pace=world.pace,
+        limiter=world.limiter,
         approval_after=world.settings.approval_after,
         workspace=world.workspace.team_id,
         entered=world.metrics.entered,

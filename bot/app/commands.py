@@ -8,7 +8,7 @@ from html import unescape
 
 from bot.base.clock import parse_duration
 from bot.base.text import clean, clip
-from bot.retries.request import MOST_JOBS
+from bot.retries.request import MAX_JOBS
 from bot.sift.ids import EXAMPLE, job_id_in
 
 ROLES = ("operator", "auditor", "admin")
@@ -128,8 +128,8 @@ def _retry(text: str, words: list[str]) -> Command:
         job_ids.append(job_id)
     if not job_ids:
         return Usage("that is not a Sift job ID", given=clip(unescape(words[0])))
-    if len(set(job_ids)) > MOST_JOBS:
-        return Usage(f"that is more than {MOST_JOBS} jobs at once")
+    if len(set(job_ids)) > MAX_JOBS:
+        return Usage(f"that is more than {MAX_JOBS} jobs at once")
     rest = text.split(maxsplit=len(job_ids))[len(job_ids) :]
     reason = clean(unescape(rest[0])).strip() if rest else ""
     return Retry(tuple(dict.fromkeys(job_ids)), reason or None)

@@ -33,10 +33,10 @@ from bot.base.metrics import Metrics
 from bot.home.lookup import Lookup
 from bot.records.history import History
 from bot.retries.intake import Intake
-from bot.retries.request import Wanted
+from bot.retries.request import JobRef
 from bot.slack import payloads
 from bot.slack.message import Message
-from bot.slack.payloads import Asker
+from bot.slack.payloads import Requester
 from bot.slack.replies import Replies, private
 
 COMMAND = "/sift-retry"
@@ -55,7 +55,7 @@ class Dispatch:
     granting: Granting
     history: History
 
-    async def answer(self, asker: Asker, command: Command, source: str) -> Message | None:
+    async def answer(self, requester: Requester, command: Command, source: str) -> Message | None:
         """Carries a command out.
 
         Args:
@@ -66,34 +66,34 @@ class Dispatch:
         """
         match command:
             case Retry():
-                return await self.intake.take(asker, _wanted(command), source, command.reason)
+                return await self.intake.take(requester, _wanted(command), source, command.reason)
             case Allow():
-                return await self.granting.allow(asker, _grant(command), source)
+                return await self.granting.allow(requester, _grant(command), source)
             case Revoke(subject):
-                return await self.granting.revoke(asker, subject, source)
+                return await self.granting.revoke(requester, subject, source)
             case Usage():
                 return usage(command)
             case Help():
                 return help_text()
             case _:
-                self.replies.answer_when_known(asker, self._looked_up(asker, command))
+                self.replies.answer_when_known(requester, self._looked_up(requester, command))
                 return None
 
-    def _looked_up(self, asker: Asker, command: Look) -> Coroutine[Any, Any, Message | None]:
+    def _looked_up(self, requester: Requester, command: Look) -> Coroutine[Any, Any, Message | None]:
         """What is looked up for somebody."""
         match command:
             case Pick():
-                return self.lookup.pick(asker)
+                return self.lookup.pick(requester)
             case ListFailed():
-                return self.lookup.failed(asker)
+                return self.lookup.failed(requester)
             case Status(job_id):
-                return self.lookup.status(asker, job_id)
+                return self.lookup.status(requester, job_id)
             case ShowAccess():
-                return self.granting.show(asker)
+                return self.granting.show(requester)
             case ReadAudit(job_id, user_id, back):
-                return self.history.page(asker, self.history.filters(job_id, user_id, back))
+                return self.history.page(requester, self.history.filters(job_id, user_id, back))
             case Stats(back):
-                return self.history.send_stats(asker, back)
+                return self.history.send_stats(requester, back)
             case _:
                 assert_never(command)
 
@@ -104,7 +104,7 @@ def register(app: AsyncApp, dispatch: Dispatch, metrics: Metrics) -> None:
     async def on_command(ack: AsyncAck, body: dict[str, Any]) -> None:
         began = time.perf_counter()
         command = commands.parse(str(body.get("text") or ""))
-        message = await dispatch.answer(payloads.asker_of_command(body), command, "command")
+        message = await dispatch.answer(payloads.requester_of_command(body), command, "command")
         await ack(**private(message) if message else {})
         metrics.acked(time.perf_counter() - began)
 
@@ -113,13 +113,13 @@ def register(app: AsyncApp, dispatch: Dispatch, metrics: Metrics) -> None:
         team_id = str(body.get("team_id") or "")
         if event.get("bot_id"):
             if event["bot_id"] != context.bot_id and event.get("user") != context.bot_user_id:
-                bot = payloads.asker_of_mention({**event, "user": event.get("user") or event["bot_id"]}, team_id)
+                bot = payloads.requester_of_mention({**event, "user": event.get("user") or event["bot_id"]}, team_id)
                 await dispatch.intake.turn_away(bot, _wanted(command) if isinstance(command, Retry) else [])
             return
-        asker = payloads.asker_of_mention(event, team_id)
-        message = await dispatch.answer(asker, command, "mention")
+        requester = payloads.requester_of_mention(event, team_id)
+        message = await dispatch.answer(requester, command, "mention")
         if message is not None:
-            dispatch.replies.answer(asker, message)
+            dispatch.replies.answer(requester, message)
 
     app.command(COMMAND)(on_command)
     app.event("app_mention")(on_mention)
@@ -129,5 +129,5 @@ def _grant(command: Allow) -> GrantWanted:
     return GrantWanted(subject=command.subject, role=command.role, duration=command.duration, reason=command.reason)
 
 
-def _wanted(command: Retry) -> list[Wanted]:
-    return [Wanted(job_id) for job_id in command.job_ids]
+def _wanted(command: Retry) -> list[JobRef]:
+    return [JobRef(job_id) for job_id in command.job_ids]

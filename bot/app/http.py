@@ -19,14 +19,14 @@ Degraded = Callable[[], Mapping[str, str]]
 Receive = Callable[[Request, str], Awaitable[Response]]
 """Handles one verified request of Slack's, given its body."""
 
-MOST_BYTES = 1_000_000
+MAX_BYTES = 1_000_000
 """More than Slack ever sends: a view submission is 250 KB at most."""
 
 BODY_SECONDS = 5.0
 """How long the whole of a body may take; Slack itself waits three seconds for the answer."""
 
 FEW_BYTES = 65_536
-MOST_HELD = 16_000_000
+MAX_HELD = 16_000_000
 """So many bytes of bodies are held while it is not known yet who signed them; beyond, only small ones are read."""
 
 SIGNED_WITHIN = 300
@@ -120,7 +120,7 @@ class _Bodies:
             _Refused: it is too large, or the others are just now.
         """
         length = request.headers.get("content-length", "0")
-        if not _NUMBER.fullmatch(length) or int(length) > MOST_BYTES:
+        if not _NUMBER.fullmatch(length) or int(length) > MAX_BYTES:
             raise _Refused(413, "too large")
         chunks, size = [], 0
         try:
@@ -128,9 +128,9 @@ class _Bodies:
                 chunks.append(chunk)
                 size += len(chunk)
                 self._held += len(chunk)
-                if size > MOST_BYTES:
+                if size > MAX_BYTES:
                     raise _Refused(413, "too large")
-                if size > FEW_BYTES and self._held > MOST_HELD:
+                if size > FEW_BYTES and self._held > MAX_HELD:
                     raise _Refused(503, "busy")
             return b"".join(chunks)
         except ClientDisconnect:

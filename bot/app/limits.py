@@ -13,14 +13,14 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 log = structlog.get_logger(__name__)
 
-MOST_CONNECTIONS = 200
+MAX_CONNECTIONS = 200
 """More than Slack and a load balancer ever hold open."""
 
 
 def _share_of_descriptors() -> int:
     """A quarter of what the process may open: the rest is for the database and for our own calls."""
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MOST_CONNECTIONS if allowed == resource.RLIM_INFINITY else max(8, min(MOST_CONNECTIONS, allowed // 4))
+    return MAX_CONNECTIONS if allowed == resource.RLIM_INFINITY else max(8, min(MAX_CONNECTIONS, allowed // 4))
 
 
 @dataclass(frozen=True, kw_only=True)

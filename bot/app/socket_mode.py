@@ -18,7 +18,7 @@ PING_SECONDS = 3.0
 CHECK_SECONDS = 1.0
 """How often it is looked at whether the socket is connected."""
 
-DEAF_SECONDS = 10.0
+RECONNECT_AFTER_SECONDS = 10.0
 """A socket that has not been connected for so long is rebuilt; the SDK itself needs about the time of a ping."""
 
 LONGEST_DEAF_SECONDS = 40.0
@@ -43,7 +43,12 @@ class SocketMode:
     """
 
     def __init__(
-        self, app: AsyncApp, token: str, *, deaf_seconds: float = DEAF_SECONDS, check_seconds: float = CHECK_SECONDS
+        self,
+        app: AsyncApp,
+        token: str,
+        *,
+        deaf_seconds: float = RECONNECT_AFTER_SECONDS,
+        check_seconds: float = CHECK_SECONDS,
     ) -> None:
         self._app = app
         self._token = token

@@ -14,7 +14,7 @@ from bot.base.clock import Clock, rfc3339
 from bot.db.database import Database
 from bot.db.tables import batches, marks
 from bot.retries import approvals, store
-from bot.slack.outbox import Board
+from bot.slack.outbox import Outbox
 
 log = structlog.get_logger(__name__)
 
@@ -36,13 +36,13 @@ class Timekeeper:
         database: Database,
         clock: Clock,
         timer: Callable[[], float],
-        boards: Sequence[Board[Any]],
+        outboxes: Sequence[Outbox[Any]],
         noticed: Callable[[], None],
     ) -> None:
         self._database = database
         self._clock = clock
         self._timer = timer
-        self._boards = boards
+        self._outboxes = outboxes
         self._noticed = noticed
         self._seen = clock(), timer()
 
@@ -52,17 +52,17 @@ class Timekeeper:
         back = timedelta(seconds=now[1] - self._seen[1]) - (now[0] - self._seen[0])
         if back > TOLERATED:
             log.warning("clock.set_back", seconds=round(back.total_seconds()))
-            await self._database.run(lambda connection: not_later(connection, now[0], self._boards))
+            await self._database.run(lambda connection: not_later(connection, now[0], self._outboxes))
             self._noticed()
         self._seen = now
 
 
-def not_later(connection: Connection, at: datetime, boards: Sequence[Board[Any]]) -> None:
+def not_later(connection: Connection, at: datetime, outboxes: Sequence[Outbox[Any]]) -> None:
     """Brings back what a clock wrote that was ahead of the present one; what may be under way keeps its lease."""
     store.not_later(connection, at)
     approvals.not_later(connection, at)
     connection.execute(update(batches).where(batches.c.due_at > at).values(due_at=at))
-    for board in boards:
-        board.not_later(connection, at)
+    for outbox in outboxes:
+        outbox.not_later(connection, at)
     began = update(marks).where(marks.c.name == "watching_since", marks.c.value > rfc3339(at))
     connection.execute(began.values(value=rfc3339(at), updated_at=at))

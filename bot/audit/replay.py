@@ -17,7 +17,7 @@ from bot.audit.log import STREAMED
 from bot.base.clock import rfc3339
 from bot.db.tables import STATES, grants, retries
 
-AT_A_TIME = 1_000
+CHUNK = 1_000
 """So many entries are gathered before they are written to the temporary file."""
 
 _TABLES = """
@@ -108,7 +108,7 @@ class Replay:
     def _moved(self, row: Mapping[str, Any]) -> None:
         who = _who(row)
         self._moves.append((row["request_id"], row["outcome"] == "requested", who, row["outcome"], row["grant_id"]))
-        if len(self._moves) >= AT_A_TIME:
+        if len(self._moves) >= CHUNK:
             self._write()
 
     def _write(self) -> None:

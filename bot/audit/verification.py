@@ -20,7 +20,7 @@ from bot.base.errors import BotError
 from bot.db.database import Database
 from bot.db.tables import audit as table
 
-MOST_NAMED = 20
+MAX_NAMED = 20
 """So many differences between the tables and the log are named; the others are counted."""
 
 _WORDS = "SELECT RAISE(ABORT, 'the audit is append-only'); END"
@@ -200,7 +200,7 @@ def _fitting(read: Sequence[_File], begin: Head) -> list[str]:
 
 
 def _first_of(differences: Iterator[str]) -> Iterator[str]:
-    yield from itertools.islice(differences, MOST_NAMED)
+    yield from itertools.islice(differences, MAX_NAMED)
     left = sum(1 for _ in differences)
     if left:
         yield f"and {left} more"

@@ -30,7 +30,7 @@ Snapshot = Callable[[], contextlib.AbstractContextManager[Connection]]
 READERS = 2
 """Long readings at a time."""
 
-MOST_READING = 50
+MAX_READING = 50
 """More readings than these, waiting ones included, are refused at once."""
 
 READ_SECONDS = 30.0
@@ -92,7 +92,7 @@ class Database:
             DatabaseBusy: others were reading all the time.
             DatabaseUnavailable: it took too long.
         """
-        if self._reading >= MOST_READING:
+        if self._reading >= MAX_READING:
             raise DatabaseBusy
         reading = _Reading(lambda: self._snapshot(self._readers), work, self._lines)
         self._reading += 1

@@ -26,7 +26,7 @@ Outcome = tuple[Any, BaseException | None]
 TOGETHER = 64
 """How many waiting works may share a commit."""
 
-MOST_WAITING = 2_000
+MAX_WAITING = 2_000
 """More works than these wait for no answer in time."""
 
 PATIENCE_SECONDS = 10.0
@@ -104,7 +104,7 @@ class Worker:
 
     async def run(self, work: Work[T], seconds: float) -> T:
         """Runs one work; see `Database.run`."""
-        if seconds <= 0 or self._jobs.qsize() >= MOST_WAITING:
+        if seconds <= 0 or self._jobs.qsize() >= MAX_WAITING:
             raise DatabaseUnavailable
         self._start()
         loop = asyncio.get_running_loop()

@@ -5,8 +5,8 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
 
-from bot.access.authorizer import Office
-from bot.access.policy import Right
+from bot.access.authorizer import Authorizer
+from bot.access.policy import Permission
 from bot.db.tables import retries
 from bot.home import messages
 from bot.retries.messages import answers, modals
@@ -19,7 +19,7 @@ from bot.sift.job import Cause
 from bot.slack.blocks import message_view
 from bot.slack.links import Place
 from bot.slack.message import Message
-from bot.slack.payloads import Asker
+from bot.slack.payloads import Requester
 
 LISTED = 20
 """So many failed jobs are listed."""
@@ -32,14 +32,14 @@ _UNDER_WAY = select(retries).where(
 class Lookup:
     """Looks things up for people who may look."""
 
-    def __init__(self, office: Office, sift: Sift, place: Place) -> None:
-        self._office = office
+    def __init__(self, authorizer: Authorizer, sift: Sift, place: Place) -> None:
+        self._authorizer = authorizer
         self._sift = sift
         self._place = place
 
-    async def failed(self, asker: Asker) -> Message:
+    async def failed(self, requester: Requester) -> Message:
         """The jobs that failed lately, newest first, with what is being retried already."""
-        refusal = await self._refusal(asker)
+        refusal = await self.refusal_of(requester)
         if refusal is not None:
             return refusal
         try:
@@ -48,9 +48,9 @@ class Lookup:
             return answers.unreadable(str(error))
         return messages.failed(jobs, await self._under_way([job.job_id for job in jobs]), self._place)
 
-    async def status(self, asker: Asker, job_id: str) -> Message:
+    async def status(self, requester: Requester, job_id: str) -> Message:
         """One job as it is now."""
-        refusal = await self._refusal(asker)
+        refusal = await self.refusal_of(requester)
         if refusal is not None:
             return refusal
         try:
@@ -60,31 +60,31 @@ class Lookup:
         if job is None:
             return messages.unknown(job_id)
         cause = await self._sift.why_failed(job) if job.retryable else Cause()
-        newest = await self._office.database.run(lambda connection: last_attempts(connection, job_id)[0])
+        newest = await self._authorizer.database.run(lambda connection: last_attempts(connection, job_id)[0])
         return messages.status(job, newest, cause.error_message or None, self._place)
 
-    async def pick(self, asker: Asker) -> None:
+    async def pick(self, requester: Requester) -> None:
         """Opens the modal to pick from: at once, since its trigger does not live long; filled as soon as can be."""
-        if asker.trigger_id is None:
+        if requester.trigger_id is None:
             return
-        view_id = await self._office.slack.open_view(asker.trigger_id, modals.loading_view())
-        await self._office.slack.update_view(view_id, await self._pick_view(asker))
+        view_id = await self._authorizer.slack.open_view(requester.trigger_id, modals.loading_view())
+        await self._authorizer.slack.update_view(view_id, await self._pick_view(requester))
 
-    async def _pick_view(self, asker: Asker) -> Mapping[str, Any]:
-        refusal = await self._refusal(asker)
+    async def _pick_view(self, requester: Requester) -> Mapping[str, Any]:
+        refusal = await self.refusal_of(requester)
         if refusal is not None:
             return message_view(refusal, modals.TITLE)
         try:
-            jobs = await self._sift.failed_lately(modals.MOST_OPTIONS)
+            jobs = await self._sift.failed_lately(modals.MAX_OPTIONS)
         except SiftError as error:
             return message_view(answers.unreadable(str(error)), modals.TITLE)
         under_way = await self._under_way([job.job_id for job in jobs])
-        options = [modals.option_of(job, self._office.clock()) for job in jobs if job.job_id not in under_way]
-        origin = {"source": "modal", "channel_id": asker.channel_id}
+        options = [modals.option_of(job, self._authorizer.clock()) for job in jobs if job.job_id not in under_way]
+        origin = {"source": "modal", "channel_id": requester.channel_id}
         return modals.retry_view(options, origin, under_way=len(jobs) - len(options))
 
-    async def _refusal(self, asker: Asker) -> Message | None:
-        return await self._office.refusal(await self._office.decide(asker, Right.LOOK), "look at jobs")
+    async def refusal_of(self, requester: Requester) -> Message | None:
+        return await self._authorizer.refusal(await self._authorizer.decide(requester, Permission.LOOK), "look at jobs")
 
     async def _under_way(self, job_ids: Collection[str]) -> dict[str, Retry]:
         """The retries under way, by job."""
@@ -94,4 +94,4 @@ class Lookup:
                 row.job_id: Retry.of(row._mapping) for row in connection.execute(_UNDER_WAY, {"b_jobs": list(job_ids)})
             }
 
-        return await self._office.database.run(work)
+        return await self._authorizer.database.run(work)

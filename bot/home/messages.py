@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bot.access.messages import ADD_GRANT, REVOKE_GRANT, denied, line
-from bot.access.policy import Decision, Grant, Why
+from bot.access.policy import Decision, Grant, Reason
 from bot.base.clock import say_duration
 from bot.base.text import clip
 from bot.records.messages import OPEN_AUDIT, OPEN_STATS, numbers
@@ -131,7 +131,7 @@ def home_view(seen: Seen, help_text: Message) -> dict[str, Any]:
 
 def _standing(seen: Seen) -> str:
     decision = seen.decision
-    if decision.why is Why.ADMINS_SETTING:
+    if decision.why is Reason.ADMINS_SETTING:
         return ":large_green_circle: You are an admin: you may retry jobs, read the audit and grant access."
     if decision.allowed and decision.grant is not None:
         until = decision.grant.expires_at

@@ -14,8 +14,8 @@ from cachetools import TTLCache
 from sqlalchemy import Connection, select
 
 from bot.access import grants
-from bot.access.authorizer import Office
-from bot.access.policy import Right
+from bot.access.authorizer import Authorizer
+from bot.access.policy import Permission
 from bot.alerts import store
 from bot.audit import entry as audit_entry
 from bot.audit import log as audit
@@ -37,9 +37,9 @@ LATELY_SECONDS = 900
 LATELY = timedelta(days=30)
 """What is counted in the Home tab."""
 
-MOST_VIEWERS = 50
-MOST_SHOWN = 10
-MOST_GRANTS = 20
+MAX_VIEWERS = 50
+MAX_SHOWN = 10
+MAX_GRANTS = 20
 
 
 @dataclass
@@ -65,11 +65,11 @@ class Home:
         timer: monotonic seconds.
     """
 
-    def __init__(self, office: Office, counts: Counts, help_text: Message, timer: Callable[[], float]) -> None:
-        self._office = office
+    def __init__(self, authorizer: Authorizer, counts: Counts, help_text: Message, timer: Callable[[], float]) -> None:
+        self._authorizer = authorizer
         self._help_text = help_text
         self._counts = counts
-        self._viewers: TTLCache[str, _Viewer] = TTLCache(MOST_VIEWERS, LATELY_SECONDS, timer)
+        self._viewers: TTLCache[str, _Viewer] = TTLCache(MAX_VIEWERS, LATELY_SECONDS, timer)
         self._changed = False
 
     def changed(self) -> None:
@@ -98,19 +98,19 @@ class Home:
                 self._changed = True
 
     async def _publish(self, user_id: str, viewer: _Viewer) -> None:
-        person = await self._office.slack.person(user_id, viewer.team_id)
+        person = await self._authorizer.slack.person(user_id, viewer.team_id)
         view = home_view(await self._seen(user_id, person, viewer), self._help_text)
         content = json.dumps(view)
         if content != viewer.shown:
-            await self._office.slack.publish_home(user_id, view)
+            await self._authorizer.slack.publish_home(user_id, view)
             viewer.shown = content
 
     async def _seen(self, user_id: str, person: Person | None, viewer: _Viewer) -> Seen:
-        at = self._office.clock()
+        at = self._authorizer.clock()
         may_retry, may_read, may_grant = await asyncio.gather(
             *(
-                self._office.access.decide(self._office.wish(right), person, user_id)
-                for right in (Right.RETRY, Right.READ_AUDIT, Right.GRANT)
+                self._authorizer.access.decide(self._authorizer.wish(right), person, user_id)
+                for right in (Permission.RETRY, Permission.READ_AUDIT, Permission.GRANT)
             )
         )
 
@@ -118,7 +118,7 @@ class Home:
         since = at.replace(hour=0, minute=0, second=0, microsecond=0) - LATELY
         if may_read.allowed and person is not None and not viewer.recorded:
             known = person
-            viewer.reads = await self._office.database.run(lambda connection: self._may_read(connection, known, at))
+            viewer.reads = await self._authorizer.database.run(lambda connection: self._may_read(connection, known, at))
             viewer.recorded = True
         stats = await self._counts.since(since, None if may_read.allowed else user_id, since) if looks else None
 
@@ -126,22 +126,22 @@ class Home:
             return Seen(
                 at=at,
                 decision=may_retry if may_retry.allowed or not may_read.allowed else may_read,
-                admins=self._office.access.who_may_grant(connection, at),
+                admins=self._authorizer.access.who_may_grant(connection, at),
                 under_way=_under_way(connection) if looks else [],
-                waiting=store.waiting(connection, MOST_SHOWN) if may_retry.allowed else [],
+                waiting=store.waiting(connection, MAX_SHOWN) if may_retry.allowed else [],
                 own=latest_of(connection, user_id),
-                entries=audit.page(connection, Filters(), limit=MOST_SHOWN)
+                entries=audit.page(connection, Filters(), limit=MAX_SHOWN)
                 if may_read.allowed and viewer.reads
                 else None,
                 grants=_grants(connection, at) if may_grant.allowed else None,
                 stats=stats,
             )
 
-        return await self._office.database.read(work)
+        return await self._authorizer.database.read(work)
 
     def _may_read(self, connection: Connection, person: Person, at: datetime) -> bool:
         """Records that somebody reads the audit's latest entries; False if too much is recorded of them just now."""
-        entry, quota = _reading(person), self._office.quota
+        entry, quota = _reading(person), self._authorizer.quota
         by = {name: getattr(entry, name) for name in ("team_id", "user_id", "user_name", "source")}
         if not quota.admits(connection, by, at):
             quota.refuse(connection, by, at, entry.event)
@@ -152,13 +152,13 @@ class Home:
 
 def _under_way(connection: Connection) -> list[Retry]:
     query = select(retries).where(retries.c.state.in_(ACTIVE)).order_by(retries.c.created_at.desc())
-    return [Retry.of(row._mapping) for row in connection.execute(query.limit(MOST_SHOWN))]
+    return [Retry.of(row._mapping) for row in connection.execute(query.limit(MAX_SHOWN))]
 
 
 def _grants(connection: Connection, at: datetime) -> list[Any]:
     """The grants that hold now, newest first."""
     listed = [one for one in grants.listed(connection) if one.expires_at is None or one.expires_at > at]
-    return listed[::-1][:MOST_GRANTS]
+    return listed[::-1][:MAX_GRANTS]
 
 
 def _reading(person: Person) -> audit_entry.Entry:

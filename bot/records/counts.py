@@ -14,7 +14,7 @@ from bot.records.store import counted
 REMEMBERED_SECONDS = 60
 """Counting a hundred thousand requests takes a second or more; nobody needs it anew each time."""
 
-MOST_REMEMBERED = 200
+MAX_REMEMBERED = 200
 
 
 class Counts:
@@ -26,7 +26,7 @@ class Counts:
 
     def __init__(self, database: Database, timer: Callable[[], float]) -> None:
         self._database = database
-        self._counting: TTLCache[Hashable, asyncio.Task[Stats]] = TTLCache(MOST_REMEMBERED, REMEMBERED_SECONDS, timer)
+        self._counting: TTLCache[Hashable, asyncio.Task[Stats]] = TTLCache(MAX_REMEMBERED, REMEMBERED_SECONDS, timer)
 
     async def since(self, since: datetime, user_id: str | None, span: Hashable) -> Stats:
         """Counts since a moment, everybody's requests or one person's; at most a minute old.

@@ -10,8 +10,8 @@ from pathlib import Path
 import structlog
 from sqlalchemy import Connection
 
-from bot.access.authorizer import Asked, Office
-from bot.access.policy import Right
+from bot.access.authorizer import Asked, Authorizer
+from bot.access.policy import Permission
 from bot.audit import entry, export
 from bot.audit import log as audit
 from bot.audit.entry import Entry, Filters
@@ -23,12 +23,12 @@ from bot.records.stats import Stats
 from bot.slack.errors import SlackError
 from bot.slack.links import Workspace
 from bot.slack.message import Message
-from bot.slack.payloads import Asker
+from bot.slack.payloads import Requester
 
 log = structlog.get_logger(__name__)
 
 PAGE = 10
-MOST_EXPORTED = 100_000
+MAX_EXPORTED = 100_000
 """So many entries go into a file in Slack; the command line writes them all."""
 
 STATS_BACK = timedelta(days=30)
@@ -43,19 +43,19 @@ class History:
         signer: signs the head that goes with an export.
     """
 
-    def __init__(self, office: Office, counts: Counts, workspace: Workspace, signer: Signer) -> None:
-        self._office = office
+    def __init__(self, authorizer: Authorizer, counts: Counts, workspace: Workspace, signer: Signer) -> None:
+        self._authorizer = authorizer
         self._counts = counts
         self._workspace = workspace
         self._signer = signer
 
     def filters(self, job_id: str | None, user_id: str | None, back: timedelta | None) -> Filters:
         """What somebody typed, as a search."""
-        return Filters(job_id=job_id, user_id=user_id, since=self._office.clock() - back if back else None)
+        return Filters(job_id=job_id, user_id=user_id, since=self._authorizer.clock() - back if back else None)
 
-    async def page(self, asker: Asker, filters: Filters, path: Sequence[int] = ()) -> Message:
+    async def page(self, requester: Requester, filters: Filters, path: Sequence[int] = ()) -> Message:
         """One page of entries."""
-        allowed = await self._allowed(asker, filters, "page" if path else "list")
+        allowed = await self._allowed(requester, filters, "page" if path else "list")
         if isinstance(allowed, Message):
             return allowed
 
@@ -65,11 +65,11 @@ class History:
             rows = audit.page(connection, allowed, before=before, limit=PAGE + 1)
             return shown.page(rows[:PAGE], allowed, path, len(rows) > PAGE, self._workspace)
 
-        return await self._office.database.read(work)
+        return await self._authorizer.database.read(work)
 
-    async def send_export(self, asker: Asker, filters: Filters) -> Message | None:
+    async def send_export(self, requester: Requester, filters: Filters) -> Message | None:
         """Sends the entries as a file, directly; answers what is to be said where it was asked for, if anything is."""
-        allowed = await self._allowed(asker, filters, "export csv")
+        allowed = await self._allowed(requester, filters, "export csv")
         if isinstance(allowed, Message):
             return allowed
         with tempfile.TemporaryDirectory() as directory:
@@ -77,22 +77,22 @@ class History:
 
             def work(connection: Connection) -> tuple[int, entry.Head]:
                 with file.open("w", encoding="utf-8", errors="replace", newline="") as target:
-                    rows = islice(audit.export(connection, allowed), MOST_EXPORTED)
+                    rows = islice(audit.export(connection, allowed), MAX_EXPORTED)
                     return export.write_csv(rows, target), audit.head(connection)
 
-            count, head = await self._office.database.read(work)
-            said = shown.exported(count, MOST_EXPORTED, str(self._signer.sign(head)))
-            return await self._upload(asker, said, file.read_bytes(), "audit.csv", None)
+            count, head = await self._authorizer.database.read(work)
+            said = shown.exported(count, MAX_EXPORTED, str(self._signer.sign(head)))
+            return await self._upload(requester, said, file.read_bytes(), "audit.csv", None)
 
-    async def send_stats(self, asker: Asker, back: timedelta | None) -> Message | None:
+    async def send_stats(self, requester: Requester, back: timedelta | None) -> Message | None:
         """Sends the statistics directly, as a picture and in words; answers what to say where they were asked for.
 
         Args:
             back: how far back; 30 days by default.
         """
         back = back or STATS_BACK
-        since = self._office.clock() - back
-        allowed = await self._allowed(asker, Filters(since=since), "stats")
+        since = self._authorizer.clock() - back
+        allowed = await self._allowed(requester, Filters(since=since), "stats")
         if isinstance(allowed, Message):
             return allowed
         stats = await self._counts.since(since, allowed.user_id, back)
@@ -105,45 +105,48 @@ class History:
         except ChartFailed:
             log.error("chart.failed")
             return said
-        return await self._upload(asker, said, png, "retries.png", shown.alternative(stats, names))
+        return await self._upload(requester, said, png, "retries.png", shown.alternative(stats, names))
 
     async def _names(self, stats: Stats) -> dict[str, str]:
-        people = {user_id: await self._office.slack.person(user_id, self._office.workspace) for user_id in stats.people}
+        people = {
+            user_id: await self._authorizer.slack.person(user_id, self._authorizer.workspace)
+            for user_id in stats.people
+        }
         return {user_id: person.name for user_id, person in people.items() if person is not None and person.name}
 
     async def _upload(
-        self, asker: Asker, said: Message, content: bytes, name: str, alternative: str | None
+        self, requester: Requester, said: Message, content: bytes, name: str, alternative: str | None
     ) -> Message | None:
         try:
-            await self._office.slack.send_file(asker.user_id, said, content, name, alternative)
+            await self._authorizer.slack.send_file(requester.user_id, said, content, name, alternative)
         except SlackError as error:
             return shown.not_uploaded(error.error)
-        elsewhere = asker.channel_id is not None and not asker.channel_id.startswith("D")
+        elsewhere = requester.channel_id is not None and not requester.channel_id.startswith("D")
         return shown.sent_directly(said) if elsewhere else None
 
-    async def _allowed(self, asker: Asker, filters: Filters, what: str) -> Filters | Message:
+    async def _allowed(self, requester: Requester, filters: Filters, what: str) -> Filters | Message:
         """The search as far as somebody may see it: an operator sees their own entries; recorded either way."""
-        asked = await self._office.decide(asker, Right.READ_AUDIT)
-        if not asked.decision.allowed and filters.user_id in (None, asker.user_id):
-            own = await self._office.decide(asker, Right.RETRY)
+        asked = await self._authorizer.decide(requester, Permission.READ_AUDIT)
+        if not asked.decision.allowed and filters.user_id in (None, requester.user_id):
+            own = await self._authorizer.decide(requester, Permission.RETRY)
             if own.decision.allowed:
-                asked, filters = own, replace(filters, user_id=asker.user_id)
+                asked, filters = own, replace(filters, user_id=requester.user_id)
 
         def work(connection: Connection) -> Filters | Message:
-            busy = self._office.too_many(connection, asker, "audit_read")
+            busy = self._authorizer.too_many(connection, requester, "audit_read")
             if busy is not None:
                 return busy
-            audit.append(connection, _entry(asked, filters, what), self._office.clock())
+            audit.append(connection, _entry(asked, filters, what), self._authorizer.clock())
             if asked.decision.allowed:
                 return filters
-            return self._office.denied(connection, asked.decision, "read the audit")
+            return self._authorizer.denied(connection, asked.decision, "read the audit")
 
-        return await self._office.database.run(work)
+        return await self._authorizer.database.run(work)
 
 
 def _entry(asked: Asked, filters: Filters, what: str) -> Entry:
     wanted = {"job": filters.job_id, "user": filters.user_id, "since": _text(filters.since)}
-    source, grant = asked.asker.source, asked.decision.grant
+    source, grant = asked.requester.source, asked.decision.grant
     return Entry(
         event="audit_read",
         outcome=None if asked.decision.allowed else "denied",

@@ -23,24 +23,24 @@ def register(app: AsyncApp, *, history: History, replies: Replies) -> None:
     async def on_page(ack: AsyncAck, body: dict[str, Any]) -> None:
         await ack()
         filters, path = _search(body)
-        asker = payloads.asker_of_click(body)
-        replies.answer_when_known(asker, history.page(asker, filters, path), replace=True)
+        requester = payloads.requester_of_click(body)
+        replies.answer_when_known(requester, history.page(requester, filters, path), replace=True)
 
     async def on_export(ack: AsyncAck, body: dict[str, Any]) -> None:
         await ack()
         filters, _ = _search(body)
-        asker = payloads.asker_of_click(body)
-        replies.answer_when_known(asker, history.send_export(asker, filters))
+        requester = payloads.requester_of_click(body)
+        replies.answer_when_known(requester, history.send_export(requester, filters))
 
     async def on_open_audit(ack: AsyncAck, body: dict[str, Any]) -> None:
         await ack()
-        asker = payloads.asker_of_click(body)
-        replies.answer_when_known(asker, history.page(asker, Filters()))
+        requester = payloads.requester_of_click(body)
+        replies.answer_when_known(requester, history.page(requester, Filters()))
 
     async def on_open_stats(ack: AsyncAck, body: dict[str, Any]) -> None:
         await ack()
-        asker = payloads.asker_of_click(body)
-        replies.answer_when_known(asker, history.send_stats(asker, parse_duration(payloads.value_of(body))))
+        requester = payloads.requester_of_click(body)
+        replies.answer_when_known(requester, history.send_stats(requester, parse_duration(payloads.value_of(body))))
 
     app.action(re.compile(f"^{AUDIT_PAGE}:"))(on_page)
     app.action(re.compile(f"^{AUDIT_EXPORT}:"))(on_export)

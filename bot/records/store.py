@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Text, cast, func, select
 from bot.db.tables import retries
 from bot.records.stats import Stats
 
-MOST_PEOPLE = 15
+MAX_PEOPLE = 15
 
 
 def counted(connection: Connection, since: datetime, user_id: str | None = None) -> Stats:
@@ -32,7 +32,7 @@ def counted(connection: Connection, since: datetime, user_id: str | None = None)
 
 def _counts(connection: Connection, column: ColumnElement[Any], chosen: ColumnElement[bool]) -> dict[str, int]:
     query = select(column, func.count()).where(chosen).group_by(column).order_by(func.count().desc())
-    return {row[0]: row[1] for row in connection.execute(query.limit(MOST_PEOPLE))}
+    return {row[0]: row[1] for row in connection.execute(query.limit(MAX_PEOPLE))}
 
 
 def _day(connection: Connection) -> ColumnElement[str]:

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, select, update
 
-from bot.access.authorizer import Asked, Office
-from bot.access.policy import Right
+from bot.access.authorizer import Asked, Authorizer
+from bot.access.policy import Permission
 from bot.audit import entry
 from bot.audit import log as audit
 from bot.db.tables import retries
@@ -20,7 +20,7 @@ from bot.retries.request import Retry
 from bot.retries.store import entry_of
 from bot.slack.message import Message
 from bot.slack.outbox import soon
-from bot.slack.payloads import Asker
+from bot.slack.payloads import Requester
 
 DOING = "approve this"
 """What somebody is told that they may not do."""
@@ -60,52 +60,52 @@ class Approvals:
         changed: told when messages are to be shown again.
     """
 
-    def __init__(self, office: Office, start: Callable[[Retry], None], changed: Callable[[], None]) -> None:
-        self._office = office
+    def __init__(self, authorizer: Authorizer, start: Callable[[Retry], None], changed: Callable[[], None]) -> None:
+        self._authorizer = authorizer
         self._start = start
         self._changed = changed
 
-    async def approve(self, asker: Asker, request_id: str) -> Message | None:
+    async def approve(self, requester: Requester, request_id: str) -> Message | None:
         """Approves a request; answers why not, if it was not done."""
-        asked = await self._decide(asker, request_id, Right.RETRY)
+        asked = await self._decide(requester, request_id, Permission.RETRY)
         return await self._speak(asked, request_id, "approval", None)
 
-    async def override(self, asker: Asker, request_id: str, reason: str) -> Message | None:
+    async def override(self, requester: Requester, request_id: str, reason: str) -> Message | None:
         """Breaks the glass: an admin lets a request through without a second person, and everybody is told."""
-        asked = await self._decide(asker, request_id, Right.OVERRIDE)
+        asked = await self._decide(requester, request_id, Permission.OVERRIDE)
         return await self._speak(asked, request_id, "break_glass", reason)
 
-    async def may_override(self, asker: Asker, request_id: str) -> Message | None:
+    async def may_override(self, requester: Requester, request_id: str) -> Message | None:
         """Why somebody may not override; None if they may."""
-        asked = await self._decide(asker, request_id, Right.OVERRIDE)
-        return await self._office.refusal(asked, DOING, "break_glass")
+        asked = await self._decide(requester, request_id, Permission.OVERRIDE)
+        return await self._authorizer.refusal(asked, DOING, "break_glass")
 
-    async def _decide(self, asker: Asker, request_id: str, right: Right) -> Asked:
-        job_type = await self._office.database.run(lambda connection: _job_type(connection, request_id))
-        return await self._office.decide_in_time(asker, right, job_type)
+    async def _decide(self, requester: Requester, request_id: str, right: Permission) -> Asked:
+        job_type = await self._authorizer.database.run(lambda connection: _job_type(connection, request_id))
+        return await self._authorizer.decide_in_time(requester, right, job_type)
 
     async def _speak(self, asked: Asked, request_id: str, event: str, reason: str | None) -> Message | None:
-        at = self._office.clock()
+        at = self._authorizer.clock()
 
         def work(connection: Connection) -> Retry | Message:
             waiting = _waiting(connection, request_id, at)
             if waiting is None:
                 return shown.no_longer_waiting()
-            busy = self._office.too_many(connection, asked.asker, event)
+            busy = self._authorizer.too_many(connection, asked.requester, event)
             if busy is not None:
                 return busy
             why = None if asked.decision.allowed else asked.decision.why.value
-            if why is None and reason is None and asked.asker.user_id == waiting.user_id:
+            if why is None and reason is None and asked.requester.user_id == waiting.user_id:
                 why = "self_approval"
             audit.append(connection, _entry(waiting, asked, event, reason, why), at)
             if not asked.decision.allowed:
-                return self._office.denied(connection, asked.decision, DOING)
+                return self._authorizer.denied(connection, asked.decision, DOING)
             if why is not None:
                 return shown.not_by_oneself()
-            now = self._office.database.now(connection)
-            return _let_through(connection, waiting, asked.asker.user_id, reason, now, at)
+            now = self._authorizer.database.now(connection)
+            return _let_through(connection, waiting, asked.requester.user_id, reason, now, at)
 
-        result = await self._office.database.run(work)
+        result = await self._authorizer.database.run(work)
         if isinstance(result, Message):
             return result
         self._start(result)
@@ -151,8 +151,8 @@ def _entry(waiting: Retry, asked: Asked, event: str, reason: str | None, why: st
     grant = asked.decision.grant
     return replace(
         entry_of(waiting, None if why is None else "denied", detail, event),
-        team_id=asked.asker.team_id,
-        user_id=asked.asker.user_id,
+        team_id=asked.requester.team_id,
+        user_id=asked.requester.user_id,
         user_name=asked.made_by["user_name"],
         source="alert" if reason is None else "modal",  # the button, or the modal that asks for a reason
         reason=reason,

@@ -21,22 +21,22 @@ from bot.audit import log as audit
 from bot.base.text import new_id
 from bot.db.tables import batches, retries
 from bot.retries import store
-from bot.retries.request import Batch, Request, Retry, Wanted
+from bot.retries.request import Batch, JobRef, Request, Retry
 from bot.retries.state import OFFERING
-from bot.slack.outbox import Board
+from bot.slack.outbox import Outbox
 from bot.slack.piece import values_of
 
-AT_A_TIME = 25
+CHUNK = 25
 """So many retries are spelled out in one transaction, so that nobody else waits for long."""
 
-MOST_LISTED = 120
+MAX_LISTED = 120
 """So many retries of a batch are listed in its thread; the tally counts all of them."""
 
 _INSERT = {
     dialect: upsert(batches).on_conflict_do_nothing(index_elements=["delivery_key"]).returning(batches.c.id)
     for dialect, upsert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
 }
-MOST_OPEN = 100
+MAX_OPEN = 100
 """So many batches are spelled out side by side."""
 
 _BEGUN = exists().where(retries.c.batch_id == batches.c.id)
@@ -45,7 +45,7 @@ _DUE = (
     select(batches, _BEGUN.label("begun"))
     .where(batches.c.due_at <= bindparam("b_now"))
     .order_by(batches.c.due_at)
-    .limit(MOST_OPEN)
+    .limit(MAX_OPEN)
 )
 _DUE_ONE = select(batches).where(batches.c.id == bindparam("b_id"), batches.c.due_at <= bindparam("b_now"))
 _UNDER_WAY = (
@@ -62,7 +62,7 @@ _DELIVERED = [select(table.c.id).where(table.c.delivery_key == bindparam("b_key"
 _REST = update(batches).where(batches.c.id == bindparam("b_id"))
 _ONE = select(batches).where(batches.c.id == bindparam("b_id"))
 _MEMBERS = select(retries).where(retries.c.batch_id == bindparam("b_id"))
-_LISTED = _MEMBERS.order_by(retries.c.created_at, retries.c.id).limit(MOST_LISTED)
+_LISTED = _MEMBERS.order_by(retries.c.created_at, retries.c.id).limit(MAX_LISTED)
 _STATES = select(retries.c.state, func.count()).where(retries.c.batch_id == bindparam("b_id")).group_by(retries.c.state)
 _AGAIN = _MEMBERS.where(retries.c.state.in_(OFFERING), retries.c.superseded_by.is_(None))
 _OFFERED = _AGAIN.with_only_columns(func.count())
@@ -98,7 +98,7 @@ class Spelled:
 
 
 def open_batch(
-    connection: Connection, first: Request, wanted: Sequence[Wanted], at: datetime, origin: str | None = None
+    connection: Connection, first: Request, wanted: Sequence[JobRef], at: datetime, origin: str | None = None
 ) -> bool:
     """Records a batch; answers False for one that was already delivered.
 
@@ -172,12 +172,12 @@ def spell_out(connection: Connection, batch_id: str, now: datetime, at: datetime
         return Spelled()
     stale = now - row.due_at > store.STALE_AFTER
     todo = json.loads(row.todo)
-    requests = [_request(row, job_id, offered) for job_id, offered in todo[:AT_A_TIME]]
+    requests = [_request(row, job_id, offered) for job_id, offered in todo[:CHUNK]]
     for number, request in enumerate(requests):
-        store.record(connection, request, at + timedelta(microseconds=number))  # which keeps their order
+        store.add(connection, request, at + timedelta(microseconds=number))  # which keeps their order
         if stale:
             store.refuse_stale(connection, request.id, row.created_at, now, at)
-    left = todo[AT_A_TIME:]
+    left = todo[CHUNK:]
     again = row.due_at if stale else now  # what is left of a stale one stays so
     connection.execute(_REST, {"b_id": row.id, "todo": json.dumps(left), "due_at": again if left else None})
     store.touch(connection, row.id, now)
@@ -188,20 +188,20 @@ def spell_out_rest(connection: Connection, at: datetime) -> None:
     """Records every retry that batches have left."""
     for row in connection.execute(select(batches).where(batches.c.due_at.is_not(None))).all():
         for number, (job_id, offered) in enumerate(json.loads(row.todo)):
-            store.record(connection, _request(row, job_id, offered), at + timedelta(microseconds=number))
+            store.add(connection, _request(row, job_id, offered), at + timedelta(microseconds=number))
         connection.execute(_REST, {"b_id": row.id, "todo": "[]", "due_at": None})
         store.touch(connection, row.id, at)
 
 
-def to_retry_again(connection: Connection, batch_id: str) -> list[Wanted]:
+def to_retry_again(connection: Connection, batch_id: str) -> list[JobRef]:
     """What failed again, was cancelled or never arrived, and may be retried once more."""
     members = [Retry.of(row._mapping) for row in connection.execute(_AGAIN, {"b_id": batch_id})]
-    return [Wanted(retry.job_id, retry.job.failure) for retry in members if retry.job is not None]
+    return [JobRef(retry.job_id, retry.job.failure) for retry in members if retry.job is not None]
 
 
-def left_over(connection: Connection, batch_id: str) -> list[Wanted]:
+def left_over(connection: Connection, batch_id: str) -> list[JobRef]:
     """What was left alone for too long, and may be asked for once more."""
-    return [Wanted(row.job_id, row.offered) for row in connection.execute(_STALE, {"b_id": batch_id})]
+    return [JobRef(row.job_id, row.offered) for row in connection.execute(_STALE, {"b_id": batch_id})]
 
 
 def _entry(row: Row[Any], outcome: str, detail: Mapping[str, Any]) -> entry.Entry:
@@ -240,5 +240,5 @@ def _load(connection: Connection, row: Row[Any], interrupted: bool) -> Batch:
     )
 
 
-board = Board(batches, _load)
+outbox = Outbox(batches, _load)
 """The batches, as far as Slack shows them."""

@@ -16,7 +16,7 @@ from bot.base.errors import WrongState
 from bot.base.loops import Tasks, until_written
 from bot.db.database import Database
 from bot.retries import outcome, store
-from bot.retries.outcome import Verdict
+from bot.retries.outcome import Outcome
 from bot.retries.request import Retry
 from bot.sift.client import Sift
 from bot.sift.errors import SiftError
@@ -122,7 +122,7 @@ class Follower:
             return None
         return Step(lambda connection: store.note_progress(connection, retry, at, job_after=job, missed=0))
 
-    def _enter(self, retry: Retry, found: Verdict, job: Job | None, at: datetime) -> Step:
+    def _enter(self, retry: Retry, found: Outcome, job: Job | None, at: datetime) -> Step:
         columns: dict[str, Any] = {} if job is None else {"job_after": job}
 
         def write(connection: Connection) -> Retry:

@@ -17,10 +17,10 @@ from bot.base.text import new_id
 from bot.db.database import Database
 from bot.retries import batches, store
 from bot.retries.messages import answers
-from bot.retries.request import Request, Wanted
+from bot.retries.request import JobRef, Request
 from bot.retries.runner import Runner
 from bot.slack.message import Message
-from bot.slack.payloads import Asker
+from bot.slack.payloads import Requester
 from bot.slack.replies import Replies
 
 log = structlog.get_logger(__name__)
@@ -44,8 +44,8 @@ class Intake:
 
     async def take(
         self,
-        asker: Asker,
-        wanted: Sequence[Wanted],
+        requester: Requester,
+        wanted: Sequence[JobRef],
         source: str,
         reason: str | None = None,
         origin: str | None = None,
@@ -58,7 +58,7 @@ class Intake:
         Returns:
             What the person is told if nothing was recorded, since it is too much.
         """
-        first = _request(asker, wanted[0], source, reason)
+        first = _request(requester, wanted[0], source, reason)
         with self.runner.giving_way():
             new = await self.database.run(lambda connection: self._record(connection, first, wanted, origin))
         if isinstance(new, Message):
@@ -75,14 +75,14 @@ class Intake:
         return None
 
     async def take_or_tell(
-        self, asker: Asker, wanted: Sequence[Wanted], source: str, origin: str | None = None
+        self, requester: Requester, wanted: Sequence[JobRef], source: str, origin: str | None = None
     ) -> None:
         """The same for a click, whose ack carries no message; there may be nothing left of what the button offered."""
-        problem = await self.take(asker, wanted, source, origin=origin) if wanted else answers.nothing_left()
+        problem = await self.take(requester, wanted, source, origin=origin) if wanted else answers.nothing_left()
         if problem is not None:
-            self.replies.answer(asker, problem)
+            self.replies.answer(requester, problem)
 
-    async def turn_away(self, asker: Asker, wanted: Sequence[Wanted]) -> None:
+    async def turn_away(self, requester: Requester, wanted: Sequence[JobRef]) -> None:
         """Records that a bot mentioned this one, which is never allowed, and never answered: bots would go on and on.
 
         Args:
@@ -90,7 +90,7 @@ class Intake:
         """
 
         def work(connection: Connection) -> None:
-            at, by = self.clock(), _by(asker)
+            at, by = self.clock(), _by(requester)
             if not self.quota.admits(connection, by, at):
                 self.quota.refuse(connection, by, at)
                 return
@@ -101,7 +101,7 @@ class Intake:
         await self.database.run(work)
 
     def _record(
-        self, connection: Connection, first: Request, wanted: Sequence[Wanted], origin: str | None
+        self, connection: Connection, first: Request, wanted: Sequence[JobRef], origin: str | None
     ) -> bool | Message:
         """Writes one request or one batch; False for a redelivery, and what to say if it is too much."""
         at, by = self.clock(), _by(first)
@@ -110,7 +110,7 @@ class Intake:
                 return False
             return access_messages.too_many(self.quota.refuse(connection, by, at), self.quota.per_minute)
         if len(wanted) == 1:
-            new = store.record(connection, first, at)
+            new = store.add(connection, first, at)
         else:
             new = batches.open_batch(connection, first, wanted, at, origin)
         if not new:
@@ -118,24 +118,24 @@ class Intake:
         return new
 
 
-def _by(somebody: Asker | Request) -> Mapping[str, Any]:
+def _by(somebody: Requester | Request) -> Mapping[str, Any]:
     """Who it is, and from where, as columns of the audit."""
     return {name: getattr(somebody, name) for name in ("team_id", "user_id", "user_name", "channel_id", "source")}
 
 
-def _request(asker: Asker, wanted: Wanted, source: str, reason: str | None) -> Request:
+def _request(requester: Requester, wanted: JobRef, source: str, reason: str | None) -> Request:
     return Request(
         id=new_id(),
-        delivery_key=asker.delivery_key,
+        delivery_key=requester.delivery_key,
         job_id=wanted.job_id,
         offered=wanted.offered,
         source=source,
         reason=reason,
-        team_id=asker.team_id,
-        user_id=asker.user_id,
-        user_name=asker.user_name,
-        channel_id=asker.channel_id,
-        thread_ts=asker.thread_ts,
-        asked_in=asker.asked_in,
-        response_url=asker.response_url,
+        team_id=requester.team_id,
+        user_id=requester.user_id,
+        user_name=requester.user_name,
+        channel_id=requester.channel_id,
+        thread_ts=requester.thread_ts,
+        asked_in=requester.asked_in,
+        response_url=requester.response_url,
     )

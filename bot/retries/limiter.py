@@ -7,7 +7,7 @@ import itertools
 from collections.abc import AsyncIterator
 
 
-class Pace:
+class Limiter:
     """Slots, handed out to whoever waits with the lowest rank first, in the order they came.
 
     Args:
@@ -31,11 +31,11 @@ class Pace:
             self._taken -= 1
             self._hand_out()
 
-    def slower(self) -> None:
+    def back_off(self) -> None:
         """Halves the number of slots."""
         self._allowed = max(1.0, self._allowed / 2)
 
-    def faster(self) -> None:
+    def recover(self) -> None:
         """Grows back a little: by one slot after as many good answers as there are slots."""
         self._allowed = min(self._most, self._allowed + 1 / self._allowed)
         self._hand_out()

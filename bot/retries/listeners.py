@@ -20,12 +20,12 @@ from bot.retries.intake import Intake
 from bot.retries.messages import job, modals
 from bot.retries.messages.approval import APPROVE, OVERRIDE, OVERRIDE_TITLE, OVERRIDE_VIEW, override_view
 from bot.retries.messages.batch import RETRY_BATCH, RETRY_REST
-from bot.retries.request import MOST_JOBS, Wanted
+from bot.retries.request import MAX_JOBS, JobRef
 from bot.sift import ids
 from bot.slack import payloads
 from bot.slack.blocks import message_view
 from bot.slack.client import Slack
-from bot.slack.payloads import Asker
+from bot.slack.payloads import Requester
 from bot.slack.replies import Replies
 
 SHORTCUT = "retry_sift_job"
@@ -38,32 +38,32 @@ def register(
 
     async def on_retry_button(ack: AsyncAck, body: dict[str, Any]) -> None:
         began = time.perf_counter()
-        await intake.take_or_tell(payloads.asker_of_click(body), [request.job_of_click(body)], "alert")
+        await intake.take_or_tell(payloads.requester_of_click(body), [request.job_of_click(body)], "alert")
         await ack()
         metrics.acked(time.perf_counter() - began)
 
-    def retrying(some: Callable[[Connection, str], list[Wanted]]) -> Callable[[AsyncAck, dict[str, Any]], Any]:
+    def retrying(some: Callable[[Connection, str], list[JobRef]]) -> Callable[[AsyncAck, dict[str, Any]], Any]:
         async def on_retry_some(ack: AsyncAck, body: dict[str, Any]) -> None:
-            asker, batch_id = payloads.asker_of_click(body), payloads.value_of(body)
+            requester, batch_id = payloads.requester_of_click(body), payloads.value_of(body)
             wanted = await database.run(lambda connection: some(connection, batch_id))
-            await intake.take_or_tell(asker, wanted, "bulk", batch_id)
+            await intake.take_or_tell(requester, wanted, "bulk", batch_id)
             await ack()
 
         return on_retry_some
 
     async def on_shortcut(ack: AsyncAck, body: dict[str, Any]) -> None:
-        asker, found = payloads.asker_of_click(body), ids.job_ids_in(body.get("message"))
+        requester, found = payloads.requester_of_click(body), ids.job_ids_in(body.get("message"))
         await ack()
-        replies.start(asker, slack.open_view(str(asker.trigger_id), _shortcut_view(asker, found)))
+        replies.start(requester, slack.open_view(str(requester.trigger_id), _shortcut_view(requester, found)))
 
     async def on_retry_view(ack: AsyncAck, body: dict[str, Any]) -> None:
         submitted = request.from_view(body)
         if not submitted.jobs:
             await ack(response_action="errors", errors=modals.nothing_picked())
-        elif len(submitted.jobs) > MOST_JOBS:
-            await ack(response_action="errors", errors=modals.too_many_picked(MOST_JOBS))
+        elif len(submitted.jobs) > MAX_JOBS:
+            await ack(response_action="errors", errors=modals.too_many_picked(MAX_JOBS))
         else:
-            problem = await intake.take(submitted.asker, submitted.jobs, submitted.source, submitted.reason)
+            problem = await intake.take(submitted.requester, submitted.jobs, submitted.source, submitted.reason)
             view = None if problem is None else message_view(problem, modals.TITLE)
             await (ack() if view is None else ack(response_action="update", view=view))
 
@@ -78,25 +78,25 @@ def register_approvals(app: AsyncApp, *, approvals: Approvals, slack: Slack, rep
     """Registers the buttons of the second person, and the modal."""
 
     async def on_approve(ack: AsyncAck, body: dict[str, Any]) -> None:
-        asker = payloads.asker_of_click(body)
-        problem = await approvals.approve(asker, payloads.value_of(body))
+        requester = payloads.requester_of_click(body)
+        problem = await approvals.approve(requester, payloads.value_of(body))
         await ack()
         if problem is not None:
-            replies.answer(asker, problem)
+            replies.answer(requester, problem)
 
     async def on_override(ack: AsyncAck, body: dict[str, Any]) -> None:
-        asker = payloads.asker_of_click(body)
+        requester = payloads.requester_of_click(body)
         await ack()
-        replies.start(asker, open_override(asker, payloads.value_of(body)))
+        replies.start(requester, open_override(requester, payloads.value_of(body)))
 
-    async def open_override(asker: Asker, request_id: str) -> None:
-        refusal = await approvals.may_override(asker, request_id)
+    async def open_override(requester: Requester, request_id: str) -> None:
+        refusal = await approvals.may_override(requester, request_id)
         view = override_view(request_id) if refusal is None else message_view(refusal, OVERRIDE_TITLE)
-        await slack.open_view(str(asker.trigger_id), view)
+        await slack.open_view(str(requester.trigger_id), view)
 
     async def on_override_view(ack: AsyncAck, body: dict[str, Any]) -> None:
-        asker = payloads.asker_of_click(body)
-        problem = await approvals.override(asker, *request.from_override(body))
+        requester = payloads.requester_of_click(body)
+        problem = await approvals.override(requester, *request.from_override(body))
         if problem is None:
             await ack()
         else:
@@ -107,14 +107,14 @@ def register_approvals(app: AsyncApp, *, approvals: Approvals, slack: Slack, rep
     app.view(OVERRIDE_VIEW)(on_override_view)
 
 
-def _shortcut_view(asker: Asker, found: list[str]) -> dict[str, Any]:
+def _shortcut_view(requester: Requester, found: list[str]) -> dict[str, Any]:
     """The modal for the jobs that a message names; the summary goes into that message's thread."""
     if not found:
         return modals.nothing_found_view()
     origin = {
         "source": "shortcut",
-        "channel_id": asker.channel_id,
-        "thread_ts": asker.thread_ts,
-        "asked_in": asker.asked_in,
+        "channel_id": requester.channel_id,
+        "thread_ts": requester.thread_ts,
+        "asked_in": requester.asked_in,
     }
     return modals.retry_view([modals.plain_option(job_id) for job_id in found], origin, picked=1)

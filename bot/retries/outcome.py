@@ -28,7 +28,7 @@ class Moved(Enum):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Outcome:
     """The state a retry enters, and why."""
 
     state: str
@@ -48,7 +48,7 @@ def moved(before: Job | None, now: Job, key_user: str | None) -> Moved:
     return Moved.BY_ANOTHER if someone_else else Moved.BY_US
 
 
-def answered(before: Job | None, answer: Job, key_user: str | None) -> Verdict:
+def answered(before: Job | None, answer: Job, key_user: str | None) -> Outcome:
     """The outcome when Sift answered the retry with a job.
 
     Sift documents that a job which is finished, in progress or being cancelled is answered unchanged; and a retried
@@ -56,13 +56,13 @@ def answered(before: Job | None, answer: Job, key_user: str | None) -> Verdict:
     """
     how = moved(before, answer, key_user)
     if answer.job_status in ("JOB_STATUS_CREATED", "JOB_STATUS_RUNNING") or how is Moved.BY_US:
-        return Verdict("accepted")
+        return Outcome("accepted")
     if answer.retryable:
-        return Verdict("unknown", {"why": "unchanged_answer"})
-    return Verdict("refused", {"why": "not_retryable", "stage": "post"})
+        return Outcome("unknown", {"why": "unchanged_answer"})
+    return Outcome("refused", {"why": "not_retryable", "stage": "post"})
 
 
-def settled(retry: Retry, job: Job | None, at: datetime, settle: timedelta, key_user: str | None) -> Verdict | None:
+def settled(retry: Retry, job: Job | None, at: datetime, settle: timedelta, key_user: str | None) -> Outcome | None:
     """The outcome of an unknown retry as far as the job shows it; None while it is too early to say.
 
     Args:
@@ -72,26 +72,26 @@ def settled(retry: Retry, job: Job | None, at: datetime, settle: timedelta, key_
     if retry.detail.get("why") == RESTORED:
         return _settled_after_restore(retry, job, overdue, key_user)
     if job is None:
-        return Verdict("not_applied", {"why": "gone"}) if overdue else None
+        return Outcome("not_applied", {"why": "gone"}) if overdue else None
     how = moved(retry.job_before, job, key_user)
     if how is Moved.BY_US:
-        return Verdict("accepted", {"why": "read_back"})
+        return Outcome("accepted", {"why": "read_back"})
     if how is Moved.BY_ANOTHER:
-        return Verdict("not_applied", {"why": "outside", "modified_by": job.modified_by_user_id})
-    return Verdict("not_applied", {"why": "unchanged"}) if overdue else None
+        return Outcome("not_applied", {"why": "outside", "modified_by": job.modified_by_user_id})
+    return Outcome("not_applied", {"why": "unchanged"}) if overdue else None
 
 
-def _settled_after_restore(retry: Retry, job: Job | None, overdue: bool, key_user: str | None) -> Verdict | None:
+def _settled_after_restore(retry: Retry, job: Job | None, overdue: bool, key_user: str | None) -> Outcome | None:
     """The outcome of a request that was open in a backup; a job moved by anybody but the bot's key tells nothing."""
     if retry.detail.get("was") == "accepted":
-        return Verdict("accepted", {"why": RESTORED}) if job is not None or overdue else None
+        return Outcome("accepted", {"why": RESTORED}) if job is not None or overdue else None
     if job is None:
-        return Verdict("not_applied", {"why": "gone"}) if overdue else None
+        return Outcome("not_applied", {"why": "gone"}) if overdue else None
     if _as_it_was(retry, job):
-        return Verdict("not_applied", {"why": "unchanged"}) if overdue else None
+        return Outcome("not_applied", {"why": "unchanged"}) if overdue else None
     if key_user and job.modified_by_user_id == key_user:
-        return Verdict("accepted", {"why": "read_back"})
-    return Verdict("not_applied", {"why": RESTORED, "modified_by": job.modified_by_user_id})
+        return Outcome("accepted", {"why": "read_back"})
+    return Outcome("not_applied", {"why": RESTORED, "modified_by": job.modified_by_user_id})
 
 
 def _as_it_was(retry: Retry, job: Job) -> bool:
@@ -101,7 +101,7 @@ def _as_it_was(retry: Retry, job: Job) -> bool:
     return job.modified_date is not None and job.modified_date <= retry.created_at
 
 
-def followed(retry: Retry, job: Job | None, at: datetime, grace: timedelta) -> Verdict | None:
+def followed(retry: Retry, job: Job | None, at: datetime, grace: timedelta) -> Outcome | None:
     """How an accepted retry ended; None while it goes on.
 
     Args:
@@ -109,13 +109,13 @@ def followed(retry: Retry, job: Job | None, at: datetime, grace: timedelta) -> V
     """
     since = at - (retry.accepted_at or retry.created_at)
     if job is None:
-        return Verdict("lost", {"why": "gone"}) if retry.missed + 1 >= MISSES else None
+        return Outcome("lost", {"why": "gone"}) if retry.missed + 1 >= MISSES else None
     if is_late(retry, job) and since < grace:
         return None
     ends = {"JOB_STATUS_FINISHED": "finished", "JOB_STATUS_FAILED": "failed_again", "JOB_STATUS_CANCELLED": "cancelled"}
     if job.job_status in ends:
-        return Verdict(ends[job.job_status])
-    return Verdict("lost", {"why": "too_long"}) if since >= FOLLOW_LIMIT else None
+        return Outcome(ends[job.job_status])
+    return Outcome("lost", {"why": "too_long"}) if since >= FOLLOW_LIMIT else None
 
 
 def is_late(retry: Retry, job: Job) -> bool:

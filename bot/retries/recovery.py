@@ -38,7 +38,7 @@ def recover(connection: Connection, by: str, at: datetime) -> Recovered:
         other = kept.setdefault(retry.job_id, retry)
         if other is not retry:
             refused += 1
-            store.enter(connection, retry, "refused", at, detail={"why": RESTORED, "request": other.id})
+            store.transition(connection, retry, "refused", at, detail={"why": RESTORED, "request": other.id})
         elif retry.state != "unknown":
             _doubt(connection, retry, at)
     detail = {"unknown": len(kept), "refused": refused}
@@ -52,4 +52,4 @@ def _doubt(connection: Connection, retry: Retry, at: datetime) -> None:
     if retry.attempt is None:
         columns["attempt"] = store.last_attempts(connection, retry.job_id)[2] + 1
     detail = {"why": RESTORED, "was": retry.state}
-    store.enter(connection, retry, "unknown", at, detail=detail, due_at=at, **columns)
+    store.transition(connection, retry, "unknown", at, detail=detail, due_at=at, **columns)

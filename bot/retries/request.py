@@ -9,15 +9,15 @@ from typing import Any, Self
 from bot.retries.state import FINAL
 from bot.sift.ids import JOB_ID, job_ids_in
 from bot.sift.job import Job
-from bot.slack.payloads import Asker, Malformed, _input, _mapping, _maybe, _text, asker_of_click, value_of
-from bot.slack.piece import Shown, values_of
+from bot.slack.payloads import Malformed, Requester, _input, _mapping, _maybe, _text, requester_of_click, value_of
+from bot.slack.piece import OutboxRow, values_of
 
-MOST_JOBS = 100
+MAX_JOBS = 100
 """So many jobs may be named at once."""
 
 
 @dataclass(frozen=True)
-class Wanted:
+class JobRef:
     """A job to retry, and the failure that the button stood for, if it was a button."""
 
     job_id: str
@@ -54,7 +54,7 @@ class Request:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Retry(Request, Shown):
+class Retry(Request, OutboxRow):
     """A row of `retries` as it was read."""
 
     state: str
@@ -109,7 +109,7 @@ class Retry(Request, Shown):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Batch(Shown):
+class Batch(OutboxRow):
     """A row of `batches`, with how its retries stand.
 
     Args:
@@ -143,20 +143,20 @@ class Batch(Shown):
         return bool(self.refusal) or sum(count for state, count in self.states.items() if state in FINAL) >= self.total
 
 
-def job_of_click(body: Mapping[str, Any]) -> Wanted:
+def job_of_click(body: Mapping[str, Any]) -> JobRef:
     """The job of a Retry button, and the failure that it stood for, if it stood for one."""
     job_id, _, failure = value_of(body).partition(" ")
     if not JOB_ID.fullmatch(job_id):
         raise Malformed
-    return Wanted(job_id, failure or None)
+    return JobRef(job_id, failure or None)
 
 
 @dataclass(frozen=True)
 class Submitted:
     """What somebody filled in to retry jobs."""
 
-    asker: Asker
-    jobs: tuple[Wanted, ...]
+    requester: Requester
+    jobs: tuple[JobRef, ...]
     source: str
     reason: str | None = None
 
@@ -174,14 +174,14 @@ def from_view(body: Mapping[str, Any]) -> Submitted:
     job_ids += job_ids_in(_maybe(_input(values, "ids"), "value"))
     if not all(JOB_ID.fullmatch(job_id) for job_id in job_ids):
         raise Malformed
-    asker = replace(
-        asker_of_click(body),
+    requester = replace(
+        requester_of_click(body),
         channel_id=_maybe(origin, "channel_id"),
         thread_ts=_maybe(origin, "thread_ts"),
         asked_in=_maybe(origin, "asked_in"),
     )
-    wanted = tuple(Wanted(job_id) for job_id in dict.fromkeys(job_ids))
-    return Submitted(asker, wanted, _text(origin, "source"), _maybe(_input(values, "reason"), "value"))
+    wanted = tuple(JobRef(job_id) for job_id in dict.fromkeys(job_ids))
+    return Submitted(requester, wanted, _text(origin, "source"), _maybe(_input(values, "reason"), "value"))
 
 
 def from_override(body: Mapping[str, Any]) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from bot.access.authorizer import Access
-from bot.access.policy import Decision, Right, Why, Wish
+from bot.access.policy import AccessRequest, Decision, Permission, Reason
 from bot.base.bulkhead import Bulkhead
 from bot.base.clock import Clock
 from bot.base.errors import WrongState
@@ -24,9 +24,9 @@ from bot.base.loops import Tasks, until_written
 from bot.db.database import Database
 from bot.retries import approvals, batches, store
 from bot.retries import outcome as retries_outcome
-from bot.retries.limiter import Pace
+from bot.retries.limiter import Limiter
 from bot.retries.messages import answers
-from bot.retries.outcome import Verdict
+from bot.retries.outcome import Outcome
 from bot.retries.request import Request, Retry
 from bot.retries.state import ACTIVE
 from bot.sift.client import LONGEST_WAIT, Sift
@@ -36,7 +36,7 @@ from bot.slack.client import Slack
 from bot.slack.message import Message
 from bot.slack.outbox import LEASE
 from bot.slack.people import PERSON_SECONDS, Person
-from bot.slack.publisher import Display
+from bot.slack.publisher import Publisher
 
 log = structlog.get_logger(__name__)
 
@@ -46,13 +46,13 @@ HINT_SECONDS = 3.0
 CAUSE_SECONDS = 10
 """How long the reason of the earlier failure is waited for after the retry itself is done."""
 
-FRESH = timedelta(seconds=10)
+MAX_READ_AGE = timedelta(seconds=10)
 """A job that was read longer ago than this is read again before it is retried."""
 
 GIVE_WAY_SECONDS = 0.05
 """For so long at most a turn waits while requests are being recorded: acks go first."""
 
-AT_ONCE = 32
+MAX_CONCURRENT = 32
 """Requests on their way to an outcome at a time, of lone ones and of batches each: what is in flight takes memory."""
 
 OF_ONE_PERSON = 16
@@ -140,10 +140,10 @@ class Runner:
         sift: Sift,
         slack: Slack,
         access: Access,
-        display: Display[Retry],
+        publisher: Publisher[Retry],
         clock: Clock,
         cooldown: timedelta,
-        pace: Pace,
+        limiter: Limiter,
         approval_after: int | None,
         workspace: str,
         entered: Callable[[str], None],
@@ -153,12 +153,12 @@ class Runner:
         self._sift = sift
         self._slack = slack
         self._access = access
-        self._display = display
+        self._publisher = publisher
         self._clock = clock
         self._cooldown = cooldown
         self._workspace = workspace
         self._entered = entered
-        self._pace = pace
+        self._limiter = limiter
         self._approval_after = approval_after
         self._changed = changed
         self._stopping = False
@@ -168,7 +168,7 @@ class Runner:
         self._recording = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
-        self._rooms = {rank: Bulkhead(AT_ONCE, OF_ONE_PERSON) for rank in (ALONE, IN_A_BATCH)}
+        self._rooms = {rank: Bulkhead(MAX_CONCURRENT, OF_ONE_PERSON) for rank in (ALONE, IN_A_BATCH)}
         self.tasks = Tasks()
 
     @contextlib.contextmanager
@@ -272,7 +272,7 @@ class Runner:
         now, at = self._database.now(connection), self._clock()
         for retry in store.claim(connection, ("sending",), now):
             log.warning("retry.unknown", request_id=retry.id, why="interrupted")
-            store.enter(connection, retry, "unknown", now, detail={"why": "interrupted"}, due_at=now)
+            store.transition(connection, retry, "unknown", now, detail={"why": "interrupted"}, due_at=now)
         if self._kept_at is None or not now - KEEP_EVERY < self._kept_at <= now:
             store.keep(connection, held, now + LEASE)
             self._kept_at = now
@@ -300,11 +300,11 @@ class Runner:
             if hint is not None:
                 hint.cancel()
         if alone and (why is None or not why.done()):
-            await self._display.show(request.id)
+            await self._publisher.show(request.id)
         if why is not None:
             await self._add_cause(request.id, why)
             if alone:
-                await self._display.show(request.id)
+                await self._publisher.show(request.id)
         self._changed()
 
     async def _hint(self, request: Request) -> None:
@@ -348,7 +348,7 @@ class Runner:
         decision = await self._found_out(request, request.created_at if isinstance(request, Retry) else at)
         if decision.allowed:
             return Allowed(decision, at)
-        raise self._denial(decision)
+        raise self.denial(decision)
 
     async def _found_out(self, request: Request | batches.Open, asked_at: datetime) -> Decision:
         """What somebody may do; no, if nobody can say in time.
@@ -356,13 +356,13 @@ class Runner:
         Raises:
             PutOff: Slack wants to be asked later.
         """
-        decision = Decision(False, Why.UNKNOWN_PERSON)
+        decision = Decision(False, Reason.UNKNOWN_PERSON)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DECIDE_SECONDS):
                 person = await self._slack.person(request.user_id, request.team_id)
-                decision = Decision(False, Why.GROUPS_UNKNOWN if person else Why.UNKNOWN_PERSON)
+                decision = Decision(False, Reason.GROUPS_UNKNOWN if person else Reason.UNKNOWN_PERSON)
                 decision = await self._access.decide(self._wish(request.channel_id), person, request.user_id)
-        unknown = decision.why in (Why.UNKNOWN_PERSON, Why.GROUPS_UNKNOWN)
+        unknown = decision.why in (Reason.UNKNOWN_PERSON, Reason.GROUPS_UNKNOWN)
         waited = self._clock() - asked_at > PUT_OFF_WITHIN
         if unknown and not waited and (wait := self._slack.look_up_wait):
             raise PutOff(wait)
@@ -375,13 +375,13 @@ class Runner:
             Outdated: that took so long that who somebody is has to be found out again.
         """
         read_at, job = self._clock(), await self._read(request)
-        async with self._pace.slot(_rank(request)):
+        async with self._limiter.slot(_rank(request)):
             if self._stopping:
                 return None
             if self._clock() - allowed.at > STANDING or not self._slack.remembers(request.user_id):
                 raise Outdated
             person = await self._slack.person(request.user_id, request.team_id)
-            if self._clock() - read_at > FRESH:
+            if self._clock() - read_at > MAX_READ_AGE:
                 read_at, job = self._clock(), await self._read(request)
             return await self._retry(request, job, allowed.decision, person, read_at)
 
@@ -439,16 +439,16 @@ class Runner:
             raise Refused("refused", {"why": "outdated"}, job_before=job)
         return job
 
-    def _wish(self, channel_id: str | None, job: Job | None = None) -> Wish:
-        return Wish(
-            right=Right.RETRY,
+    def _wish(self, channel_id: str | None, job: Job | None = None) -> AccessRequest:
+        return AccessRequest(
+            right=Permission.RETRY,
             workspace=self._workspace,
             at=self._clock(),
             channel_id=channel_id,
             job_type=job.job_type.removeprefix("JOB_TYPE_").lower() if job else None,
         )
 
-    def _denial(self, decision: Decision, **columns: Any) -> Refused:
+    def denial(self, decision: Decision, **columns: Any) -> Refused:
         return Refused("denied", decision.explained(self._clock()), **columns)
 
     async def _mark_sending(
@@ -464,7 +464,7 @@ class Runner:
             wish = self._wish(request.channel_id, job)
             final = self._access.decide_again(connection, wish, person, decision)
             if not final.allowed:
-                raise self._denial(final, job_before=job)
+                raise self.denial(final, job_before=job)
             return self._begin(connection, request, job, final, person, read_at)
 
         try:
@@ -499,7 +499,7 @@ class Runner:
             approvals.ask(connection, replace(claimed[0], job_before=job, attempt=count + 1), due, at)
             return None
         grant = decision.grant
-        return store.enter(
+        return store.transition(
             connection,
             claimed[0],
             "sending",
@@ -537,11 +537,11 @@ class Runner:
         try:
             answer = await self._sift.retry(retry.job_id)
         except OutcomeUnknown as error:
-            await self._enter(retry, Verdict("unknown", _said(error, "post")), lease_ends)
+            await self._enter(retry, Outcome("unknown", _said(error, "post")), lease_ends)
         except MustWait as limit:
             await self._back_to_the_queue(retry, limit, lease_ends)
         except SiftError as error:
-            await self._enter(retry, Verdict("failed", _said(error, "post")), lease_ends)
+            await self._enter(retry, Outcome("failed", _said(error, "post")), lease_ends)
         else:
             outcome = retries_outcome.answered(retry.job_before, answer, key_user)
             await self._enter(retry, outcome, lease_ends, job_after=answer)
@@ -550,12 +550,12 @@ class Runner:
         """Records that Sift did nothing yet and asks to wait: everything is decided anew when that is over."""
         said = _said(limit, "post")
         if self._clock() - retry.created_at > WAIT_WITHIN:
-            await self._enter(retry, Verdict("failed", said), lease_ends)
-        elif await self._enter(retry, Verdict("requested", said), lease_ends, due_in=_seconds_of(limit), grant_id=None):
+            await self._enter(retry, Outcome("failed", said), lease_ends)
+        elif await self._enter(retry, Outcome("requested", said), lease_ends, due_in=_seconds_of(limit), grant_id=None):
             self._put_off_by_sift(retry, limit)
 
     async def _enter(
-        self, retry: Retry, outcome: Verdict, lease_ends: float, *, due_in: float = 0.0, **columns: Any
+        self, retry: Retry, outcome: Outcome, lease_ends: float, *, due_in: float = 0.0, **columns: Any
     ) -> bool:
         """Records the outcome of the POST, trying again while the lease lasts, since nothing else remembers it.
 
@@ -619,7 +619,7 @@ class Runner:
                 detail["ask"] = self._access.who_may_grant(connection, at)
             claimed = store.claim(connection, ("requested",), self._database.now(connection), only=request.id)
             for retry in claimed:
-                store.enter(connection, retry, refusal.state, at, detail=detail, **refusal.columns)
+                store.transition(connection, retry, refusal.state, at, detail=detail, **refusal.columns)
             return bool(claimed)
 
         if await self._database.run(work):

@@ -18,7 +18,7 @@ from bot.db.tables import Moment, alerts, batches, retries, storms
 from bot.retries.request import Request, Retry
 from bot.retries.state import ACTIVE, FACTS, FINAL, OFFERING, AlertState, State
 from bot.sift.job import Job
-from bot.slack.outbox import LEASE, Board, soon
+from bot.slack.outbox import LEASE, Outbox, soon
 
 # Statements are built once, with parameters to be named: building one costs more than SQLite takes to run it.
 # The parameters' names begin with b_, so that none is taken for a column's.
@@ -118,7 +118,7 @@ KEPT_AT_A_TIME = 500
 """So many IDs go into one statement."""
 
 
-def record(connection: Connection, request: Request, at: datetime) -> bool:
+def add(connection: Connection, request: Request, at: datetime) -> bool:
     """Writes a request and its audit entry; answers False for one that was already delivered."""
     values = {**request.__dict__, "state": "requested", "created_at": at, "due_at": at}
     new = connection.execute(_RECORD[connection.dialect.name], values).first() is not None
@@ -174,10 +174,10 @@ def refuse_stale(connection: Connection, request_id: str, asked_at: datetime, no
     """
     detail = {"why": "stale", "seconds": round((at - asked_at).total_seconds())}
     for retry in claim(connection, ("requested",), now, only=request_id):
-        enter(connection, retry, "refused", at, detail=detail)
+        transition(connection, retry, "refused", at, detail=detail)
 
 
-def enter(
+def transition(
     connection: Connection,
     retry: Retry,
     state: str,
@@ -223,7 +223,7 @@ def enter_once(connection: Connection, retry: Retry, state: str, at: datetime, *
         WrongState: somebody else claimed or moved the row meanwhile.
     """
     try:
-        return enter(connection, retry, state, at, **more)
+        return transition(connection, retry, state, at, **more)
     except WrongState:
         mine = (_ROW.id == retry.id) & (_ROW.fence == retry.fence) & (_ROW.state == state)
         row = connection.execute(select(retries).where(mine)).first()
@@ -283,7 +283,7 @@ def not_later(connection: Connection, at: datetime) -> None:
         connection.execute(update(retries).where(moment > at).values({moment: at}))
 
 
-board = Board(retries, lambda _, row, interrupted: Retry.of(row._mapping, interrupted=interrupted))
+outbox = Outbox(retries, lambda _, row, interrupted: Retry.of(row._mapping, interrupted=interrupted))
 """The retries that have messages of their own."""
 
 

@@ -12,7 +12,7 @@ from bot.sift.errors import AnswerTooLarge, OutcomeUnknown
 ENCODINGS = "gzip, identity"
 """What Sift is asked for: what is decompressed here, bounded, and nothing else."""
 
-MOST_PARTS = 500_000
+MAX_PARTS = 500_000
 """Values in one answer: in Python an empty list takes twenty times the room that it takes in JSON."""
 
 DEEPEST = 64
@@ -61,7 +61,7 @@ def json_of(text: str) -> Any:
     Raises:
         ValueError: it is no JSON, or has more parts than any answer of Sift's.
     """
-    if text.count("[") + text.count("{") + text.count(",") > MOST_PARTS:
+    if text.count("[") + text.count("{") + text.count(",") > MAX_PARTS:
         raise ValueError("too many parts")
     try:
         return json.loads(text, parse_int=_int)

@@ -37,8 +37,8 @@ BATCH = 500
 PAGE = 1_000
 """Sift's largest page."""
 
-MOST_PAGES = 200
-MOST_PAGES_BY_ID = 20
+MAX_PAGES = 200
+MAX_PAGES_BY_ID = 20
 """Pages that are read in one go, of what changed and of jobs by their ID; a list that goes on is left there."""
 
 LIST_BYTES = 16_000_000
@@ -208,7 +208,7 @@ class Sift:
         condition = f"modified_date > timestamp({quoted(since)})"
         if only_failed:
             condition = f"job_status == 'JOB_STATUS_FAILED' && {condition}"
-        async with contextlib.aclosing(self._pages(condition, "modified_date", MOST_PAGES)) as pages:
+        async with contextlib.aclosing(self._pages(condition, "modified_date", MAX_PAGES)) as pages:
             async for jobs in pages:
                 yield jobs
 
@@ -263,7 +263,7 @@ class Sift:
         return {job.job_id: job for job in jobs if job.job_id in asked}
 
     async def _list(self, condition: str, order_by: str) -> list[Job]:
-        return [job async for jobs in self._pages(condition, order_by, MOST_PAGES_BY_ID) for job in jobs]
+        return [job async for jobs in self._pages(condition, order_by, MAX_PAGES_BY_ID) for job in jobs]
 
     async def _pages(self, condition: str, order_by: str, most: int) -> AsyncGenerator[list[Job]]:
         """A list page by page; pages that are too large to be read are asked for in smaller ones."""

@@ -40,10 +40,10 @@ def _moment(value: Any) -> datetime | None:
         return None
 
 
-MOST_TEXT = 10_000
+MAX_TEXT = 10_000
 """Characters of one text; what is longer is cut."""
 
-MOST_LISTED = 10_000
+MAX_LISTED = 10_000
 """Values of one list; what is beyond is left out."""
 
 _UNWRITABLE = re.compile(r"[\x00\ud800-\udfff]")
@@ -52,7 +52,7 @@ _UNWRITABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 def clean_text(value: Any) -> str:
     """A text that every database and Slack can take, cut where nobody reads on; nothing for what is no text."""
-    return _UNWRITABLE.sub(_picture, value[:MOST_TEXT]) if isinstance(value, str) else ""
+    return _UNWRITABLE.sub(_picture, value[:MAX_TEXT]) if isinstance(value, str) else ""
 
 
 def _picture(unwritable: re.Match[str]) -> str:
@@ -73,7 +73,7 @@ def _uint64(value: Any) -> int | None:
 def _texts(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list | tuple):
         return ()
-    return tuple(clean_text(text) for text in value[:MOST_LISTED] if isinstance(text, str))
+    return tuple(clean_text(text) for text in value[:MAX_LISTED] if isinstance(text, str))
 
 
 def _id(value: Any) -> Any:
@@ -81,7 +81,7 @@ def _id(value: Any) -> Any:
 
 
 def _some(value: Any) -> Any:
-    return value[:MOST_LISTED] if isinstance(value, list) else value
+    return value[:MAX_LISTED] if isinstance(value, list) else value
 
 
 def _or_none(value: Any, read: Any) -> Any:

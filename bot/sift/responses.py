@@ -31,7 +31,7 @@ T = TypeVar("T")
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 """What an ID may consist of: it goes into paths and filters."""
 
-MOST_TOKEN = 4_000
+MAX_TOKEN = 4_000
 """Characters of a page's token: it goes into a URL."""
 
 LeftOut = Callable[[str, str], None]
@@ -151,7 +151,7 @@ def jobs_in(body: dict[str, Any], left_out: LeftOut) -> list[Job]:
 def next_page(body: dict[str, Any]) -> str:
     """What the next page of a list is asked for with; nothing after the last one."""
     token = clean_text(body.get("nextPageToken"))
-    if len(token) > MOST_TOKEN:
+    if len(token) > MAX_TOKEN:
         raise OutcomeUnknown("an unreadable answer")
     return token
 

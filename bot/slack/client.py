@@ -31,10 +31,10 @@ CALL_SECONDS = 10.0
 CONNECT_SECONDS = 5.0
 """So that a stale or silent address leaves time for a second try."""
 
-MOST_CONNECTIONS = 150
+MAX_CONNECTIONS = 150
 """More than all displays have places, so that looking somebody up never waits for a connection."""
 
-MOST_BYTES = 10_000_000
+MAX_BYTES = 10_000_000
 """More than any answer that the bot asks for; 200 messages with everything in them are a few million."""
 
 LOOK_BACK_PAGES = 20
@@ -401,7 +401,7 @@ class _Bounded(aiohttp.ClientResponse):
             body = bytearray()
             async for chunk in self.content.iter_any():
                 body += chunk
-                if len(body) > MOST_BYTES:
+                if len(body) > MAX_BYTES:
                     self.close()
                     raise aiohttp.ClientPayloadError("too large")
             self._body = bytes(body)
@@ -414,7 +414,7 @@ def http_session(call_seconds: float = CALL_SECONDS) -> aiohttp.ClientSession:
     The limits stand here, since the SDK ignores its own `timeout` when it is given a session.
     """
     limits = aiohttp.ClientTimeout(total=call_seconds, connect=CONNECT_SECONDS, sock_read=call_seconds)
-    connector = aiohttp.TCPConnector(limit=MOST_CONNECTIONS)
+    connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS)
     return aiohttp.ClientSession(
         connector=connector, timeout=limits, cookie_jar=aiohttp.DummyCookieJar(), response_class=_Bounded
     )

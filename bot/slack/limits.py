@@ -6,13 +6,13 @@ from typing import Any
 
 from cachetools import TLRUCache
 
-MOST_SECONDS = 300.0
+MAX_SECONDS = 300.0
 """No wait is believed to be longer: after so long Slack is asked again, whatever it said."""
 
 UNSAID_SECONDS = 1.0
 """How long is waited where Slack does not say it."""
 
-MOST_PLACES = 2_000
+MAX_PLACES = 2_000
 
 _PER_CHANNEL = {"chat.postMessage"}
 """Slack limits posting by channel, everything else by method (docs.slack.dev/apis/web-api/rate-limits)."""
@@ -27,7 +27,7 @@ class Waits:
 
     def __init__(self, timer: Callable[[], float]) -> None:
         self._timer = timer
-        self._until: TLRUCache[str, float] = TLRUCache(MOST_PLACES, lambda _, until, __: until, timer)
+        self._until: TLRUCache[str, float] = TLRUCache(MAX_PLACES, lambda _, until, __: until, timer)
 
     def left(self, method: str, arguments: Mapping[str, Any]) -> float:
         """For how many seconds such a call is not to be made; 0 for one that may be made now."""
@@ -45,7 +45,7 @@ def seconds_of(header: str | None) -> float:
         seconds = float(header or "")
     except ValueError:
         return UNSAID_SECONDS
-    return min(max(seconds, UNSAID_SECONDS), MOST_SECONDS) if math.isfinite(seconds) else UNSAID_SECONDS
+    return min(max(seconds, UNSAID_SECONDS), MAX_SECONDS) if math.isfinite(seconds) else UNSAID_SECONDS
 
 
 def _place(method: str, arguments: Mapping[str, Any]) -> str:

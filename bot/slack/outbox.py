@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import Connection, Integer, Row, Table, bindparam, case, func, select, update
 
 from bot.db.tables import Moment
-from bot.slack.piece import Shown
+from bot.slack.piece import OutboxRow
 
 log = structlog.get_logger(__name__)
 
@@ -22,7 +22,7 @@ LEASE = timedelta(seconds=60)
 GIVE_UP_AFTER = timedelta(days=1)
 """After a day nobody waits for a message any more."""
 
-S = TypeVar("S", bound=Shown)
+S = TypeVar("S", bound=OutboxRow)
 
 
 def soon(table: Table) -> Any:
@@ -34,7 +34,7 @@ def soon(table: Table) -> Any:
     return case((row.showing & row.show_at.is_not(None), row.show_at), else_=bindparam("b_at", type_=Moment()))
 
 
-class Board(Generic[S]):
+class Outbox(Generic[S]):
     """The rows of one table, as far as Slack shows them.
 
     Args:

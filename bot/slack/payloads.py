@@ -13,7 +13,7 @@ class Malformed(BotError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asker:
+class Requester:
     """Who asks, where, and the ways back to them.
 
     Args:
@@ -40,10 +40,10 @@ class Asker:
         return self.delivery_key.partition(":")[0]
 
 
-def asker_of_command(body: Mapping[str, Any]) -> Asker:
+def requester_of_command(body: Mapping[str, Any]) -> Requester:
     """Who typed a slash command; its trigger is the same in every delivery."""
     trigger_id = _text(body, "trigger_id")
-    return Asker(
+    return Requester(
         delivery_key=f"command:{trigger_id}",
         user_id=_text(body, "user_id"),
         team_id=_text(body, "team_id"),
@@ -54,11 +54,11 @@ def asker_of_command(body: Mapping[str, Any]) -> Asker:
     )
 
 
-def asker_of_mention(event: Mapping[str, Any], team_id: str) -> Asker:
+def requester_of_mention(event: Mapping[str, Any], team_id: str) -> Requester:
     """Who mentioned the bot; they are answered in the thread where they did."""
     channel_id, ts = _text(event, "channel"), _text(event, "ts")
     theirs = _maybe(event, "user_team") or _maybe(event, "source_team") or _maybe(event, "team") or team_id
-    return Asker(
+    return Requester(
         delivery_key=f"mention:{channel_id}:{ts}",
         user_id=_text(event, "user"),
         team_id=theirs,
@@ -68,7 +68,7 @@ def asker_of_mention(event: Mapping[str, Any], team_id: str) -> Asker:
     )
 
 
-def asker_of_click(body: Mapping[str, Any]) -> Asker:
+def requester_of_click(body: Mapping[str, Any]) -> Requester:
     """Who clicked something in a message, a modal or the Home tab, or used a shortcut or submitted a modal.
 
     The person's workspace is `user.team_id`: in a shared channel `team.id` is ours whoever clicks.
@@ -80,7 +80,7 @@ def asker_of_click(body: Mapping[str, Any]) -> Asker:
     message_ts = _maybe(container, "message_ts") or _maybe(body, "message_ts") or _maybe(message, "ts")
     asked_in = _maybe(message, "thread_ts") or _maybe(container, "thread_ts")
     ephemeral = isinstance(container, Mapping) and container.get("is_ephemeral") is True
-    return Asker(
+    return Requester(
         delivery_key=_click_key(body, channel_id, message_ts, _text(user, "id")),
         user_id=_text(user, "id"),
         team_id=_maybe(user, "team_id") or _text(_mapping(body, "team"), "id"),
@@ -103,12 +103,12 @@ def _click_key(body: Mapping[str, Any], channel_id: str | None, message_ts: str 
     return f"click:{channel_id}:{where}:{at}:{user_id}"
 
 
-def asker_somehow(body: Mapping[str, Any]) -> Asker | None:
+def requester_somehow(body: Mapping[str, Any]) -> Requester | None:
     """Whose request it is, as far as that can be told."""
     try:
         if isinstance(body.get("event"), Mapping):
-            return asker_of_mention(body["event"], _maybe(body, "team_id") or "")
-        return asker_of_click(body) if isinstance(body.get("user"), Mapping) else asker_of_command(body)
+            return requester_of_mention(body["event"], _maybe(body, "team_id") or "")
+        return requester_of_click(body) if isinstance(body.get("user"), Mapping) else requester_of_command(body)
     except Malformed:
         return None
 

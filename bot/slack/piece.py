@@ -11,7 +11,7 @@ from bot.slack.message import Message
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown:
+class OutboxRow:
     """A row as far as it is shown in Slack.
 
     Args:
@@ -61,7 +61,7 @@ class Shown:
         return False
 
 
-def values_of(kind: type[Shown], row: Mapping[Any, Any]) -> dict[str, Any]:
+def values_of(kind: type[OutboxRow], row: Mapping[Any, Any]) -> dict[str, Any]:
     """The columns of a row that a dataclass has fields for; `shown` as the mapping that its JSON stands for."""
     wanted = {field.name for field in fields(kind)}
     values = {name: value for name, value in row.items() if name in wanted}

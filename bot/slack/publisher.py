@@ -15,7 +15,7 @@ from bot.db.database import Database
 from bot.slack.client import Slack
 from bot.slack.errors import CannotPost, MessageGone, RateLimited, SlackError, SlackUnavailable
 from bot.slack.message import Message
-from bot.slack.outbox import GIVE_UP_AFTER, LEASE, Board, S, pause_after
+from bot.slack.outbox import GIVE_UP_AFTER, LEASE, Outbox, S, pause_after
 from bot.slack.piece import Piece, marker_of
 
 log = structlog.get_logger(__name__)
@@ -34,7 +34,7 @@ class ClaimLost(Exception):
     """The lease is over, or somebody else has the row: nothing more may be posted for it."""
 
 
-class Display(Generic[S]):
+class Publisher(Generic[S]):
     """Shows the rows of one table in Slack.
 
     A place is taken first, then as many rows are claimed as there are places: none waits while its lease runs out.
@@ -54,7 +54,7 @@ class Display(Generic[S]):
         self,
         database: Database,
         slack: Slack,
-        board: Board[S],
+        outbox: Outbox[S],
         pieces: Callable[[S], Sequence[Piece]],
         clock: Clock,
         pause: timedelta = timedelta(0),
@@ -63,7 +63,7 @@ class Display(Generic[S]):
     ) -> None:
         self._database = database
         self._slack = slack
-        self._board = board
+        self._outbox = outbox
         self._pieces = pieces
         self._clock = clock
         self._pause = pause
@@ -104,7 +104,7 @@ class Display(Generic[S]):
             if (self._stopping and only is None) or self._places.total() >= PLACES:
                 return None
             rows = await self._database.run(
-                lambda connection: self._board.claim(
+                lambda connection: self._outbox.claim(
                     connection,
                     self._database.now(connection),
                     only=only,
@@ -160,7 +160,7 @@ class Display(Generic[S]):
         limited = isinstance(problem, RateLimited)
         refused = isinstance(problem, SlackError) and not isinstance(problem, SlackUnavailable)
         await self._database.run(
-            lambda connection: self._board.showed(
+            lambda connection: self._outbox.showed(
                 connection,
                 row,
                 self._database.now(connection),
@@ -248,7 +248,7 @@ class Display(Generic[S]):
             ClaimLost: somebody may be.
         """
         if not await self._database.run(
-            lambda connection: self._board.holds(connection, row, self._database.now(connection))
+            lambda connection: self._outbox.holds(connection, row, self._database.now(connection))
         ):
             raise ClaimLost
 

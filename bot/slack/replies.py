@@ -11,7 +11,7 @@ from bot.base.loops import Tasks
 from bot.slack import notices, payloads
 from bot.slack.client import Slack
 from bot.slack.message import Message
-from bot.slack.payloads import Asker
+from bot.slack.payloads import Requester
 
 T = TypeVar("T")
 
@@ -29,12 +29,12 @@ class Replies:
     slack: Slack
     tasks: Tasks
 
-    def answer(self, asker: Asker, message: Message) -> None:
+    def answer(self, requester: Requester, message: Message) -> None:
         """Tells whoever asked, on the side: an ack of a click or an event carries no message."""
-        self.start(asker, self._tell(asker, message))
+        self.start(requester, self._tell(requester, message))
 
     def answer_when_known(
-        self, asker: Asker, looking_up: Coroutine[Any, Any, Message | None], *, replace: bool = False
+        self, requester: Requester, looking_up: Coroutine[Any, Any, Message | None], *, replace: bool = False
     ) -> None:
         """Looks something up on the side and tells whoever asked what was found, if anything is to be said.
 
@@ -45,27 +45,27 @@ class Replies:
         async def work() -> None:
             said = await read_or_say_so(looking_up)
             if said is not None:
-                await self._tell(asker, said, replace)
+                await self._tell(requester, said, replace)
 
-        self.start(asker, work())
+        self.start(requester, work())
 
     def answer_somehow(self, body: dict[str, Any], message: Message) -> None:
         """Tells whoever a request came from, as far as that can be told."""
-        asker = payloads.asker_somehow(body)
-        if asker is not None:
-            self.answer(asker, message)
+        requester = payloads.requester_somehow(body)
+        if requester is not None:
+            self.answer(requester, message)
 
-    def start(self, asker: Asker, work: Coroutine[Any, Any, Any]) -> None:
+    def start(self, requester: Requester, work: Coroutine[Any, Any, Any]) -> None:
         """Does something for somebody on the side, after the ack."""
-        self.tasks.start(work, user_id=asker.user_id)
+        self.tasks.start(work, user_id=requester.user_id)
 
-    async def _tell(self, asker: Asker, message: Message, replace: bool = False) -> None:
+    async def _tell(self, requester: Requester, message: Message, replace: bool = False) -> None:
         await self.slack.tell(
-            asker.user_id,
+            requester.user_id,
             message,
-            channel_id=asker.channel_id,
-            thread_ts=asker.asked_in,
-            response_url=asker.response_url,
+            channel_id=requester.channel_id,
+            thread_ts=requester.asked_in,
+            response_url=requester.response_url,
             replace=replace,
         )
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.access.policy import Grant, Right, Role, Terms, Why, Wish, decide, decide_anywhere, exceeded
+from bot.access.policy import AccessRequest, Grant, Permission, Reason, Role, Terms, decide, decide_anywhere, exceeded
 from bot.slack.people import Person
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -64,8 +64,8 @@ def lists_of_grants(draw: st.DrawFn) -> list[Grant]:
 
 
 wishes = st.builds(
-    Wish,
-    right=st.sampled_from(Right),
+    AccessRequest,
+    right=st.sampled_from(Permission),
     workspace=st.just("T1"),
     at=st.just(NOW),
     channel_id=st.sampled_from([None, *CHANNELS]),
@@ -82,7 +82,7 @@ def nobody(person: Person | None) -> bool:
     return any([person.team_id != "T1", person.deleted, person.is_bot, person.is_guest, person.is_stranger])
 
 
-def allows(grant: Grant, wish: Wish, person: Person, groups: frozenset[str] | None) -> bool:
+def allows(grant: Grant, wish: AccessRequest, person: Person, groups: frozenset[str] | None) -> bool:
     """The oracle: a grant allows if each of these is so, written without a look at the policy."""
     return all(
         [
@@ -97,7 +97,11 @@ def allows(grant: Grant, wish: Wish, person: Person, groups: frozenset[str] | No
 
 
 def expected(
-    wish: Wish, person: Person | None, grants: Sequence[Grant], admins: frozenset[str], groups: frozenset[str] | None
+    wish: AccessRequest,
+    person: Person | None,
+    grants: Sequence[Grant],
+    admins: frozenset[str],
+    groups: frozenset[str] | None,
 ) -> bool:
     if person is None or nobody(person):
         return False
@@ -106,7 +110,7 @@ def expected(
 
 @given(wishes, st.none() | people, lists_of_grants(), admin_settings, memberships)
 def test_it_allows_just_what_the_oracle_allows(
-    wish: Wish,
+    wish: AccessRequest,
     person: Person | None,
     grants: list[Grant],
     admins: frozenset[str],
@@ -114,21 +118,21 @@ def test_it_allows_just_what_the_oracle_allows(
 ) -> None:
     decision = decide(wish, person, grants, admins=admins, groups=groups)
     assert decision.allowed is expected(wish, person, grants, admins, groups)
-    assert decision.allowed is (decision.why in (Why.GRANTED, Why.ADMINS_SETTING))
-    if decision.why is Why.GRANTED:
+    assert decision.allowed is (decision.why in (Reason.GRANTED, Reason.ADMINS_SETTING))
+    if decision.why is Reason.GRANTED:
         assert person is not None
         assert decision.grant in grants
         assert allows(decision.grant, wish, person, groups)
 
 
 @given(wishes, people)
-def test_without_a_grant_nobody_may_anything(wish: Wish, person: Person) -> None:
+def test_without_a_grant_nobody_may_anything(wish: AccessRequest, person: Person) -> None:
     assert not decide(wish, person, []).allowed
 
 
 @given(wishes, people.filter(nobody), lists_of_grants(), memberships)
 def test_whatever_is_granted_some_are_refused(
-    wish: Wish, person: Person, grants: list[Grant], groups: frozenset[str] | None
+    wish: AccessRequest, person: Person, grants: list[Grant], groups: frozenset[str] | None
 ) -> None:
     assert not decide(wish, person, grants, admins={person.user_id}, groups=groups).allowed
     assert not decide_anywhere(wish, person, grants, admins={person.user_id}, groups=groups).allowed
@@ -136,7 +140,7 @@ def test_whatever_is_granted_some_are_refused(
 
 @given(wishes, people, lists_of_grants(), memberships, st.data())
 def test_taking_a_grant_away_never_allows_more(
-    wish: Wish, person: Person, grants: list[Grant], groups: frozenset[str] | None, data: st.DataObject
+    wish: AccessRequest, person: Person, grants: list[Grant], groups: frozenset[str] | None, data: st.DataObject
 ) -> None:
     fewer = [grant for grant in grants if data.draw(st.booleans())]
     if decide(wish, person, fewer, groups=groups).allowed:
@@ -145,7 +149,7 @@ def test_taking_a_grant_away_never_allows_more(
 
 @given(wishes, people, lists_of_grants())
 def test_not_knowing_the_groups_never_allows_more_than_being_in_none(
-    wish: Wish, person: Person, grants: list[Grant]
+    wish: AccessRequest, person: Person, grants: list[Grant]
 ) -> None:
     unknown = decide(wish, person, grants, groups=None)
     assert unknown.allowed is decide(wish, person, grants, groups=frozenset()).allowed
@@ -153,7 +157,7 @@ def test_not_knowing_the_groups_never_allows_more_than_being_in_none(
 
 @given(wishes, people, lists_of_grants(), memberships)
 def test_the_order_of_grants_changes_nothing(
-    wish: Wish, person: Person, grants: list[Grant], groups: frozenset[str] | None
+    wish: AccessRequest, person: Person, grants: list[Grant], groups: frozenset[str] | None
 ) -> None:
     assert decide(wish, person, grants, groups=groups) == decide(wish, person, grants[::-1], groups=groups)
 
@@ -162,16 +166,16 @@ def test_the_order_of_grants_changes_nothing(
 def test_what_does_not_exceed_a_grant_allows_nothing_that_the_grant_does_not(held: Terms, wanted: Terms) -> None:
     person = Person(team_id="T1", user_id="U1", name="somebody")
 
-    def can(given_terms: Terms) -> set[tuple[Right, str, str, int]]:
+    def can(given_terms: Terms) -> set[tuple[Permission, str, str, int]]:
         grant = Grant(id=1, subject="U1", granted_by="U0", **given_terms.__dict__)
         return {
             (right, channel, job_type, hour)
-            for right in Right
+            for right in Permission
             for channel in (*CHANNELS, "C3")
             for job_type in (*TYPES, "rule_evaluation")
             for hour in range(-1, 7)
             if decide(
-                Wish(
+                AccessRequest(
                     right=right,
                     workspace="T1",
                     at=NOW + timedelta(hours=hour),
@@ -193,7 +197,7 @@ def test_what_does_not_exceed_a_grant_allows_nothing_that_the_grant_does_not(hel
 def test_nobody_grants_more_than_one_of_their_admin_grants_holds(
     person: Person, grants: list[Grant], wanted: Terms, groups: frozenset[str] | None
 ) -> None:
-    wish = Wish(right=Right.GRANT, workspace="T1", at=NOW)
+    wish = AccessRequest(right=Permission.GRANT, workspace="T1", at=NOW)
     holding = [
         grant
         for grant in grants

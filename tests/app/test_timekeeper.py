@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Connection, insert, select
 
-from bot.app.build import BOARDS
+from bot.app.build import OUTBOXES
 from bot.app.timekeeper import Timekeeper
 from bot.base.clock import rfc3339
 from bot.db.database import Database
@@ -26,7 +26,7 @@ class World:
         self.clock = clock
         self.timer = 0.0
         self.noticed = 0
-        self.keeper = Timekeeper(database, clock, lambda: self.timer, BOARDS, self._notice)
+        self.keeper = Timekeeper(database, clock, lambda: self.timer, OUTBOXES, self._notice)
 
     def _notice(self) -> None:
         self.noticed += 1
@@ -54,9 +54,9 @@ async def test_what_an_earlier_clock_put_off_is_due_again(world: World) -> None:
         ask(connection)
         claimed(connection, "r1")  # a turn that failed left its lease behind
         retry = sent(connection, 2)
-        store.enter(connection, retry, "accepted", NOW, due_at=NOW + timedelta(seconds=5))
-        (showing,) = store.board.claim(connection, NOW, only="r2")
-        store.board.showed(connection, showing, NOW, shown={}, unpostable=None, again_in=5 * MINUTE)
+        store.transition(connection, retry, "accepted", NOW, due_at=NOW + timedelta(seconds=5))
+        (showing,) = store.outbox.claim(connection, NOW, only="r2")
+        store.outbox.showed(connection, showing, NOW, shown={}, unpostable=None, again_in=5 * MINUTE)
         began = {"name": "watching_since", "value": rfc3339(NOW), "updated_at": NOW}
         connection.execute(insert(marks).values(began))
 
@@ -78,8 +78,8 @@ async def test_what_an_earlier_clock_put_off_is_due_again(world: World) -> None:
 async def test_what_is_with_sift_just_now_keeps_its_lease(world: World) -> None:
     def before(connection: Connection) -> None:
         retry = sent(connection, 2)
-        store.enter(connection, retry, "accepted", NOW, due_at=NOW)
-        assert len(store.board.claim(connection, NOW, only="r2")) == 1
+        store.transition(connection, retry, "accepted", NOW, due_at=NOW)
+        assert len(store.outbox.claim(connection, NOW, only="r2")) == 1
         sent(connection, 1, "another job")
 
     await world.database.run(before)
@@ -87,9 +87,9 @@ async def test_what_is_with_sift_just_now_keeps_its_lease(world: World) -> None:
     now = world.clock.now
     with world.database.transaction() as connection:
         assert store.claim(connection, ("sending",), now) == []
-        assert store.board.claim(connection, now) == []
+        assert store.outbox.claim(connection, now) == []
         assert len(store.claim(connection, ("sending",), now + LEASE)) == 1
-        assert len(store.board.claim(connection, now + LEASE)) == 1
+        assert len(store.outbox.claim(connection, now + LEASE)) == 1
     world.database.close()
 
 

@@ -59,7 +59,7 @@ def requested(database: Database, number: int = 1, at: timedelta = timedelta(0))
         id=f"r{number}", delivery_key=f"k{number}", job_id=f"j{number}", team_id="T1", user_id="U1", source="command"
     )
     with database.transaction() as connection:
-        store.record(connection, request, NOW + at)
+        store.add(connection, request, NOW + at)
     return request
 
 
@@ -217,7 +217,7 @@ def test_what_the_tables_say_otherwise_than_the_log_is_named(database: Database,
     with database.transaction() as connection:
         grants.revoke(connection, "U2", "cli:test", NOW)
         (retry,) = store.claim(connection, ("requested",), NOW)
-        store.enter(connection, retry, "refused", NOW)
+        store.transition(connection, retry, "refused", NOW)
     assert verify(database).unchecked == {"grants": 0, "requests": 0}
     write(database, statement)
     with pytest.raises(NotAsWritten, match=f"the tables say otherwise than the log: {said}"):
@@ -229,7 +229,7 @@ def test_a_request_that_was_altered_on_its_way_is_named(database: Database) -> N
     write(database, "UPDATE retries SET user_id = 'U9' WHERE id = 'r1'")
     with database.transaction() as connection:
         (retry,) = store.claim(connection, ("requested",), NOW)
-        store.enter(connection, retry, "refused", NOW)  # whose entry names U9 as well
+        store.transition(connection, retry, "refused", NOW)  # whose entry names U9 as well
     with pytest.raises(NotAsWritten, match="request r1 is another's"):
         verify(database)
     write(database, "UPDATE retries SET user_id = 'U1' WHERE id = 'r1'")
@@ -246,7 +246,7 @@ def test_a_row_that_was_never_recorded_is_named_after_it_was_worked_on_too(datab
     )
     with database.transaction() as connection:
         for retry in store.claim(connection, ("requested",), NOW):
-            store.enter(connection, retry, "refused", NOW)
+            store.transition(connection, retry, "refused", NOW)
     with pytest.raises(NotAsWritten, match="request r9 stands in the table, and no entry says that it was recorded"):
         verify(database)
 
@@ -257,7 +257,7 @@ def test_many_differences_are_named_as_far_as_anybody_reads_them(database: Datab
     write(database, "DELETE FROM retries")
     with pytest.raises(NotAsWritten) as told:
         verify(database)
-    assert str(told.value).count("was recorded, and is not") == verification.MOST_NAMED
+    assert str(told.value).count("was recorded, and is not") == verification.MAX_NAMED
     assert str(told.value).endswith("; and 10 more")
 
 
@@ -267,7 +267,7 @@ def test_what_is_older_than_the_log_is_checked_with_its_segments(database: Datab
     requested(database, 2, timedelta(minutes=2))
     with database.transaction() as connection:
         for retry in store.claim(connection, ("requested",), NOW + timedelta(hours=1)):
-            store.enter(connection, retry, "refused", NOW + timedelta(minutes=2 + int(retry.id[1:])))
+            store.transition(connection, retry, "refused", NOW + timedelta(minutes=2 + int(retry.id[1:])))
     one = tmp_path / "one.jsonl"
     archived(database, one, 1)  # the grant, and that r1 was requested
     assert verify(database).unchecked == {"grants": 1, "requests": 0}, "what is left of r1 tells its state"

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select, text
 from bot.base.errors import DatabaseBusy, DatabaseUnavailable, MaybeRecorded
 from bot.db.database import Database
 from bot.db.tables import marks
-from bot.db.worker import MOST_WAITING
+from bot.db.worker import MAX_WAITING
 from tests.conftest import NOW
 from tests.db.test_database import adding, names
 from tests.relay import Relay, relayed
@@ -140,7 +140,7 @@ async def test_what_was_given_up_while_it_ran_is_not_committed(sqlite_url: str) 
 async def test_more_than_can_be_served_in_time_is_refused_at_once(sqlite_url: str) -> None:
     database = Database(sqlite_url, lambda: NOW)
     with held(database):
-        waiting = [asyncio.create_task(database.run(adding(f"{number}"))) for number in range(MOST_WAITING + 100)]
+        waiting = [asyncio.create_task(database.run(adding(f"{number}"))) for number in range(MAX_WAITING + 100)]
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         told = [task.exception() for task in waiting if task.done()]

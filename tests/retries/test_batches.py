@@ -13,10 +13,10 @@ from bot.db.database import Database
 from bot.db.tables import batches as rows
 from bot.db.tables import retries
 from bot.retries import batches, store
-from bot.retries.request import Request, Wanted
+from bot.retries.request import JobRef, Request
 from tests.conftest import NOW
 
-MANY = batches.AT_A_TIME + 5
+MANY = batches.CHUNK + 5
 LATE = NOW + timedelta(minutes=16)
 
 
@@ -29,7 +29,7 @@ def connection(database: Database) -> Any:
 
 def opened(connection: Connection, batch_id: str, origin: str | None = "storm", user_id: str = "U") -> None:
     first = Request(id=batch_id, delivery_key=batch_id, job_id="j0", team_id="T", user_id=user_id, source="bulk")
-    wanted = [Wanted(f"j{number}", "f") for number in range(MANY)]
+    wanted = [JobRef(f"j{number}", "f") for number in range(MANY)]
     assert batches.open_batch(connection, first, wanted, NOW, origin)
 
 
@@ -46,7 +46,7 @@ def test_who_may_not_leaves_one_entry_and_no_rows(connection: Connection) -> Non
     assert (entry.event, entry.outcome, entry.user_id) == ("request", "denied", "U")
     detail = json.loads(entry.detail)
     assert (detail["batch"], detail["total"], detail["why"]) == ("a", MANY, "not_listed")
-    (batch,) = batches.board.claim(connection, NOW)
+    (batch,) = batches.outbox.claim(connection, NOW)
     assert batch.final
     assert batch.refusal == {"why": "not_listed"}
 
@@ -92,10 +92,10 @@ def test_a_batch_left_alone_is_refused_and_may_be_asked_for_again(connection: Co
         steps.append(batches.spell_out(connection, "a", LATE, LATE))
         if not steps[-1].left:
             break
-    assert [step.refused for step in steps] == [batches.AT_A_TIME, 5]
+    assert [step.refused for step in steps] == [batches.CHUNK, 5]
     assert set(connection.scalars(select(retries.c.state))) == {"refused"}
-    assert set(batches.left_over(connection, "a")) == {Wanted(f"j{number}", "f") for number in range(MANY)}
-    (batch,) = batches.board.claim(connection, LATE)
+    assert set(batches.left_over(connection, "a")) == {JobRef(f"j{number}", "f") for number in range(MANY)}
+    (batch,) = batches.outbox.claim(connection, LATE)
     assert batch.stale == MANY
     assert batch.members[0].detail == {"why": "stale", "seconds": 960}
 
@@ -103,10 +103,10 @@ def test_a_batch_left_alone_is_refused_and_may_be_asked_for_again(connection: Co
 def test_what_is_asked_for_again_is_no_longer_left_over(connection: Connection) -> None:
     opened(connection, "a")
     batches.spell_out(connection, "a", LATE, LATE)
-    store.record(connection, Request(id="n", delivery_key="n", job_id="j0", team_id="T", user_id="U", source="x"), LATE)
+    store.add(connection, Request(id="n", delivery_key="n", job_id="j0", team_id="T", user_id="U", source="x"), LATE)
     (retry,) = store.claim(connection, ("requested",), LATE, only="n")
-    sending = store.enter(connection, retry, "sending", LATE, sent_at=LATE)
-    store.enter(connection, sending, "accepted", LATE, due_at=LATE)
+    sending = store.transition(connection, retry, "sending", LATE, sent_at=LATE)
+    store.transition(connection, sending, "accepted", LATE, due_at=LATE)
     assert "j0" not in [one.job_id for one in batches.left_over(connection, "a")]
 
 

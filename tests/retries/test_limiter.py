@@ -4,19 +4,19 @@ import asyncio
 
 import pytest
 
-from bot.retries.limiter import Pace
+from bot.retries.limiter import Limiter
 
 
 class Crowd:
     """So many who want a slot, and who of them has one."""
 
-    def __init__(self, pace: Pace) -> None:
-        self.pace = pace
+    def __init__(self, limiter: Limiter) -> None:
+        self.limiter = limiter
         self.inside: list[str] = []
         self.release = asyncio.Event()
 
     async def enter(self, name: str, rank: int = 0) -> None:
-        async with self.pace.slot(rank):
+        async with self.limiter.slot(rank):
             self.inside.append(name)
             await self.release.wait()
 
@@ -28,10 +28,10 @@ async def settle() -> None:
 
 @pytest.mark.parametrize(("limits", "expected"), [(0, 4), (1, 2), (2, 1), (9, 1)])
 async def test_a_limit_halves_the_slots(limits: int, expected: int) -> None:
-    pace = Pace(4)
+    limiter = Limiter(4)
     for _ in range(limits):
-        pace.slower()
-    crowd = Crowd(pace)
+        limiter.back_off()
+    crowd = Crowd(limiter)
     tasks = [asyncio.create_task(crowd.enter(str(number))) for number in range(6)]
     await settle()
     assert len(crowd.inside) == expected
@@ -41,11 +41,11 @@ async def test_a_limit_halves_the_slots(limits: int, expected: int) -> None:
 
 
 async def test_good_answers_bring_the_slots_back() -> None:
-    pace = Pace(4)
-    pace.slower()
+    limiter = Limiter(4)
+    limiter.back_off()
     for _ in range(10):
-        pace.faster()
-    crowd = Crowd(pace)
+        limiter.recover()
+    crowd = Crowd(limiter)
     tasks = [asyncio.create_task(crowd.enter(str(number))) for number in range(6)]
     await settle()
     assert len(crowd.inside) == 4
@@ -54,8 +54,8 @@ async def test_good_answers_bring_the_slots_back() -> None:
 
 
 async def test_the_lowest_rank_goes_first_and_then_who_came_first() -> None:
-    pace = Pace(1)
-    crowd = Crowd(pace)
+    limiter = Limiter(1)
+    crowd = Crowd(limiter)
     tasks = []
     for name, rank in (("first", 0), ("many 1", 1), ("many 2", 1), ("alone", 0)):
         tasks.append(asyncio.create_task(crowd.enter(name, rank)))
@@ -66,8 +66,8 @@ async def test_the_lowest_rank_goes_first_and_then_who_came_first() -> None:
 
 
 async def test_who_gives_up_waiting_takes_no_slot_along() -> None:
-    pace = Pace(1)
-    crowd = Crowd(pace)
+    limiter = Limiter(1)
+    crowd = Crowd(limiter)
     first = asyncio.create_task(crowd.enter("first"))
     await settle()
     impatient = asyncio.create_task(crowd.enter("impatient"))

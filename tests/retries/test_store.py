@@ -37,7 +37,7 @@ def ask(connection: Connection, number: int = 1, **more: Any) -> str:
         "source": "command",
         **more,
     }
-    store.record(connection, Request(**facts), NOW)
+    store.add(connection, Request(**facts), NOW)
     return str(facts["id"])
 
 
@@ -52,13 +52,13 @@ def fetched(connection: Connection, request_id: str) -> Retry:
 
 def sent(connection: Connection, number: int = 1, job_id: str = "j") -> Retry:
     retry = claimed(connection, ask(connection, number, job_id=job_id))
-    return store.enter(connection, retry, "sending", NOW, job_before=JOB, sent_at=NOW, due_at=NOW + LEASE)
+    return store.transition(connection, retry, "sending", NOW, job_before=JOB, sent_at=NOW, due_at=NOW + LEASE)
 
 
 def test_a_redelivery_is_not_recorded_again(connection: Connection) -> None:
     assert ask(connection) == "r1"
     again = Request(id="r2", delivery_key="k1", job_id="j", team_id="T", user_id="U", source="command")
-    assert not store.record(connection, again, NOW)
+    assert not store.add(connection, again, NOW)
     assert connection.scalar(text("SELECT count(*) FROM retries")) == 1
     assert connection.scalar(text("SELECT count(*) FROM audit")) == 1
 
@@ -74,77 +74,77 @@ def test_who_slept_past_the_lease_changes_nothing(connection: Connection) -> Non
     slept = claimed(connection, ask(connection))
     store.claim(connection, ("requested",), NOW + LEASE)
     with pytest.raises(WrongState):
-        store.enter(connection, slept, "sending", NOW)
+        store.transition(connection, slept, "sending", NOW)
     assert connection.scalar(text("SELECT count(*) FROM audit")) == 1
 
 
 def test_a_row_enters_a_state_once(connection: Connection) -> None:
     retry = claimed(connection, ask(connection))
-    store.enter(connection, retry, "denied", NOW, detail={"why": "not_listed"})
+    store.transition(connection, retry, "denied", NOW, detail={"why": "not_listed"})
     with pytest.raises(WrongState):
-        store.enter(connection, retry, "sending", NOW)
+        store.transition(connection, retry, "sending", NOW)
 
 
 @pytest.mark.parametrize("state", ACTIVE)
 def test_a_job_has_one_retry_under_way(connection: Connection, state: str) -> None:
     first = sent(connection)
     if state != "sending":
-        store.enter(connection, first, state, NOW, due_at=NOW)
+        store.transition(connection, first, state, NOW, due_at=NOW)
     second = claimed(connection, ask(connection, 2))
     with pytest.raises(IntegrityError), connection.begin_nested():
-        store.enter(connection, second, "sending", NOW)
+        store.transition(connection, second, "sending", NOW)
     assert fetched(connection, "r2").state == "requested"
 
 
 def test_a_final_row_is_never_due_again(connection: Connection) -> None:
-    accepted = store.enter(connection, sent(connection), "accepted", NOW, due_at=NOW)
-    store.enter(connection, accepted, "finished", NOW)
+    accepted = store.transition(connection, sent(connection), "accepted", NOW, due_at=NOW)
+    store.transition(connection, accepted, "finished", NOW)
     assert store.claim(connection, ("accepted", "finished"), NOW + timedelta(days=9)) == []
 
 
 @pytest.mark.parametrize("state", OFFERING)
 def test_a_later_retry_takes_the_earlier_one_s_button_away(connection: Connection, state: str) -> None:
-    first = store.enter(connection, sent(connection), "unknown" if state == "not_applied" else "accepted", NOW)
-    store.enter(connection, first, state, NOW)
-    store.enter(connection, sent(connection, 2), "accepted", NOW)
+    first = store.transition(connection, sent(connection), "unknown" if state == "not_applied" else "accepted", NOW)
+    store.transition(connection, first, state, NOW)
+    store.transition(connection, sent(connection, 2), "accepted", NOW)
     earlier = fetched(connection, "r1")
     assert earlier.superseded_by == "r2"
-    assert {retry.id for retry in store.board.claim(connection, NOW)} == {"r1", "r2"}
+    assert {retry.id for retry in store.outbox.claim(connection, NOW)} == {"r1", "r2"}
 
 
 def test_what_changed_while_it_was_shown_is_shown_again(connection: Connection) -> None:
-    accepted = store.enter(connection, sent(connection), "accepted", NOW, due_at=NOW)
-    (showing,) = store.board.claim(connection, NOW)
-    store.enter(connection, accepted, "finished", NOW)
-    assert store.board.claim(connection, NOW) == [], "two at once would post twice"
-    store.board.showed(
+    accepted = store.transition(connection, sent(connection), "accepted", NOW, due_at=NOW)
+    (showing,) = store.outbox.claim(connection, NOW)
+    store.transition(connection, accepted, "finished", NOW)
+    assert store.outbox.claim(connection, NOW) == [], "two at once would post twice"
+    store.outbox.showed(
         connection, showing, NOW, shown={"summary": {"ts": "1", "digest": "d"}}, unpostable=None, again_in=None
     )
-    (again,) = store.board.claim(connection, NOW)
+    (again,) = store.outbox.claim(connection, NOW)
     assert (again.state, again.shown["summary"]["ts"], again.interrupted) == ("finished", "1", False)
-    store.board.showed(connection, again, NOW, shown=again.shown, unpostable=None, again_in=None)
-    assert store.board.claim(connection, NOW + timedelta(days=9)) == []
+    store.outbox.showed(connection, again, NOW, shown=again.shown, unpostable=None, again_in=None)
+    assert store.outbox.claim(connection, NOW + timedelta(days=9)) == []
 
 
 def test_a_show_that_never_came_back_is_taken_over_as_interrupted(connection: Connection) -> None:
-    store.enter(connection, sent(connection), "accepted", NOW, due_at=NOW)
-    store.board.claim(connection, NOW)
-    (taken,) = store.board.claim(connection, NOW + LEASE)
+    store.transition(connection, sent(connection), "accepted", NOW, due_at=NOW)
+    store.outbox.claim(connection, NOW)
+    (taken,) = store.outbox.claim(connection, NOW + LEASE)
     assert taken.interrupted
 
 
 def test_the_way_back_is_forgotten_once_the_answer_is_given(connection: Connection) -> None:
     retry = claimed(connection, ask(connection, response_url="https://hooks.slack.example/x"))
-    store.enter(connection, retry, "denied", NOW)
-    (showing,) = store.board.claim(connection, NOW)
+    store.transition(connection, retry, "denied", NOW)
+    (showing,) = store.outbox.claim(connection, NOW)
     assert showing.response_url
-    store.board.showed(connection, showing, NOW, shown={"private": {}}, unpostable=None, again_in=None)
+    store.outbox.showed(connection, showing, NOW, shown={"private": {}}, unpostable=None, again_in=None)
     assert fetched(connection, "r1").response_url is None
 
 
 def test_the_last_attempts_of_a_job_are_known(connection: Connection) -> None:
     assert store.last_attempts(connection, "j") == (None, None, 0)
-    store.enter(connection, sent(connection), "accepted", NOW, due_at=NOW)
+    store.transition(connection, sent(connection), "accepted", NOW, due_at=NOW)
     newest, accepted_at, count = store.last_attempts(connection, "j")
     assert newest is not None
     assert (newest.id, accepted_at, count) == ("r1", NOW, 1)

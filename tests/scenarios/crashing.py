@@ -10,7 +10,7 @@ from typing import Any
 from bot.__main__ import main
 from bot.retries import store
 from bot.sift.client import Sift
-from bot.slack.publisher import Display
+from bot.slack.publisher import Publisher
 
 
 def die(*_: Any, **__: Any) -> None:
@@ -19,7 +19,7 @@ def die(*_: Any, **__: Any) -> None:
 
 def at_state(state: str, *, before: bool) -> None:
     """Dies when a row is about to enter a state, or has entered it but is not committed yet."""
-    enter = store.enter
+    enter = store.transition
 
     def dying(connection: Any, row: Any, entered: str, *args: Any, **more: Any) -> Any:
         if entered == state and before:
@@ -46,12 +46,12 @@ def around_post(*, before: bool) -> None:
 
 def before_showing() -> None:
     """Dies with the outcome committed and nothing shown yet."""
-    Display.show = die  # type: ignore[assignment,method-assign]  # the point is to change it
+    Publisher.show = die  # type: ignore[assignment,method-assign]  # the point is to change it
 
 
 def after_posting() -> None:
     """Dies with the first message posted and its ts not written down yet."""
-    store.board.showed = die  # type: ignore[method-assign]  # the point is to change it
+    store.outbox.showed = die  # type: ignore[method-assign]  # the point is to change it
 
 
 def in_a_batch(after: int) -> None:

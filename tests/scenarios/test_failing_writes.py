@@ -130,7 +130,7 @@ async def taken_over(bot: Bot, state: str, then: str) -> None:
     def work(connection: Connection) -> None:
         now = bot.clock()
         (retry,) = store.claim(connection, (state,), now + timedelta(hours=1))
-        store.enter(connection, retry, then, now, detail={}, due_at=None)
+        store.transition(connection, retry, then, now, detail={}, due_at=None)
 
     await bot.database.run(work)
 

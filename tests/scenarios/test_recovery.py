@@ -166,12 +166,12 @@ def ask(connection: Connection, number: int, job_id: str, state: str = "requeste
         id=f"r{number}", delivery_key=f"k{number}", job_id=job_id, team_id="T1", user_id=f"U{number}", source="command"
     )
     at = NOW + timedelta(seconds=number)
-    store.record(connection, request, at)
+    store.add(connection, request, at)
     if state != "requested":
         (retry,) = store.claim(connection, ("requested",), at, only=request.id)
-        retry = store.enter(connection, retry, "sending", at, due_at=at, sent_at=at, attempt=1)
+        retry = store.transition(connection, retry, "sending", at, due_at=at, sent_at=at, attempt=1)
         if state != "sending":
-            store.enter(connection, retry, state, at, due_at=at)
+            store.transition(connection, retry, state, at, due_at=at)
     return request
 
 
@@ -191,7 +191,7 @@ def test_nothing_that_was_open_is_left_to_be_sent(database: Database) -> None:
         ):
             ask(connection, number, job_id, state)
         first = Request(id="b1", delivery_key="b", job_id="j5", team_id="T1", user_id="U9", source="bulk")
-        wanted = [retries_request.Wanted(job_id, "failure") for job_id in ("j5", "j6", "j1")]
+        wanted = [retries_request.JobRef(job_id, "failure") for job_id in ("j5", "j6", "j1")]
         batches.open_batch(connection, first, wanted, NOW)
         done = recovery.recover(connection, "cli:test", later)
         assert done == recovery.Recovered(unknown=6, refused=4)

@@ -15,7 +15,7 @@ from bot.base.clock import utc_now
 from bot.db.database import Database, migrate
 from bot.db.tables import retries
 from bot.retries import batches, store
-from bot.retries.request import Request, Wanted
+from bot.retries.request import JobRef, Request
 from bot.sandbox import LAUNCH_OPS, OPERATOR
 from bot.sandbox.sift.jobs import SandboxJob
 from bot.sandbox.slack.directory import TEAM
@@ -43,9 +43,9 @@ def left_behind(world: World, jobs: Sequence[SandboxJob], ago: timedelta, *, beg
     with database.transaction() as connection:
         grants.grant(connection, grants.NewGrant(subject=OPERATOR, role=Role.OPERATOR, granted_by="cli:test"), then)
         if len(jobs) == 1:
-            store.record(connection, first, then)
+            store.add(connection, first, then)
         else:
-            batches.open_batch(connection, first, [Wanted(job.job_id) for job in jobs], then)
+            batches.open_batch(connection, first, [JobRef(job.job_id) for job in jobs], then)
         if begun:
             batches.spell_out(connection, first.id, then, then)
     database.close()

@@ -17,7 +17,7 @@ from structlog.testing import CapturingLogger
 from bot.sift import client as sift_client
 from bot.sift.client import Sift
 from bot.sift.errors import AnswerTooLarge, MustWait, OutcomeUnknown, SiftError, TooLong
-from bot.sift.job import MOST_TEXT, Job
+from bot.sift.job import MAX_TEXT, Job
 from tests.sift.test_client import JOB, KEY, Waits, answering, client, error
 
 MEGABYTE = 1_000_000
@@ -174,7 +174,7 @@ async def test_pages_without_end_are_not_all_read(monkeypatch: pytest.MonkeyPatc
         assert len([jobs async for jobs in changed]) == 5
         requests.clear()
         assert list(await sift.jobs(["a", "b"])) == ["a"]
-        assert len(requests) == sift_client.MOST_PAGES_BY_ID
+        assert len(requests) == sift_client.MAX_PAGES_BY_ID
 
 
 @pytest.mark.parametrize("token", ["same", "t" * 100_000, 7, None, {"a": 1}])
@@ -205,7 +205,7 @@ async def test_texts_are_cleaned_and_cut_once_at_the_model() -> None:
         (job,) = await sift.failed_lately(1)
         cause = await sift.why_failed(job)
     assert cause.error_message.startswith("no␀ data�!!!")
-    assert len(cause.error_message) == MOST_TEXT
+    assert len(cause.error_message) == MAX_TEXT
     assert Job.model_validate_json(job.model_dump_json(by_alias=True)) == job
 
 
@@ -215,7 +215,7 @@ async def test_a_reason_that_is_looked_up_is_cleaned_too() -> None:
     async with answering(found) as (url, _), client(url, timeout=5) as sift:
         cause = await sift.why_failed(job)
     assert cause.error_message.startswith("row␀ 1!!!")
-    assert (len(cause.error_message), cause.run_id) == (MOST_TEXT, "")
+    assert (len(cause.error_message), cause.run_id) == (MAX_TEXT, "")
 
 
 async def test_an_error_s_words_are_cleaned() -> None:

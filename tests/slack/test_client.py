@@ -11,7 +11,7 @@ from bot.app.server import serving
 from bot.base.redactor import Redactor
 from bot.sandbox import DATA_IMPORTS, LAUNCH_OPS, OPERATOR, OPERATORS_GROUP, PRIVATE, SlackWorkspace
 from bot.sandbox.slack.directory import BOT_USER
-from bot.slack.client import MOST_BYTES, Slack, http_session, web_client
+from bot.slack.client import MAX_BYTES, Slack, http_session, web_client
 from bot.slack.errors import CannotPost, RateLimited, SlackUnavailable
 from bot.slack.message import Message
 
@@ -91,7 +91,7 @@ async def test_an_odd_answer_to_a_post_is_not_known_to_have_arrived(
 
 
 async def test_an_answer_without_end_is_not_read_to_its_end(slack: Slack, workspace: SlackWorkspace) -> None:
-    workspace.garble("chat.postMessage", b'{"ok": true, "ts": "1.0", "more": "' + b"x" * MOST_BYTES + b'"}')
+    workspace.garble("chat.postMessage", b'{"ok": true, "ts": "1.0", "more": "' + b"x" * MAX_BYTES + b'"}')
     with pytest.raises(SlackUnavailable):
         await slack.post(LAUNCH_OPS, HELLO)
     assert await slack.post(LAUNCH_OPS, HELLO)

@@ -5,7 +5,7 @@ done, and what to do next. Pure.
 from dataclasses import dataclass
 from datetime import timedelta
 
-from bot.access.messages import _ask, _denial
+from bot.access.messages import denial, whom_to_ask
 from bot.base.clock import say_duration
 from bot.retries.messages.job import (
     facts,
@@ -21,7 +21,7 @@ from bot.retries.request import Retry
 from bot.slack.blocks import Block, actions, plain, section
 from bot.slack.links import Place
 from bot.slack.message import Message
-from bot.slack.piece import Shown
+from bot.slack.piece import OutboxRow
 
 
 def answer(retry: Retry, place: Place) -> Message:
@@ -40,7 +40,7 @@ def answer(retry: Retry, place: Place) -> Message:
     return Message(f"{said.what} {said.done}", [*blocks, footer(retry.id, place)])
 
 
-def cannot_post(row: Shown) -> Block:
+def cannot_post(row: OutboxRow) -> Block:
     """Why only one person sees what was meant for the channel, and how to mend that."""
     if row.channel_id is None:
         return section(":lock: You asked in the Home tab, so only you see this.")
@@ -69,7 +69,7 @@ def why_not(retry: Retry, place: Place) -> Said:
     """Why a request led to no retry."""
     why, detail = str(retry.detail.get("why")), retry.detail
     if retry.state == "denied":
-        return Said(_denial(detail, "retry jobs"), _ask(detail), emoji=":no_entry:")
+        return Said(denial(detail, "retry jobs"), whom_to_ask(detail), emoji=":no_entry:")
     if retry.state == "failed":
         return Said(
             f"Job `{retry.job_id}` was not retried.",

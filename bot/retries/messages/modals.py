@@ -15,7 +15,7 @@ RETRY_VIEW = "retry_view"
 
 TITLE = "Retry Sift jobs"
 
-MOST_OPTIONS = 100
+MAX_OPTIONS = 100
 """As many options as a select may have."""
 
 LONGEST_OPTION = 75
@@ -45,7 +45,7 @@ def retry_view(
         picked: how many of the options are picked from the start.
         under_way: how many failed jobs are left out because they are being retried already.
     """
-    offered = options[:MOST_OPTIONS]
+    offered = options[:MAX_OPTIONS]
     blocks: list[Block] = []
     if offered:
         select = {"type": "multi_static_select", "action_id": "jobs", "options": offered, "placeholder": _plain("Pick")}

@@ -12,8 +12,8 @@ from bot.sandbox.slack.messages import Message
 from bot.sandbox.slack.views import View, initial, options_of
 from bot.sandbox.slack.workspace import SlackWorkspace
 
-_MOST_MESSAGES = 200
-_MOST_JOBS = 60
+_MAX_MESSAGES = 200
+_MAX_JOBS = 60
 _SAME_BREATH = 300
 """Seconds within which one person's messages share a heading."""
 
@@ -84,7 +84,7 @@ class Screen:
     def lines(self) -> list[Line]:
         """The channel's messages at the top level, with what only this person sees."""
         top = [message for message in self._visible() if message.thread_ts is None]
-        return self._lines(top[-_MOST_MESSAGES:])
+        return self._lines(top[-_MAX_MESSAGES:])
 
     @property
     def thread(self) -> list[Line]:
@@ -109,7 +109,7 @@ class Screen:
     def jobs(self) -> list[JobRow]:
         """The newest jobs."""
         now = self._slack.clock()
-        newest = list(reversed(self._sift.jobs.values()))[:_MOST_JOBS]
+        newest = list(reversed(self._sift.jobs.values()))[:_MAX_JOBS]
         return [
             JobRow(
                 job.job_id,

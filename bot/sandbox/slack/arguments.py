@@ -13,8 +13,8 @@ from bot.sandbox.slack.state import Refused, WorkspaceState
 
 Arguments = Mapping[str, Any]
 
-MOST_TEXT = 40_000
-MOST_UPDATED_TEXT = 4_000
+MAX_TEXT = 40_000
+MAX_UPDATED_TEXT = 4_000
 
 
 def user_of(state: WorkspaceState, user_id: Any) -> User:
@@ -92,7 +92,7 @@ def own_message(
     return channel, message
 
 
-def content(arguments: Arguments, most_text: int = MOST_TEXT) -> dict[str, Any]:
+def content(arguments: Arguments, most_text: int = MAX_TEXT) -> dict[str, Any]:
     """Text, blocks and attachments of a message, within Slack's limits."""
     text, blocks = str(arguments.get("text") or ""), arguments.get("blocks") or []
     attachments = arguments.get("attachments") or []

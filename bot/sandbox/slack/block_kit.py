@@ -11,15 +11,15 @@ from typing import Any
 from slack_sdk.errors import SlackObjectFormationError
 from slack_sdk.models.blocks import Block
 
-MOST_BLOCKS = 50
-MOST_VIEW_BLOCKS = 100
-MOST_VIEW_BYTES = 250_000
+MAX_BLOCKS = 50
+MAX_VIEW_BLOCKS = 100
+MAX_VIEW_BYTES = 250_000
 
 Check = Callable[[Any, str], list[str]]
 """Answers what is wrong with the value at a JSON pointer, in Slack's words."""
 
 
-def problems_of_blocks(blocks: Any, most: int = MOST_BLOCKS) -> list[str]:
+def problems_of_blocks(blocks: Any, most: int = MAX_BLOCKS) -> list[str]:
     """What Slack would refuse in the blocks of a message."""
     return _many(_block, most, least=0)(blocks, "/blocks") or _repeated_ids(blocks)
 
@@ -36,7 +36,7 @@ def problems_of_view(view: Any) -> list[str]:
 
 def too_large(view: Any) -> bool:
     """Whether a view is more than Slack keeps."""
-    return len(json.dumps(view)) > MOST_VIEW_BYTES
+    return len(json.dumps(view)) > MAX_VIEW_BYTES
 
 
 def _say(at: str, what: str) -> str:
@@ -237,7 +237,7 @@ _VIEW: dict[str, Check] = {
     "private_metadata": _string(3000, 0),
     "external_id": _string(255),
 }
-_BODY: dict[str, Check] = {"blocks": _many(_block, MOST_VIEW_BLOCKS)}
+_BODY: dict[str, Check] = {"blocks": _many(_block, MAX_VIEW_BLOCKS)}
 _VIEWS: dict[str, Check] = {
     "modal": _shape(
         {"title": _plain(24), **_BODY},

@@ -18,7 +18,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from bot.sandbox.slack.directory import APP
 
-MOST_CONNECTIONS = 10
+MAX_CONNECTIONS = 10
 
 COMMAND = "slash_commands"
 INTERACTIVE = "interactive"
@@ -119,7 +119,7 @@ class Sockets:
             return
         self._tickets.discard(ticket)
         await websocket.accept()
-        if len(self._connections) >= MOST_CONNECTIONS:
+        if len(self._connections) >= MAX_CONNECTIONS:
             await websocket.send_json(_goodbye("too_many_websockets"))
             await websocket.close()
             return

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.sandbox.slack.arguments import (
-    MOST_UPDATED_TEXT,
+    MAX_UPDATED_TEXT,
     Arguments,
     as_slack,
     channel_of,
@@ -30,7 +30,7 @@ Answer = dict[str, Any]
 Method = Callable[[WorkspaceState, Arguments], Answer]
 
 URL = "https://sandbox.slack.example/"
-MOST_MODALS = 3
+MAX_MODALS = 3
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def chat_post_ephemeral(state: WorkspaceState, arguments: Arguments) -> Answer:
 def chat_update(state: WorkspaceState, arguments: Arguments) -> Answer:
     """Replaces the content of one of the app's own messages."""
     channel, message = own_message(state, arguments)
-    given = content(arguments, MOST_UPDATED_TEXT)
+    given = content(arguments, MAX_UPDATED_TEXT)
     message.text, message.attachments = given["text"], given["attachments"]
     message.blocks = with_ids(given["blocks"])
     message.edited = state.now_ts()
@@ -161,7 +161,7 @@ def views_open(state: WorkspaceState, arguments: Arguments) -> Answer:
     view = view_of(arguments, "modal")
     trigger = state.use_trigger(arguments.get("trigger_id"))
     stack = state.modals[trigger.user]
-    if len(stack) >= MOST_MODALS:
+    if len(stack) >= MAX_MODALS:
         raise Refused("push_limit_reached")
     previous = stack[-1].id if stack else None
     stack.append(View(state.new_id("V"), trigger.user, _with_ids(view), state.new_id("h"), previous))

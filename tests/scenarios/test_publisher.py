@@ -25,7 +25,7 @@ from bot.slack.client import Slack, http_session, web_client
 from bot.slack.message import Message
 from bot.slack.outbox import LEASE
 from bot.slack.piece import Piece
-from bot.slack.publisher import PLACES_OF_A_CHANNEL, Display
+from bot.slack.publisher import PLACES_OF_A_CHANNEL, Publisher
 
 
 def pieces(row: Alert) -> list[Piece]:
@@ -34,19 +34,19 @@ def pieces(row: Alert) -> list[Piece]:
 
 
 @dataclass
-class Office:
+class Stage:
     """A workspace, a database with failures to alert, and as many displays of them as wanted."""
 
     workspace: SlackWorkspace
     slack: Slack
     database: Database
-    displays: list[Display[Alert]] = field(default_factory=list)
+    publishers: list[Publisher[Alert]] = field(default_factory=list)
 
-    def display(self, show: Callable[[Alert], Sequence[Piece]] = pieces, **more: Any) -> Display[Alert]:
+    def publisher(self, show: Callable[[Alert], Sequence[Piece]] = pieces, **more: Any) -> Publisher[Alert]:
         """A replica."""
-        display = Display(self.database, self.slack, store.board, show, utc_now, **more)
-        self.displays.append(display)
-        return display
+        publisher = Publisher(self.database, self.slack, store.outbox, show, utc_now, **more)
+        self.publishers.append(publisher)
+        return publisher
 
     def failures(self, count: int, channel_id: str = LAUNCH_OPS) -> None:
         """So many failures, due to be shown now, the first one longest."""
@@ -72,7 +72,7 @@ class Office:
         """Waits until no row lags behind any more."""
         async with asyncio.timeout(seconds):
             while await self.database.run(self._lagging):
-                await asyncio.gather(*(display.sweep() for display in self.displays))
+                await asyncio.gather(*(publisher.sweep() for publisher in self.publishers))
                 await asyncio.sleep(0.02)
 
     def _lagging(self, connection: Connection) -> list[Any]:
@@ -86,96 +86,96 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def office(database: Database) -> AsyncIterator[Office]:
+async def stage(database: Database) -> AsyncIterator[Stage]:
     workspace = SlackWorkspace()
     async with serving(workspace.app) as url, http_session() as session:
         client = web_client(workspace.bot_token, f"{url}/api/", session)
         slack = Slack(client, time.monotonic, Redactor([]), call_seconds=5)
-        office = Office(workspace, slack, database)
-        yield office
-        await asyncio.gather(*(display.stop(2) for display in office.displays))
+        stage = Stage(workspace, slack, database)
+        yield stage
+        await asyncio.gather(*(publisher.stop(2) for publisher in stage.publishers))
 
 
-async def test_two_replicas_and_a_slow_slack_double_nothing(office: Office) -> None:
+async def test_two_replicas_and_a_slow_slack_double_nothing(stage: Stage) -> None:
     for _ in range(2):
-        office.display(turn_seconds=1, lease=timedelta(seconds=1.2))
-    office.failures(60)
-    office.workspace.delay("chat.postMessage", 0.4, times=60)
-    await office.until_shown(30)
-    assert len(office.said()) == 60
-    assert len(set(office.said())) == 60
+        stage.publisher(turn_seconds=1, lease=timedelta(seconds=1.2))
+    stage.failures(60)
+    stage.workspace.delay("chat.postMessage", 0.4, times=60)
+    await stage.until_shown(30)
+    assert len(stage.said()) == 60
+    assert len(set(stage.said())) == 60
 
 
-async def test_a_turn_that_slept_past_its_lease_posts_nothing(office: Office) -> None:
+async def test_a_turn_that_slept_past_its_lease_posts_nothing(stage: Stage) -> None:
     def sleepy(row: Alert) -> list[Piece]:
-        with office.database.transaction() as connection:  # another replica, after the lease
-            later = office.database.now(connection) + LEASE + timedelta(seconds=1)
-            assert [taken.id for taken in store.board.claim(connection, later)] == [row.id]
+        with stage.database.transaction() as connection:  # another replica, after the lease
+            later = stage.database.now(connection) + LEASE + timedelta(seconds=1)
+            assert [taken.id for taken in store.outbox.claim(connection, later)] == [row.id]
         return pieces(row)
 
-    display = office.display(sleepy)
-    office.failures(1)
-    await display.sweep()
-    await display.stop(10)
-    assert office.said() == []
+    publisher = stage.publisher(sleepy)
+    stage.failures(1)
+    await publisher.sweep()
+    await publisher.stop(10)
+    assert stage.said() == []
 
 
-async def test_rows_are_taken_one_by_one_those_that_waited_longest_first(office: Office) -> None:
-    display = office.display()
-    office.failures(PLACES_OF_A_CHANNEL + 5)
-    office.workspace.delay("chat.postMessage", 0.8, times=PLACES_OF_A_CHANNEL)
-    await display.sweep()
+async def test_rows_are_taken_one_by_one_those_that_waited_longest_first(stage: Stage) -> None:
+    publisher = stage.publisher()
+    stage.failures(PLACES_OF_A_CHANNEL + 5)
+    stage.workspace.delay("chat.postMessage", 0.8, times=PLACES_OF_A_CHANNEL)
+    await publisher.sweep()
 
     def claimed(connection: Connection) -> list[str]:
         taken = select(alerts_table.c.job_id).where(alerts_table.c.showing).order_by(alerts_table.c.job_id)
         return list(connection.scalars(taken))
 
-    at_work = await office.database.run(claimed)
+    at_work = await stage.database.run(claimed)
     assert at_work == [f"{LAUNCH_OPS}-{number:03}" for number in range(PLACES_OF_A_CHANNEL)]
-    await office.until_shown()
-    assert sorted(office.said()) == [f"{LAUNCH_OPS}-{number:03}" for number in range(PLACES_OF_A_CHANNEL + 5)]
+    await stage.until_shown()
+    assert sorted(stage.said()) == [f"{LAUNCH_OPS}-{number:03}" for number in range(PLACES_OF_A_CHANNEL + 5)]
 
 
-async def test_a_slow_channel_holds_up_no_other(office: Office) -> None:
-    display = office.display()
-    office.failures(40)
-    office.failures(5, DATA_IMPORTS)
-    office.workspace.delay("chat.postMessage", 3, times=99, channel=LAUNCH_OPS)
-    await display.sweep()
-    await office.workspace.until(lambda: len(office.said(DATA_IMPORTS)) == 5)
-    assert office.said() == []
+async def test_a_slow_channel_holds_up_no_other(stage: Stage) -> None:
+    publisher = stage.publisher()
+    stage.failures(40)
+    stage.failures(5, DATA_IMPORTS)
+    stage.workspace.delay("chat.postMessage", 3, times=99, channel=LAUNCH_OPS)
+    await publisher.sweep()
+    await stage.workspace.until(lambda: len(stage.said(DATA_IMPORTS)) == 5)
+    assert stage.said() == []
 
 
-async def test_a_wait_that_slack_asks_for_is_the_row_s(office: Office) -> None:
-    display = office.display()
-    office.failures(3)
-    office.workspace.fail("chat.postMessage", "ratelimited", status=429, retry_after=100, times=3)
-    await display.sweep()
-    await display.stop(10)
+async def test_a_wait_that_slack_asks_for_is_the_row_s(stage: Stage) -> None:
+    publisher = stage.publisher()
+    stage.failures(3)
+    stage.workspace.fail("chat.postMessage", "ratelimited", status=429, retry_after=100, times=3)
+    await publisher.sweep()
+    await publisher.stop(10)
     columns = (alerts_table.c.show_at, alerts_table.c.show_failures, alerts_table.c.showing)
-    rows = await office.database.run(lambda connection: connection.execute(select(*columns)).all())
+    rows = await stage.database.run(lambda connection: connection.execute(select(*columns)).all())
     for row in rows:
         assert timedelta(seconds=90) < row.show_at - utc_now() < timedelta(seconds=101)
         assert (row.show_failures, row.showing) == (0, False), "nothing failed, and nothing can have been posted"
-    posts = [call for call in office.workspace.calls if call.method == "chat.postMessage"]
+    posts = [call for call in stage.workspace.calls if call.method == "chat.postMessage"]
     assert len(posts) <= 3
 
 
-async def test_a_row_that_cannot_be_rendered_or_read_holds_up_no_other(office: Office) -> None:
+async def test_a_row_that_cannot_be_rendered_or_read_holds_up_no_other(stage: Stage) -> None:
     def picky(row: Alert) -> list[Piece]:
         if row.job_id.endswith("-001"):
             raise KeyError("what is this")
         return pieces(row)
 
-    display = office.display(picky)
-    office.failures(4)
-    with office.database.transaction() as connection:
+    publisher = stage.publisher(picky)
+    stage.failures(4)
+    with stage.database.transaction() as connection:
         connection.execute(text(f"UPDATE alerts SET job = '[' WHERE job_id = '{LAUNCH_OPS}-000'"))
-    await display.sweep()
-    await office.workspace.until(lambda: len(office.said()) == 2)
-    await display.stop(10)
-    await display.sweep()
-    rows = await office.database.run(
+    await publisher.sweep()
+    await stage.workspace.until(lambda: len(stage.said()) == 2)
+    await publisher.stop(10)
+    await publisher.sweep()
+    rows = await stage.database.run(
         lambda connection: connection.execute(
             select(alerts_table.c.show_failures, alerts_table.c.show_at).order_by(alerts_table.c.job_id)
         ).all()
@@ -184,49 +184,49 @@ async def test_a_row_that_cannot_be_rendered_or_read_holds_up_no_other(office: O
     assert [row.show_at is not None for row in rows] == [True, True, False, False], "they are tried again, later"
 
 
-async def test_an_odd_answer_stops_nobody_and_repeats_nothing(office: Office) -> None:
-    office.display()
-    office.failures(3)
-    office.workspace.garble("chat.postMessage", b"\xff\xfe")
-    office.workspace.garble("chat.postMessage", b'{"ok": true}')
-    await office.until_shown()
-    assert sorted(office.said()) == [f"{LAUNCH_OPS}-{number:03}" for number in range(3)]
+async def test_an_odd_answer_stops_nobody_and_repeats_nothing(stage: Stage) -> None:
+    stage.publisher()
+    stage.failures(3)
+    stage.workspace.garble("chat.postMessage", b"\xff\xfe")
+    stage.workspace.garble("chat.postMessage", b'{"ok": true}')
+    await stage.until_shown()
+    assert sorted(stage.said()) == [f"{LAUNCH_OPS}-{number:03}" for number in range(3)]
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-async def test_what_was_posted_is_written_down_once_the_database_takes_it(office: Office) -> None:
+async def test_what_was_posted_is_written_down_once_the_database_takes_it(stage: Stage) -> None:
     """The lock of another process outlasts the database's patience, just when the post has been made."""
-    display = office.display()
-    office.failures(1)
-    with office.database.engine.connect() as connection:
+    publisher = stage.publisher()
+    stage.failures(1)
+    with stage.database.engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA busy_timeout = 20")
-    office.workspace.scopes -= {"channels:history", "groups:history"}
-    office.workspace.delay("chat.postMessage", 0.5)
-    await display.sweep()
-    await office.workspace.until(lambda: office.workspace.calls)
-    path = office.database.engine.url.database
+    stage.workspace.scopes -= {"channels:history", "groups:history"}
+    stage.workspace.delay("chat.postMessage", 0.5)
+    await publisher.sweep()
+    await stage.workspace.until(lambda: stage.workspace.calls)
+    path = stage.database.engine.url.database
     assert path is not None
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        await office.workspace.until(office.said)
+        await stage.workspace.until(stage.said)
         await asyncio.sleep(0.3)
         other.execute("COMMIT")
-    await display.stop(10)
-    assert "ts" in (await office.database.run(lambda connection: str(connection.scalar(select(alerts_table.c.shown)))))
-    await office.until_shown()
-    assert len(office.said()) == 1
+    await publisher.stop(10)
+    assert "ts" in (await stage.database.run(lambda connection: str(connection.scalar(select(alerts_table.c.shown)))))
+    await stage.until_shown()
+    assert len(stage.said()) == 1
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-async def test_reasons_that_come_late_bring_nobody_else_to_a_storm_that_is_being_posted(office: Office) -> None:
-    office.failures(3)
+async def test_reasons_that_come_late_bring_nobody_else_to_a_storm_that_is_being_posted(stage: Stage) -> None:
+    stage.failures(3)
     at = utc_now()
-    with office.database.transaction() as connection:
+    with stage.database.transaction() as connection:
         connection.execute(update(alerts_table).values(manner="new"))
         wanted = store.fold(connection, 1, at)
-        (storm,) = store.storm_board.claim(connection, at + timedelta(seconds=10))
+        (storm,) = store.storm_outbox.claim(connection, at + timedelta(seconds=10))
         store.add_causes(connection, {wanted[0].id: "late"}, at + timedelta(seconds=11))
-        assert store.storm_board.claim(connection, at + timedelta(seconds=12)) == [], "two at once would post twice"
-        store.storm_board.showed(connection, storm, at + timedelta(seconds=13), shown={}, unpostable=None)
-        (again,) = store.storm_board.claim(connection, at + timedelta(seconds=14))
+        assert store.storm_outbox.claim(connection, at + timedelta(seconds=12)) == [], "two at once would post twice"
+        store.storm_outbox.showed(connection, storm, at + timedelta(seconds=13), shown={}, unpostable=None)
+        (again,) = store.storm_outbox.claim(connection, at + timedelta(seconds=14))
         assert again.causes == {"late": 1}
