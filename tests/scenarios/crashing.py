@@ -29,7 +29,7 @@ def at_state(state: str, *, before: bool) -> None:
             die()
         return moved
 
-    setattr(store, "enter", dying)  # noqa: B010  # mypy would not have it otherwise
+    setattr(store, "transition", dying)  # noqa: B010  # mypy would not have it otherwise
 
 
 def around_post(*, before: bool) -> None:
