@@ -9,10 +9,10 @@ import contextlib
 import random
 import re
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import aiohttp
 import httpx
@@ -31,8 +31,8 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 CONNECT_SECONDS = 5.0
-BATCH = 500
-"""Job IDs in one filter: two requests for 1,000 followed jobs, and a URL that proxies take."""
+FILTER_CHARACTERS = 7_500
+"""The longest filter of job IDs as it stands in a URL, about 150 of them: proxies refuse URLs over 8,000 characters."""
 
 PAGE = 1_000
 """Sift's largest page."""
@@ -186,10 +186,9 @@ class Sift:
 
     async def jobs(self, job_ids: Collection[str]) -> dict[str, Job]:
         """Many jobs in few requests, by ID; those that Sift does not list are left out."""
-        wanted = sorted(job_ids)
         found: dict[str, Job] = {}
-        for start in range(0, len(wanted), BATCH):
-            found |= await self._in_time(self._batch(wanted[start : start + BATCH]))
+        for batch in _batches(sorted(job_ids)):
+            found |= await self._in_time(self._batch(batch))
         return found
 
     async def failed_lately(self, limit: int) -> list[Job]:
@@ -199,7 +198,7 @@ class Sift:
         return self._jobs_in(await self._request("list", "GET", "/api/v1/jobs", parameters))
 
     async def changed_since(self, moment: datetime, *, only_failed: bool) -> AsyncGenerator[list[Job]]:
-        """The jobs that were modified after `moment`, oldest change first, a page at a time, up to `MOST_PAGES`.
+        """The jobs that were modified after `moment`, oldest change first, a page at a time, up to `MAX_PAGES`.
 
         Args:
             only_failed: leaves out what is not failed now.
@@ -372,6 +371,21 @@ class Sift:
 def quoted(text: str) -> str:
     """A text as CEL writes it, escaped the way Sift's own client does."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _batches(job_ids: Sequence[str]) -> Iterator[list[str]]:
+    """Job IDs in as many lists as there are requests to make: each fits into a URL."""
+    batch: list[str] = []
+    length = 0
+    for job_id in job_ids:
+        size = len(quote(f"{quoted(job_id)}, ", safe=""))
+        if batch and length + size > FILTER_CHARACTERS:
+            yield batch
+            batch, length = [], 0
+        batch.append(job_id)
+        length += size
+    if batch:
+        yield batch
 
 
 def web_app_for(rest_uri: str) -> str | None:

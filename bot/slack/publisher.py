@@ -16,7 +16,7 @@ from bot.slack.client import Slack
 from bot.slack.errors import CannotPost, MessageGone, RateLimited, SlackError, SlackUnavailable
 from bot.slack.message import Message
 from bot.slack.outbox import GIVE_UP_AFTER, LEASE, Outbox, S, pause_after
-from bot.slack.piece import Piece, marker_of
+from bot.slack.piece import OutboxRow, Piece, marker_of
 
 log = structlog.get_logger(__name__)
 
@@ -186,26 +186,30 @@ class Publisher(Generic[S]):
 
     async def _show_pieces(self, row: S, shown: dict[str, Mapping[str, str]]) -> None:
         for piece in self._pieces(row):
+            if piece.kind not in shown and (found := await self._find(row, piece)) is not None:
+                shown[piece.kind] = {"ts": found, "digest": ""}  # what it says may be older than the row
             known = shown.get(piece.kind)
             if known is None:
                 shown[piece.kind] = {"ts": await self._post(row, piece), "digest": piece.digest}
             elif known["digest"] != piece.digest and not piece.private:
                 shown[piece.kind] = {**await self._update(row, piece, known), "digest": piece.digest}
 
+    async def _find(self, row: S, piece: Piece) -> str | None:
+        """The ts of a piece that an attempt posted whose answer is not known; None if there is none to be found."""
+        if not row.interrupted or row.channel_id is None or (row.reader is not None and piece.private):
+            return None
+        return await self._slack.find(
+            row.channel_id, _thread_of(row, piece), marker_of(row.id, piece.kind), row.created_at
+        )
+
     async def _post(self, row: S, piece: Piece) -> str:
-        """Posts a piece where it belongs; after an attempt whose answer is not known, looks for it first."""
+        """Posts a piece where it belongs."""
         message = piece.marked(row.id)
         if row.reader is not None and (piece.private or row.channel_id is None):
             await self._check_claim(row)
             await self._tell(row, row.reader, message)
             return ""
-        assert row.channel_id is not None  # noqa: S101  # narrows the type: what has no reader has a channel
-        thread_ts = None if piece.in_channel or piece.kind == "announcement" else row.root_ts
-        if row.interrupted:
-            found = await self._slack.find(row.channel_id, thread_ts, marker_of(row.id, piece.kind), row.created_at)
-            if found is not None:
-                return found
-        return await self._post_in(row, message, thread_ts)
+        return await self._post_in(row, message, _thread_of(row, piece))
 
     async def _update(self, row: S, piece: Piece, known: Mapping[str, str]) -> Mapping[str, str]:
         """Updates a message; what cannot be updated any more goes on in the thread, where that says anything."""
@@ -260,3 +264,8 @@ class Publisher(Generic[S]):
         if isinstance(problem, RateLimited):
             return timedelta(seconds=problem.retry_after)
         return pause_after(row.show_failures)
+
+
+def _thread_of(row: OutboxRow, piece: Piece) -> str | None:
+    """The thread that a piece belongs to; None: the channel."""
+    return None if piece.in_channel or piece.kind == "announcement" else row.root_ts

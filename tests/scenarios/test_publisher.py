@@ -193,6 +193,28 @@ async def test_an_odd_answer_stops_nobody_and_repeats_nothing(stage: Stage) -> N
     assert sorted(stage.said()) == [f"{LAUNCH_OPS}-{number:03}" for number in range(3)]
 
 
+async def test_a_message_that_is_found_says_what_is_true_by_now(stage: Stage) -> None:
+    """The post arrives, its answer does not, and the row moves before anybody looks for it."""
+    words = ["before"]
+
+    def changing(row: Alert) -> list[Piece]:
+        block = {"type": "section", "text": {"type": "plain_text", "text": words[0]}}
+        return [Piece("announcement", Message(words[0], [block]))]
+
+    stage.publisher(changing)
+    stage.failures(1)
+    stage.workspace.lose_answer("chat.postMessage")
+    await asyncio.gather(*(publisher.sweep() for publisher in stage.publishers))
+    await stage.workspace.until(lambda: stage.said() == ["before"])
+    words[0] = "after"
+    await stage.until_shown()
+    assert stage.said() == ["after"]
+    calls = len(stage.workspace.calls)
+    await stage.database.run(lambda connection: connection.execute(update(alerts_table).values(show_at=utc_now())))
+    await stage.until_shown()
+    assert len(stage.workspace.calls) == calls, "and it is known what it says"
+
+
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 async def test_what_was_posted_is_written_down_once_the_database_takes_it(stage: Stage) -> None:
     """The lock of another process outlasts the database's patience, just when the post has been made."""

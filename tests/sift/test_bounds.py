@@ -167,7 +167,7 @@ async def test_a_page_of_which_nothing_can_be_read_is_not_the_last() -> None:
 
 
 async def test_pages_without_end_are_not_all_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sift_client, "MOST_PAGES", 5)
+    monkeypatch.setattr(sift_client, "MAX_PAGES", 5)
     pages = [page({"jobId": "a"}, token=str(number)) for number in range(40)]
     async with answering(*pages) as (url, requests), client(url, timeout=5) as sift:
         changed = sift.changed_since(datetime(2026, 11, 20, tzinfo=UTC), only_failed=True)
