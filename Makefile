@@ -4,42 +4,52 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 # Tests wait for peers and processes more than they compute, so there are two to a processor.
 WORKERS := $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 
-.PHONY: demo test lint bench clean
+.PHONY: help demo test lint bench hooks clean
 
-demo: $(VENV)/.run
+help:   ## lists what there is to make
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+demo: $(VENV)/.run   ## runs the bot against an embedded Slack and Sift, with a page to try it on
 	$(BIN)/sift-retry demo
 
-test: $(VENV)/.test
+test: $(VENV)/.test   ## runs the tests
 	$(BIN)/pytest -n $(WORKERS)
 
-lint: $(VENV)/.bench
+lint: $(VENV)/.bench   ## checks style, types and imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-bench: $(VENV)/.bench
+bench: $(VENV)/.bench   ## measures, beside the bot that most people would write
 	$(BIN)/python -m bench
 
-clean:
+hooks: $(VENV)/.bench   ## has git run the checks of `make lint` before each commit
+	$(BIN)/pre-commit install
+
+clean:   ## removes what was set up and built
 	rm -rf $(VENV) build dist *.egg-info
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed" >&2; exit 1; }
+	@echo "Setting up $(VENV): this takes a minute, the first time only." >&2
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e .
+	$(PIP) install -e '.[demo,charts]'
 	@touch $@
 
+# Older pips do not know --group.
 $(VENV)/.test: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[test]'
+	$(PIP) install 'pip>=25.1'
+	$(PIP) install -e '.[demo,charts]' --group test
 	@touch $@ $(VENV)/.run
 
-$(VENV)/.bench: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[test,bench]'
-	@touch $@ $(VENV)/.run $(VENV)/.test
+$(VENV)/.bench: $(VENV)/.test
+	$(PIP) install --group bench
+	@touch $@

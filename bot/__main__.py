@@ -1,13 +1,9 @@
 """The command line: `sift-retry …`, the same as `python -m bot`."""
 
 import asyncio
-import signal
 import sys
-from collections.abc import Callable, Coroutine
-from typing import Any
 
 import click
-import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot.base import logs
@@ -15,35 +11,16 @@ from bot.base.clock import utc_now
 from bot.base.errors import BotError, SettingsError
 from bot.cli.access import access_group
 from bot.cli.audit import audit_group
+from bot.cli.run import demo, run
 from bot.cli.session import one_line, opened, operator, transaction
 from bot.db.database import migrate, schema_version
-from bot.settings import Settings, load, redactor_at_hand
-
-log = structlog.get_logger(__name__)
+from bot.settings import redactor_at_hand
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="sift-retry-bot")
 def cli() -> None:
     """A Slack bot that retries failed Sift jobs and remembers who asked."""
-
-
-@cli.command()
-def run() -> None:
-    """Runs the bot: Socket Mode if SLACK_APP_TOKEN is set, HTTP otherwise."""
-    from bot.app.bot import run_bot  # what only this command needs is imported by it alone: the others start faster
-
-    settings = load(Settings)
-    logs.configure(settings.log_level, settings.log_format, settings.redactor().scrub)
-    _until_stopped(lambda stop: run_bot(settings, stop))
-
-
-@cli.command()
-def demo() -> None:
-    """Runs the same bot against an embedded Slack and Sift, and serves a page to try it on."""
-    from bot.cli.demo import run_demo
-
-    _until_stopped(run_demo)
 
 
 @cli.command()
@@ -79,30 +56,8 @@ def recover_command() -> None:
     click.echo(f"{done.unknown} open requests will be read back and not sent again; {done.refused} were refused")
 
 
-cli.add_command(access_group)
-cli.add_command(audit_group)
-
-
-def _until_stopped(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
-    """Runs `work` in an event loop until SIGTERM or Ctrl-C sets its stop event."""
-    import uvloop
-
-    sys.setswitchinterval(0.001)  # the event loop and the database's thread hand over to each other often
-
-    async def stoppable() -> None:
-        stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        try:
-            await work(stop)
-        except (BotError, OSError, SQLAlchemyError):
-            raise
-        except Exception:
-            log.exception("process.failed")
-            raise
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(stoppable())
+for command in (run, demo, access_group, audit_group):
+    cli.add_command(command)
 
 
 def main() -> None:

@@ -1,9 +1,10 @@
-"""Draws how retries went: `python -m bot.chart` reads the counts as JSON from stdin and writes a PNG to stdout.
+"""Draws how retries went: `python -m bot.records.chart` reads the counts as JSON from stdin and writes a PNG to stdout.
 
-A process of its own, so that the bot neither loads a plotting library nor waits for one.
+A process of its own, so that the bot neither loads a plotting library nor waits for one. Needs the extra `charts`.
 """
 
 import asyncio
+import importlib.util
 import io
 import json
 import sys
@@ -25,15 +26,20 @@ _GROUPS = (
 )
 
 
-async def drawn(stats: Stats, names: Mapping[str, str]) -> bytes:
-    """The chart as a PNG.
+async def drawn(stats: Stats, names: Mapping[str, str]) -> bytes | None:
+    """Draws the chart.
 
     Args:
         names: what people are called, by user ID.
 
+    Returns:
+        The PNG; None without the extra `charts`.
+
     Raises:
         ChartFailed: it could not be drawn.
     """
+    if importlib.util.find_spec("matplotlib") is None:
+        return None
     content = json.dumps({**asdict(stats), "since": stats.since.isoformat(), "names": dict(names)})
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(

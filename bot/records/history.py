@@ -105,6 +105,8 @@ class History:
         except ChartFailed:
             log.error("chart.failed")
             return said
+        if png is None:
+            return said
         return await self._upload(requester, said, png, "retries.png", shown.alternative(stats, names))
 
     async def _names(self, stats: Stats) -> dict[str, str]:

@@ -412,3 +412,13 @@ def test_several_segments_are_verified_with_the_log(run: Run, tmp_path: Path) ->
     assert "grants began before these entries, and were not checked" in error
     code, out, error = run("audit", "verify", "--segment", "1.jsonl", "--segment", "2.jsonl", "--head", "f" * 64)
     assert (code, out, len(error.splitlines())) == (1, "", 1)
+
+
+@pytest.mark.parametrize("missing", ["cel", "jinja2", "websockets"])
+def test_the_demo_without_its_extra_says_how_to_get_it(run: Run, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    code, out, error = run("demo")
+    assert (code, out) == (1, "")
+    assert error == (
+        "sift-retry: the demo needs the extra `demo`: pip install 'sift-retry-bot[demo]' (in a clone: make demo)\n"
+    )

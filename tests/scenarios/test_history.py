@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,22 @@ async def test_statistics_arrive_as_a_picture_with_the_numbers_as_text(audited: 
     assert "in your messages with me" in told
     assert f"{audited.slack.users[OPERATOR].name} 1" in file.alt_txt
     await audited.until(lambda: [m for m in audited.slack.dm(AUDITOR).messages if m.files])
+
+
+async def test_statistics_without_the_charts_are_numbers(audited: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[object] = []
+
+    async def start(*command: object, **_: object) -> None:
+        started.append(command)
+
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", start)
+    with structlog.testing.capture_logs() as logged:
+        await audited.slack.command(AUDITOR, LAUNCH_OPS, "stats 30d")
+        said = (await audited.until(lambda: audited.whispers(AUDITOR)))[-1]
+    assert "A retry helped in 2 of 2 cases (100 %)" in said
+    assert (started, audited.slack.files) == ([], {})
+    assert not [entry for entry in logged if entry["log_level"] == "error"]
 
 
 async def test_statistics_of_an_operator_are_their_own(audited: World) -> None:

@@ -209,6 +209,25 @@ async def test_the_procfile_s_release_migrates(world: World) -> None:
     assert (world.directory / "bot.db").exists()
 
 
+def test_the_bot_needs_no_extra(tmp_path: Path) -> None:
+    script = (
+        "import sys; sys.modules.update(dict.fromkeys(('cel', 'jinja2', 'markupsafe', 'matplotlib', 'websockets'))); "
+        "import bot.app.bot, bot.cli.audit, bot.cli.doctor, bot.records.chart, runpy, uvicorn; "
+        "uvicorn.Config(None, http='httptools', ws='none').load(); "
+        "sys.argv = ['sift-retry', '--help']; runpy.run_module('bot', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Runs the bot" in done.stdout
+
+
 def test_an_installed_wheel_has_its_migrations_and_its_page(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],

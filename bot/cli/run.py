@@ -1,0 +1,67 @@
+"""`sift-retry run` and `sift-retry demo`: the commands that go on until they are stopped."""
+
+import asyncio
+import importlib.util
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import click
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from bot.base import logs
+from bot.base.errors import BotError
+from bot.settings import Settings, load
+
+log = structlog.get_logger(__name__)
+
+_DEMO = ("cel", "jinja2", "websockets")
+"""The modules that the extra `demo` brings."""
+
+_GET_DEMO = "pip install 'sift-retry-bot[demo]' (in a clone: make demo)"
+
+
+@click.command()
+def run() -> None:
+    """Runs the bot: Socket Mode if SLACK_APP_TOKEN is set, HTTP otherwise."""
+    from bot.app.bot import run_bot  # what only this command needs is imported by it alone: the others start faster
+
+    settings = load(Settings)
+    logs.configure(settings.log_level, settings.log_format, settings.redactor().scrub)
+    _until_stopped(lambda stop: run_bot(settings, stop))
+
+
+@click.command()
+def demo() -> None:
+    """Runs the same bot against an embedded Slack and Sift, and serves a page to try it on."""
+    if not all(map(importlib.util.find_spec, _DEMO)):
+        raise click.ClickException(
+            "the demo needs the extra `demo`: pip install 'sift-retry-bot[demo]' (in a clone: make demo)"
+        )
+    from bot.cli.demo import run_demo
+
+    _until_stopped(run_demo)
+
+
+def _until_stopped(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+    """Runs `work` in an event loop until SIGTERM or Ctrl-C sets its stop event."""
+    import uvloop
+
+    sys.setswitchinterval(0.001)  # the event loop and the database's thread hand over to each other often
+
+    async def stoppable() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        try:
+            await work(stop)
+        except (BotError, OSError, SQLAlchemyError):
+            raise
+        except Exception:
+            log.exception("process.failed")
+            raise
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(stoppable())
