@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.retries.request import Retry
+from bot.retries.state import AlertState
 from bot.sift.job import Job
 from bot.slack.piece import OutboxRow
 
@@ -23,7 +24,7 @@ class Alert(OutboxRow):
     failure: str
     job_type: str
     manner: str
-    state: str
+    state: AlertState
     offered: str
     job: Job
     cause: str | None = None
@@ -38,14 +39,14 @@ class Storm(OutboxRow):
     """A row of `storms`, with how its jobs stand.
 
     Args:
-        states: how many of its jobs are in which of `tables.ALERT_STATES`.
+        states: how many of its jobs are in which state.
         kinds: how many of them are of which job type.
         causes: the most frequent reasons, of as many failures as Sift gave one for.
         members: the first of its alerts.
         repeats: later failures that nobody announces otherwise.
     """
 
-    states: Mapping[str, int]
+    states: Mapping[AlertState, int]
     kinds: Mapping[str, int]
     causes: Mapping[str, int]
     members: Sequence[Alert]

@@ -8,6 +8,7 @@ from bot.base.text import clip
 from bot.retries.messages.job import facts, footer, kind_of, ran_for, retry_button, status_of
 from bot.retries.messages.retry import outcome_of
 from bot.retries.request import Retry
+from bot.retries.state import AlertState
 from bot.slack.blocks import Block, actions, counted, date, escape, plain, say_type, section
 from bot.slack.links import Place
 from bot.slack.message import Message
@@ -91,9 +92,9 @@ def storm_announcement(storm: Storm, place: Place) -> Message:
     title = f"{counted(storm.total, 'job')} failed at once"
     kinds = ", ".join(f"{count:,} {_kind(name)}" for name, count in sorted(storm.kinds.items(), key=_most_first))
     standing = _storm_standing(storm)
-    waiting = storm.states.get("open", 0)
+    waiting = storm.states.get(AlertState.OPEN, 0)
     emoji = ":rotating_light:" if waiting else ":arrows_counterclockwise:"
-    if storm.states.get("closed", 0) == storm.total:
+    if storm.states.get(AlertState.CLOSED, 0) == storm.total:
         emoji = ":white_check_mark:"
     blocks = [section(f"{emoji} *{title}*\n{kinds}"), section(standing), *_causes(storm)]
     if waiting:
@@ -103,10 +104,10 @@ def storm_announcement(storm: Storm, place: Place) -> Message:
 
 def _storm_standing(storm: Storm) -> str:
     words = (
-        (":x:", "failed", "open"),
-        (":arrows_counterclockwise:", "being retried", "retrying"),
-        (":bust_in_silhouette:", "retried in Sift by somebody else", "outside"),
-        (":white_check_mark:", "no longer failed", "closed"),
+        (":x:", "failed", AlertState.OPEN),
+        (":arrows_counterclockwise:", "being retried", AlertState.RETRYING),
+        (":bust_in_silhouette:", "retried in Sift by somebody else", AlertState.OUTSIDE),
+        (":white_check_mark:", "no longer failed", AlertState.CLOSED),
     )
     counts = [(emoji, word, storm.states.get(state, 0)) for emoji, word, state in words]
     return " · ".join(f"{emoji} {count:,} {word}" for emoji, word, count in counts if count)

@@ -17,7 +17,7 @@ from bot.audit import log as audit
 from bot.base.text import new_id
 from bot.db.tables import alerts, retries, storms
 from bot.retries.request import JobRef, Retry
-from bot.retries.state import ACTIVE
+from bot.retries.state import ACTIVE, AlertState
 from bot.retries.store import touch_storm
 from bot.sift.job import Job
 from bot.slack.outbox import Outbox, soon
@@ -32,6 +32,9 @@ MAX_LISTED = 300
 MAX_REPEATS = 20
 SAMPLE = 20
 """So many failures of a storm are looked up for their reason, where the job does not say it itself."""
+
+WAITING = (AlertState.OPEN, AlertState.OUTSIDE)
+"""The states in which a job may move without the bot."""
 
 _ROW = alerts.c
 _INSERT = {
@@ -70,7 +73,7 @@ _MEMBERS = select(alerts).where(_STORM, _ROW.parent_id.is_(None)).order_by(_ROW.
 _STORM_REPEATS = (
     select(alerts).where(_STORM, _ROW.parent_id.is_not(None), _ROW.manner == "repeat").order_by(_ROW.created_at)
 ).limit(MAX_REPEATS)
-_OPEN = select(_ROW.job_id, _ROW.offered).where(_STORM, _ROW.parent_id.is_(None), _ROW.state == "open")
+_OPEN = select(_ROW.job_id, _ROW.offered).where(_STORM, _ROW.parent_id.is_(None), _ROW.state == AlertState.OPEN)
 
 
 def note_failures(connection: Connection, failed: Mapping[str, Sequence[Job]], at: datetime) -> int:
@@ -130,7 +133,7 @@ def _row(job: Job, channel_id: str, first: Row[Any] | None, sent: Retry | None, 
         "parent_id": first.id if first is not None else None,
         "storm_id": first.storm_id if first is not None else None,
         "manner": manner,
-        "state": "open",
+        "state": AlertState.OPEN,
         "created_at": at,
     }
 
@@ -139,7 +142,7 @@ def _failed_again(connection: Connection, first: Row[Any], job: Job, manner: str
     """Has the job's first alert offer the Retry button for the new failure; what the bot retries, its retry moves."""
     if manner == "repeat" or first.muted_by is not None:
         promoted = {"manner": "new"} if first.manner == "silent" else {}  # it has no message in whose thread to say so
-        change(connection, first.id, at, state="open", offered=job.failure, job=_text(job), **promoted)
+        change(connection, first.id, at, state=AlertState.OPEN, offered=job.failure, job=_text(job), **promoted)
 
 
 def change(connection: Connection, alert_id: str, at: datetime, **columns: Any) -> None:
@@ -193,7 +196,7 @@ def add_causes(connection: Connection, causes: Mapping[str, str | None], at: dat
 def note_moves(connection: Connection, jobs: Sequence[Job], at: datetime) -> int:
     """Closes the alerts of jobs that moved on without the bot, and audits each as `outside`; answers how many moved."""
     named = {"b_jobs": [job.job_id for job in jobs]}
-    first = {row.job_id: row for row in connection.execute(_FIRST.where(_ROW.state.in_(("open", "outside"))), named)}
+    first = {row.job_id: row for row in connection.execute(_FIRST.where(_ROW.state.in_(WAITING)), named)}
     if not first:
         return 0
     sent = _newest_sent(connection, {"b_jobs": list(first)})
@@ -215,11 +218,11 @@ def _same(known: Job, job: Job) -> bool:
 def _note_move(connection: Connection, row: Row[Any], job: Job, at: datetime) -> bool:
     if job.job_status == "JOB_STATUS_FAILED":
         return False  # a new failure: it has a row of its own
-    state = "closed" if job.ended and not job.retryable else "outside"
+    state = AlertState.CLOSED if job.ended and not job.retryable else AlertState.OUTSIDE
     if state == row.state:
         return False
     change(connection, row.id, at, state=state, job=_text(job))
-    if row.state == "open":
+    if row.state == AlertState.OPEN:
         audit.append(connection, _entry("outside", row.id, job, row.channel_id), at)
     return True
 
@@ -253,19 +256,19 @@ def place_of(connection: Connection, job_id: str) -> tuple[str | None, str | Non
 
 def to_pick(connection: Connection, storm_id: str, limit: int) -> list[Job]:
     """The first jobs of a storm that may be retried now."""
-    query = _MEMBERS.where(_ROW.state == "open").limit(limit)
+    query = _MEMBERS.where(_ROW.state == AlertState.OPEN).limit(limit)
     return [_alert(row).job for row in connection.execute(query, {"b_storm": storm_id})]
 
 
 def waiting(connection: Connection, limit: int = 10) -> list[Job]:
     """The newest failures that nobody has retried yet."""
-    query = select(alerts).where(_ROW.state == "open", _ROW.parent_id.is_(None), _ROW.muted_by.is_(None))
+    query = select(alerts).where(_ROW.state == AlertState.OPEN, _ROW.parent_id.is_(None), _ROW.muted_by.is_(None))
     return [_alert(row).job for row in connection.execute(query.order_by(_ROW.created_at.desc()).limit(limit))]
 
 
 def any_waiting(connection: Connection) -> bool:
     """Whether there are alerts whose jobs may move without the bot."""
-    query = select(_ROW.id).where(_ROW.state.in_(("open", "outside")), _ROW.parent_id.is_(None)).limit(1)
+    query = select(_ROW.id).where(_ROW.state.in_(WAITING), _ROW.parent_id.is_(None)).limit(1)
     return connection.execute(query).first() is not None
 
 
@@ -290,7 +293,7 @@ def _text(job: Job) -> str:
 
 def _alert(row: Row[Any], **more: Any) -> Alert:
     values = values_of(Alert, row._mapping)
-    return Alert(**{**values, "job": Job.model_validate_json(row.job), **more})
+    return Alert(**{**values, "job": Job.model_validate_json(row.job), "state": AlertState(row.state), **more})
 
 
 def _load_alert(connection: Connection, row: Row[Any], interrupted: bool) -> Alert:
@@ -303,7 +306,7 @@ def _load_storm(connection: Connection, row: Row[Any], interrupted: bool) -> Sto
     named = {"b_storm": row.id}
     return Storm(
         **values_of(Storm, row._mapping),
-        states=_counts(connection, _STANDING, named),
+        states={AlertState(state): count for state, count in _counts(connection, _STANDING, named).items()},
         kinds=_counts(connection, _KINDS, named),
         causes=_counts(connection, _CAUSES, named),
         members=[_alert(found) for found in connection.execute(_MEMBERS.limit(MAX_LISTED), named)],

@@ -17,6 +17,7 @@ from bot.db.tables import retries
 from bot.retries import store
 from bot.retries.messages import approval as shown
 from bot.retries.request import Retry
+from bot.retries.state import State
 from bot.retries.store import entry_of
 from bot.slack.message import Message
 from bot.slack.outbox import soon
@@ -150,7 +151,7 @@ def _entry(waiting: Retry, asked: Asked, event: str, reason: str | None, why: st
     detail = {"for": waiting.user_id, "why": why or asked.decision.why.value}
     grant = asked.decision.grant
     return replace(
-        entry_of(waiting, None if why is None else "denied", detail, event),
+        entry_of(waiting, None if why is None else State.DENIED, detail, event),
         team_id=asked.requester.team_id,
         user_id=asked.requester.user_id,
         user_name=asked.made_by["user_name"],

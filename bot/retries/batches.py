@@ -22,7 +22,7 @@ from bot.base.text import new_id
 from bot.db.tables import batches, retries
 from bot.retries import store
 from bot.retries.request import Batch, JobRef, Request, Retry
-from bot.retries.state import OFFERING
+from bot.retries.state import OFFERING, State
 from bot.slack.outbox import Outbox
 from bot.slack.piece import values_of
 
@@ -40,7 +40,7 @@ MAX_OPEN = 100
 """So many batches are spelled out side by side."""
 
 _BEGUN = exists().where(retries.c.batch_id == batches.c.id)
-_WAITING = exists().where(retries.c.batch_id == batches.c.id, retries.c.state == "requested")
+_WAITING = exists().where(retries.c.batch_id == batches.c.id, retries.c.state == State.REQUESTED)
 _DUE = (
     select(batches, _BEGUN.label("begun"))
     .where(batches.c.due_at <= bindparam("b_now"))
@@ -147,12 +147,12 @@ def under_way(connection: Connection, batch_id: str) -> dict[str, Any] | None:
 
 
 def refuse(
-    connection: Connection, batch_id: str, state: str, detail: Mapping[str, Any], now: datetime, at: datetime
+    connection: Connection, batch_id: str, state: State, detail: Mapping[str, Any], now: datetime, at: datetime
 ) -> bool:
     """Lets none of a batch through: one entry, no rows; answers False if somebody else was at it.
 
     Args:
-        state: `denied` or `refused`.
+        state: `DENIED` or `REFUSED`.
     """
     row = connection.execute(_DUE_ONE.where(~_BEGUN), {"b_id": batch_id, "b_now": now}).first()
     if row is None:
@@ -204,7 +204,7 @@ def left_over(connection: Connection, batch_id: str) -> list[JobRef]:
     return [JobRef(row.job_id, row.offered) for row in connection.execute(_STALE, {"b_id": batch_id})]
 
 
-def _entry(row: Row[Any], outcome: str, detail: Mapping[str, Any]) -> entry.Entry:
+def _entry(row: Row[Any], outcome: State, detail: Mapping[str, Any]) -> entry.Entry:
     names = ("team_id", "user_id", "user_name", "channel_id", "source", "reason")
     return entry.Entry(event="request", outcome=outcome, detail=detail, **{name: row._mapping[name] for name in names})
 
@@ -227,7 +227,7 @@ def _request(row: Row[Any], job_id: str, offered: str | None) -> Request:
 
 
 def _load(connection: Connection, row: Row[Any], interrupted: bool) -> Batch:
-    states = {found.state: found[1] for found in connection.execute(_STATES, {"b_id": row.id})}
+    states = {State(found.state): found[1] for found in connection.execute(_STATES, {"b_id": row.id})}
     members = [Retry.of(found._mapping) for found in connection.execute(_LISTED, {"b_id": row.id})]
     offered = connection.scalar(_OFFERED, {"b_id": row.id}) or 0
     return Batch(

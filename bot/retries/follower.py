@@ -18,6 +18,7 @@ from bot.db.database import Database
 from bot.retries import outcome, store
 from bot.retries.outcome import Outcome
 from bot.retries.request import Retry
+from bot.retries.state import State
 from bot.sift.client import Sift
 from bot.sift.errors import SiftError
 from bot.sift.job import Job
@@ -59,7 +60,7 @@ class Follower:
         poll: timedelta,
         settle: timedelta,
         changed: Callable[[], None],
-        entered: Callable[[str], None],
+        entered: Callable[[State], None],
         tasks: Tasks,
     ) -> None:
         self._database = database
@@ -90,7 +91,7 @@ class Follower:
 
     def _claim(self, connection: Connection) -> list[Retry]:
         now = self._database.now(connection)
-        return store.claim(connection, ("accepted", "unknown"), now, until=now + self._poll * CLAIMED)
+        return store.claim(connection, (State.ACCEPTED, State.UNKNOWN), now, until=now + self._poll * CLAIMED)
 
     async def _record(self, retries: list[Retry], look: Callable[[Retry, datetime], Step | None]) -> None:
         """Writes what changed, all in one transaction, and has it shown."""
@@ -110,7 +111,7 @@ class Follower:
     def _look(self, retry: Retry, jobs: Mapping[str, Job], at: datetime, key_user: str | None) -> Step | None:
         """What one row's job shows: a verdict, progress, or nothing new."""
         job = jobs.get(retry.job_id)
-        if retry.state == "unknown":
+        if retry.state is State.UNKNOWN:
             found = outcome.settled(retry, job, at, self._settle, key_user)
         else:
             found = outcome.followed(retry, job, at, self._poll * LATE_POLLS)
@@ -118,7 +119,7 @@ class Follower:
             return self._enter(retry, found, job, at)
         if job is None:
             return Step(lambda connection: store.note_progress(connection, retry, at, missed=retry.missed + 1))
-        if retry.state == "unknown" or job == retry.job_after or outcome.is_late(retry, job):
+        if retry.state is State.UNKNOWN or job == retry.job_after or outcome.is_late(retry, job):
             return None
         return Step(lambda connection: store.note_progress(connection, retry, at, job_after=job, missed=0))
 
@@ -132,7 +133,7 @@ class Follower:
         def tell() -> None:
             log.info("retry.outcome", request_id=retry.id, job_id=retry.job_id, state=found.state, **found.detail)
             self._entered(found.state)
-            if found.state == "failed_again" and job is not None:
+            if found.state is State.FAILED_AGAIN and job is not None:
                 self._tasks.start(self._explain(retry, job), request_id=retry.id)
 
         return Step(write, tell)
@@ -147,7 +148,7 @@ class Follower:
 
     def _unreadable(self, retry: Retry, at: datetime) -> Step | None:
         """Says of an unknown outcome, once, that it stays unknown for as long as Sift cannot be read."""
-        overdue = retry.state == "unknown" and at - (retry.unknown_at or retry.created_at) >= self._settle
+        overdue = retry.state is State.UNKNOWN and at - (retry.unknown_at or retry.created_at) >= self._settle
         if not overdue or retry.detail.get("overdue"):
             return None
         detail = {**retry.detail, "overdue": True}

@@ -6,6 +6,7 @@ from enum import Enum, auto
 from typing import Any
 
 from bot.retries.request import Retry
+from bot.retries.state import State
 from bot.sift.job import Job
 
 FOLLOW_LIMIT = timedelta(days=7)
@@ -31,7 +32,7 @@ class Moved(Enum):
 class Outcome:
     """The state a retry enters, and why."""
 
-    state: str
+    state: State
     detail: dict[str, Any] = field(default_factory=dict)
 
 
@@ -56,10 +57,10 @@ def answered(before: Job | None, answer: Job, key_user: str | None) -> Outcome:
     """
     how = moved(before, answer, key_user)
     if answer.job_status in ("JOB_STATUS_CREATED", "JOB_STATUS_RUNNING") or how is Moved.BY_US:
-        return Outcome("accepted")
+        return Outcome(State.ACCEPTED)
     if answer.retryable:
-        return Outcome("unknown", {"why": "unchanged_answer"})
-    return Outcome("refused", {"why": "not_retryable", "stage": "post"})
+        return Outcome(State.UNKNOWN, {"why": "unchanged_answer"})
+    return Outcome(State.REFUSED, {"why": "not_retryable", "stage": "post"})
 
 
 def settled(retry: Retry, job: Job | None, at: datetime, settle: timedelta, key_user: str | None) -> Outcome | None:
@@ -72,26 +73,26 @@ def settled(retry: Retry, job: Job | None, at: datetime, settle: timedelta, key_
     if retry.detail.get("why") == RESTORED:
         return _settled_after_restore(retry, job, overdue, key_user)
     if job is None:
-        return Outcome("not_applied", {"why": "gone"}) if overdue else None
+        return Outcome(State.NOT_APPLIED, {"why": "gone"}) if overdue else None
     how = moved(retry.job_before, job, key_user)
     if how is Moved.BY_US:
-        return Outcome("accepted", {"why": "read_back"})
+        return Outcome(State.ACCEPTED, {"why": "read_back"})
     if how is Moved.BY_ANOTHER:
-        return Outcome("not_applied", {"why": "outside", "modified_by": job.modified_by_user_id})
-    return Outcome("not_applied", {"why": "unchanged"}) if overdue else None
+        return Outcome(State.NOT_APPLIED, {"why": "outside", "modified_by": job.modified_by_user_id})
+    return Outcome(State.NOT_APPLIED, {"why": "unchanged"}) if overdue else None
 
 
 def _settled_after_restore(retry: Retry, job: Job | None, overdue: bool, key_user: str | None) -> Outcome | None:
     """The outcome of a request that was open in a backup; a job moved by anybody but the bot's key tells nothing."""
-    if retry.detail.get("was") == "accepted":
-        return Outcome("accepted", {"why": RESTORED}) if job is not None or overdue else None
+    if retry.detail.get("was") == State.ACCEPTED:
+        return Outcome(State.ACCEPTED, {"why": RESTORED}) if job is not None or overdue else None
     if job is None:
-        return Outcome("not_applied", {"why": "gone"}) if overdue else None
+        return Outcome(State.NOT_APPLIED, {"why": "gone"}) if overdue else None
     if _as_it_was(retry, job):
-        return Outcome("not_applied", {"why": "unchanged"}) if overdue else None
+        return Outcome(State.NOT_APPLIED, {"why": "unchanged"}) if overdue else None
     if key_user and job.modified_by_user_id == key_user:
-        return Outcome("accepted", {"why": "read_back"})
-    return Outcome("not_applied", {"why": RESTORED, "modified_by": job.modified_by_user_id})
+        return Outcome(State.ACCEPTED, {"why": "read_back"})
+    return Outcome(State.NOT_APPLIED, {"why": RESTORED, "modified_by": job.modified_by_user_id})
 
 
 def _as_it_was(retry: Retry, job: Job) -> bool:
@@ -99,6 +100,13 @@ def _as_it_was(retry: Retry, job: Job) -> bool:
     if retry.job_before is not None:
         return _mark(retry.job_before) == _mark(job)
     return job.modified_date is not None and job.modified_date <= retry.created_at
+
+
+_ENDS = {
+    "JOB_STATUS_FINISHED": State.FINISHED,
+    "JOB_STATUS_FAILED": State.FAILED_AGAIN,
+    "JOB_STATUS_CANCELLED": State.CANCELLED,
+}
 
 
 def followed(retry: Retry, job: Job | None, at: datetime, grace: timedelta) -> Outcome | None:
@@ -109,13 +117,12 @@ def followed(retry: Retry, job: Job | None, at: datetime, grace: timedelta) -> O
     """
     since = at - (retry.accepted_at or retry.created_at)
     if job is None:
-        return Outcome("lost", {"why": "gone"}) if retry.missed + 1 >= MISSES else None
+        return Outcome(State.LOST, {"why": "gone"}) if retry.missed + 1 >= MISSES else None
     if is_late(retry, job) and since < grace:
         return None
-    ends = {"JOB_STATUS_FINISHED": "finished", "JOB_STATUS_FAILED": "failed_again", "JOB_STATUS_CANCELLED": "cancelled"}
-    if job.job_status in ends:
-        return Outcome(ends[job.job_status])
-    return Outcome("lost", {"why": "too_long"}) if since >= FOLLOW_LIMIT else None
+    if job.job_status in _ENDS:
+        return Outcome(_ENDS[job.job_status])
+    return Outcome(State.LOST, {"why": "too_long"}) if since >= FOLLOW_LIMIT else None
 
 
 def is_late(retry: Retry, job: Job) -> bool:

@@ -15,6 +15,7 @@ from bot.audit.entry import Entry
 from bot.retries import batches, store
 from bot.retries.outcome import RESTORED
 from bot.retries.request import Retry
+from bot.retries.state import State
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ def recover(connection: Connection, by: str, at: datetime) -> Recovered:
         other = kept.setdefault(retry.job_id, retry)
         if other is not retry:
             refused += 1
-            store.transition(connection, retry, "refused", at, detail={"why": RESTORED, "request": other.id})
-        elif retry.state != "unknown":
+            store.transition(connection, retry, State.REFUSED, at, detail={"why": RESTORED, "request": other.id})
+        elif retry.state is not State.UNKNOWN:
             _doubt(connection, retry, at)
     detail = {"unknown": len(kept), "refused": refused}
     audit.append(connection, Entry(event="recover", user_id=by, source="cli", detail=detail), at)
@@ -52,4 +53,4 @@ def _doubt(connection: Connection, retry: Retry, at: datetime) -> None:
     if retry.attempt is None:
         columns["attempt"] = store.last_attempts(connection, retry.job_id)[2] + 1
     detail = {"why": RESTORED, "was": retry.state}
-    store.transition(connection, retry, "unknown", at, detail=detail, due_at=at, **columns)
+    store.transition(connection, retry, State.UNKNOWN, at, detail=detail, due_at=at, **columns)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Self
 
-from bot.retries.state import FINAL
+from bot.retries.state import FINAL, State
 from bot.sift.ids import JOB_ID, job_ids_in
 from bot.sift.job import Job
 from bot.slack.payloads import Malformed, Requester, _input, _mapping, _maybe, _text, requester_of_click, value_of
@@ -57,7 +57,7 @@ class Request:
 class Retry(Request, OutboxRow):
     """A row of `retries` as it was read."""
 
-    state: str
+    state: State
     fence: int
     missed: int
     detail: Mapping[str, Any]
@@ -92,7 +92,7 @@ class Retry(Request, OutboxRow):
     @property
     def waits_for_approval(self) -> bool:
         """Whether a second person has been asked for and has not spoken yet."""
-        return self.state == "requested" and self.approval_until is not None and self.approved_by is None
+        return self.state is State.REQUESTED and self.approval_until is not None and self.approved_by is None
 
     @property
     def final(self) -> bool:
@@ -101,6 +101,7 @@ class Retry(Request, OutboxRow):
     @classmethod
     def of(cls, row: Mapping[Any, Any], **more: Any) -> Self:
         values = values_of(cls, row)
+        values["state"] = State(values["state"])
         for name in ("detail", "cause"):
             values[name] = json.loads(values[name] or "{}")
         for name in ("job_before", "job_after"):
@@ -128,7 +129,7 @@ class Batch(OutboxRow):
     user_name: str | None = None
     reason: str | None = None
     total: int
-    states: Mapping[str, int]
+    states: Mapping[State, int]
     members: Sequence[Retry]
     offered: int = 0
     stale: int = 0

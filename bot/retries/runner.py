@@ -28,7 +28,7 @@ from bot.retries.limiter import Limiter
 from bot.retries.messages import answers
 from bot.retries.outcome import Outcome
 from bot.retries.request import Request, Retry
-from bot.retries.state import ACTIVE
+from bot.retries.state import ACTIVE, State
 from bot.sift.client import LONGEST_WAIT, Sift
 from bot.sift.errors import MustWait, OutcomeUnknown, SiftError
 from bot.sift.job import Cause, Job
@@ -106,7 +106,7 @@ class Allowed:
 class Refused(Exception):
     """There is nothing to retry, or this person may not."""
 
-    def __init__(self, state: str, detail: dict[str, Any], **columns: Any) -> None:
+    def __init__(self, state: State, detail: dict[str, Any], **columns: Any) -> None:
         super().__init__(state)
         self.state = state
         self.detail = detail
@@ -146,7 +146,7 @@ class Runner:
         limiter: Limiter,
         approval_after: int | None,
         workspace: str,
-        entered: Callable[[str], None],
+        entered: Callable[[State], None],
         changed: Callable[[], None],
     ) -> None:
         self._database = database
@@ -200,8 +200,8 @@ class Runner:
         for request in found.waiting:
             self.start(request)
         for request in found.stale:
-            log.info("retry.refused", request_id=request.id, job_id=request.job_id, state="refused", why="stale")
-            self._entered("refused")
+            log.info("retry.refused", request_id=request.id, job_id=request.job_id, state=State.REFUSED, why="stale")
+            self._entered(State.REFUSED)
         await self._open_batches()
 
     async def _open_batches(self) -> None:
@@ -227,7 +227,7 @@ class Runner:
     async def _spell_out_some(self, batch: batches.Open, decision: Decision | None) -> bool:
         """One step; answers whether there is more to spell out."""
 
-        def work(connection: Connection) -> batches.Spelled | str:
+        def work(connection: Connection) -> batches.Spelled | State:
             now, at = self._database.now(connection), self._clock()
             refusal = self._refusal_of(connection, batch, decision, at)
             if refusal is not None and batches.refuse(connection, batch.id, refusal.state, refusal.detail, now, at):
@@ -235,7 +235,7 @@ class Runner:
             return batches.spell_out(connection, batch.id, now, at)
 
         spelled = await self._database.run(work)
-        if isinstance(spelled, str):
+        if isinstance(spelled, State):
             log.info("batch.refused", batch_id=batch.id, user_id=batch.user_id, state=spelled)
             self._entered(spelled)
             self._changed()
@@ -243,7 +243,7 @@ class Runner:
         for request in spelled.requests:
             self.start(request)
         for _ in range(spelled.refused):
-            self._entered("refused")
+            self._entered(State.REFUSED)
         return spelled.left
 
     def _refusal_of(
@@ -254,9 +254,9 @@ class Runner:
             return None
         if not decision.allowed:
             ask = self._access.who_may_grant(connection, at)
-            return Refused("denied", {**decision.explained(at), "ask": ask})
+            return Refused(State.DENIED, {**decision.explained(at), "ask": ask})
         told = batches.under_way(connection, batch.id)
-        return Refused("refused", told) if told is not None else None
+        return Refused(State.REFUSED, told) if told is not None else None
 
     async def stop(self, seconds: float) -> None:
         """Starts nothing more, and waits for what is under way; what cannot finish is found again at the next start."""
@@ -270,13 +270,13 @@ class Runner:
 
     def _left_behind(self, connection: Connection, held: Sequence[str]) -> _Found:
         now, at = self._database.now(connection), self._clock()
-        for retry in store.claim(connection, ("sending",), now):
+        for retry in store.claim(connection, [State.SENDING], now):
             log.warning("retry.unknown", request_id=retry.id, why="interrupted")
-            store.transition(connection, retry, "unknown", now, detail={"why": "interrupted"}, due_at=now)
+            store.transition(connection, retry, State.UNKNOWN, now, detail={"why": "interrupted"}, due_at=now)
         if self._kept_at is None or not now - KEEP_EVERY < self._kept_at <= now:
             store.keep(connection, held, now + LEASE)
             self._kept_at = now
-        others = [retry for retry in store.due(connection, ("requested",), now) if retry.id not in self._at_work]
+        others = [retry for retry in store.due(connection, [State.REQUESTED], now) if retry.id not in self._at_work]
         stale = [retry for retry in others if store.is_stale(retry, now)][: store.STALE_AT_A_TIME]
         for retry in stale:
             store.refuse_stale(connection, retry.id, retry.created_at, now, at)
@@ -390,7 +390,9 @@ class Runner:
 
         def work(connection: Connection) -> list[Retry]:
             now = self._database.now(connection)
-            return store.claim(connection, ("requested",), now, only=request.id, until=now + timedelta(seconds=seconds))
+            return store.claim(
+                connection, [State.REQUESTED], now, only=request.id, until=now + timedelta(seconds=seconds)
+            )
 
         for retry in await self._database.run(work):
             log.info("retry.put_off", request_id=retry.id, seconds=round(seconds))
@@ -429,14 +431,14 @@ class Runner:
         except MustWait:
             raise
         except SiftError as error:
-            raise Refused("failed", _said(error, "read")) from error
+            raise Refused(State.FAILED, _said(error, "read")) from error
         if job is None:
-            raise Refused("refused", {"why": "unknown_job"})
+            raise Refused(State.REFUSED, {"why": "unknown_job"})
         if not job.retryable:
             under_way = await self._database.run(lambda connection: _under_way(connection, request.job_id))
-            raise Refused("refused", under_way or {"why": "not_retryable"}, job_before=job)
+            raise Refused(State.REFUSED, under_way or {"why": "not_retryable"}, job_before=job)
         if request.offered is not None and request.offered != job.failure:
-            raise Refused("refused", {"why": "outdated"}, job_before=job)
+            raise Refused(State.REFUSED, {"why": "outdated"}, job_before=job)
         return job
 
     def _wish(self, channel_id: str | None, job: Job | None = None) -> AccessRequest:
@@ -449,7 +451,7 @@ class Runner:
         )
 
     def denial(self, decision: Decision, **columns: Any) -> Refused:
-        return Refused("denied", decision.explained(self._clock()), **columns)
+        return Refused(State.DENIED, decision.explained(self._clock()), **columns)
 
     async def _mark_sending(
         self, request: Request, job: Job, decision: Decision, person: Person | None, read_at: datetime
@@ -486,13 +488,13 @@ class Runner:
         if newest is not None and newest.sent_at is not None:
             told = _told_of(newest)
             if newest.state in ACTIVE:
-                raise Refused("refused", {"why": "under_way", **told}, job_before=job)
+                raise Refused(State.REFUSED, {"why": "under_way", **told}, job_before=job)
             if newest.sent_at >= read_at:  # what was read is older than that retry
-                raise Refused("refused", {"why": "just_retried", **told}, job_before=job)
+                raise Refused(State.REFUSED, {"why": "just_retried", **told}, job_before=job)
             if accepted_at is not None and (left := accepted_at + self._cooldown - at) > timedelta(0):
                 seconds = max(1, -(-left // timedelta(seconds=1)))
-                raise Refused("refused", {"why": "cooldown", "seconds": seconds, **told}, job_before=job)
-        claimed = store.claim(connection, ("requested",), due, only=request.id)
+                raise Refused(State.REFUSED, {"why": "cooldown", "seconds": seconds, **told}, job_before=job)
+        claimed = store.claim(connection, [State.REQUESTED], due, only=request.id)
         if not claimed:
             return None
         if self._needs_approval(claimed[0], count + 1, job):
@@ -502,7 +504,7 @@ class Runner:
         return store.transition(
             connection,
             claimed[0],
-            "sending",
+            State.SENDING,
             at,
             due_at=due + LEASE,
             sent_at=at,
@@ -526,9 +528,9 @@ class Runner:
         if self._approval_after is None or attempt < self._approval_after or claimed.approved_by is not None:
             return False
         if claimed.batch_id is not None:
-            raise Refused("denied", {"why": "approval_needed"}, job_before=job)
+            raise Refused(State.DENIED, {"why": "approval_needed"}, job_before=job)
         if claimed.approval_until is not None and claimed.approval_until <= self._clock():
-            raise Refused("denied", {"why": "approval_expired"}, job_before=job)
+            raise Refused(State.DENIED, {"why": "approval_expired"}, job_before=job)
         return True
 
     async def _send(self, retry: Retry, key_user: str | None) -> None:
@@ -537,11 +539,11 @@ class Runner:
         try:
             answer = await self._sift.retry(retry.job_id)
         except OutcomeUnknown as error:
-            await self._enter(retry, Outcome("unknown", _said(error, "post")), lease_ends)
+            await self._enter(retry, Outcome(State.UNKNOWN, _said(error, "post")), lease_ends)
         except MustWait as limit:
             await self._back_to_the_queue(retry, limit, lease_ends)
         except SiftError as error:
-            await self._enter(retry, Outcome("failed", _said(error, "post")), lease_ends)
+            await self._enter(retry, Outcome(State.FAILED, _said(error, "post")), lease_ends)
         else:
             outcome = retries_outcome.answered(retry.job_before, answer, key_user)
             await self._enter(retry, outcome, lease_ends, job_after=answer)
@@ -550,8 +552,10 @@ class Runner:
         """Records that Sift did nothing yet and asks to wait: everything is decided anew when that is over."""
         said = _said(limit, "post")
         if self._clock() - retry.created_at > WAIT_WITHIN:
-            await self._enter(retry, Outcome("failed", said), lease_ends)
-        elif await self._enter(retry, Outcome("requested", said), lease_ends, due_in=_seconds_of(limit), grant_id=None):
+            await self._enter(retry, Outcome(State.FAILED, said), lease_ends)
+        elif await self._enter(
+            retry, Outcome(State.REQUESTED, said), lease_ends, due_in=_seconds_of(limit), grant_id=None
+        ):
             self._put_off_by_sift(retry, limit)
 
     async def _enter(
@@ -588,13 +592,13 @@ class Runner:
         """Leaves a request, for which nothing was sent, in the queue for as long as Sift asks to wait."""
         at = self._clock()
         if isinstance(request, Retry) and at - request.created_at > WAIT_WITHIN:
-            await self._refuse(request, Refused("failed", _said(limit, "read")))
+            await self._refuse(request, Refused(State.FAILED, _said(limit, "read")))
             return
 
         def work(connection: Connection) -> None:
             now = self._database.now(connection)
             until = now + timedelta(seconds=_seconds_of(limit))
-            for retry in store.claim(connection, ("requested",), now, only=request.id, until=until):
+            for retry in store.claim(connection, [State.REQUESTED], now, only=request.id, until=until):
                 store.note_progress(connection, retry, at, detail=_said(limit, "read"))
 
         await self._database.run(work)
@@ -615,9 +619,9 @@ class Runner:
 
         def work(connection: Connection) -> bool:
             detail = dict(refusal.detail)
-            if refusal.state == "denied":
+            if refusal.state is State.DENIED:
                 detail["ask"] = self._access.who_may_grant(connection, at)
-            claimed = store.claim(connection, ("requested",), self._database.now(connection), only=request.id)
+            claimed = store.claim(connection, [State.REQUESTED], self._database.now(connection), only=request.id)
             for retry in claimed:
                 store.transition(connection, retry, refusal.state, at, detail=detail, **refusal.columns)
             return bool(claimed)

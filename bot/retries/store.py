@@ -37,7 +37,7 @@ _DUE = (
 _CLAIM = update(retries).values(fence=_ROW.fence + 1, due_at=bindparam("b_until")).returning(*_ROW)
 _CLAIM_DUE = _CLAIM.where(_ROW.id.in_(_DUE.scalar_subquery()))
 # A request waits for whoever carries it out, who keeps putting it off for the others, or for a second person.
-_UNASKED = (_ROW.state == "requested") & (_ROW.approval_until.is_(None) | _ROW.approved_by.is_not(None))
+_UNASKED = (_ROW.state == State.REQUESTED) & (_ROW.approval_until.is_(None) | _ROW.approved_by.is_not(None))
 _ONE = (
     select(_ROW.id)
     .where(
@@ -68,7 +68,7 @@ _ADD_CAUSE = (
     .values(cause=bindparam("b_cause"), version=_ROW.version + 1, show_at=_SOON)
 )
 # `audit.canonical` writes the detail, so there are no blanks in it.
-IS_STALE = (_ROW.state == "refused") & _ROW.detail.contains('"why":"stale"')
+IS_STALE = (_ROW.state == State.REFUSED) & _ROW.detail.contains('"why":"stale"')
 _SUPERSEDE = (
     update(retries)
     .where(
@@ -120,16 +120,16 @@ KEPT_AT_A_TIME = 500
 
 def add(connection: Connection, request: Request, at: datetime) -> bool:
     """Writes a request and its audit entry; answers False for one that was already delivered."""
-    values = {**request.__dict__, "state": "requested", "created_at": at, "due_at": at}
+    values = {**request.__dict__, "state": State.REQUESTED, "created_at": at, "due_at": at}
     new = connection.execute(_RECORD[connection.dialect.name], values).first() is not None
     if new:
-        audit.append(connection, entry_of(request, "requested"), at)
+        audit.append(connection, entry_of(request, State.REQUESTED), at)
     return new
 
 
 def claim(
     connection: Connection,
-    states: Sequence[str],
+    states: Sequence[State],
     at: datetime,
     *,
     only: str | None = None,
@@ -149,7 +149,7 @@ def claim(
     return [Retry.of(row._mapping) for row in rows]
 
 
-def due(connection: Connection, states: Sequence[str], at: datetime, limit: int = 1_000) -> list[Retry]:
+def due(connection: Connection, states: Sequence[State], at: datetime, limit: int = 1_000) -> list[Retry]:
     """Rows that are due, without claiming them."""
     query = select(retries).where(retries.c.state.in_(states), retries.c.due_at <= at)
     return [Retry.of(row._mapping) for row in connection.execute(query.order_by(retries.c.due_at).limit(limit))]
@@ -173,14 +173,14 @@ def refuse_stale(connection: Connection, request_id: str, asked_at: datetime, no
         asked_at: when somebody asked for it.
     """
     detail = {"why": "stale", "seconds": round((at - asked_at).total_seconds())}
-    for retry in claim(connection, ("requested",), now, only=request_id):
-        transition(connection, retry, "refused", at, detail=detail)
+    for retry in claim(connection, [State.REQUESTED], now, only=request_id):
+        transition(connection, retry, State.REFUSED, at, detail=detail)
 
 
 def transition(
     connection: Connection,
     retry: Retry,
-    state: str,
+    state: State,
     at: datetime,
     *,
     detail: Mapping[str, Any] | None = None,
@@ -198,26 +198,29 @@ def transition(
 
     Raises:
         WrongState: somebody else claimed or moved the row meanwhile.
+        ValueError: no request in this state can enter that one.
     """
+    if state not in FACTS[retry.state].next:
+        raise ValueError(f"{retry.state} is never followed by {state}")
     values = {name: _stored(value) for name, value in columns.items()}
     if detail is not None:
         values["detail"] = entry.canonical(detail)
     if isinstance(columns.get("job_before"), Job):
         values["job_type"] = columns["job_before"].job_type or None
     values |= {"ended_at": at, "due_at": None} if state in FINAL else {"due_at": due_at}
-    if state in ("unknown", "accepted"):
+    if state in (State.UNKNOWN, State.ACCEPTED):
         values[f"{state}_at"] = at
-    moved = _change(connection, retry, values | {"state": state}, at, show=state != "sending")
-    if state in ("accepted", "unknown"):
+    moved = _change(connection, retry, values | {"state": state}, at, show=state is not State.SENDING)
+    if state in (State.ACCEPTED, State.UNKNOWN):
         _supersede(connection, moved, at)
-    if moved.sent_at is not None and (alert := FACTS[State(moved.state)].alert) is not None:
+    if moved.sent_at is not None and (alert := FACTS[state].alert) is not None:
         _move_alert(connection, moved, alert, at)
     audit.append(connection, entry_of(moved, state, detail={**(detail or {}), **(note or {})}), at)
     return moved
 
 
-def enter_once(connection: Connection, retry: Retry, state: str, at: datetime, **more: Any) -> Retry:
-    """Moves a row like `enter`, unless an earlier try of this very write did so and only its answer was lost.
+def enter_once(connection: Connection, retry: Retry, state: State, at: datetime, **more: Any) -> Retry:
+    """Moves a row like `transition`, unless an earlier try of this very write did so and only its answer was lost.
 
     Raises:
         WrongState: somebody else claimed or moved the row meanwhile.
@@ -249,8 +252,8 @@ def add_cause(connection: Connection, request_id: str, cause: Mapping[str, Any],
 
 def open_requests(connection: Connection) -> list[Retry]:
     """Every request that is not final, those that may have been sent first, then oldest first."""
-    order = (case((_ROW.state == "requested", 1), else_=0), _ROW.created_at, _ROW.id)
-    query = select(retries).where(_ROW.state.in_(("requested", *ACTIVE))).order_by(*order)
+    order = (case((_ROW.state == State.REQUESTED, 1), else_=0), _ROW.created_at, _ROW.id)
+    query = select(retries).where(_ROW.state.in_((State.REQUESTED, *ACTIVE))).order_by(*order)
     return [Retry.of(row._mapping) for row in connection.execute(query)]
 
 
@@ -276,7 +279,7 @@ def free_leases(connection: Connection, at: datetime) -> None:
 
 def not_later(connection: Connection, at: datetime) -> None:
     """Has no moment of a row lie in the future but the lease of what may be with Sift just now."""
-    waiting = update(retries).where(_ROW.state != "sending", _ROW.due_at > at)
+    waiting = update(retries).where(_ROW.state != State.SENDING, _ROW.due_at > at)
     connection.execute(waiting.values(due_at=at))
     connection.execute(update(retries).where(_ROW.due_at > at + LEASE).values(due_at=at + LEASE))
     for moment in (_ROW.sent_at, _ROW.unknown_at, _ROW.accepted_at):

@@ -11,6 +11,7 @@ from bot.base.clock import rfc3339
 from bot.db.database import Database
 from bot.db.tables import batches, marks, retries
 from bot.retries import approvals, store
+from bot.retries.state import State
 from bot.slack.outbox import LEASE
 from tests.conftest import NOW, HandClock
 from tests.retries.test_store import ask, claimed, fetched, sent
@@ -54,7 +55,7 @@ async def test_what_an_earlier_clock_put_off_is_due_again(world: World) -> None:
         ask(connection)
         claimed(connection, "r1")  # a turn that failed left its lease behind
         retry = sent(connection, 2)
-        store.transition(connection, retry, "accepted", NOW, due_at=NOW + timedelta(seconds=5))
+        store.transition(connection, retry, State.ACCEPTED, NOW, due_at=NOW + timedelta(seconds=5))
         (showing,) = store.outbox.claim(connection, NOW, only="r2")
         store.outbox.showed(connection, showing, NOW, shown={}, unpostable=None, again_in=5 * MINUTE)
         began = {"name": "watching_since", "value": rfc3339(NOW), "updated_at": NOW}
@@ -78,7 +79,7 @@ async def test_what_an_earlier_clock_put_off_is_due_again(world: World) -> None:
 async def test_what_is_with_sift_just_now_keeps_its_lease(world: World) -> None:
     def before(connection: Connection) -> None:
         retry = sent(connection, 2)
-        store.transition(connection, retry, "accepted", NOW, due_at=NOW)
+        store.transition(connection, retry, State.ACCEPTED, NOW, due_at=NOW)
         assert len(store.outbox.claim(connection, NOW, only="r2")) == 1
         sent(connection, 1, "another job")
 
@@ -86,9 +87,9 @@ async def test_what_is_with_sift_just_now_keeps_its_lease(world: World) -> None:
     await world.pass_time(-3600)
     now = world.clock.now
     with world.database.transaction() as connection:
-        assert store.claim(connection, ("sending",), now) == []
+        assert store.claim(connection, (State.SENDING,), now) == []
         assert store.outbox.claim(connection, now) == []
-        assert len(store.claim(connection, ("sending",), now + LEASE)) == 1
+        assert len(store.claim(connection, (State.SENDING,), now + LEASE)) == 1
         assert len(store.outbox.claim(connection, now + LEASE)) == 1
     world.database.close()
 

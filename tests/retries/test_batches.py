@@ -14,6 +14,7 @@ from bot.db.tables import batches as rows
 from bot.db.tables import retries
 from bot.retries import batches, store
 from bot.retries.request import JobRef, Request
+from bot.retries.state import State
 from tests.conftest import NOW
 
 MANY = batches.CHUNK + 5
@@ -39,7 +40,7 @@ def count(connection: Connection) -> int:
 
 def test_who_may_not_leaves_one_entry_and_no_rows(connection: Connection) -> None:
     opened(connection, "a")
-    assert batches.refuse(connection, "a", "denied", {"why": "not_listed"}, NOW, NOW)
+    assert batches.refuse(connection, "a", State.DENIED, {"why": "not_listed"}, NOW, NOW)
     assert batches.due(connection, NOW) == []
     assert count(connection) == 0
     (entry,) = audit.export(connection, Filters())
@@ -54,7 +55,7 @@ def test_who_may_not_leaves_one_entry_and_no_rows(connection: Connection) -> Non
 def test_a_batch_that_has_begun_is_not_refused_whole(connection: Connection) -> None:
     opened(connection, "a")
     batches.spell_out(connection, "a", NOW, NOW)
-    assert not batches.refuse(connection, "a", "denied", {"why": "not_listed"}, NOW, NOW)
+    assert not batches.refuse(connection, "a", State.DENIED, {"why": "not_listed"}, NOW, NOW)
     assert len(batches.spell_out(connection, "a", NOW, NOW).requests) == 5
     assert count(connection) == MANY
 
@@ -80,7 +81,7 @@ def test_of_one_storm_one_batch_is_under_way(connection: Connection) -> None:
 
 def test_whoever_is_denied_frees_the_storm(connection: Connection) -> None:
     opened(connection, "a")
-    batches.refuse(connection, "a", "denied", {"why": "not_listed"}, NOW, NOW)
+    batches.refuse(connection, "a", State.DENIED, {"why": "not_listed"}, NOW, NOW)
     opened(connection, "b")
     assert batches.under_way(connection, "b") is None
 
@@ -104,9 +105,9 @@ def test_what_is_asked_for_again_is_no_longer_left_over(connection: Connection) 
     opened(connection, "a")
     batches.spell_out(connection, "a", LATE, LATE)
     store.add(connection, Request(id="n", delivery_key="n", job_id="j0", team_id="T", user_id="U", source="x"), LATE)
-    (retry,) = store.claim(connection, ("requested",), LATE, only="n")
-    sending = store.transition(connection, retry, "sending", LATE, sent_at=LATE)
-    store.transition(connection, sending, "accepted", LATE, due_at=LATE)
+    (retry,) = store.claim(connection, (State.REQUESTED,), LATE, only="n")
+    sending = store.transition(connection, retry, State.SENDING, LATE, sent_at=LATE)
+    store.transition(connection, sending, State.ACCEPTED, LATE, due_at=LATE)
     assert "j0" not in [one.job_id for one in batches.left_over(connection, "a")]
 
 

@@ -12,7 +12,7 @@ from bot.db.database import Database
 from bot.db.tables import retries
 from bot.retries import store
 from bot.retries.request import Request, Retry
-from bot.retries.state import ACTIVE, OFFERING
+from bot.retries.state import ACTIVE, OFFERING, State
 from bot.sift.job import Job
 from bot.slack.outbox import LEASE
 from tests.conftest import NOW, HandClock
@@ -42,7 +42,7 @@ def ask(connection: Connection, number: int = 1, **more: Any) -> str:
 
 
 def claimed(connection: Connection, request_id: str, at: Any = NOW) -> Retry:
-    (retry,) = store.claim(connection, ("requested",), at, only=request_id)
+    (retry,) = store.claim(connection, (State.REQUESTED,), at, only=request_id)
     return retry
 
 
@@ -52,7 +52,7 @@ def fetched(connection: Connection, request_id: str) -> Retry:
 
 def sent(connection: Connection, number: int = 1, job_id: str = "j") -> Retry:
     retry = claimed(connection, ask(connection, number, job_id=job_id))
-    return store.transition(connection, retry, "sending", NOW, job_before=JOB, sent_at=NOW, due_at=NOW + LEASE)
+    return store.transition(connection, retry, State.SENDING, NOW, job_before=JOB, sent_at=NOW, due_at=NOW + LEASE)
 
 
 def test_a_redelivery_is_not_recorded_again(connection: Connection) -> None:
@@ -65,57 +65,65 @@ def test_a_redelivery_is_not_recorded_again(connection: Connection) -> None:
 
 def test_a_claimed_row_is_left_alone_until_its_lease_ends(connection: Connection) -> None:
     first = claimed(connection, ask(connection))
-    assert store.claim(connection, ("requested",), NOW + LEASE - timedelta(seconds=1)) == []
-    (second,) = store.claim(connection, ("requested",), NOW + LEASE)
+    assert store.claim(connection, (State.REQUESTED,), NOW + LEASE - timedelta(seconds=1)) == []
+    (second,) = store.claim(connection, (State.REQUESTED,), NOW + LEASE)
     assert second.fence == first.fence + 1
 
 
 def test_who_slept_past_the_lease_changes_nothing(connection: Connection) -> None:
     slept = claimed(connection, ask(connection))
-    store.claim(connection, ("requested",), NOW + LEASE)
+    store.claim(connection, (State.REQUESTED,), NOW + LEASE)
     with pytest.raises(WrongState):
-        store.transition(connection, slept, "sending", NOW)
+        store.transition(connection, slept, State.SENDING, NOW)
     assert connection.scalar(text("SELECT count(*) FROM audit")) == 1
 
 
 def test_a_row_enters_a_state_once(connection: Connection) -> None:
     retry = claimed(connection, ask(connection))
-    store.transition(connection, retry, "denied", NOW, detail={"why": "not_listed"})
+    store.transition(connection, retry, State.DENIED, NOW, detail={"why": "not_listed"})
     with pytest.raises(WrongState):
-        store.transition(connection, retry, "sending", NOW)
+        store.transition(connection, retry, State.SENDING, NOW)
+
+
+def test_a_row_goes_only_where_its_state_leads(connection: Connection) -> None:
+    with pytest.raises(ValueError, match="sending is never followed by finished"):
+        store.transition(connection, sent(connection), State.FINISHED, NOW)
+    assert fetched(connection, "r1").state is State.SENDING
 
 
 @pytest.mark.parametrize("state", ACTIVE)
-def test_a_job_has_one_retry_under_way(connection: Connection, state: str) -> None:
+def test_a_job_has_one_retry_under_way(connection: Connection, state: State) -> None:
     first = sent(connection)
     if state != "sending":
         store.transition(connection, first, state, NOW, due_at=NOW)
     second = claimed(connection, ask(connection, 2))
     with pytest.raises(IntegrityError), connection.begin_nested():
-        store.transition(connection, second, "sending", NOW)
+        store.transition(connection, second, State.SENDING, NOW)
     assert fetched(connection, "r2").state == "requested"
 
 
 def test_a_final_row_is_never_due_again(connection: Connection) -> None:
-    accepted = store.transition(connection, sent(connection), "accepted", NOW, due_at=NOW)
-    store.transition(connection, accepted, "finished", NOW)
-    assert store.claim(connection, ("accepted", "finished"), NOW + timedelta(days=9)) == []
+    accepted = store.transition(connection, sent(connection), State.ACCEPTED, NOW, due_at=NOW)
+    store.transition(connection, accepted, State.FINISHED, NOW)
+    assert store.claim(connection, (State.ACCEPTED, State.FINISHED), NOW + timedelta(days=9)) == []
 
 
 @pytest.mark.parametrize("state", OFFERING)
-def test_a_later_retry_takes_the_earlier_one_s_button_away(connection: Connection, state: str) -> None:
-    first = store.transition(connection, sent(connection), "unknown" if state == "not_applied" else "accepted", NOW)
+def test_a_later_retry_takes_the_earlier_one_s_button_away(connection: Connection, state: State) -> None:
+    first = store.transition(
+        connection, sent(connection), State.UNKNOWN if state == State.NOT_APPLIED else State.ACCEPTED, NOW
+    )
     store.transition(connection, first, state, NOW)
-    store.transition(connection, sent(connection, 2), "accepted", NOW)
+    store.transition(connection, sent(connection, 2), State.ACCEPTED, NOW)
     earlier = fetched(connection, "r1")
     assert earlier.superseded_by == "r2"
     assert {retry.id for retry in store.outbox.claim(connection, NOW)} == {"r1", "r2"}
 
 
 def test_what_changed_while_it_was_shown_is_shown_again(connection: Connection) -> None:
-    accepted = store.transition(connection, sent(connection), "accepted", NOW, due_at=NOW)
+    accepted = store.transition(connection, sent(connection), State.ACCEPTED, NOW, due_at=NOW)
     (showing,) = store.outbox.claim(connection, NOW)
-    store.transition(connection, accepted, "finished", NOW)
+    store.transition(connection, accepted, State.FINISHED, NOW)
     assert store.outbox.claim(connection, NOW) == [], "two at once would post twice"
     store.outbox.showed(
         connection, showing, NOW, shown={"summary": {"ts": "1", "digest": "d"}}, unpostable=None, again_in=None
@@ -127,7 +135,7 @@ def test_what_changed_while_it_was_shown_is_shown_again(connection: Connection) 
 
 
 def test_a_show_that_never_came_back_is_taken_over_as_interrupted(connection: Connection) -> None:
-    store.transition(connection, sent(connection), "accepted", NOW, due_at=NOW)
+    store.transition(connection, sent(connection), State.ACCEPTED, NOW, due_at=NOW)
     store.outbox.claim(connection, NOW)
     (taken,) = store.outbox.claim(connection, NOW + LEASE)
     assert taken.interrupted
@@ -135,7 +143,7 @@ def test_a_show_that_never_came_back_is_taken_over_as_interrupted(connection: Co
 
 def test_the_way_back_is_forgotten_once_the_answer_is_given(connection: Connection) -> None:
     retry = claimed(connection, ask(connection, response_url="https://hooks.slack.example/x"))
-    store.transition(connection, retry, "denied", NOW)
+    store.transition(connection, retry, State.DENIED, NOW)
     (showing,) = store.outbox.claim(connection, NOW)
     assert showing.response_url
     store.outbox.showed(connection, showing, NOW, shown={"private": {}}, unpostable=None, again_in=None)
@@ -144,7 +152,7 @@ def test_the_way_back_is_forgotten_once_the_answer_is_given(connection: Connecti
 
 def test_the_last_attempts_of_a_job_are_known(connection: Connection) -> None:
     assert store.last_attempts(connection, "j") == (None, None, 0)
-    store.transition(connection, sent(connection), "accepted", NOW, due_at=NOW)
+    store.transition(connection, sent(connection), State.ACCEPTED, NOW, due_at=NOW)
     newest, accepted_at, count = store.last_attempts(connection, "j")
     assert newest is not None
     assert (newest.id, accepted_at, count) == ("r1", NOW, 1)
@@ -161,8 +169,8 @@ async def test_leases_are_reckoned_by_the_database_s_clock_where_replicas_share_
 def test_a_request_that_waits_here_is_left_alone_by_others_and_carried_out_here(connection: Connection) -> None:
     ask(connection)
     store.keep(connection, ["r1"], NOW + LEASE)
-    assert store.due(connection, ("requested",), NOW) == []
-    assert store.claim(connection, ("requested",), NOW) == []
+    assert store.due(connection, (State.REQUESTED,), NOW) == []
+    assert store.claim(connection, (State.REQUESTED,), NOW) == []
     assert claimed(connection, "r1").id == "r1"
 
 
@@ -172,7 +180,7 @@ def test_a_request_that_waits_for_a_second_person_is_neither_put_off_nor_taken(c
     waiting = store.note_progress(connection, retry, NOW, approval_until=until, due_at=until)
     store.keep(connection, ["r1"], NOW + LEASE)
     assert fetched(connection, "r1").due_at == until
-    assert store.claim(connection, ("requested",), NOW, only="r1") == []
+    assert store.claim(connection, (State.REQUESTED,), NOW, only="r1") == []
     assert claimed(connection, "r1", until).id == "r1"
     assert not store.is_stale(waiting, until + timedelta(days=1))
 

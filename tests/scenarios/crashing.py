@@ -9,6 +9,7 @@ from typing import Any
 
 from bot.__main__ import main
 from bot.retries import store
+from bot.retries.state import State
 from bot.sift.client import Sift
 from bot.slack.publisher import Publisher
 
@@ -21,7 +22,7 @@ def at_state(state: str, *, before: bool) -> None:
     """Dies when a row is about to enter a state, or has entered it but is not committed yet."""
     enter = store.transition
 
-    def dying(connection: Any, row: Any, entered: str, *args: Any, **more: Any) -> Any:
+    def dying(connection: Any, row: Any, entered: State, *args: Any, **more: Any) -> Any:
         if entered == state and before:
             die()
         moved = enter(connection, row, entered, *args, **more)

@@ -13,6 +13,7 @@ from structlog.testing import CapturingLogger
 
 from bot.app.bot import Bot
 from bot.retries import store
+from bot.retries.state import State
 from bot.sandbox import LAUNCH_OPS, OPERATOR
 from tests.scenarios.conftest import World
 
@@ -124,7 +125,7 @@ async def test_why_a_job_failed_again_is_told_though_its_write_failed_at_first(w
         await world.until(lambda: any("is not a number" in m.text_shown() for m in world.replies()[1:]), timeout=10)
 
 
-async def taken_over(bot: Bot, state: str, then: str) -> None:
+async def taken_over(bot: Bot, state: State, then: State) -> None:
     """Another replica finds the lease over and moves the row."""
 
     def work(connection: Connection) -> None:
@@ -141,7 +142,7 @@ async def test_a_runner_that_was_overtaken_counts_and_says_nothing(world: World,
         held = world.sift.hold("retry")
         await world.slack.command(OPERATOR, LAUNCH_OPS, world.sift.add().job_id)
         await held.entered.wait()
-        await taken_over(bot, "sending", "unknown")
+        await taken_over(bot, State.SENDING, State.UNKNOWN)
         held.release()
         await world.until(world.replies)
         assert world.outcomes() == ["requested", "sending", "unknown"]
@@ -158,7 +159,7 @@ async def test_a_follower_that_was_overtaken_counts_and_says_nothing(world: Worl
         held = world.sift.hold("list")
         await held.entered.wait()
         await asyncio.sleep(0.2)
-        await taken_over(bot, "accepted", "lost")
+        await taken_over(bot, State.ACCEPTED, State.LOST)
         held.release()
         await world.until(lambda: len(world.replies()) == 2)
         await asyncio.sleep(0.2)

@@ -16,6 +16,7 @@ from bot.retries import batches, recovery, store
 from bot.retries import request as retries_request
 from bot.retries.messages.answers import why_not
 from bot.retries.request import Request
+from bot.retries.state import State
 from bot.sandbox import ADMIN, LAUNCH_OPS, OPERATOR
 from bot.sandbox.sift.jobs import SandboxJob
 from bot.sandbox.slack.messages import Message
@@ -161,15 +162,15 @@ async def test_whether_somebody_approved_it_is_not_known_either(world: World) ->
     assert world.sift.count("retry") == 1
 
 
-def ask(connection: Connection, number: int, job_id: str, state: str = "requested") -> Request:
+def ask(connection: Connection, number: int, job_id: str, state: State = State.REQUESTED) -> Request:
     request = Request(
         id=f"r{number}", delivery_key=f"k{number}", job_id=job_id, team_id="T1", user_id=f"U{number}", source="command"
     )
     at = NOW + timedelta(seconds=number)
     store.add(connection, request, at)
     if state != "requested":
-        (retry,) = store.claim(connection, ("requested",), at, only=request.id)
-        retry = store.transition(connection, retry, "sending", at, due_at=at, sent_at=at, attempt=1)
+        (retry,) = store.claim(connection, (State.REQUESTED,), at, only=request.id)
+        retry = store.transition(connection, retry, State.SENDING, at, due_at=at, sent_at=at, attempt=1)
         if state != "sending":
             store.transition(connection, retry, state, at, due_at=at)
     return request
@@ -180,13 +181,13 @@ def test_nothing_that_was_open_is_left_to_be_sent(database: Database) -> None:
     with database.transaction() as connection:
         for number, (job_id, state) in enumerate(
             [
-                ("j1", "requested"),
-                ("j1", "requested"),
-                ("j2", "requested"),
-                ("j2", "accepted"),
-                ("j3", "sending"),
-                ("j4", "unknown"),
-                ("j4", "requested"),
+                ("j1", State.REQUESTED),
+                ("j1", State.REQUESTED),
+                ("j2", State.REQUESTED),
+                ("j2", State.ACCEPTED),
+                ("j3", State.SENDING),
+                ("j4", State.UNKNOWN),
+                ("j4", State.REQUESTED),
             ]
         ):
             ask(connection, number, job_id, state)
@@ -195,7 +196,7 @@ def test_nothing_that_was_open_is_left_to_be_sent(database: Database) -> None:
         batches.open_batch(connection, first, wanted, NOW)
         done = recovery.recover(connection, "cli:test", later)
         assert done == recovery.Recovered(unknown=6, refused=4)
-        assert store.due(connection, ("requested", "sending"), later + timedelta(days=365)) == []
+        assert store.due(connection, (State.REQUESTED, State.SENDING), later + timedelta(days=365)) == []
         assert batches.spell_out(connection, "b1", later, later) == batches.Spelled()
         found = {retry.id: (retry.job_id, retry.state) for retry in store.open_requests(connection)}
     assert sorted(found.values()) == [(f"j{number}", "unknown") for number in range(1, 7)]

@@ -8,7 +8,7 @@ from bot.retries.messages.answers import cannot_post, why_not
 from bot.retries.messages.job import footer, kind_of, retry_button
 from bot.retries.messages.retry import offered, outcome_of, why_it_ended_so
 from bot.retries.request import Batch, Retry
-from bot.retries.state import UNSENT
+from bot.retries.state import UNSENT, State
 from bot.slack.blocks import Block, actions, counted, escape, plain, section
 from bot.slack.links import Place
 from bot.slack.message import Message
@@ -166,4 +166,4 @@ def _button(action_id: str, batch_id: str, label: str, count: int) -> Block:
 
 
 def _count(batch: Batch, *states: str) -> int:
-    return sum(batch.states.get(state, 0) for state in states)
+    return sum(batch.states.get(State(state), 0) for state in states)
