@@ -20,8 +20,6 @@ log = structlog.get_logger(__name__)
 _DEMO = ("cel", "jinja2", "websockets")
 """The modules that the extra `demo` brings."""
 
-_GET_DEMO = "pip install 'sift-retry-bot[demo]' (in a clone: make demo)"
-
 
 @click.command()
 def run() -> None:
