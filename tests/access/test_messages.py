@@ -1,0 +1,80 @@
+"""What people read of the allow-list, word for word."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from bot.access import messages
+from bot.access.policy import Grant, Role
+from tests.conftest import NOW
+from tests.reading import Shown, Words, as_written, read
+
+
+def a_grant(role: Role = Role.OPERATOR, **more: Any) -> Grant:
+    """A grant of somebody, by an admin."""
+    values: dict[str, Any] = {"id": 7, "subject": "UANN", "granted_by": "UADA", "role": role}
+    return Grant(**{**values, **more})
+
+
+def grants(t: Words) -> list[Grant]:
+    """One grant of each sort."""
+    return [
+        a_grant(reason=t("on call this week")),
+        a_grant(Role.ADMIN, id=8, subject="UBEN", granted_by=t("cli: root")),
+        a_grant(Role.AUDITOR, id=9, subject="SLEADS", expires_at=NOW + timedelta(days=7)),
+        a_grant(id=10, subject="UCLEO", expires_at=NOW - timedelta(hours=1)),
+        a_grant(
+            id=11,
+            subject="UDAN",
+            job_types=frozenset({"data_import", "data_export"}),
+            channels=frozenset({"COPS", "CLAB"}),
+        ),
+    ]
+
+
+UNFIT = (
+    *("is_guest", "is_bot", "deactivated", "other_workspace", "unknown_person", "unknown_group"),
+    *("other_role", "other_job_type", "other_channel", "longer", "more_than_held", "last_admin"),
+)
+DENIED: dict[str, dict[str, Any]] = {
+    "not_listed": {},
+    "expired": {"expired_seconds": 90},
+    "other_role": {"role": "operator"},
+    "other_channel": {"channels": ["COPS"]},
+    "other_job_type": {"job_types": ["data_import"]},
+    **{why: {} for why in ("groups_unknown", "unknown_person", "other_workspace", "deactivated", "is_bot", "is_guest")},
+}
+
+
+def shown(t: Words = as_written) -> dict[str, Shown]:
+    """Everything that is shown of the allow-list, by name; other people's words as `t` puts them."""
+    held = a_grant(Role.ADMIN, expires_at=NOW + timedelta(hours=4))
+    types = ("data_import", "rule_evaluation", "data_export")
+    return {
+        **{f"granted {grant.id}": messages.granted(grant) for grant in grants(t)},
+        **{f"not granted, {why}": messages.not_granted("UANN", why, held) for why in UNFIT},
+        "revoked": messages.revoked("UANN", [a_grant(), a_grant(Role.AUDITOR, id=8)]),
+        "not revoked, last_admin": messages.not_revoked("UANN", "last_admin"),
+        "not revoked, more_than_held": messages.not_revoked("SLEADS", "more_than_held"),
+        "nothing to revoke": messages.nothing_to_revoke("UANN"),
+        "slack is silent": messages.slack_silent(),
+        "list": messages.allow_list(grants(t), {"UADA"}, NOW),
+        "list, empty": messages.allow_list([], set(), NOW),
+        "list, of many": messages.allow_list([*grants(t)[:1]] * 405, set(), NOW),
+        "grant modal": messages.grant_view([("SLEADS", t("leads")), ("SOPS", t("ops"))], types),
+        "grant modal without groups": messages.grant_view([], types),
+        **{
+            f"denied, {why}": messages.denied({"why": why, "ask": ["UADA", "UBOB"], **detail}, "look at jobs")
+            for why, detail in DENIED.items()
+        },
+        "denied, nobody to ask": messages.denied({"why": "not_listed", "ask": []}, "read the audit"),
+        "too many": messages.too_many(42, 60),
+        "too many, of one": messages.too_many(60, 1),
+    }
+
+
+@pytest.mark.parametrize("name", shown())
+def test_it_reads(name: str, snapshot: SnapshotAssertion) -> None:
+    assert read(shown()[name]) == snapshot

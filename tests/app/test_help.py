@@ -1,0 +1,29 @@
+"""What people read who ask for help, or need it, word for word."""
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from bot.app.commands import Usage, parse
+from bot.app.help import help_text, usage
+from bot.slack import notices
+from tests.reading import Shown, Words, as_written, read
+
+
+def shown(t: Words = as_written) -> dict[str, Shown]:
+    """Help, usage and the bot's own trouble, by name; other people's words as `t` puts them."""
+    wrong = ("retyr it", "status", "audit x", "stats x", "allow", "allow @U1 king", "revoke", "list x")
+    understood = {f"usage of {text}": parse(t(text)) for text in wrong}
+    return {
+        "help": help_text(),
+        **{name: usage(problem) for name, problem in understood.items() if isinstance(problem, Usage)},
+        "usage with what was given": usage(Usage("that is no job ID", t("abc"))),
+        "trouble": notices.trouble("abcdefghjk"),
+        "unclear": notices.unclear("abcdefghjk"),
+        "not read": notices.not_read(),
+        "retired": notices.retired(),
+    }
+
+
+@pytest.mark.parametrize("name", shown())
+def test_it_reads(name: str, snapshot: SnapshotAssertion) -> None:
+    assert read(shown()[name]) == snapshot

@@ -1,0 +1,76 @@
+"""What people read who only look, and in the Home tab, word for word."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from bot.access.policy import Decision, Reason, Role
+from bot.app.help import help_text
+from bot.home import messages
+from bot.home.messages import Seen
+from bot.retries.state import State
+from tests.access.test_messages import a_grant, grants
+from tests.conftest import NOW
+from tests.reading import JOB, OTHER, PLACE, Shown, Words, a_job, as_written, read
+from tests.records.test_messages import STATS, entries
+from tests.retries.test_messages import a_retry
+
+
+def seen(decision: Decision, **more: Any) -> Seen:
+    """A Home tab with nothing to show but what its reader may do."""
+    lists: dict[str, Any] = {"admins": ["UADA"], "under_way": [], "waiting": [], "own": []}
+    nothing: dict[str, Any] = {"entries": None, "grants": None, "stats": None}
+    return Seen(at=NOW, decision=decision, **{**lists, **nothing, **more})
+
+
+def _granted(role: Role, **more: Any) -> Decision:
+    return Decision(True, Reason.GRANTED, a_grant(role, **more))
+
+
+def _tabs(t: Words) -> dict[str, Shown]:
+    full = {
+        "waiting": [a_job(), a_job(kind=t("DATA_SHREDDING"), job_id=OTHER, completedDate=None)],
+        "under_way": [a_retry(), a_retry(State.UNKNOWN, user_id="UBEN")],
+        "own": [a_retry(State.FINISHED), a_retry(State.DENIED)],
+        "stats": STATS,
+    }
+    admin = {"entries": entries(t), "grants": grants(t)}
+    expired = a_grant(expires_at=NOW - timedelta(hours=2))
+    tabs = {
+        "home, operator, empty": seen(_granted(Role.OPERATOR)),
+        "home, operator": seen(_granted(Role.OPERATOR, expires_at=NOW + timedelta(hours=8)), **full),
+        "home, auditor, empty": seen(_granted(Role.AUDITOR), entries=[]),
+        "home, auditor": seen(_granted(Role.AUDITOR), stats=STATS, entries=entries(t)),
+        "home, admin, empty": seen(_granted(Role.ADMIN), entries=[], grants=[]),
+        "home, admin": seen(_granted(Role.ADMIN), **full, **admin),
+        "home, admin by setting": seen(Decision(True, Reason.ADMINS_SETTING), **full, **admin),
+        "home, guest": seen(Decision(False, Reason.IS_GUEST)),
+        "home, not listed": seen(Decision(False, Reason.NOT_LISTED)),
+        "home, expired": seen(Decision(False, Reason.EXPIRED, expired)),
+    }
+    return {name: messages.home_view(tab, help_text()) for name, tab in tabs.items()}
+
+
+def shown(t: Words = as_written) -> dict[str, Shown]:
+    """Everything that is shown to who looks, by name; other people's words as `t` puts them."""
+    why = t("Line 7 is no number.")
+    export = a_job(kind="DATA_EXPORT", job_id=OTHER, jobStatusDetails={"dataExport": {"errorMessage": why}})
+    ended = a_retry(State.FAILED_AGAIN)
+    return {
+        "list": messages.failed([a_job(), export], {JOB: a_retry()}, PLACE),
+        "list, under way unseen": messages.failed([a_job()], {JOB: a_retry(channel_id=None)}, PLACE),
+        "list, empty": messages.failed([], {}, PLACE),
+        "status, failed": messages.status(export, None, why, PLACE),
+        "status, failed, retried before": messages.status(a_job(), ended, None, PLACE),
+        "status, running": messages.status(a_job("RUNNING"), a_retry(), None, PLACE),
+        "status, finished": messages.status(a_job("FINISHED"), a_retry(State.FINISHED), None, PLACE),
+        "status, unknown": messages.unknown(JOB),
+        **_tabs(t),
+    }
+
+
+@pytest.mark.parametrize("name", shown())
+def test_it_reads(name: str, snapshot: SnapshotAssertion) -> None:
+    assert read(shown()[name]) == snapshot

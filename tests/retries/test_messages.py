@@ -1,0 +1,259 @@
+"""What people read of retries, batches and second persons, word for word."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from bot.retries.messages import answers, approval, batch, modals
+from bot.retries.messages import retry as messages
+from bot.retries.request import Batch, Retry
+from bot.retries.state import State
+from tests.conftest import NOW
+from tests.reading import JOB, OTHER, PLACE, Shown, Words, a_job, as_written, read
+
+
+def a_retry(state: State = State.ACCEPTED, **more: Any) -> Retry:
+    """A request of a minute ago for a data import that failed."""
+    values: dict[str, Any] = {
+        "id": "abcdefghjk",
+        "delivery_key": "command:1",
+        "job_id": JOB,
+        "team_id": "T1",
+        "user_id": "UANN",
+        "source": "command",
+        "channel_id": "COPS",
+        "created_at": NOW - timedelta(minutes=1),
+        "shown": {"announcement": {"ts": "1763640000.000100"}},
+        "state": state,
+        "fence": 1,
+        "missed": 0,
+        "detail": {},
+        "cause": {},
+        "attempt": 1,
+        "job_before": a_job(),
+    }
+    return Retry(**{**values, **more})
+
+
+def a_batch(states: dict[State, int], members: list[Retry] | None = None, **more: Any) -> Batch:
+    values: dict[str, Any] = {
+        "id": "bcdefghjkm",
+        "delivery_key": "command:2",
+        "team_id": "T1",
+        "user_id": "UANN",
+        "source": "command",
+        "channel_id": "COPS",
+        "created_at": NOW - timedelta(minutes=1),
+        "shown": {"announcement": {"ts": "1763640000.000200"}},
+        "total": sum(states.values()),
+        "states": {state.value: count for state, count in states.items()},
+        "members": members if members is not None else _members(states),
+    }
+    return Batch(**{**values, **more})
+
+
+def _members(states: dict[State, int]) -> list[Retry]:
+    each = [state for state, count in states.items() for _ in range(count)]
+    ids = [f"{number:08x}-0000-4000-8000-000000000000" for number, _ in enumerate(each)]
+    return [
+        a_retry(state, id=f"member{number:04}", job_id=ids[number], job_before=a_job(job_id=ids[number]))
+        for number, state in enumerate(each)
+    ]
+
+
+_EXPORT = {
+    "jobDetails": {
+        "dataExport": {
+            "request": {
+                "runsAndTimeRange": {
+                    "runIds": ["r1", "r2"],
+                    "startTime": "2026-11-19T00:00:00Z",
+                    "stopTime": "2026-11-20T00:00:00Z",
+                },
+                "channelIds": ["c1", "c2", "c3"],
+                "calculatedChannelConfigs": [{"name": "ratio", "expression": "$1/$2"}],
+                "outputFormat": "EXPORT_OUTPUT_FORMAT_PARQUET",
+            }
+        }
+    }
+}
+
+
+def _points(done: int, total: int) -> dict[str, Any]:
+    return {"jobStatusDetails": {"dataImport": {"pointsProcessed": str(done), "pointsTotal": str(total)}}}
+
+
+def _reasons(t: Words) -> dict[str, Shown]:
+    """A private answer for every reason that nothing was retried for."""
+    denied: dict[str, dict[str, Any]] = {
+        "not_listed": {},
+        "nobody_to_ask": {"why": "not_listed", "ask": []},
+        "expired": {"expired_seconds": 7_500},
+        "other_role": {"role": "auditor"},
+        "other_channel": {"channels": ["COPS", "CLAB"]},
+        "other_job_type": {"job_types": ["data_export", "rule_evaluation"]},
+        **{why: {} for why in ("groups_unknown", "unknown_person", "other_workspace", "deactivated", "is_bot")},
+        **{why: {} for why in ("is_guest", "approval_expired", "approval_needed")},
+        "never_heard_of": {},
+    }
+    by = {"by": "UBEN", "channel_id": "COPS", "ts": "1763640000.000300"}
+    refused: dict[str, tuple[dict[str, Any], str]] = {
+        "under_way": (by, "RUNNING"),
+        "under_way_unseen": ({"why": "under_way", "by": "UBEN"}, "RUNNING"),
+        "just_retried": (by, "FAILED"),
+        "cooldown": ({"by": "UBEN", "seconds": 25}, "FAILED"),
+        "restored": ({}, "FAILED"),
+        "outdated": ({}, "FAILED"),
+        "stale": ({"seconds": 1_500}, "FAILED"),
+        "unknown_job": ({}, "FAILED"),
+        **{
+            f"not_retryable_{status.lower()}": ({"why": "not_retryable"}, status)
+            for status in ("FINISHED", "RUNNING", "CREATED", "CANCEL_REQUESTED", "ON_HOLD")
+        },
+        "not_retryable_after_all": ({"why": "not_retryable", "stage": "post"}, "FINISHED"),
+    }
+    failed: dict[str, dict[str, Any]] = {
+        **{why: {} for why in ("unauthenticated", "permission_denied", "cannot_be_retried", "not_found")},
+        **{why: {} for why in ("invalid_argument", "conflict", "rate_limited", "unreachable")},
+        "unread": {"why": "unavailable", "stage": "read"},
+    }
+    shown: dict[str, Retry] = {}
+    for why, detail in denied.items():
+        shown[f"denied {why}"] = a_retry(State.DENIED, detail={"why": why, "ask": ["UADA", "UBOB"], **detail})
+    for why, (detail, status) in refused.items():
+        shown[f"refused {why}"] = a_retry(State.REFUSED, detail={"why": why, **detail}, job_before=a_job(status))
+    for why, detail in failed.items():
+        said = t("Sift does not answer as it should.")
+        shown[f"failed {why}"] = a_retry(State.FAILED, detail={"why": why, "message": said, **detail})
+    return {name: messages.pieces(one, PLACE) for name, one in shown.items()}
+
+
+def _retries(t: Words) -> dict[str, Shown]:
+    after = {"job_after": a_job("FINISHED")}
+    why = t("Line 7 is no number.")
+    failed_again = {"job_after": a_job("FAILED"), "cause": {"error_message": why, "again": t("Line 8 is no number.")}}
+    retries = {
+        "requested": a_retry(State.REQUESTED),
+        "sending": a_retry(State.SENDING),
+        "unknown": a_retry(State.UNKNOWN),
+        "unknown overdue": a_retry(State.UNKNOWN, detail={"overdue": True}),
+        "unknown restored": a_retry(State.UNKNOWN, detail={"why": "restored"}),
+        "not applied": a_retry(State.NOT_APPLIED, detail={"why": "unchanged"}),
+        "not applied outside": a_retry(State.NOT_APPLIED, detail={"why": "outside"}, job_after=a_job("RUNNING")),
+        "not applied restored": a_retry(State.NOT_APPLIED, detail={"why": "restored"}),
+        "accepted": a_retry(reason=t("the sensor was offline"), job_after=a_job("RUNNING", **_points(300, 1_200))),
+        "accepted in a thread": a_retry(thread_ts="1763640000.000400", attempt=3),
+        "accepted export": a_retry(job_before=a_job(kind="DATA_EXPORT", **_EXPORT)),
+        "accepted evaluation": a_retry(
+            job_before=a_job(kind="RULE_EVALUATION"),
+            cause={"report_name": t("Nightly, hot fire 7"), "error_message": t("no data in the range")},
+        ),
+        "accepted of a newer sort": a_retry(job_before=a_job(t("HOLD_STILL"), t("DATA_SHREDDING"))),
+        "accepted unpostable": a_retry(unpostable="not_in_channel", shown={}),
+        "accepted from home": a_retry(channel_id=None, shown={}, source="home"),
+        "finished": a_retry(State.FINISHED, **after),
+        "finished unpostable": a_retry(State.FINISHED, **after, unpostable="not_in_channel", shown={}),
+        "finished thread deleted": a_retry(State.FINISHED, **after, unpostable="thread_not_found"),
+        "failed again": a_retry(State.FAILED_AGAIN, **failed_again),
+        "failed again alike": a_retry(
+            State.FAILED_AGAIN, job_after=a_job(), cause={"error_message": why, "again": why}
+        ),
+        "failed again superseded": a_retry(State.FAILED_AGAIN, **failed_again, superseded_by="cdefghjkmn"),
+        "cancelled": a_retry(State.CANCELLED, job_after=a_job("CANCELLED")),
+        "lost": a_retry(State.LOST, detail={"why": "too_long"}, job_after=a_job("RUNNING")),
+        "lost gone": a_retry(State.LOST, detail={"why": "gone"}),
+    }
+    return {name: messages.pieces(retry, PLACE) for name, retry in retries.items()}
+
+
+def _approvals(t: Words) -> dict[str, Shown]:
+    asked: dict[str, Any] = {"approval_until": NOW + timedelta(minutes=30), "attempt": 3}
+    overridden = {**asked, "approved_by": "UADA", "override_reason": t("the customer waits")}
+    retries = {
+        "approval asked": a_retry(State.REQUESTED, **asked),
+        "approval asked where nobody sees": a_retry(State.REQUESTED, **asked, unpostable="not_in_channel"),
+        "approval given": a_retry(State.REQUESTED, **asked, approved_by="UBEN"),
+        "approval given, accepted": a_retry(**asked, approved_by="UBEN"),
+        "approval expired": a_retry(State.DENIED, **asked, detail={"why": "approval_expired"}),
+        "approval overridden": a_retry(**overridden),
+        "approval restored": a_retry(State.UNKNOWN, **asked, detail={"why": "restored"}),
+    }
+    return {
+        **{name: messages.pieces(retry, PLACE) for name, retry in retries.items()},
+        "approval no longer waited for": approval.no_longer_waiting(),
+        "approval of oneself": approval.not_by_oneself(),
+        "override modal": approval.override_view("abcdefghjk"),
+    }
+
+
+def _batches(t: Words) -> dict[str, Shown]:
+    again = a_retry(State.FAILED_AGAIN, job_after=a_job(), cause={"again": t("Line 8 is no number.")})
+    refusals = [
+        a_retry(State.DENIED, detail={"why": "other_job_type", "job_types": ["data_export"], "ask": ["UADA"]}),
+        a_retry(State.REFUSED, job_id=OTHER, job_before=a_job("FINISHED"), detail={"why": "not_retryable"}),
+        a_retry(State.REFUSED, job_id=OTHER, detail={"why": "stale", "seconds": 1_500}),
+        a_retry(State.FAILED, detail={"why": "unreachable", "message": t("no route to host")}),
+    ]
+    mixed = {State.DENIED: 1, State.REFUSED: 2, State.FAILED: 1}
+    every = dict.fromkeys(State, 1)
+    ended = {State.FINISHED: 2, State.FAILED_AGAIN: 1}
+    batches = {
+        "batch waiting": a_batch({State.REQUESTED: 3}),
+        "batch under way": a_batch({State.REQUESTED: 1, State.ACCEPTED: 2}, reason=t("the sensor was offline")),
+        "batch in every state": a_batch(every),
+        "batch in a thread": a_batch({State.ACCEPTED: 2}, thread_ts="1763640000.000400"),
+        "batch ended": a_batch(ended, [*_members({State.FINISHED: 2}), again], offered=1),
+        "batch refused in part": a_batch({**mixed, State.FINISHED: 1}, [*refusals, again], stale=1),
+        "batch refused one by one": a_batch(mixed, refusals),
+        "batch unpostable": a_batch({State.ACCEPTED: 2}, unpostable="not_in_channel", shown={}),
+        "batch ended from home": a_batch(ended, channel_id=None, shown={}),
+        "batch of many": a_batch({State.ACCEPTED: 100}, _members({State.ACCEPTED: 45})),
+        "batch denied": a_batch({State.DENIED: 2}, refusal={"why": "not_listed", "ask": ["UADA"]}),
+        "batch under way already": a_batch(
+            {State.REFUSED: 2},
+            refusal={"why": "under_way", "by": "UBEN", "channel_id": "COPS", "ts": "1763640000.000300"},
+        ),
+        "batch under way already, unseen": a_batch({State.REFUSED: 2}, refusal={"why": "under_way", "by": "UBEN"}),
+    }
+    return {name: batch.pieces(one, PLACE) for name, one in batches.items()}
+
+
+def _modals(t: Words) -> dict[str, Shown]:
+    jobs = [a_job(), a_job("FAILED", t("RULE_EVALUATION"), OTHER)]
+    options = [modals.option_of(job, NOW) for job in jobs]
+    picking = {"source": "modal", "channel_id": "COPS", "thread_ts": None}
+    shortcut = {"source": "shortcut", "channel_id": "COPS", "thread_ts": "1763640000.000400"}
+    return {
+        "modal to pick": modals.retry_view(options, picking),
+        "modal to pick, some under way": modals.retry_view(options, picking, under_way=2),
+        "modal to pick, all under way": modals.retry_view([], picking, under_way=1),
+        "modal to pick, none failed": modals.retry_view([], picking),
+        "modal of a message": modals.retry_view([modals.plain_option(JOB)], shortcut, picked=1),
+        "modal of a storm": modals.retry_view(options * 60, shortcut),
+        "modal loading": modals.loading_view(),
+        "modal nothing found": modals.nothing_found_view(),
+        "modal nothing picked": modals.nothing_picked(),
+        "modal too many picked": modals.too_many_picked(100),
+    }
+
+
+def shown(t: Words = as_written) -> dict[str, Shown]:
+    """Everything that is shown of retries, by name; other people's words as `t` puts them."""
+    said: dict[str, Shown] = {
+        "still at it": answers.still_at_it("abcdefghjk", JOB),
+        "put off": answers.put_off("abcdefghjk", JOB, timedelta(minutes=3)),
+        "unreadable": answers.unreadable(t("Sift cannot be reached.")),
+        "nothing left": answers.nothing_left(),
+    }
+    return {**_retries(t), **_reasons(t), **_approvals(t), **_batches(t), **_modals(t), **said}
+
+
+@pytest.mark.parametrize("name", shown())
+def test_it_reads(name: str, snapshot: SnapshotAssertion) -> None:
+    assert read(shown()[name]) == snapshot
+
+
+def test_every_state_is_shown() -> None:
+    assert {state.replace("_", " ") for state in State} <= {*shown(), "denied", "refused", "failed"}

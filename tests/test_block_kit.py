@@ -1,0 +1,82 @@
+"""Every message and view keeps Slack's limits, whatever words other people put into it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from slack_sdk.models.blocks import Block
+from slack_sdk.models.views import View
+
+from bot.sandbox.slack.block_kit import problems_of_blocks, problems_of_view, too_large
+from bot.slack.message import Message
+from tests.access import test_messages as access
+from tests.alerts import test_messages as alerts
+from tests.app import test_help as app
+from tests.home import test_messages as home
+from tests.reading import Shown, Words, as_written
+from tests.records import test_messages as records
+from tests.retries import test_messages as retries
+
+FOREIGN: dict[str, Words] = {
+    "natural": as_written,
+    "long": lambda words: (words + " ") * (5_000 // len(words)),
+    "unbroken": lambda _: "x" * 5_000,
+    "ampersands": lambda _: "&<>" * 1_700,
+    "channel": lambda _: "<!channel> <@UADA> <https://evil.example|Open Sift>",
+    "mrkdwn": lambda _: "*bold* _it_ ~no~ `code` ```block``` > quote",
+    "right to left": lambda _: "\u202eתקלה בחיישן\u202c",
+    "emoji": lambda _: "👩\u200d🚀" * 1_000,
+    "control characters": lambda _: "\x00\x07\r\n\t\x7f" * 800,
+}
+
+
+def everything(words: Words) -> dict[str, Shown]:
+    """What all features show."""
+    features = (access, alerts, app, home, records, retries)
+    return {f"{one.__name__}: {name}": shown for one in features for name, shown in one.shown(words).items()}
+
+
+def _single(shown: Shown) -> Iterator[Message | Mapping[str, Any]]:
+    if isinstance(shown, Message | Mapping):
+        yield shown
+    else:
+        yield from (piece.marked("abcdefghjk") for piece in shown)
+
+
+def problems(shown: Message | Mapping[str, Any]) -> list[str]:
+    """What Slack, or its SDK, would refuse."""
+    if isinstance(shown, Message):
+        for block in shown.blocks:
+            Block.parse(dict(block)).validate_json()  # type: ignore[union-attr]  # None would be a fault
+        lengthy = ["text for notifications"] if not 0 < len(shown.text) <= 40_000 else []
+        return [*problems_of_blocks(list(shown.blocks)), *lengthy, *repeated(shown.blocks)]
+    if "blocks" not in shown:
+        return []
+    View(**shown).validate_json()
+    return [*problems_of_view(shown), *(["too large"] if too_large(shown) else [])]
+
+
+def repeated(blocks: Any) -> list[str]:
+    """Action IDs that stand twice in a row of buttons."""
+    rows = [[one["action_id"] for one in block["elements"]] for block in blocks if block["type"] == "actions"]
+    return [f"{ids} repeated" for ids in rows if len(ids) != len(set(ids))]
+
+
+@pytest.mark.parametrize("words", FOREIGN)
+def test_slack_takes_every_message_and_view(words: str) -> None:
+    found = {
+        name: problem
+        for name, shown in everything(FOREIGN[words]).items()
+        for one in _single(shown)
+        if (problem := problems(one))
+    }
+    assert found == {}
+
+
+def test_nobody_is_called_by_other_peoples_words() -> None:
+    for name, shown in everything(FOREIGN["channel"]).items():
+        for one in _single(shown):
+            said = str([one.text, one.blocks] if isinstance(one, Message) else one)
+            told = said.replace("'<!channel> <@UADA> <https://evil.example|Open Sift>'", "")
+            assert "<!channel>" not in told, name
+            assert "<https://evil.example" not in told, name
