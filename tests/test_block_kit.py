@@ -49,17 +49,11 @@ def problems(shown: Message | Mapping[str, Any]) -> list[str]:
         for block in shown.blocks:
             Block.parse(dict(block)).validate_json()  # type: ignore[union-attr]  # None would be a fault
         lengthy = ["text for notifications"] if not 0 < len(shown.text) <= 40_000 else []
-        return [*problems_of_blocks(list(shown.blocks)), *lengthy, *repeated(shown.blocks)]
+        return [*problems_of_blocks(list(shown.blocks)), *lengthy]
     if "blocks" not in shown:
         return []
     View(**shown).validate_json()
     return [*problems_of_view(shown), *(["too large"] if too_large(shown) else [])]
-
-
-def repeated(blocks: Any) -> list[str]:
-    """Action IDs that stand twice in a row of buttons."""
-    rows = [[one["action_id"] for one in block["elements"]] for block in blocks if block["type"] == "actions"]
-    return [f"{ids} repeated" for ids in rows if len(ids) != len(set(ids))]
 
 
 @pytest.mark.parametrize("words", FOREIGN)
@@ -73,10 +67,22 @@ def test_slack_takes_every_message_and_view(words: str) -> None:
     assert found == {}
 
 
+def _formatted(value: Any) -> Iterator[str]:
+    """The texts in which Slack looks for mentions and links; plain text has none."""
+    if isinstance(value, Message):
+        yield value.text
+        yield from _formatted(list(value.blocks))
+    elif isinstance(value, list):
+        for one in value:
+            yield from _formatted(one)
+    elif isinstance(value, dict):
+        yield from [value["text"]] if value.get("type") == "mrkdwn" else ()
+        for one in value.values():
+            yield from _formatted(one)
+
+
 def test_nobody_is_called_by_other_peoples_words() -> None:
     for name, shown in everything(FOREIGN["channel"]).items():
-        for one in _single(shown):
-            said = str([one.text, one.blocks] if isinstance(one, Message) else one)
-            told = said.replace("'<!channel> <@UADA> <https://evil.example|Open Sift>'", "")
-            assert "<!channel>" not in told, name
-            assert "<https://evil.example" not in told, name
+        for text in (text for one in _single(shown) for text in _formatted(one)):
+            assert "<!channel>" not in text, name
+            assert "<https://evil.example" not in text, name

@@ -135,7 +135,7 @@ def numbers(stats: Stats, names: Mapping[str, str]) -> Message:
     )
     people = listing(f"<@{user_id}> {count:,}" for user_id, count in _most_first(stats.people))
     parts = [f"*{title}*", f"By outcome: {states}.", f"By job type: {kinds}." if kinds else "", f"By person: {people}."]
-    return Message(alternative(stats, names), [section("\n".join(part for part in parts if part))])
+    return Message(escape(alternative(stats, names)), [section("\n".join(part for part in parts if part))])
 
 
 def alternative(stats: Stats, names: Mapping[str, str]) -> str:

@@ -49,9 +49,9 @@ def a_storm(states: dict[AlertState, int], members: list[Alert] | None = None, *
 
 
 def _alerts(t: Words) -> dict[str, Shown]:
-    here = {"thread_ts": "1763640000.000500"}
-    cause = {"cause": t("Line 7 is no number.")}
-    finished = {"job": a_job("FINISHED")}
+    here: dict[str, Any] = {"thread_ts": "1763640000.000500"}
+    cause: dict[str, Any] = {"cause": t("Line 7 is no number.")}
+    finished: dict[str, Any] = {"job": a_job("FINISHED")}
     alerts = {
         "open": an_alert(**cause),
         "open without a cause": an_alert(),

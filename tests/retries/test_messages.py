@@ -63,7 +63,7 @@ def _members(states: dict[State, int]) -> list[Retry]:
     ]
 
 
-_EXPORT = {
+_EXPORT: dict[str, Any] = {
     "jobDetails": {
         "dataExport": {
             "request": {
