@@ -22,6 +22,7 @@ from bot.app.timekeeper import Timekeeper
 from bot.audit.inspection import Inspection
 from bot.audit.signing import Signer
 from bot.base.clock import Clock
+from bot.base.errors import DatabaseUnavailable
 from bot.base.loops import Loop, Soon
 from bot.base.metrics import Metrics
 from bot.db.database import Database
@@ -175,7 +176,10 @@ def _degraded(
         blind: whether Sift was not read for new failures for too long.
     """
     found = {"sift": "the last good poll was too long ago"} if blind() else {}
-    found |= {name: loop.failing for name, loop in health if loop is not None and loop.failing is not None}
+    for name, loop in health:
+        # A database that is away is named as such; nothing is wrong with Sift then, or with a channel.
+        if loop is not None and loop.failing is not None and not isinstance(loop.cause, DatabaseUnavailable):
+            found[name] = loop.failing
     for publisher in publishers:
         found |= {f"channel:{channel_id}": error for channel_id, error in publisher.unpostable.items()}
     return found

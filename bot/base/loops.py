@@ -37,6 +37,7 @@ class Loop:
     def __init__(self, name: str, interval: float, step: Callable[[], Awaitable[Any]]) -> None:
         self.name = name
         self.failing: str | None = None
+        self.cause: Exception | None = None
         self._interval = interval
         self._step = step
         self._woken = asyncio.Event()
@@ -60,11 +61,12 @@ class Loop:
         except Exception as error:  # noqa: BLE001  # a loop outlives whatever one step runs into
             if self.failing is None:
                 log.error("loop.failing", loop=self.name, error=f"{type(error).__name__}: {error}")
+            self.cause = error
             self.failing = f"{type(error).__name__}: {error}"
             return min(max(pause, 0.1) * 2, max(LONGEST_PAUSE, self._interval))
         if self.failing is not None:
             log.info("loop.recovered", loop=self.name)
-            self.failing = None
+            self.failing = self.cause = None
         return self._interval
 
 
