@@ -19,7 +19,7 @@ from bot.db.database import Database
 from bot.slack.client import Slack
 from bot.slack.message import Message
 from bot.slack.payloads import Requester
-from bot.slack.people import Person
+from bot.slack.people import People, Person
 
 CHECK_SECONDS = 2.0
 """How long Slack is waited for to say who somebody is, where an ack waits: Slack itself waits three seconds for it."""
@@ -135,6 +135,7 @@ class Authorizer:
 
     database: Database
     slack: Slack
+    people: People
     access: Access
     workspace: str
     clock: Clock
@@ -166,7 +167,7 @@ class Authorizer:
 
     async def decide(self, requester: Requester, right: Permission, job_type: str | None = None) -> Asked:
         """Whether somebody may do something where they ask for it."""
-        person = await self.slack.person(requester.user_id, requester.team_id)
+        person = await self.people.person(requester.user_id, requester.team_id)
         wish = self.wish(right, requester.channel_id, job_type)
         return Asked(requester, person, await self.access.decide(wish, person, requester.user_id))
 

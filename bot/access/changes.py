@@ -122,7 +122,7 @@ class Granting:
         return message
 
     async def _decide(self, requester: Requester) -> Asked:
-        person = await self._authorizer.slack.person(requester.user_id, requester.team_id)
+        person = await self._authorizer.people.person(requester.user_id, requester.team_id)
         wish = self._authorizer.wish(Permission.GRANT)
         return Asked(requester, person, await self._access.decide_change(wish, person, requester.user_id))
 
@@ -134,8 +134,8 @@ class Granting:
     async def _unfit(self, subject: str) -> str | None:
         """Why somebody cannot be granted anything, whatever it is."""
         if subject.startswith("S"):
-            return None if await self._authorizer.slack.members(subject) is not None else "unknown_group"
-        person = await self._authorizer.slack.person(subject, self._authorizer.workspace)
+            return None if await self._authorizer.people.members(subject) is not None else "unknown_group"
+        person = await self._authorizer.people.person(subject, self._authorizer.workspace)
         refusal = policy.refused_as(person, self._authorizer.workspace)
         return refusal.value if refusal else None
 
@@ -143,7 +143,7 @@ class Granting:
         """The user groups that hold an admin grant and have anybody in them."""
         at = self._authorizer.clock()
         named = await self._authorizer.database.run(lambda connection: grants.administrators(connection, at))
-        return {group for group in named if group.startswith("S") and await self._authorizer.slack.members(group)}
+        return {group for group in named if group.startswith("S") and await self._authorizer.people.members(group)}
 
     def _new(self, requester: Requester, wanted: GrantWanted, held: Grant | None) -> NewGrant:
         return NewGrant(

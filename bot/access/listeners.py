@@ -15,10 +15,11 @@ from bot.slack import payloads
 from bot.slack.blocks import message_view
 from bot.slack.client import Slack
 from bot.slack.payloads import Requester
+from bot.slack.people import People
 from bot.slack.replies import Replies
 
 
-def register(app: AsyncApp, *, granting: Granting, slack: Slack, replies: Replies) -> None:
+def register(app: AsyncApp, *, granting: Granting, slack: Slack, people: People, replies: Replies) -> None:
     """Registers the buttons and the modal."""
 
     async def on_revoke(ack: AsyncAck, body: dict[str, Any]) -> None:
@@ -35,7 +36,7 @@ def register(app: AsyncApp, *, granting: Granting, slack: Slack, replies: Replie
 
     async def open_grant(requester: Requester) -> None:
         refusal = await granting.may_grant(requester)
-        view = grant_view(await slack.groups(), JOB_TYPES) if refusal is None else message_view(refusal, GRANT_TITLE)
+        view = grant_view(await people.groups(), JOB_TYPES) if refusal is None else message_view(refusal, GRANT_TITLE)
         await slack.open_view(str(requester.trigger_id), view)
 
     async def on_grant_view(ack: AsyncAck, body: dict[str, Any]) -> None:

@@ -35,9 +35,11 @@ from bot.retries import store
 from bot.retries.limiter import Limiter
 from bot.settings import Settings
 from bot.sift.client import Sift
-from bot.slack.client import Slack, http_session, web_client
+from bot.slack.client import Slack
 from bot.slack.errors import RateLimited, SlackUnavailable
 from bot.slack.links import Workspace
+from bot.slack.people import People
+from bot.slack.web import http_session, web_client
 
 log = structlog.get_logger(__name__)
 
@@ -188,6 +190,7 @@ class Bot:
                 self.limiter,
                 self.signer,
                 slack,
+                People(slack.web, self.timer),
                 sift,
                 workspace,
             )

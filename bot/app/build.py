@@ -45,6 +45,7 @@ from bot.sift.client import Sift, web_app_for
 from bot.slack.client import Slack
 from bot.slack.links import Place, Workspace
 from bot.slack.outbox import Outbox
+from bot.slack.people import People
 from bot.slack.piece import Piece
 from bot.slack.publisher import Publisher
 from bot.slack.replies import Replies
@@ -104,6 +105,7 @@ class World:
     limiter: Limiter
     signer: Signer
     slack: Slack
+    people: People
     sift: Sift
     workspace: Workspace
 
@@ -112,9 +114,9 @@ def put_together(world: World) -> Parts:
     """Makes every part, from what they have in common."""
     settings, database, clock = world.settings, world.database, world.clock
     place = Place(world.workspace, settings.sift_app_url or web_app_for(settings.sift_rest_uri))
-    access = Access(database, world.slack.members, settings.admins)
+    access = Access(database, world.people.members, settings.admins)
     quota = Quota(settings.requests_per_minute)
-    authorizer = Authorizer(database, world.slack, access, world.workspace.team_id, clock, quota)
+    authorizer = Authorizer(database, world.slack, world.people, access, world.workspace.team_id, clock, quota)
     counts = Counts(database, time.monotonic)
     home = Home(authorizer, counts, help_text(), time.monotonic)
     publishers = _publishers(world, place)
@@ -129,6 +131,7 @@ def put_together(world: World) -> Parts:
     use = UseCases(
         database=database,
         slack=world.slack,
+        people=world.people,
         replies=replies,
         intake=Intake(database, runner, replies, quota, world.metrics, clock),
         approvals=Approvals(authorizer, runner.start, changed),
@@ -202,6 +205,7 @@ def _runner(world: World, access: Access, publisher: Publisher[Retry], changed: 
         database=world.database,
         sift=world.sift,
         slack=world.slack,
+        people=world.people,
         access=access,
         publisher=publisher,
         clock=world.clock,

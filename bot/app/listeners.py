@@ -41,6 +41,7 @@ from bot.slack import notices
 from bot.slack.client import Slack
 from bot.slack.links import Workspace
 from bot.slack.payloads import Malformed
+from bot.slack.people import People
 from bot.slack.replies import Replies, private
 
 
@@ -99,6 +100,7 @@ class UseCases:
 
     database: Database
     slack: Slack
+    people: People
     replies: Replies
     intake: Intake
     approvals: Approvals
@@ -129,7 +131,7 @@ def register(app: AsyncApp, use: UseCases) -> None:
     alerts.register(
         app, database=database, slack=slack, intake=intake, muting=use.muting, replies=replies, clock=use.clock
     )
-    access.register(app, granting=use.granting, slack=slack, replies=replies)
+    access.register(app, granting=use.granting, slack=slack, people=use.people, replies=replies)
     home.register(app, home=use.home, database=database, intake=intake, replies=replies)
     records.register(app, history=use.history, replies=replies)
     app.action(re.compile(""))(on_other_action)

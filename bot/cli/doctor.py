@@ -15,7 +15,8 @@ from bot.db.guard import guard
 from bot.db.tables import SCHEMA_VERSION
 from bot.settings import Settings, StoreSettings, load, redactor_at_hand
 from bot.sift.client import Sift
-from bot.slack.client import HISTORY_SCOPES, Slack, http_session, web_client
+from bot.slack.client import HISTORY_SCOPES, Slack
+from bot.slack.web import http_session, web_client
 
 NEEDED_SCOPES = frozenset({"commands", "chat:write", "chat:write.public", "users:read", "usergroups:read"})
 """Without these the bot cannot do its main job; `app_manifest.yml` asks for them."""

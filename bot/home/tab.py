@@ -98,7 +98,7 @@ class Home:
                 self._changed = True
 
     async def _publish(self, user_id: str, viewer: _Viewer) -> None:
-        person = await self._authorizer.slack.person(user_id, viewer.team_id)
+        person = await self._authorizer.people.person(user_id, viewer.team_id)
         view = home_view(await self._seen(user_id, person, viewer), self._help_text)
         content = json.dumps(view)
         if content != viewer.shown:

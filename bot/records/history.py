@@ -111,7 +111,7 @@ class History:
 
     async def _names(self, stats: Stats) -> dict[str, str]:
         people = {
-            user_id: await self._authorizer.slack.person(user_id, self._authorizer.workspace)
+            user_id: await self._authorizer.people.person(user_id, self._authorizer.workspace)
             for user_id in stats.people
         }
         return {user_id: person.name for user_id, person in people.items() if person is not None and person.name}

@@ -35,7 +35,7 @@ from bot.sift.job import Cause, Job
 from bot.slack.client import Slack
 from bot.slack.message import Message
 from bot.slack.outbox import LEASE
-from bot.slack.people import PERSON_SECONDS, Person
+from bot.slack.people import PERSON_SECONDS, People, Person
 from bot.slack.publisher import Publisher
 
 log = structlog.get_logger(__name__)
@@ -139,6 +139,7 @@ class Runner:
         database: Database,
         sift: Sift,
         slack: Slack,
+        people: People,
         access: Access,
         publisher: Publisher[Retry],
         clock: Clock,
@@ -152,6 +153,7 @@ class Runner:
         self._database = database
         self._sift = sift
         self._slack = slack
+        self._people = people
         self._access = access
         self._publisher = publisher
         self._clock = clock
@@ -359,12 +361,12 @@ class Runner:
         decision = Decision(False, Reason.UNKNOWN_PERSON)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DECIDE_SECONDS):
-                person = await self._slack.person(request.user_id, request.team_id)
+                person = await self._people.person(request.user_id, request.team_id)
                 decision = Decision(False, Reason.GROUPS_UNKNOWN if person else Reason.UNKNOWN_PERSON)
                 decision = await self._access.decide(self._wish(request.channel_id), person, request.user_id)
         unknown = decision.why in (Reason.UNKNOWN_PERSON, Reason.GROUPS_UNKNOWN)
         waited = self._clock() - asked_at > PUT_OFF_WITHIN
-        if unknown and not waited and (wait := self._slack.look_up_wait):
+        if unknown and not waited and (wait := self._people.look_up_wait):
             raise PutOff(wait)
         return decision
 
@@ -378,9 +380,9 @@ class Runner:
         async with self._limiter.slot(_rank(request)):
             if self._stopping:
                 return None
-            if self._clock() - allowed.at > STANDING or not self._slack.remembers(request.user_id):
+            if self._clock() - allowed.at > STANDING or not self._people.remembers(request.user_id):
                 raise Outdated
-            person = await self._slack.person(request.user_id, request.team_id)
+            person = await self._people.person(request.user_id, request.team_id)
             if self._clock() - read_at > MAX_READ_AGE:
                 read_at, job = self._clock(), await self._read(request)
             return await self._retry(request, job, allowed.decision, person, read_at)

@@ -19,7 +19,8 @@ from bot.base.clock import utc_now
 from bot.base.redactor import Redactor
 from bot.db.tables import retries
 from bot.sandbox import LAUNCH_OPS, OPERATOR, SECOND_OPERATOR
-from bot.slack.client import Slack, http_session, web_client
+from bot.slack.client import Slack
+from bot.slack.web import http_session, web_client
 from tests.scenarios.conftest import World
 from tests.scenarios.test_crash import free_port
 

@@ -21,11 +21,12 @@ from bot.db.database import Database
 from bot.db.tables import alerts as alerts_table
 from bot.sandbox import DATA_IMPORTS, LAUNCH_OPS, SlackWorkspace
 from bot.sift.job import Job
-from bot.slack.client import Slack, http_session, web_client
+from bot.slack.client import Slack
 from bot.slack.message import Message
 from bot.slack.outbox import LEASE
 from bot.slack.piece import Piece
 from bot.slack.publisher import PLACES_OF_A_CHANNEL, Publisher
+from bot.slack.web import http_session, web_client
 
 
 def pieces(row: Alert) -> list[Piece]:

@@ -26,9 +26,10 @@ from bot.sandbox.sift.jobs import EXPORT, IMPORT
 from bot.sift.client import Sift
 from bot.sift.errors import Unauthenticated
 from bot.slack.blocks import section
-from bot.slack.client import Slack, web_client
+from bot.slack.client import Slack
 from bot.slack.errors import SlackError
 from bot.slack.message import Message
+from bot.slack.web import web_client
 from tests.scenarios.conftest import FAST, World
 from tests.scenarios.test_crash import free_port, until_ready
 from tests.scenarios.test_process import ROOT, environment

@@ -11,9 +11,11 @@ from bot.app.server import serving
 from bot.base.redactor import Redactor
 from bot.sandbox import DATA_IMPORTS, LAUNCH_OPS, OPERATOR, OPERATORS_GROUP, PRIVATE, SlackWorkspace
 from bot.sandbox.slack.directory import BOT_USER
-from bot.slack.client import MAX_BYTES, Slack, http_session, web_client
+from bot.slack.client import Slack
 from bot.slack.errors import CannotPost, RateLimited, SlackUnavailable
 from bot.slack.message import Message
+from bot.slack.people import People
+from bot.slack.web import MAX_BYTES, http_session, web_client
 
 HELLO = Message("hello")
 ODD = [b"<html>", b"\xff\xfe{", b"[]", b'"text"', b"null", b"", b'{"ok": true}', b"[" * 100_000]
@@ -26,10 +28,15 @@ async def workspace() -> SlackWorkspace:
 
 @pytest.fixture
 async def slack(workspace: SlackWorkspace) -> AsyncIterator[Slack]:
-    """The bot's side; a call may take a second and a half, a look-up a fifth of one."""
+    """The bot's side; a call may take a second and a half."""
     async with serving(workspace.app) as url, http_session() as session:
         client = web_client(workspace.bot_token, f"{url}/api/", session)
-        yield Slack(client, time.monotonic, Redactor([]), call_seconds=1.5, look_up_seconds=0.2)
+        yield Slack(client, time.monotonic, Redactor([]), call_seconds=1.5)
+
+
+@pytest.fixture
+def people(slack: Slack) -> People:
+    return People(slack.web, time.monotonic, seconds=0.2)
 
 
 def calls(workspace: SlackWorkspace, method: str) -> int:
@@ -98,32 +105,34 @@ async def test_an_answer_without_end_is_not_read_to_its_end(slack: Slack, worksp
 
 
 @pytest.mark.parametrize("answer", [*ODD, b'{"ok": true, "user": 7, "users": 7, "usergroups": 7, "view": 7}'])
-async def test_an_odd_answer_to_a_question_says_nothing(slack: Slack, workspace: SlackWorkspace, answer: bytes) -> None:
+async def test_an_odd_answer_to_a_question_says_nothing(
+    slack: Slack, people: People, workspace: SlackWorkspace, answer: bytes
+) -> None:
     for method in ("users.info", "usergroups.users.list", "usergroups.list", "views.open", "auth.test"):
         workspace.garble(method, answer, times=2)
-    assert await slack.person(OPERATOR, "T0SANDBOX") is None
-    assert await slack.members(OPERATORS_GROUP) is None
-    assert await slack.groups() == []
+    assert await people.person(OPERATOR, "T0SANDBOX") is None
+    assert await people.members(OPERATORS_GROUP) is None
+    assert await people.groups() == []
     with pytest.raises(SlackUnavailable):
         await slack.open_view("trigger", {})
     with pytest.raises(SlackUnavailable):
         await slack.identify()
     workspace.faults.clear()
-    assert await slack.person(OPERATOR, "T0SANDBOX") is not None, "and it is not remembered"
-    assert await slack.members(OPERATORS_GROUP)
+    assert await people.person(OPERATOR, "T0SANDBOX") is not None, "and it is not remembered"
+    assert await people.members(OPERATORS_GROUP)
 
 
 async def test_a_person_who_cannot_be_looked_up_in_time_is_asked_for_again(
-    slack: Slack, workspace: SlackWorkspace
+    people: People, workspace: SlackWorkspace
 ) -> None:
     workspace.delay("users.info", 0.4)
-    asked = [slack.person(OPERATOR, "T0SANDBOX") for _ in range(20)]
+    asked = [people.person(OPERATOR, "T0SANDBOX") for _ in range(20)]
     assert await asyncio.gather(*asked) == [None] * 20
     assert calls(workspace, "users.info") == 1
-    assert not slack.remembers(OPERATOR)
-    person = await slack.person(OPERATOR, "T0SANDBOX")
+    assert not people.remembers(OPERATOR)
+    person = await people.person(OPERATOR, "T0SANDBOX")
     assert person is not None
-    assert slack.remembers(OPERATOR)
+    assert people.remembers(OPERATOR)
 
 
 def noise(workspace: SlackWorkspace, count: int, channel_id: str = LAUNCH_OPS, thread_ts: str | None = None) -> None:
