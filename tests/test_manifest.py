@@ -75,7 +75,7 @@ def registered() -> dict[str, set[Any]]:
 
 
 def called_methods() -> set[str]:
-    source = (ROOT / "bot" / "slack" / "client.py").read_text()
+    source = "".join(path.read_text() for path in sorted((ROOT / "bot" / "slack").glob("*.py")))
     return set(re.findall(r'"((?:auth|apps|chat|users|usergroups|conversations|views|files)\.[a-zA-Z.]+)"', source))
 
 

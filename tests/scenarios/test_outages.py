@@ -28,7 +28,7 @@ from bot.db.tables import alerts, batches, retries, storms
 from bot.retries.state import ACTIVE
 from bot.sandbox import LAUNCH_OPS, OPERATOR, Sandbox
 from bot.sandbox.sift.jobs import SandboxJob
-from bot.slack.client import CALL_SECONDS
+from bot.slack.web import CALL_SECONDS
 from tests.relay import relayed
 from tests.scenarios.conftest import World
 
