@@ -72,10 +72,10 @@ async def test_a_silent_host_is_told_and_nothing_was_recorded(far: Far) -> None:
 
 async def test_a_connection_that_hangs_for_ever_is_replaced(far: Far) -> None:
     relay, database = far
+    before = relay.accepted
     relay.silence()
     with pytest.raises(DatabaseUnavailable):
         await database.run(adding("lost"))
-    before = relay.accepted
     relay.forget()
     await until_recorded(database, "again")
     assert relay.accepted > before
