@@ -17,7 +17,7 @@ from bot.db.tables import retries
 from bot.retries import store
 from bot.retries.messages import approval as shown
 from bot.retries.request import Retry
-from bot.retries.state import State
+from bot.retries.state import ApprovalReason, State
 from bot.retries.store import entry_of
 from bot.slack.message import Message
 from bot.slack.outbox import soon
@@ -97,7 +97,7 @@ class Approvals:
                 return busy
             why = None if asked.decision.allowed else asked.decision.why.value
             if why is None and reason is None and asked.requester.user_id == waiting.user_id:
-                why = "self_approval"
+                why = ApprovalReason.BY_ONESELF
             audit.append(connection, _entry(waiting, asked, event, reason, why), at)
             if not asked.decision.allowed:
                 return self._authorizer.denied(connection, asked.decision, DOING)

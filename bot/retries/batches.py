@@ -22,7 +22,7 @@ from bot.base.text import new_id
 from bot.db.tables import batches, retries
 from bot.retries import store
 from bot.retries.request import Batch, JobRef, Request, Retry
-from bot.retries.state import OFFERING, State
+from bot.retries.state import OFFERING, RefusalReason, State
 from bot.slack.outbox import Outbox
 from bot.slack.piece import values_of
 
@@ -143,7 +143,13 @@ def under_way(connection: Connection, batch_id: str) -> dict[str, Any] | None:
     if other is None:
         return None
     ts = other.thread_ts or json.loads(other.shown).get("announcement", {}).get("ts")
-    return {"why": "under_way", "by": other.user_id, "channel_id": other.channel_id, "ts": ts, "request": other.id}
+    return {
+        "why": RefusalReason.UNDER_WAY,
+        "by": other.user_id,
+        "channel_id": other.channel_id,
+        "ts": ts,
+        "request": other.id,
+    }
 
 
 def refuse(

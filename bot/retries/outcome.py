@@ -6,7 +6,7 @@ from enum import Enum, auto
 from typing import Any
 
 from bot.retries.request import Retry
-from bot.retries.state import State
+from bot.retries.state import OutcomeReason, RefusalReason, State
 from bot.sift.job import Job
 
 FOLLOW_LIMIT = timedelta(days=7)
@@ -14,10 +14,6 @@ FOLLOW_LIMIT = timedelta(days=7)
 
 MISSES = 3
 """So many reads in a row without the job mean that it is gone."""
-
-
-RESTORED = "restored"
-"""Why a request is unknown that was open in a restored backup: it may have been sent since the backup was made."""
 
 
 class Moved(Enum):
@@ -59,8 +55,8 @@ def answered(before: Job | None, answer: Job, key_user: str | None) -> Outcome:
     if answer.job_status in ("JOB_STATUS_CREATED", "JOB_STATUS_RUNNING") or how is Moved.BY_US:
         return Outcome(State.ACCEPTED)
     if answer.retryable:
-        return Outcome(State.UNKNOWN, {"why": "unchanged_answer"})
-    return Outcome(State.REFUSED, {"why": "not_retryable", "stage": "post"})
+        return Outcome(State.UNKNOWN, {"why": OutcomeReason.UNCHANGED_ANSWER})
+    return Outcome(State.REFUSED, {"why": RefusalReason.NOT_RETRYABLE, "stage": "post"})
 
 
 def settled(retry: Retry, job: Job | None, at: datetime, settle: timedelta, key_user: str | None) -> Outcome | None:
@@ -70,29 +66,29 @@ def settled(retry: Retry, job: Job | None, at: datetime, settle: timedelta, key_
         settle: for so long after our side gave up, a request may still arrive.
     """
     overdue = at - (retry.unknown_at or retry.created_at) >= settle
-    if retry.detail.get("why") == RESTORED:
+    if retry.detail.get("why") == OutcomeReason.RESTORED:
         return _settled_after_restore(retry, job, overdue, key_user)
     if job is None:
-        return Outcome(State.NOT_APPLIED, {"why": "gone"}) if overdue else None
+        return Outcome(State.NOT_APPLIED, {"why": OutcomeReason.GONE}) if overdue else None
     how = moved(retry.job_before, job, key_user)
     if how is Moved.BY_US:
-        return Outcome(State.ACCEPTED, {"why": "read_back"})
+        return Outcome(State.ACCEPTED, {"why": OutcomeReason.READ_BACK})
     if how is Moved.BY_ANOTHER:
-        return Outcome(State.NOT_APPLIED, {"why": "outside", "modified_by": job.modified_by_user_id})
-    return Outcome(State.NOT_APPLIED, {"why": "unchanged"}) if overdue else None
+        return Outcome(State.NOT_APPLIED, {"why": OutcomeReason.OUTSIDE, "modified_by": job.modified_by_user_id})
+    return Outcome(State.NOT_APPLIED, {"why": OutcomeReason.UNCHANGED}) if overdue else None
 
 
 def _settled_after_restore(retry: Retry, job: Job | None, overdue: bool, key_user: str | None) -> Outcome | None:
     """The outcome of a request that was open in a backup; a job moved by anybody but the bot's key tells nothing."""
     if retry.detail.get("was") == State.ACCEPTED:
-        return Outcome(State.ACCEPTED, {"why": RESTORED}) if job is not None or overdue else None
+        return Outcome(State.ACCEPTED, {"why": OutcomeReason.RESTORED}) if job is not None or overdue else None
     if job is None:
-        return Outcome(State.NOT_APPLIED, {"why": "gone"}) if overdue else None
+        return Outcome(State.NOT_APPLIED, {"why": OutcomeReason.GONE}) if overdue else None
     if _as_it_was(retry, job):
-        return Outcome(State.NOT_APPLIED, {"why": "unchanged"}) if overdue else None
+        return Outcome(State.NOT_APPLIED, {"why": OutcomeReason.UNCHANGED}) if overdue else None
     if key_user and job.modified_by_user_id == key_user:
-        return Outcome(State.ACCEPTED, {"why": "read_back"})
-    return Outcome(State.NOT_APPLIED, {"why": RESTORED, "modified_by": job.modified_by_user_id})
+        return Outcome(State.ACCEPTED, {"why": OutcomeReason.READ_BACK})
+    return Outcome(State.NOT_APPLIED, {"why": OutcomeReason.RESTORED, "modified_by": job.modified_by_user_id})
 
 
 def _as_it_was(retry: Retry, job: Job) -> bool:
@@ -117,12 +113,12 @@ def followed(retry: Retry, job: Job | None, at: datetime, grace: timedelta) -> O
     """
     since = at - (retry.accepted_at or retry.created_at)
     if job is None:
-        return Outcome(State.LOST, {"why": "gone"}) if retry.missed + 1 >= MISSES else None
+        return Outcome(State.LOST, {"why": OutcomeReason.GONE}) if retry.missed + 1 >= MISSES else None
     if is_late(retry, job) and since < grace:
         return None
     if job.job_status in _ENDS:
         return Outcome(_ENDS[job.job_status])
-    return Outcome(State.LOST, {"why": "too_long"}) if since >= FOLLOW_LIMIT else None
+    return Outcome(State.LOST, {"why": OutcomeReason.TOO_LONG}) if since >= FOLLOW_LIMIT else None
 
 
 def is_late(retry: Retry, job: Job) -> bool:

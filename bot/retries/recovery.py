@@ -13,9 +13,8 @@ from sqlalchemy import Connection
 from bot.audit import log as audit
 from bot.audit.entry import Entry
 from bot.retries import batches, store
-from bot.retries.outcome import RESTORED
 from bot.retries.request import Retry
-from bot.retries.state import State
+from bot.retries.state import OutcomeReason, RefusalReason, State
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,9 @@ def recover(connection: Connection, by: str, at: datetime) -> Recovered:
         other = kept.setdefault(retry.job_id, retry)
         if other is not retry:
             refused += 1
-            store.transition(connection, retry, State.REFUSED, at, detail={"why": RESTORED, "request": other.id})
+            store.transition(
+                connection, retry, State.REFUSED, at, detail={"why": RefusalReason.RESTORED, "request": other.id}
+            )
         elif retry.state is not State.UNKNOWN:
             _doubt(connection, retry, at)
     detail = {"unknown": len(kept), "refused": refused}
@@ -52,5 +53,5 @@ def _doubt(connection: Connection, retry: Retry, at: datetime) -> None:
     columns: dict[str, Any] = {"sent_at": retry.sent_at or at}
     if retry.attempt is None:
         columns["attempt"] = store.last_attempts(connection, retry.job_id)[2] + 1
-    detail = {"why": RESTORED, "was": retry.state}
+    detail = {"why": OutcomeReason.RESTORED, "was": retry.state}
     store.transition(connection, retry, State.UNKNOWN, at, detail=detail, due_at=at, **columns)

@@ -1,4 +1,4 @@
-"""The states of a request, and what belongs to each: said once, here. Pure."""
+"""The states of a request, what belongs to each, and why a request is in one: said once, here. Pure."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -58,6 +58,78 @@ class AlertState(StrEnum):
 
     CLOSED = "closed"
     """No longer failed."""
+
+
+class RefusalReason(StrEnum):
+    """Why a request was refused: the `why` in its detail."""
+
+    UNKNOWN_JOB = "unknown_job"
+    """Sift knows no such job, or its key may not see it."""
+
+    NOT_RETRYABLE = "not_retryable"
+    """The job neither failed nor was cancelled."""
+
+    OUTDATED = "outdated"
+    """The button stood for an earlier failure of the job."""
+
+    UNDER_WAY = "under_way"
+    """The job, or all of the storm or batch, is being retried already."""
+
+    JUST_RETRIED = "just_retried"
+    """The job was retried after it was read for this request."""
+
+    COOLDOWN = "cooldown"
+    """The job was retried a moment ago."""
+
+    STALE = "stale"
+    """Nobody carried the request out in time."""
+
+    RESTORED = "restored"
+    """It was open in a restored backup, beside another request of the same job."""
+
+
+class ApprovalReason(StrEnum):
+    """Why a second person's word is missing: the `why` of a denied request, or of a denied approval."""
+
+    NEEDED = "approval_needed"
+    """One of many cannot be approved: it has to be retried alone."""
+
+    EXPIRED = "approval_expired"
+    """Nobody approved in time."""
+
+    BY_ONESELF = "self_approval"
+    """Whoever asks cannot approve it themselves."""
+
+
+class OutcomeReason(StrEnum):
+    """What told the outcome of a request that may have been sent, or why nothing does yet: the `why` in its detail.
+
+    Where Sift answered with an error, the `why` is the error's name instead; see `sift.errors`.
+    """
+
+    INTERRUPTED = "interrupted"
+    """Unknown: whoever was sending it ended before an answer was recorded."""
+
+    UNCHANGED_ANSWER = "unchanged_answer"
+    """Unknown: Sift answered with the job as it was."""
+
+    RESTORED = "restored"
+    """It was open in a restored backup: it may have been sent since the backup was made."""
+
+    READ_BACK = "read_back"
+    """Accepted: the job was read, and has moved."""
+
+    UNCHANGED = "unchanged"
+    """Not applied: the job was read for long enough, and has not moved."""
+
+    OUTSIDE = "outside"
+    """Not applied: somebody else moved the job."""
+
+    GONE = "gone"
+    """Not applied, or lost: Sift no longer lists the job."""
+
+    TOO_LONG = "too_long"
+    """Lost: the job runs for longer than it is followed."""
 
 
 @dataclass(frozen=True)

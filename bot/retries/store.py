@@ -16,7 +16,7 @@ from bot.audit import log as audit
 from bot.base.errors import WrongState
 from bot.db.tables import Moment, alerts, batches, retries, storms
 from bot.retries.request import Request, Retry
-from bot.retries.state import ACTIVE, FACTS, FINAL, OFFERING, AlertState, State
+from bot.retries.state import ACTIVE, FACTS, FINAL, OFFERING, AlertState, RefusalReason, State
 from bot.sift.job import Job
 from bot.slack.outbox import LEASE, Outbox, soon
 
@@ -68,7 +68,7 @@ _ADD_CAUSE = (
     .values(cause=bindparam("b_cause"), version=_ROW.version + 1, show_at=_SOON)
 )
 # `audit.canonical` writes the detail, so there are no blanks in it.
-IS_STALE = (_ROW.state == State.REFUSED) & _ROW.detail.contains('"why":"stale"')
+IS_STALE = (_ROW.state == State.REFUSED) & _ROW.detail.contains(f'"why":"{RefusalReason.STALE}"')
 _SUPERSEDE = (
     update(retries)
     .where(
@@ -172,7 +172,7 @@ def refuse_stale(connection: Connection, request_id: str, asked_at: datetime, no
     Args:
         asked_at: when somebody asked for it.
     """
-    detail = {"why": "stale", "seconds": round((at - asked_at).total_seconds())}
+    detail = {"why": RefusalReason.STALE, "seconds": round((at - asked_at).total_seconds())}
     for retry in claim(connection, [State.REQUESTED], now, only=request_id):
         transition(connection, retry, State.REFUSED, at, detail=detail)
 

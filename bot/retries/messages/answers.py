@@ -2,8 +2,10 @@
 done, and what to do next. Pure.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any, assert_never
 
 from bot.access.messages import denial, whom_to_ask
 from bot.base.clock import say_duration
@@ -18,6 +20,7 @@ from bot.retries.messages.job import (
     status_of,
 )
 from bot.retries.request import Retry
+from bot.retries.state import RefusalReason, State
 from bot.slack.blocks import Block, actions, plain, section
 from bot.slack.links import Place
 from bot.slack.message import Message
@@ -68,9 +71,9 @@ class Said:
 def why_not(retry: Retry, place: Place) -> Said:
     """Why a request led to no retry."""
     why, detail = str(retry.detail.get("why")), retry.detail
-    if retry.state == "denied":
+    if retry.state is State.DENIED:
         return Said(denial(detail, "retry jobs"), whom_to_ask(detail), emoji=":no_entry:")
-    if retry.state == "failed":
+    if retry.state is State.FAILED:
         return Said(
             f"Job `{retry.job_id}` was not retried.",
             _FAILED_NEXT.get(why, "Try again in a few minutes."),
@@ -78,44 +81,64 @@ def why_not(retry: Retry, place: Place) -> Said:
             done=_FAILED_DONE.get("read" if detail.get("stage") == "read" else why, "Sift said no."),
             quote=str(detail.get("message") or why),
         )
-    if why in ("under_way", "just_retried"):
-        link = place.workspace.link(detail.get("channel_id"), detail.get("ts"))
-        there = f" Follow it <{link}|in its thread>." if link else ""
-        return Said(f"Job `{retry.job_id}` is already being retried by <@{detail.get('by')}>.{there}")
-    if why == "cooldown":
-        wait = say_duration(timedelta(seconds=int(detail.get("seconds", 0))))
-        return Said(f"Job `{retry.job_id}` was retried a moment ago by <@{detail.get('by')}>.", f"Try again in {wait}.")
-    if why == "restored":
-        return Said(
-            "The bot was restored from a backup, so it is not known whether your retry of "
-            f"job `{retry.job_id}` was sent before. Another request for the job is being looked into.",
-            "Look at the job before you retry it.",
-            done="Yours is not sent again.",
-        )
-    if why == "outdated":
-        return Said(
-            f"That button is outdated: job `{retry.job_id}` has moved on since. This is how it is now:",
-            "If you still want to retry it, use this button.",
-            show_job=True,
-            offer=True,
-        )
-    if why == "stale":
-        ago = say_duration(timedelta(seconds=int(detail.get("seconds", 0))))
-        return Said(
-            f"Job `{retry.job_id}` was asked for {ago} ago, and nobody carried it out: I was down. It was not retried.",
-            "If it is still wanted, retry it again.",
-            offer=True,
-        )
-    if why == "not_retryable":
-        emoji, status = status_of(retry.job.job_status if retry.job else None)
-        return Said(
-            f"There is nothing to retry: {kind_of(retry.job)} `{retry.job_id}` is *{status.lower()}*.",
-            _NOT_RETRYABLE_NEXT.get(status, "Only failed and cancelled jobs can be retried."),
-            done=_FAILED_DONE["asked"] if detail.get("stage") == "post" else Said.done,
-            emoji=emoji,
-            show_job=True,
-        )
-    return Said(f"Sift knows no job `{retry.job_id}`, or its key may not see it.", "Check the ID in Sift.")
+    return _why_refused(retry, place)
+
+
+def _why_refused(retry: Retry, place: Place) -> Said:
+    """Why there was nothing to retry, or it was too late."""
+    detail, job = retry.detail, f"job `{retry.job_id}`"
+    match _refusal_reason(detail.get("why")):
+        case RefusalReason.UNDER_WAY | RefusalReason.JUST_RETRIED:
+            link = place.workspace.link(detail.get("channel_id"), detail.get("ts"))
+            there = f" Follow it <{link}|in its thread>." if link else ""
+            return Said(f"Job `{retry.job_id}` is already being retried by <@{detail.get('by')}>.{there}")
+        case RefusalReason.COOLDOWN:
+            what = f"Job `{retry.job_id}` was retried a moment ago by <@{detail.get('by')}>."
+            return Said(what, f"Try again in {_seconds(detail)}.")
+        case RefusalReason.RESTORED:
+            return Said(
+                f"The bot was restored from a backup, so it is not known whether your retry of {job} was sent before. "
+                "Another request for the job is being looked into.",
+                "Look at the job before you retry it.",
+                done="Yours is not sent again.",
+            )
+        case RefusalReason.OUTDATED:
+            what = f"That button is outdated: {job} has moved on since. This is how it is now:"
+            return Said(what, "If you still want to retry it, use this button.", show_job=True, offer=True)
+        case RefusalReason.STALE:
+            what = f"Job `{retry.job_id}` was asked for {_seconds(detail)} ago, and nobody carried it out: I was down."
+            return Said(f"{what} It was not retried.", "If it is still wanted, retry it again.", offer=True)
+        case RefusalReason.NOT_RETRYABLE:
+            return _not_retryable(retry)
+        case RefusalReason.UNKNOWN_JOB:
+            return Said(f"Sift knows no {job}, or its key may not see it.", "Check the ID in Sift.")
+        case None:
+            return Said(f"Job `{retry.job_id}` was not retried.")
+        case unreachable:
+            assert_never(unreachable)
+
+
+def _refusal_reason(why: object) -> RefusalReason | None:
+    """The reason that a row names; None for one that only a newer bot knows."""
+    try:
+        return RefusalReason(str(why))
+    except ValueError:
+        return None
+
+
+def _seconds(detail: Mapping[str, Any]) -> str:
+    return say_duration(timedelta(seconds=int(detail.get("seconds", 0))))
+
+
+def _not_retryable(retry: Retry) -> Said:
+    emoji, status = status_of(retry.job.job_status if retry.job else None)
+    return Said(
+        f"There is nothing to retry: {kind_of(retry.job)} `{retry.job_id}` is *{status.lower()}*.",
+        _NOT_RETRYABLE_NEXT.get(status, "Only failed and cancelled jobs can be retried."),
+        done=_FAILED_DONE["asked"] if retry.detail.get("stage") == "post" else Said.done,
+        emoji=emoji,
+        show_job=True,
+    )
 
 
 _FAILED_DONE = {
