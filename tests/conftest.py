@@ -6,10 +6,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import structlog
 from sqlalchemy import create_engine, text
 
 from bot.db.database import Database, migrate
 from tests import postgres
+
+# Tracebacks with the values of every variable take so long to draw that what is tested runs out of time.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 

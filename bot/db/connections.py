@@ -59,7 +59,10 @@ class Lines:
             line.cut()
 
     def _opened(self, dbapi: Any, record: Any) -> None:
-        record.info["line"] = self._of[threading.get_ident()] = _Line(dbapi)
+        thread = threading.get_ident()
+        if thread in self._of:  # it ended before anybody could close it, such as one that was cut off while it began
+            self._of[thread].close()
+        record.info["line"] = self._of[thread] = _Line(dbapi)
 
     def _closed(self, _dbapi: Any, record: Any) -> None:
         line = record.info.pop("line", None)

@@ -10,7 +10,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -63,7 +63,7 @@ class _Batch:
     """Works in one transaction."""
 
     jobs: list[_Job]
-    began: float = field(default_factory=time.monotonic)
+    began: float
     committing: bool = False
     abandoned: bool = False
 
@@ -80,12 +80,19 @@ class Worker:
         lines: where that connection can be cut off.
         check: raises what forbids to write at all, such as a database file that is gone.
         stuck_seconds: after so long in one transaction the thread counts as stuck.
+        timer: monotonic seconds.
     """
 
     def __init__(
-        self, engine: Engine, lines: Lines, check: Callable[[], None], stuck_seconds: float = STUCK_SECONDS
+        self,
+        engine: Engine,
+        lines: Lines,
+        check: Callable[[], None],
+        stuck_seconds: float = STUCK_SECONDS,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self.stuck_seconds = stuck_seconds
+        self._timer = timer
         self._engine = engine
         self._lines = lines
         self._check = check
@@ -100,7 +107,7 @@ class Worker:
         batch, thread = self._batch, self._thread
         if thread is None:
             return False
-        return not thread.is_alive() or (batch is not None and _age(batch) > self.stuck_seconds)
+        return not thread.is_alive() or (batch is not None and self._age(batch) > self.stuck_seconds)
 
     async def run(self, work: Work[T], seconds: float) -> T:
         """Runs one work; see `Database.run`."""
@@ -147,9 +154,12 @@ class Worker:
                 return job.outcome
             mine = batch is not None and job in batch.jobs
             unclear = mine and batch is not None and batch.committing
-            if batch is not None and ((mine and not batch.committing) or _age(batch) >= PATIENCE_SECONDS):
+            if batch is not None and ((mine and not batch.committing) or self._age(batch) >= PATIENCE_SECONDS):
                 self._abandon(batch)
         return None, MaybeRecorded() if unclear else DatabaseUnavailable()
+
+    def _age(self, batch: _Batch) -> float:
+        return self._timer() - batch.began
 
     def _abandon(self, batch: _Batch) -> None:
         batch.abandoned = True
@@ -169,7 +179,7 @@ class Worker:
                         jobs.append(job)
             wanted = [job for job in jobs if not job.given_up]
             if wanted:
-                self._commit_together(_Batch(wanted))
+                self._commit_together(_Batch(wanted, self._timer()))
             if last:
                 return
 
@@ -225,10 +235,6 @@ class Worker:
 def _unless_given_up(connection: Connection, job: _Job) -> Outcome:
     """Runs a work; one that was cancelled meanwhile is not begun any more."""
     return (None, DatabaseUnavailable()) if job.given_up else (job.work(connection), None)
-
-
-def _age(batch: _Batch) -> float:
-    return time.monotonic() - batch.began
 
 
 def _told(error: Exception, batch: _Batch) -> Exception:
