@@ -13,7 +13,7 @@ from bot.access.authorizer import Access, Authorizer
 from bot.access.changes import Granting
 from bot.access.quota import Quota, end_minutes
 from bot.alerts import messages as shown_alerts
-from bot.alerts import store as alerts_store
+from bot.alerts import queries
 from bot.alerts.mute import Muting
 from bot.alerts.watcher import Watcher
 from bot.app.help import help_text
@@ -74,7 +74,7 @@ HOME_SECONDS = 3.0
 PAUSE = timedelta(seconds=2)
 """How often at most a message that counts is updated: `chat.update` allows about 50 calls a minute."""
 
-OUTBOXES: Sequence[Outbox[Any]] = (store.outbox, batches.outbox, alerts_store.outbox, alerts_store.storm_outbox)
+OUTBOXES: Sequence[Outbox[Any]] = (store.outbox, batches.outbox, queries.outbox, queries.storm_outbox)
 
 
 @dataclass(frozen=True)
@@ -195,8 +195,8 @@ def _publishers(world: World, place: Place) -> dict[str, Publisher[Any]]:
     return {
         "retries": publisher(store.outbox, shown_retries.pieces, timedelta(0)),
         "batches": publisher(batches.outbox, shown_batches.pieces),
-        "alerts": publisher(alerts_store.outbox, shown_alerts.pieces, timedelta(0)),
-        "storms": publisher(alerts_store.storm_outbox, shown_alerts.storm_pieces),
+        "alerts": publisher(queries.outbox, shown_alerts.pieces, timedelta(0)),
+        "storms": publisher(queries.storm_outbox, shown_alerts.storm_pieces),
     }
 
 
