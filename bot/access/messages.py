@@ -7,8 +7,23 @@ from typing import Any
 from bot.access.policy import Grant, Role
 from bot.base.clock import say_duration
 from bot.base.text import clip
-from bot.slack.blocks import Block, counted, date, escape, listing, mention, plain, say_type, section
-from bot.slack.message import Message
+from bot.slack.blocks import (
+    counted,
+    date,
+    escape,
+    input_,
+    listing,
+    mention,
+    modal,
+    multi_select,
+    option,
+    plain,
+    say_type,
+    section,
+    select,
+    text_input,
+)
+from bot.slack.message import Block, Message, View
 
 _WHAT = {Role.OPERATOR: "may retry jobs", Role.AUDITOR: "may read the audit", Role.ADMIN: "may do everything"}
 _UNFIT = {
@@ -114,57 +129,29 @@ REVOKE_GRANT, ADD_GRANT = "revoke_grant", "add_grant"
 GRANT_VIEW = "grant_view"
 """The callback ID of the modal that adds to the allow-list."""
 
-_TIMES = (("", "forever"), ("4h", "4 hours"), ("8h", "8 hours"), ("1d", "a day"), ("7d", "a week"), ("30d", "30 days"))
+_TIMES = (("4h", "4 hours"), ("8h", "8 hours"), ("1d", "a day"), ("7d", "a week"), ("30d", "30 days"))
 
 
-def grant_view(groups: Sequence[tuple[str, str]], job_types: Sequence[str]) -> dict[str, Any]:
+def grant_view(groups: Sequence[tuple[str, str]], job_types: Sequence[str]) -> View:
     """Asks whom to grant what.
 
     Args:
         groups: the workspace's user groups, as (ID, handle).
     """
-    roles = [_option(role.value, f"{role.value}: {_WHAT[role]}") for role in Role]
-    blocks = [_input("user", "Person", {"type": "users_select"})]
-    if groups:
-        options = [_option(group_id, f"@{handle}"[:75]) for group_id, handle in groups[:100]]
-        blocks.append(_input("group", "or user group", {"type": "static_select", "options": options}))
-    blocks += [
-        _input("role", "Role", {"type": "static_select", "options": roles, "initial_option": roles[0]}),
-        _input(
-            "job_types",
-            "Only jobs of type",
-            {"type": "multi_static_select", "options": [_option(name, name.replace("_", " ")) for name in job_types]},
-        ),
-        _input("channels", "Only in channels", {"type": "multi_conversations_select"}),
-        _input("for", "For how long", {"type": "static_select", "options": [_option(*time) for time in _TIMES[1:]]}),
-        _input("reason", "Because", {"type": "plain_text_input", "max_length": 500}),
+    roles = [option(f"{role.value}: {_WHAT[role]}", role.value) for role in Role]
+    types = [option(name.replace("_", " "), name) for name in job_types]
+    times = [option(text, time) for time, text in _TIMES]
+    named = [option(f"@{handle}", group_id) for group_id, handle in groups]
+    blocks = [
+        input_("user", "Person", {"type": "users_select"}),
+        *([input_("group", "or user group", select(named))] if named else []),
+        input_("role", "Role", select(roles, roles[0])),
+        input_("job_types", "Only jobs of type", multi_select(types)),
+        input_("channels", "Only in channels", {"type": "multi_conversations_select"}),
+        input_("for", "For how long", select(times)),
+        input_("reason", "Because", text_input(500)),
     ]
-    return {
-        "type": "modal",
-        "callback_id": GRANT_VIEW,
-        "title": _text(GRANT_TITLE),
-        "submit": _text("Grant"),
-        "close": _text("Cancel"),
-        "blocks": blocks,
-    }
-
-
-def _input(name: str, label: str, element: dict[str, Any]) -> Block:
-    return {
-        "type": "input",
-        "block_id": name,
-        "label": _text(label),
-        "element": {**element, "action_id": name},
-        "optional": True,
-    }
-
-
-def _option(value: str, text: str) -> dict[str, Any]:
-    return {"text": _text(text), "value": value}
-
-
-def _text(text: str) -> dict[str, str]:
-    return {"type": "plain_text", "text": text}
+    return modal(GRANT_TITLE, blocks, submit="Grant", callback_id=GRANT_VIEW)
 
 
 def denied(detail: Mapping[str, Any], doing: str) -> Message:

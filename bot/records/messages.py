@@ -10,9 +10,9 @@ from bot.audit.signing import SignedHead
 from bot.base.clock import rfc3339
 from bot.base.text import clip
 from bot.records.stats import Stats
-from bot.slack.blocks import Block, actions, counted, date, escape, listing, section
+from bot.slack.blocks import actions, button, counted, date, escape, listing, section
 from bot.slack.links import Workspace
-from bot.slack.message import Message
+from bot.slack.message import Block, Message
 
 
 def anchored(signed: SignedHead, at: datetime) -> Message:
@@ -97,8 +97,7 @@ def search_of(value: str) -> tuple[Filters, list[int]]:
 def _button(text: str, action_id: str, filters: Filters, path: Sequence[int], block: str) -> Block:
     since = rfc3339(filters.since) if filters.since else None
     value = json.dumps({"j": filters.job_id, "u": filters.user_id, "s": since, "p": list(path)[-200:]})
-    label = {"type": "plain_text", "text": text, "emoji": False}
-    return {"type": "button", "action_id": f"{action_id}:{block}", "value": value, "text": label}
+    return button(text, f"{action_id}:{block}", value)
 
 
 def exported(count: int, most: int, head: str) -> Message:

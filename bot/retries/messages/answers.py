@@ -21,9 +21,9 @@ from bot.retries.messages.job import (
 )
 from bot.retries.request import Retry
 from bot.retries.state import RefusalReason, State
-from bot.slack.blocks import Block, actions, plain, section
+from bot.slack.blocks import actions, plain, section
 from bot.slack.links import Place
-from bot.slack.message import Message
+from bot.slack.message import Block, Message
 from bot.slack.piece import OutboxRow
 
 

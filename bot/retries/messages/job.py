@@ -5,8 +5,9 @@ from datetime import timedelta
 
 from bot.base.clock import say_duration
 from bot.sift.job import Job
-from bot.slack.blocks import Block, counted, date, escape, fields, section
+from bot.slack.blocks import button, context, counted, date, escape, fields, section
 from bot.slack.links import Place
+from bot.slack.message import Block
 
 RETRY = "retry"
 """The Retry button's action ID; its value is the job ID and the failure it stands for."""
@@ -26,20 +27,14 @@ _STATUSES = {
 }
 
 
-def retry_button(job: Job) -> Block:
+def retry_button(job: Job, action_id: str = RETRY) -> Block:
     """A Retry button for the failure that the job shows now."""
-    return retry_button_of(job.job_id, job.failure)
+    return retry_button_of(job.job_id, job.failure, action_id)
 
 
-def retry_button_of(job_id: str, failure: str | None) -> Block:
+def retry_button_of(job_id: str, failure: str | None, action_id: str = RETRY) -> Block:
     """A Retry button for one failure of a job; None: for the job as it is when the button is clicked."""
-    return {
-        "type": "button",
-        "action_id": RETRY,
-        "style": "primary",
-        "value": f"{job_id} {failure or ''}".strip(),
-        "text": {"type": "plain_text", "text": "Retry", "emoji": False},
-    }
+    return button("Retry", action_id, f"{job_id} {failure or ''}".strip(), style="primary")
 
 
 def facts(job: Job | None, more: Sequence[tuple[str, str]]) -> list[Block]:
@@ -115,13 +110,12 @@ def footer(reference: str, place: Place) -> Block:
 
 def into_sift(place: Place) -> list[Block]:
     """The way into Sift, where one is known."""
-    link = {"type": "mrkdwn", "text": f"<{place.sift_app_url}|Open Sift>"}
-    return [{"type": "context", "elements": [link]}] if place.sift_app_url else []
+    return [context(f"<{place.sift_app_url}|Open Sift>")] if place.sift_app_url else []
 
 
 def referring(reference: str, more: str = "") -> Block:
     """The reference alone, with whatever follows it."""
-    return {"type": "context", "elements": [{"type": "mrkdwn", "text": f"Reference `{reference}`{more}"}]}
+    return context(f"Reference `{reference}`{more}")
 
 
 def kind_of(job: Job | None) -> str:

@@ -6,9 +6,9 @@ from bot.retries.messages.approval import approval, broken_glass, nobody_can_app
 from bot.retries.messages.job import facts, footer, kind_of, progress, ran_for, retry_button, why_now
 from bot.retries.request import Retry
 from bot.retries.state import FACTS, OFFERING, UNSENT, State
-from bot.slack.blocks import Block, actions, plain, section
+from bot.slack.blocks import actions, plain, section
 from bot.slack.links import Place
-from bot.slack.message import Message
+from bot.slack.message import Block, Message
 from bot.slack.piece import Piece
 
 _RESTORED = {
