@@ -6,11 +6,11 @@ from typing import Any
 
 from bot.access.policy import Grant, Role
 from bot.base.clock import say_duration
-from bot.base.text import clip
 from bot.slack.blocks import (
     counted,
     date,
     escape,
+    foreign,
     input_,
     listing,
     mention,
@@ -99,12 +99,12 @@ def line(grant: Grant, at: datetime) -> str:
     ended = grant.expires_at is not None and grant.expires_at <= at
     until = f", *expired* {date(grant.expires_at)}" if ended and grant.expires_at else _until(grant)
     by = f" · by {_granter(grant.granted_by)}"
-    why = f" · {escape(clip(grant.reason, 100))}" if grant.reason else ""
+    why = f" · {foreign(grant.reason, 100)}" if grant.reason else ""
     return f"{mention(grant.subject)} {_WHAT[grant.role]}{_scope(grant)}{until}{by}{why}"
 
 
 def _granter(by: str) -> str:
-    return mention(by) if by[:1] in "UW" else f"`{escape(by)}`"
+    return mention(by) if by[:1] in "UW" else f"`{foreign(by)}`"
 
 
 def _scope(grant: Grant) -> str:

@@ -7,7 +7,7 @@ from bot.retries.messages.job import facts, footer, kind_of, ran_for, retry_butt
 from bot.retries.messages.retry import outcome_of
 from bot.retries.request import Retry
 from bot.retries.state import AlertState
-from bot.slack.blocks import actions, button, confirm, counted, date, escape, plain, say_type, section
+from bot.slack.blocks import actions, as_it_is, button, confirm, counted, date, foreign, plain, say_type, section
 from bot.slack.links import Place
 from bot.slack.message import Block, Message
 from bot.slack.piece import Piece
@@ -117,7 +117,7 @@ def _causes(storm: Storm) -> list[Block]:
     known = sum(storm.causes.values())
     of = "" if known >= storm.total else f" ({known:,} known)"
     lines = "\n".join(f"{count:,} × {clip(cause, 300)}" for cause, count in storm.causes.items())
-    return [section(f"*Most frequent causes*{of}"), plain(lines, 2_500)]
+    return [section(f"*Most frequent causes*{of}"), as_it_is(lines)]
 
 
 def _lists(storm: Storm) -> list[Piece]:
@@ -142,7 +142,7 @@ def _line(alert: Alert) -> str:
     )
     took = ran_for(alert.job)
     ran = f" after {say_duration(took)}" if took is not None else ""
-    why = f": {escape(clip(alert.cause, 60))}" if alert.cause else ""
+    why = f": {foreign(alert.cause, 60)}" if alert.cause else ""
     return f"{emoji} {kind_of(alert.job)} `{alert.job_id}`{ran}{why}"
 
 

@@ -8,14 +8,13 @@ from typing import Any
 from bot.access.messages import ADD_GRANT, REVOKE_GRANT, denied, line
 from bot.access.policy import Decision, Grant, Reason
 from bot.base.clock import say_duration
-from bot.base.text import clip
 from bot.records.messages import OPEN_AUDIT, OPEN_STATS, numbers
 from bot.records.stats import Stats
 from bot.retries.messages.job import facts, into_sift, kind_of, progress, ran_for, retry_button, status_of, why_now
 from bot.retries.messages.retry import outcome_of
 from bot.retries.request import Retry
 from bot.sift.job import Job
-from bot.slack.blocks import actions, button, confirm, date, divider, escape, home, plain, section
+from bot.slack.blocks import actions, button, confirm, date, divider, foreign, home, plain, section
 from bot.slack.links import Place
 from bot.slack.message import Block, Message, View
 
@@ -36,7 +35,7 @@ def _line(job: Job, retry: Retry | None, place: Place) -> Block:
     took = ran_for(job)
     ran = f" after {say_duration(took)}" if took is not None and took > timedelta(0) else ""
     why = why_now(job)
-    because = f"\n> {escape(clip(why, 200))}" if why else ""
+    because = f"\n> {foreign(why, 200)}" if why else ""
     if retry is None:
         return section(f":x: {kind_of(job).capitalize()} `{job.job_id}`{when}{ran}{because}", retry_button(job))
     link = place.workspace.link(retry.channel_id, retry.root_ts)

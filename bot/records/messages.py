@@ -8,9 +8,9 @@ from typing import Any
 from bot.audit.entry import Filters
 from bot.audit.signing import SignedHead
 from bot.base.clock import rfc3339
-from bot.base.text import clip
+from bot.base.text import clip, shorten
 from bot.records.stats import Stats
-from bot.slack.blocks import actions, button, counted, date, escape, listing, section
+from bot.slack.blocks import actions, button, counted, date, escape, foreign, listing, section
 from bot.slack.links import Workspace
 from bot.slack.message import Block, Message
 
@@ -55,17 +55,17 @@ def page(rows: Sequence[Any], filters: Filters, path: Sequence[int], more: bool,
 
 def _line(row: Any, workspace: Workspace) -> str:
     who = f" · <@{row.user_id}>" if row.user_id and row.user_id[:1] in "UW" else ""
-    who = who or (f" · `{escape(row.user_id)}`" if row.user_id else "")
-    name = f" ({escape(row.user_name)})" if row.user_name else ""
+    who = who or (f" · `{foreign(row.user_id)}`" if row.user_id else "")
+    name = f" ({foreign(row.user_name)})" if row.user_name else ""
     job = f" · `{row.job_id}`" if row.job_id else ""
     statuses = [
         status.removeprefix("JOB_STATUS_").lower() for status in (row.status_before, row.status_after) if status
     ]
-    status = f" · {escape(' → '.join(statuses))}" if statuses else ""
+    status = f" · {foreign(' → '.join(statuses))}" if statuses else ""
     link = workspace.link(row.channel_id, json.loads(row.detail).get("thread_ts"))
     thread = f" · <{link}|thread>" if link else ""
     reference = f"{thread} · reference `{row.request_id}`" if row.request_id else ""
-    reason = f"\n> {escape(clip(row.reason, 200))}" if row.reason else ""
+    reason = f"\n> {foreign(row.reason, 200)}" if row.reason else ""
     what = f"*{escape(row.event)}*{f' {row.outcome}' if row.outcome else ''}"
     return f"{row.id:,} · {date(row.at)} · {what}{who}{name}{job}{status}{reference}{reason}"
 
@@ -115,7 +115,7 @@ def sent_directly(said: Message) -> Message:
 
 def not_uploaded(error: str) -> Message:
     """Said when Slack did not take the file."""
-    text = f":warning: Slack did not take the file (`{escape(error)}`). Try again, or use the command line."
+    text = f":warning: Slack did not take the file (`{foreign(error)}`). Try again, or use the command line."
     return Message(text, [section(text)])
 
 
@@ -129,7 +129,7 @@ def numbers(stats: Stats, names: Mapping[str, str]) -> Message:
     title = f"{counted(stats.total, 'request')} since {date(stats.since)}.{rate}"
     states = listing(f"{count:,} {state.replace('_', ' ')}" for state, count in _most_first(stats.states))
     kinds = listing(
-        counted(count, escape(name.removeprefix("JOB_TYPE_").replace("_", " ").lower()))
+        counted(count, foreign(name.removeprefix("JOB_TYPE_").replace("_", " ").lower()))
         for name, count in _most_first(stats.types)
     )
     people = listing(f"<@{user_id}> {count:,}" for user_id, count in _most_first(stats.people))
@@ -141,11 +141,10 @@ def alternative(stats: Stats, names: Mapping[str, str]) -> str:
     """The numbers as alternative text of the picture."""
     helped, ended = stats.helped
     days = "; ".join(f"{day}: {sum(states.values())}" for day, states in list(stats.days.items())[-31:])
-    people = ", ".join(f"{names.get(user, user)} {count}" for user, count in _most_first(stats.people))
+    people = ", ".join(f"{clip(names.get(user, user))} {count}" for user, count in _most_first(stats.people))
     states = ", ".join(f"{state.replace('_', ' ')} {count}" for state, count in _most_first(stats.states))
-    return f"{stats.total} requests; {helped} of {ended} helped. {states}. Per day: {days}. By person: {people}."[
-        :1_900
-    ]
+    counts = f"{stats.total} requests; {helped} of {ended} helped. {states}."
+    return shorten(f"{counts} Per day: {days}. By person: {people}.", 1_900)
 
 
 def _most_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:

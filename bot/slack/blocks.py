@@ -3,10 +3,12 @@
 Limits are Slack's: https://docs.slack.dev/reference/block-kit
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Literal
 
+from bot.base.text import clip, shorten, visible, width
 from bot.slack.message import Block, Message, View
 
 MAX_OPTIONS = 100
@@ -18,25 +20,33 @@ MAX_OPTION_TEXT = 75
 
 def section(mrkdwn: str, accessory: Block | None = None) -> Block:
     """A section of our own words, with an element beside it; foreign parts of it are escaped already."""
-    block = {"type": "section", "text": {"type": "mrkdwn", "text": mrkdwn[:3_000]}}
+    block = {"type": "section", "text": _mrkdwn(mrkdwn, 3_000)}
     return block if accessory is None else {**block, "accessory": accessory}
 
 
 def plain(foreign: str, most: int = 1_000) -> Block:
     """A section of somebody else's words, shown as they are."""
-    text = escape(visible(foreign if len(foreign) <= most else foreign[: most - 1] + "…"))
-    return {"type": "section", "text": plain_text(text[:3_000])}
+    return as_it_is(shorten(visible(foreign), most))
+
+
+def as_it_is(text: str) -> Block:
+    """A section without formatting, of a text whose foreign parts are clipped already."""
+    shown, most = _entities(text), width(text)
+    while width(shown) > 3_000:
+        most = most * 3_000 // width(shown) - 1
+        shown = _entities(shorten(text, most))
+    return {"type": "section", "text": plain_text(shown if shown.strip() else "–")}
 
 
 def fields(facts: Sequence[tuple[str, str]]) -> list[Block]:
     """Facts by name, ten to a section: Slack takes no more. The values are escaped already."""
-    texts = [{"type": "mrkdwn", "text": f"*{name}*\n{value}"[:2_000]} for name, value in facts]
+    texts = [_mrkdwn(f"*{name}*\n{value}", 2_000) for name, value in facts]
     return [{"type": "section", "fields": texts[start : start + 10]} for start in range(0, len(texts), 10)]
 
 
 def context(mrkdwn: str) -> Block:
     """A small grey line of our own words."""
-    return {"type": "context", "elements": [{"type": "mrkdwn", "text": mrkdwn}]}
+    return {"type": "context", "elements": [_mrkdwn(mrkdwn, 3_000)]}
 
 
 def divider() -> Block:
@@ -100,7 +110,7 @@ def multi_select(options: Sequence[Block], picked: Sequence[Block] = (), placeho
 
 def option(text: str, value: str) -> Block:
     """Something to pick."""
-    return {"text": plain_text(text[:MAX_OPTION_TEXT]), "value": value}
+    return {"text": plain_text(clip(text, MAX_OPTION_TEXT)), "value": value}
 
 
 def modal(
@@ -142,17 +152,39 @@ def plain_text(text: str) -> Block:
     return {"type": "plain_text", "text": text, "emoji": False}
 
 
-def escape(foreign: str) -> str:
-    """Disarms `&`, `<` and `>`, and with them mentions and links."""
-    return foreign.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def _mrkdwn(text: str, most: int) -> Block:
+    """Words with formatting; `verbatim` keeps Slack from making links and mentions of URLs, `#names`, `@here`."""
+    return {"type": "mrkdwn", "text": _whole(text, most), "verbatim": True}
 
 
-def visible(text: str) -> str:
-    """Shows control characters as their pictures; line ends and tabs stay."""
-    return "".join(
-        chr(0x2400 + ord(char)) if ord(char) < 0x20 and char not in "\n\t" else "␡" if ord(char) == 0x7F else char
-        for char in text
-    )
+def _whole(mrkdwn: str, most: int) -> str:
+    """As much as fits: whole lines where there are several, and no half of a link or an entity."""
+    if width(mrkdwn) <= most:
+        return mrkdwn
+    lines, end, _ = shorten(mrkdwn, most - 1).rpartition("\n")
+    return f"{lines}\n…" if end else re.sub(r"(<[^>]*|&[a-z]*)?…$", "…", shorten(mrkdwn, most))
+
+
+def foreign(text: str, most: int = 80) -> str:
+    """Somebody else's words within ours: on one line, clipped, disarmed."""
+    return escape(clip(text, most))
+
+
+_MARKS = re.compile(r"(?<![A-Za-z0-9])[*_~]|[*_~](?![A-Za-z0-9])|`|:(?!\d\d?:)(?=[\w+'-]+:)")
+_LOOKALIKES = {"*": "∗", "_": "ˍ", "~": "∼", "`": "ˋ", ":": "꞉"}
+
+
+def escape(text: str) -> str:
+    """Disarms mentions and links, formatting, and names of emoji; `tank_pressure` stays as it is.
+
+    Slack has an escape for `&`, `<` and `>` alone (https://docs.slack.dev/messaging/formatting-message-text). It takes
+    a mark for formatting only at an end of a word; there, a character that looks like it stands in its place.
+    """
+    return _entities(_MARKS.sub(lambda mark: _LOOKALIKES[mark[0]], text))
+
+
+def _entities(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def date(moment: datetime, time: str = "time_secs") -> str:
@@ -163,7 +195,7 @@ def date(moment: datetime, time: str = "time_secs") -> str:
 
 def say_type(name: str) -> str:
     """`data_import` → data import."""
-    return escape(name.replace("_", " "))
+    return foreign(name.replace("_", " "))
 
 
 def mention(subject: str) -> str:

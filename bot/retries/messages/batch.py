@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 
 from bot.access.messages import denied
-from bot.base.text import clip
 from bot.retries.messages.answers import cannot_post, why_not
 from bot.retries.messages.job import footer, kind_of, retry_button
 from bot.retries.messages.retry import offered, outcome_of, why_it_ended_so
 from bot.retries.request import Batch, Retry
 from bot.retries.state import UNSENT, State
-from bot.slack.blocks import actions, button, confirm, counted, escape, plain, section
+from bot.slack.blocks import actions, button, confirm, counted, foreign, plain, section
 from bot.slack.links import Place
 from bot.slack.message import Block, Message
 from bot.slack.piece import Piece
@@ -108,7 +107,7 @@ def _line(retry: Retry) -> Block:
     else:
         emoji, words = outcome_of(retry)
     why = why_it_ended_so(retry)
-    because = f"\n> {escape(clip(why, 200))}" if why else ""
+    because = f"\n> {foreign(why, 200)}" if why else ""
     again = retry_button(retry.job) if offered(retry) and retry.job else None
     return section(f"{emoji} {kind_of(retry.job)} `{retry.job_id}` · {words}{because}", again)
 

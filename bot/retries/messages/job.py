@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from bot.base.clock import say_duration
 from bot.sift.job import Job
-from bot.slack.blocks import button, context, counted, date, escape, fields, section
+from bot.slack.blocks import button, context, counted, date, fields, foreign, section
 from bot.slack.links import Place
 from bot.slack.message import Block
 
@@ -71,7 +71,7 @@ def _export_facts(job: Job) -> list[tuple[str, str]]:
     ]
     known = [("Exports", ", ".join(part for part in counts if part))]
     if request.output_format:
-        known.append(("Format", escape(request.output_format.removeprefix("EXPORT_OUTPUT_FORMAT_").capitalize())))
+        known.append(("Format", foreign(request.output_format.removeprefix("EXPORT_OUTPUT_FORMAT_").capitalize())))
     if chosen is not None and chosen.start_time and chosen.stop_time:
         known.append(("Time range", f"{date(chosen.start_time, 'time')} – {date(chosen.stop_time, 'time')}"))
     return known
@@ -122,10 +122,10 @@ def kind_of(job: Job | None) -> str:
     """What sort of job it is, in words; a type unknown to us is named as Sift names it."""
     if job is None or not job.job_type:
         return "job"
-    return _KINDS.get(job.job_type) or escape(job.job_type.removeprefix("JOB_TYPE_").replace("_", " ").lower())
+    return _KINDS.get(job.job_type) or foreign(job.job_type.removeprefix("JOB_TYPE_").replace("_", " ").lower())
 
 
 def status_of(status: str | None) -> tuple[str, str]:
     """A status as an emoji and a word; one unknown to us is named as Sift names it."""
     words = (status or "unknown").removeprefix("JOB_STATUS_").replace("_", " ").capitalize()
-    return _STATUSES.get(status or "") or (":grey_question:", escape(words))
+    return _STATUSES.get(status or "") or (":grey_question:", foreign(words))
