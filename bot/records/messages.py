@@ -90,7 +90,7 @@ def search_of(value: str) -> tuple[Filters, list[int]]:
         found = json.loads(value)
         since = datetime.fromisoformat(found["s"]) if found.get("s") else None
         return Filters(job_id=found.get("j"), user_id=found.get("u"), since=since), [int(one) for one in found["p"]]
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         raise ValueError("no search") from error
 
 
