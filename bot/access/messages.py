@@ -1,4 +1,8 @@
-"""The allow-list as people read it, and what became of a change to it. Pure."""
+"""The allow-list as people read it, and what became of a change to it. Pure.
+
+✅ @Ann may retry jobs of type data import until 8:00 PM.
+⛔ You may not grant access: your role is operator, which does not allow it. Ask @Ada for access.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -136,7 +140,8 @@ def grant_view(groups: Sequence[tuple[str, str]], job_types: Sequence[str]) -> V
     """Asks whom to grant what.
 
     Args:
-        groups: the workspace's user groups, as (ID, handle).
+        groups: the workspace's user groups, as (ID, handle); the first hundred are offered.
+        job_types: as in a grant, such as `data_import`.
     """
     roles = [option(f"{role.value}: {_WHAT[role]}", role.value) for role in Role]
     types = [option(name.replace("_", " "), name) for name in job_types]
@@ -160,12 +165,16 @@ def denied(detail: Mapping[str, Any], doing: str) -> Message:
     Args:
         detail: `Decision.explained`, and in `ask` the admins to turn to.
         doing: what they may not do, such as `look at jobs`.
+
+    Returns:
+        What is said to them alone.
     """
     text = f":no_entry: {denial(detail, doing)}\n{whom_to_ask(detail)}".strip()
     return Message(text, [section(text)])
 
 
 def denial(detail: Mapping[str, Any], doing: str) -> str:
+    """Returns the sentence that says why somebody may not; arguments as of `denied`."""
     why = str(detail.get("why"))
     return _DENIED.get(why, "You may not {doing}.").format_map(_Told(detail, doing))
 
@@ -205,6 +214,7 @@ _DENIED = {
 
 
 def whom_to_ask(detail: Mapping[str, Any]) -> str:
+    """Returns the sentence that says what to do next; empty where nothing helps."""
     if detail.get("why") in ("is_guest", "is_bot", "other_workspace", "deactivated"):
         return ""
     if str(detail.get("why")).startswith("approval_"):

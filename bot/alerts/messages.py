@@ -1,4 +1,8 @@
-"""The messages that show failures: an alert of its own for one, a storm's for many. Pure."""
+"""The messages that show failures: an alert of its own for one, a storm's for many. Pure.
+
+🚨 Data import failed · Because: Line 7 is no number. · [Retry] [Mute]
+🚨 25 jobs failed at once · 20 data imports, 5 data exports · [Retry all (25)] [Select…]
+"""
 
 from bot.alerts.alert import Alert, Storm
 from bot.base.clock import say_duration

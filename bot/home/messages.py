@@ -1,4 +1,8 @@
-"""What people see who only look: what failed lately, one job as it is now. Pure."""
+"""What people see who only look: what failed lately, one job as it is now, the Home tab. Pure.
+
+❌ Data import `0f9d1b60-…` · failed 11:00 AM after 6 min  [Retry]
+🟢 You may retry jobs as operator until 8:00 PM.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,8 @@
-"""The audit's head as it is posted daily. Pure."""
+"""The audit and the statistics as people read them, and the audit's head as it is posted daily. Pure.
+
+1,234 · 12:00 PM · *request* finished · @Ann (Ann) · `0f9d1b60-…` · failed → finished · thread · reference `…`
+9 requests since Oct 21. A retry helped in 6 of 8 cases (75 %).
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -41,6 +45,9 @@ def page(rows: Sequence[Any], filters: Filters, path: Sequence[int], more: bool,
     Args:
         path: the entries below which the pages so far began, this one's last; empty for the newest page.
         more: whether there are older ones.
+
+    Returns:
+        Private to whoever reads; its buttons carry the search.
     """
     title = f"The audit{_about(filters)}, newest first"
     lines = [section(_line(row, workspace)) for row in rows] or [section("No entries.")]
@@ -82,6 +89,9 @@ def _about(filters: Filters) -> str:
 
 def search_of(value: str) -> tuple[Filters, list[int]]:
     """Reads the search back from a button's value.
+
+    Returns:
+        What is searched for, and the entries below which the pages so far began, as in `page`.
 
     Raises:
         ValueError: it is no such value.
@@ -138,7 +148,14 @@ def numbers(stats: Stats, names: Mapping[str, str]) -> Message:
 
 
 def alternative(stats: Stats, names: Mapping[str, str]) -> str:
-    """The numbers as alternative text of the picture."""
+    """The numbers as alternative text of the picture.
+
+    Args:
+        names: what people are called, by user ID; where one is missing the ID stands.
+
+    Returns:
+        Plain text of at most 1,900 characters.
+    """
     helped, ended = stats.helped
     days = "; ".join(f"{day}: {sum(states.values())}" for day, states in list(stats.days.items())[-31:])
     people = ", ".join(f"{clip(names.get(user, user))} {count}" for user, count in _most_first(stats.people))

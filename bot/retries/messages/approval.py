@@ -1,4 +1,8 @@
-"""What a request shows while it waits for a second person, and after. Pure."""
+"""What a request shows while it waits for a second person, and after. Pure.
+
+👥 Retry number 3 of this job takes a second person: somebody other than @Ann who may retry it has to approve …
+[Approve] [Override…]
+"""
 
 from bot.retries.request import Retry
 from bot.slack.blocks import actions, button, date, input_, modal, plain, section, text_input

@@ -1,4 +1,8 @@
-"""The messages that show a batch: the tally, the list of its retries in the thread, the ending. Pure."""
+"""The messages that show a batch: the tally, the list of its retries in the thread, the ending. Pure.
+
+🔄 @Ann is retrying 25 jobs
+⏳ 11 waiting · 🔄 14 under way
+"""
 
 from collections.abc import Sequence
 

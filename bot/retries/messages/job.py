@@ -1,4 +1,8 @@
-"""A job as people read it: kind, status, times, progress, what it exports; and the Retry button. Pure."""
+"""A job as people read it: kind, status, times, progress, what it exports; and the Retry button. Pure.
+
+Status: ⚙️ Running · Created: … · Started: …
+███░░░░░░░ 25 % · 300 of 1,200 points
+"""
 
 from collections.abc import Sequence
 from datetime import timedelta

@@ -1,4 +1,9 @@
-"""Modals and the Home tab. Pure."""
+"""The modals in which people pick jobs to retry. Pure.
+
+Retry Sift jobs
+Jobs: [data import, 1 h ago: 0f9d1b60-…]  Job IDs or Sift links: […]  Reason: […]
+[Cancel] [Retry]
+"""
 
 import json
 from collections.abc import Mapping, Sequence
