@@ -17,6 +17,7 @@ from bot.db.database import Database
 from bot.retries.intake import Intake
 from bot.retries.messages import modals
 from bot.slack import payloads
+from bot.slack.blocks import MAX_OPTIONS
 from bot.slack.client import Slack
 from bot.slack.payloads import Requester
 from bot.slack.replies import Replies
@@ -58,7 +59,7 @@ def register(
 
     async def open_selection(requester: Requester, trigger_id: str, storm_id: str) -> None:
         """Opens the modal that selects some of a storm's jobs; the answer goes into the storm's thread."""
-        jobs = await database.run(lambda connection: queries.to_pick(connection, storm_id, modals.MAX_OPTIONS))
+        jobs = await database.run(lambda connection: queries.to_pick(connection, storm_id, MAX_OPTIONS))
         origin = {"source": "modal", "channel_id": requester.channel_id, "thread_ts": requester.thread_ts}
         now = clock()
         await slack.open_view(trigger_id, modals.retry_view([modals.option_of(job, now) for job in jobs], origin))

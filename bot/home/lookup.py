@@ -16,7 +16,7 @@ from bot.retries.store import last_attempts
 from bot.sift.client import Sift
 from bot.sift.errors import SiftError
 from bot.sift.job import Cause
-from bot.slack.blocks import message_view
+from bot.slack.blocks import MAX_OPTIONS, message_view
 from bot.slack.links import Place
 from bot.slack.message import Message
 from bot.slack.payloads import Requester
@@ -75,7 +75,7 @@ class Lookup:
         if refusal is not None:
             return message_view(refusal, modals.TITLE)
         try:
-            jobs = await self._sift.failed_lately(modals.MAX_OPTIONS)
+            jobs = await self._sift.failed_lately(MAX_OPTIONS)
         except SiftError as error:
             return message_view(answers.unreadable(str(error)), modals.TITLE)
         under_way = await self._under_way([job.job_id for job in jobs])
