@@ -33,12 +33,14 @@ from bot.records.counts import Counts
 from bot.records.history import History
 from bot.retries import batches, store
 from bot.retries.approvals import Approvals
+from bot.retries.decider import Decider
 from bot.retries.follower import Follower
 from bot.retries.intake import Intake
 from bot.retries.limiter import Limiter
 from bot.retries.messages import batch as shown_batches
 from bot.retries.messages import retry as shown_retries
 from bot.retries.request import Retry
+from bot.retries.rules import Limits
 from bot.retries.runner import Runner
 from bot.settings import Settings
 from bot.sift.client import Sift, web_app_for
@@ -205,14 +207,14 @@ def _runner(world: World, access: Access, publisher: Publisher[Retry], changed: 
         database=world.database,
         sift=world.sift,
         slack=world.slack,
-        people=world.people,
-        access=access,
         publisher=publisher,
-        clock=world.clock,
-        cooldown=timedelta(seconds=world.settings.retry_cooldown_seconds),
+        decider=Decider(world.people, access, world.workspace.team_id, world.clock),
         limiter=world.limiter,
-        approval_after=world.settings.approval_after,
-        workspace=world.workspace.team_id,
+        limits=Limits(
+            cooldown=timedelta(seconds=world.settings.retry_cooldown_seconds),
+            approval_after=world.settings.approval_after,
+        ),
+        clock=world.clock,
         entered=world.metrics.entered,
         changed=changed,
     )

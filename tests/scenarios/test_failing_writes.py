@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from structlog.testing import CapturingLogger
 
 from bot.app.bot import Bot
-from bot.retries import store
+from bot.retries import claims, store
 from bot.retries.state import State
 from bot.sandbox import LAUNCH_OPS, OPERATOR
 from tests.scenarios.conftest import World
@@ -24,7 +24,7 @@ Said = Callable[[str], list[Any]]
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> Said:
     logger = CapturingLogger()
-    for module in ("retries.runner", "retries.follower", "base.loops"):
+    for module in ("retries.runner", "retries.recorder", "retries.follower", "base.loops"):
         monkeypatch.setattr(f"bot.{module}.log", logger)
     return lambda name: [call.kwargs.get("state") for call in logger.calls if call.args == (name,)]
 
@@ -130,7 +130,7 @@ async def taken_over(bot: Bot, state: State, then: State) -> None:
 
     def work(connection: Connection) -> None:
         now = bot.clock()
-        (retry,) = store.claim(connection, (state,), now + timedelta(hours=1))
+        (retry,) = claims.claim(connection, (state,), now + timedelta(hours=1))
         store.transition(connection, retry, then, now, detail={}, due_at=None)
 
     await bot.database.run(work)
