@@ -7,11 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, event, update
 from sqlalchemy.exc import OperationalError
 from structlog.testing import CapturingLogger
 
 from bot.app.bot import Bot
+from bot.db.tables import retries
 from bot.retries import claims, store
 from bot.retries.state import State
 from bot.sandbox import LAUNCH_OPS, OPERATOR
@@ -166,3 +167,22 @@ async def test_a_follower_that_was_overtaken_counts_and_says_nothing(world: Worl
         assert world.outcomes()[-1] == "lost"
         assert counted(bot, "finished") is None
     assert said("retry.outcome") == ["accepted"]
+
+
+async def test_what_was_interrupted_is_counted_and_said_once_and_when_it_is_true(
+    world: World, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.app.build.SWEEP_SECONDS", 0.05)
+    async with world.running(socket_mode=False, FOLLOW_POLL_SECONDS="3600") as bot:
+        world.allow()
+        held = world.sift.hold("retry")
+        await world.slack.command(OPERATOR, LAUNCH_OPS, world.sift.add().job_id)
+        await held.entered.wait()
+        failed = failing(bot, "unknown", times=2)
+        await bot.database.run(lambda c: c.execute(update(retries).values(due_at=bot.clock())))  # its lease is over
+        await world.until(lambda: world.outcomes()[-1] == "unknown")
+        held.release()
+        await world.until(lambda: counted(bot, "unknown"))
+        assert failed() == 2
+        assert counted(bot, "unknown") == 1
+    assert said("retry.unknown") == [None]
