@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from typing import Any, TypedDict, Unpack
 
 from sqlalchemy import Connection, Row, bindparam, case, func, insert, null, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from bot.alerts.alert import Alert
 from bot.audit import entry
 from bot.audit import log as audit
 from bot.base.text import new_id
+from bot.db.once import insert_once
 from bot.db.tables import alerts, retries, storms
 from bot.retries.request import Retry
 from bot.retries.state import ACTIVE, AlertState
@@ -33,10 +33,7 @@ WAITING = (AlertState.OPEN, AlertState.OUTSIDE)
 """The states in which a job may move without the bot."""
 
 _ROW = alerts.c
-_INSERT = {
-    dialect: upsert(alerts).on_conflict_do_nothing(index_elements=["job_id", "failure"]).returning(_ROW.id)
-    for dialect, upsert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
-}
+_insert = insert_once(alerts, "job_id", "failure")
 _KNOWN = select(_ROW.job_id, _ROW.failure).where(_ROW.job_id.in_(bindparam("b_jobs", expanding=True)))
 _FIRST = select(alerts).where(_ROW.job_id.in_(bindparam("b_jobs", expanding=True)), _ROW.parent_id.is_(None))
 _SENT = select(retries).where(retries.c.job_id.in_(bindparam("b_jobs", expanding=True)), retries.c.sent_at.is_not(None))
@@ -85,7 +82,7 @@ def note_failures(connection: Connection, failed: Mapping[str, Sequence[Job]], a
     noted: list[entry.Entry] = []
     for job in fresh:
         row = _row(job, channels[job.job_id], first.get(job.job_id), sent.get(job.job_id), at)
-        if connection.execute(_INSERT[connection.dialect.name], row).first() is not None:
+        if _insert(connection, row):
             noted.append(_entry("alert", row["id"], job, row["channel_id"]))
             if row["parent_id"] is not None:
                 _failed_again(connection, first[job.job_id], job, row["manner"], at)

@@ -60,7 +60,7 @@ class Lookup:
         if job is None:
             return messages.unknown(job_id)
         cause = await self._sift.why_failed(job) if job.retryable else Cause()
-        newest = await self._authorizer.database.run(lambda connection: last_attempts(connection, job_id)[0])
+        newest = await self._authorizer.database.run(lambda connection: last_attempts(connection, job_id).newest)
         return messages.status(job, newest, cause.error_message or None, self._place)
 
     async def pick(self, requester: Requester) -> None:

@@ -15,10 +15,10 @@ from bot.audit import entry
 from bot.audit import log as audit
 from bot.db.tables import retries
 from bot.retries import store
+from bot.retries.entries import entry_of
 from bot.retries.messages import approval as shown
 from bot.retries.request import Retry
 from bot.retries.state import ApprovalReason, State
-from bot.retries.store import entry_of
 from bot.slack.message import Message
 from bot.slack.outbox import soon
 from bot.slack.payloads import Requester
@@ -67,7 +67,7 @@ class Approvals:
         self._changed = changed
 
     async def approve(self, requester: Requester, request_id: str) -> Message | None:
-        """Approves a request; answers why not, if it was not done."""
+        """Approves a request; returns why not, if it was not done."""
         asked = await self._decide(requester, request_id, Permission.RETRY)
         return await self._speak(asked, request_id, "approval", None)
 

@@ -6,7 +6,6 @@ further requests of the same job are refused.
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -15,6 +14,7 @@ from bot.audit.entry import Entry
 from bot.retries import batches, store
 from bot.retries.request import Retry
 from bot.retries.state import OutcomeReason, RefusalReason, State
+from bot.retries.store import Changes
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ def recover(connection: Connection, by: str, at: datetime) -> Recovered:
 
 def _doubt(connection: Connection, retry: Retry, at: datetime) -> None:
     """Has a request be read back, as one that may have been sent."""
-    columns: dict[str, Any] = {"sent_at": retry.sent_at or at}
-    if retry.attempt is None:
-        columns["attempt"] = store.last_attempts(connection, retry.job_id)[2] + 1
     detail = {"why": OutcomeReason.RESTORED, "was": retry.state}
-    store.transition(connection, retry, State.UNKNOWN, at, detail=detail, due_at=at, **columns)
+    changes: Changes = {"detail": detail, "due_at": at, "sent_at": retry.sent_at or at}
+    if retry.attempt is None:
+        changes["attempt"] = store.last_attempts(connection, retry.job_id).accepted + 1
+    store.transition(connection, retry, State.UNKNOWN, at, **changes)

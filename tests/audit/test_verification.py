@@ -19,7 +19,7 @@ from bot.audit.entry import Broken, Entry, Head
 from bot.audit.verification import NotAsWritten, Verified
 from bot.db.database import Database, migrate
 from bot.db.tables import audit as table
-from bot.retries import store
+from bot.retries import claims, store
 from bot.retries.request import Request
 from bot.retries.state import State
 from tests.audit.test_log import tamper
@@ -217,7 +217,7 @@ def test_what_the_tables_say_otherwise_than_the_log_is_named(database: Database,
     requested(database)
     with database.transaction() as connection:
         grants.revoke(connection, "U2", "cli:test", NOW)
-        (retry,) = store.claim(connection, (State.REQUESTED,), NOW)
+        (retry,) = claims.claim(connection, (State.REQUESTED,), NOW)
         store.transition(connection, retry, State.REFUSED, NOW)
     assert verify(database).unchecked == {"grants": 0, "requests": 0}
     write(database, statement)
@@ -229,7 +229,7 @@ def test_a_request_that_was_altered_on_its_way_is_named(database: Database) -> N
     requested(database)
     write(database, "UPDATE retries SET user_id = 'U9' WHERE id = 'r1'")
     with database.transaction() as connection:
-        (retry,) = store.claim(connection, (State.REQUESTED,), NOW)
+        (retry,) = claims.claim(connection, (State.REQUESTED,), NOW)
         store.transition(connection, retry, State.REFUSED, NOW)  # whose entry names U9 as well
     with pytest.raises(NotAsWritten, match="request r1 is another's"):
         verify(database)
@@ -246,7 +246,7 @@ def test_a_row_that_was_never_recorded_is_named_after_it_was_worked_on_too(datab
         "SELECT 'r9', 'k9', 'requested', 'j9', team_id, user_id, source, created_at, due_at FROM retries",
     )
     with database.transaction() as connection:
-        for retry in store.claim(connection, (State.REQUESTED,), NOW):
+        for retry in claims.claim(connection, (State.REQUESTED,), NOW):
             store.transition(connection, retry, State.REFUSED, NOW)
     with pytest.raises(NotAsWritten, match="request r9 stands in the table, and no entry says that it was recorded"):
         verify(database)
@@ -267,7 +267,7 @@ def test_what_is_older_than_the_log_is_checked_with_its_segments(database: Datab
     requested(database, 1)
     requested(database, 2, timedelta(minutes=2))
     with database.transaction() as connection:
-        for retry in store.claim(connection, (State.REQUESTED,), NOW + timedelta(hours=1)):
+        for retry in claims.claim(connection, (State.REQUESTED,), NOW + timedelta(hours=1)):
             store.transition(connection, retry, State.REFUSED, NOW + timedelta(minutes=2 + int(retry.id[1:])))
     one = tmp_path / "one.jsonl"
     archived(database, one, 1)  # the grant, and that r1 was requested

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from bot.base.errors import WrongState
 from bot.db.database import Database
 from bot.db.tables import retries
-from bot.retries import store
+from bot.retries import claims, store
 from bot.retries.request import Request, Retry
 from bot.retries.state import ACTIVE, OFFERING, State
 from bot.sift.job import Job
@@ -42,7 +42,7 @@ def ask(connection: Connection, number: int = 1, **more: Any) -> str:
 
 
 def claimed(connection: Connection, request_id: str, at: Any = NOW) -> Retry:
-    (retry,) = store.claim(connection, (State.REQUESTED,), at, only=request_id)
+    (retry,) = claims.claim(connection, (State.REQUESTED,), at, only=request_id)
     return retry
 
 
@@ -65,14 +65,14 @@ def test_a_redelivery_is_not_recorded_again(connection: Connection) -> None:
 
 def test_a_claimed_row_is_left_alone_until_its_lease_ends(connection: Connection) -> None:
     first = claimed(connection, ask(connection))
-    assert store.claim(connection, (State.REQUESTED,), NOW + LEASE - timedelta(seconds=1)) == []
-    (second,) = store.claim(connection, (State.REQUESTED,), NOW + LEASE)
+    assert claims.claim(connection, (State.REQUESTED,), NOW + LEASE - timedelta(seconds=1)) == []
+    (second,) = claims.claim(connection, (State.REQUESTED,), NOW + LEASE)
     assert second.fence == first.fence + 1
 
 
 def test_who_slept_past_the_lease_changes_nothing(connection: Connection) -> None:
     slept = claimed(connection, ask(connection))
-    store.claim(connection, (State.REQUESTED,), NOW + LEASE)
+    claims.claim(connection, (State.REQUESTED,), NOW + LEASE)
     with pytest.raises(WrongState):
         store.transition(connection, slept, State.SENDING, NOW)
     assert connection.scalar(text("SELECT count(*) FROM audit")) == 1
@@ -105,7 +105,7 @@ def test_a_job_has_one_retry_under_way(connection: Connection, state: State) -> 
 def test_a_final_row_is_never_due_again(connection: Connection) -> None:
     accepted = store.transition(connection, sent(connection), State.ACCEPTED, NOW, due_at=NOW)
     store.transition(connection, accepted, State.FINISHED, NOW)
-    assert store.claim(connection, (State.ACCEPTED, State.FINISHED), NOW + timedelta(days=9)) == []
+    assert claims.claim(connection, (State.ACCEPTED, State.FINISHED), NOW + timedelta(days=9)) == []
 
 
 @pytest.mark.parametrize("state", OFFERING)
@@ -168,9 +168,9 @@ async def test_leases_are_reckoned_by_the_database_s_clock_where_replicas_share_
 
 def test_a_request_that_waits_here_is_left_alone_by_others_and_carried_out_here(connection: Connection) -> None:
     ask(connection)
-    store.keep(connection, ["r1"], NOW + LEASE)
-    assert store.due(connection, (State.REQUESTED,), NOW) == []
-    assert store.claim(connection, (State.REQUESTED,), NOW) == []
+    claims.keep(connection, ["r1"], NOW + LEASE)
+    assert claims.due(connection, (State.REQUESTED,), NOW) == []
+    assert claims.claim(connection, (State.REQUESTED,), NOW) == []
     assert claimed(connection, "r1").id == "r1"
 
 
@@ -178,20 +178,20 @@ def test_a_request_that_waits_for_a_second_person_is_neither_put_off_nor_taken(c
     retry = claimed(connection, ask(connection))
     until = NOW + timedelta(hours=1)
     waiting = store.note_progress(connection, retry, NOW, approval_until=until, due_at=until)
-    store.keep(connection, ["r1"], NOW + LEASE)
+    claims.keep(connection, ["r1"], NOW + LEASE)
     assert fetched(connection, "r1").due_at == until
-    assert store.claim(connection, (State.REQUESTED,), NOW, only="r1") == []
+    assert claims.claim(connection, (State.REQUESTED,), NOW, only="r1") == []
     assert claimed(connection, "r1", until).id == "r1"
-    assert not store.is_stale(waiting, until + timedelta(days=1))
+    assert not claims.is_stale(waiting, until + timedelta(days=1))
 
 
 def test_a_request_is_stale_a_quarter_of_an_hour_after_it_was_last_touched(connection: Connection) -> None:
     ask(connection)
-    store.keep(connection, ["r1"], NOW + LEASE)
+    claims.keep(connection, ["r1"], NOW + LEASE)
     retry, quarter = fetched(connection, "r1"), timedelta(minutes=15)
-    assert not store.is_stale(retry, NOW + LEASE + quarter)
+    assert not claims.is_stale(retry, NOW + LEASE + quarter)
     late = NOW + LEASE + quarter + timedelta(seconds=1)
-    assert store.is_stale(retry, late)
+    assert claims.is_stale(retry, late)
     store.refuse_stale(connection, "r1", NOW, late, late)
     refused = fetched(connection, "r1")
     assert (refused.state, refused.detail) == ("refused", {"why": "stale", "seconds": 961})

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from bot.audit import verification
 from bot.base.clock import utc_now
 from bot.db.database import Database
-from bot.retries import batches, recovery, store
+from bot.retries import batches, claims, recovery, store
 from bot.retries import request as retries_request
 from bot.retries.messages.answers import why_not
 from bot.retries.request import Request
@@ -169,7 +169,7 @@ def ask(connection: Connection, number: int, job_id: str, state: State = State.R
     at = NOW + timedelta(seconds=number)
     store.add(connection, request, at)
     if state != "requested":
-        (retry,) = store.claim(connection, (State.REQUESTED,), at, only=request.id)
+        (retry,) = claims.claim(connection, (State.REQUESTED,), at, only=request.id)
         retry = store.transition(connection, retry, State.SENDING, at, due_at=at, sent_at=at, attempt=1)
         if state != "sending":
             store.transition(connection, retry, state, at, due_at=at)
@@ -196,7 +196,7 @@ def test_nothing_that_was_open_is_left_to_be_sent(database: Database) -> None:
         batches.open_batch(connection, first, wanted, NOW)
         done = recovery.recover(connection, "cli:test", later)
         assert done == recovery.Recovered(unknown=6, refused=4)
-        assert store.due(connection, (State.REQUESTED, State.SENDING), later + timedelta(days=365)) == []
+        assert claims.due(connection, (State.REQUESTED, State.SENDING), later + timedelta(days=365)) == []
         assert batches.spell_out(connection, "b1", later, later) == batches.Spelled()
         found = {retry.id: (retry.job_id, retry.state) for retry in store.open_requests(connection)}
     assert sorted(found.values()) == [(f"j{number}", "unknown") for number in range(1, 7)]
