@@ -13,6 +13,7 @@ from bot.access.authorizer import Asked, Authorizer
 from bot.access.policy import Permission
 from bot.audit import entry
 from bot.audit import log as audit
+from bot.base.requester import Requester
 from bot.db.tables import retries
 from bot.retries import store
 from bot.retries.messages import approval as shown
@@ -21,7 +22,6 @@ from bot.retries.state import ApprovalReason, State
 from bot.retries.store import entry_of
 from bot.slack.message import Message
 from bot.slack.outbox import soon
-from bot.slack.payloads import Requester
 
 DOING = "approve this"
 """What somebody is told that they may not do."""
@@ -43,7 +43,7 @@ def ask(connection: Connection, retry: Retry, now: datetime, at: datetime) -> Re
         job_before=retry.job_before,
         attempt=retry.attempt,
     )
-    audit.append(connection, entry_of(waiting, None, event="approval_asked"), at)
+    audit.append(connection, entry_of(waiting, None, event=entry.Event.APPROVAL_ASKED), at)
     return waiting
 
 
@@ -69,23 +69,23 @@ class Approvals:
     async def approve(self, requester: Requester, request_id: str) -> Message | None:
         """Approves a request; answers why not, if it was not done."""
         asked = await self._decide(requester, request_id, Permission.RETRY)
-        return await self._speak(asked, request_id, "approval", None)
+        return await self._speak(asked, request_id, entry.Event.APPROVAL, None)
 
     async def override(self, requester: Requester, request_id: str, reason: str) -> Message | None:
         """Breaks the glass: an admin lets a request through without a second person, and everybody is told."""
         asked = await self._decide(requester, request_id, Permission.OVERRIDE)
-        return await self._speak(asked, request_id, "break_glass", reason)
+        return await self._speak(asked, request_id, entry.Event.BREAK_GLASS, reason)
 
     async def may_override(self, requester: Requester, request_id: str) -> Message | None:
         """Why somebody may not override; None if they may."""
         asked = await self._decide(requester, request_id, Permission.OVERRIDE)
-        return await self._authorizer.refusal(asked, DOING, "break_glass")
+        return await self._authorizer.refusal(asked, DOING, entry.Event.BREAK_GLASS)
 
     async def _decide(self, requester: Requester, request_id: str, right: Permission) -> Asked:
         job_type = await self._authorizer.database.run(lambda connection: _job_type(connection, request_id))
         return await self._authorizer.decide_in_time(requester, right, job_type)
 
-    async def _speak(self, asked: Asked, request_id: str, event: str, reason: str | None) -> Message | None:
+    async def _speak(self, asked: Asked, request_id: str, event: entry.Event, reason: str | None) -> Message | None:
         at = self._authorizer.clock()
 
         def work(connection: Connection) -> Retry | Message:
@@ -125,7 +125,7 @@ def _waiting(connection: Connection, request_id: str, at: datetime) -> Retry | N
 def _job_type(connection: Connection, request_id: str) -> str | None:
     row = connection.execute(select(retries).where(retries.c.id == request_id)).first()
     job = Retry.of(row._mapping).job if row is not None else None
-    return job.job_type.removeprefix("JOB_TYPE_").lower() if job else None
+    return job.kind if job else None
 
 
 def _let_through(
@@ -146,7 +146,7 @@ def _let_through(
     return Retry.of(connection.execute(through, {"b_at": at}).one()._mapping)
 
 
-def _entry(waiting: Retry, asked: Asked, event: str, reason: str | None, why: str | None) -> entry.Entry:
+def _entry(waiting: Retry, asked: Asked, event: entry.Event, reason: str | None, why: str | None) -> entry.Entry:
     """What the audit says of the request, in the name of whoever spoke."""
     detail = {"for": waiting.user_id, "why": why or asked.decision.why.value}
     grant = asked.decision.grant
@@ -154,8 +154,8 @@ def _entry(waiting: Retry, asked: Asked, event: str, reason: str | None, why: st
         entry_of(waiting, None if why is None else State.DENIED, detail, event),
         team_id=asked.requester.team_id,
         user_id=asked.requester.user_id,
-        user_name=asked.made_by["user_name"],
-        source="alert" if reason is None else "modal",  # the button, or the modal that asks for a reason
+        user_name=asked.by.user_name,
+        source=asked.requester.source,  # the button, or the modal that asks for a reason
         reason=reason,
         grant_id=grant.id if grant else None,
     )

@@ -449,7 +449,7 @@ class Runner:
             workspace=self._workspace,
             at=self._clock(),
             channel_id=channel_id,
-            job_type=job.job_type.removeprefix("JOB_TYPE_").lower() if job else None,
+            job_type=job.kind if job else None,
         )
 
     def denial(self, decision: Decision, **columns: Any) -> Refused:

@@ -339,7 +339,10 @@ def _stored(value: Any) -> Any:
 
 
 def entry_of(
-    request: Request, outcome: str | None, detail: Mapping[str, Any] | None = None, event: str = "request"
+    request: Request,
+    outcome: str | None,
+    detail: Mapping[str, Any] | None = None,
+    event: entry.Event = entry.Event.REQUEST,
 ) -> entry.Entry:
     """What the audit says of a request and its job as they are now."""
     before = request.job_before if isinstance(request, Retry) else None
