@@ -7,6 +7,7 @@ import structlog
 from sqlalchemy import Connection
 
 from bot.access import messages as access_messages
+from bot.access.policy import Reason
 from bot.access.quota import Quota
 from bot.audit import log as audit
 from bot.audit.entry import Event, denied
@@ -89,7 +90,7 @@ class Intake:
             if not self.quota.admits(connection, requester, at):
                 self.quota.refuse(connection, requester, at)
                 return
-            detail = {"why": "is_bot", "jobs": [one.job_id for one in wanted]}
+            detail = {"why": Reason.IS_BOT, "jobs": [one.job_id for one in wanted]}
             job_id = wanted[0].job_id if len(wanted) == 1 else None
             audit.append(connection, denied(Event.REQUEST, requester, detail, job_id), at)
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from bot.base.clock import say_duration
+from bot.base.requester import Source
 from bot.retries.messages.job import kind_of
 from bot.sift.job import Job
 from bot.slack.blocks import Block, counted, section
@@ -54,7 +55,7 @@ def retry_view(
         blocks.append(section(":white_check_mark: No job is failed in Sift just now."))
     if under_way:
         blocks.append(section(f":arrows_counterclockwise: {counted(under_way, 'job')} being retried already."))
-    if origin.get("source") == "modal":
+    if origin.get("source") == Source.MODAL:
         ids = {"type": "plain_text_input", "action_id": "ids", "max_length": 3_000}
         blocks.append(_input("ids", "Job IDs or Sift links", ids))
     reason = {"type": "plain_text_input", "action_id": "reason", "max_length": 1_000}
