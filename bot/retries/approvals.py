@@ -4,7 +4,7 @@ The request stays `requested` while it waits, due again when the time for an app
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, select, update
@@ -53,6 +53,7 @@ def not_later(connection: Connection, at: datetime) -> None:
     connection.execute(update(retries).where(retries.c.approval_until > latest).values(approval_until=latest))
 
 
+@dataclass(frozen=True)
 class Approvals:
     """Takes approvals and overrides, checked and recorded in time for the ack.
 
@@ -61,10 +62,9 @@ class Approvals:
         changed: told when messages are to be shown again.
     """
 
-    def __init__(self, authorizer: Authorizer, start: Callable[[Retry], None], changed: Callable[[], None]) -> None:
-        self._authorizer = authorizer
-        self._start = start
-        self._changed = changed
+    authorizer: Authorizer
+    start: Callable[[Retry], None]
+    changed: Callable[[], None]
 
     async def approve(self, requester: Requester, request_id: str) -> Message | None:
         """Approves a request; answers why not, if it was not done."""
@@ -79,20 +79,20 @@ class Approvals:
     async def may_override(self, requester: Requester, request_id: str) -> Message | None:
         """Why somebody may not override; None if they may."""
         asked = await self._decide(requester, request_id, Permission.OVERRIDE)
-        return await self._authorizer.refusal(asked, DOING, entry.Event.BREAK_GLASS)
+        return await self.authorizer.refusal(asked, DOING, entry.Event.BREAK_GLASS)
 
     async def _decide(self, requester: Requester, request_id: str, right: Permission) -> Asked:
-        job_type = await self._authorizer.database.run(lambda connection: _job_type(connection, request_id))
-        return await self._authorizer.decide_in_time(requester, right, job_type)
+        job_type = await self.authorizer.database.run(lambda connection: _job_type(connection, request_id))
+        return await self.authorizer.decide_in_time(requester, right, job_type)
 
     async def _speak(self, asked: Asked, request_id: str, event: entry.Event, reason: str | None) -> Message | None:
-        at = self._authorizer.clock()
+        at = self.authorizer.clock()
 
         def work(connection: Connection) -> Retry | Message:
             waiting = _waiting(connection, request_id, at)
             if waiting is None:
                 return shown.no_longer_waiting()
-            busy = self._authorizer.too_many(connection, asked.requester, event)
+            busy = self.authorizer.too_many(connection, asked.requester, event)
             if busy is not None:
                 return busy
             why = None if asked.decision.allowed else asked.decision.why.value
@@ -100,17 +100,17 @@ class Approvals:
                 why = ApprovalReason.BY_ONESELF
             audit.append(connection, _entry(waiting, asked, event, reason, why), at)
             if not asked.decision.allowed:
-                return self._authorizer.denied(connection, asked.decision, DOING)
+                return self.authorizer.denied(connection, asked.decision, DOING)
             if why is not None:
                 return shown.not_by_oneself()
-            now = self._authorizer.database.now(connection)
+            now = self.authorizer.database.now(connection)
             return _let_through(connection, waiting, asked.requester.user_id, reason, now, at)
 
-        result = await self._authorizer.database.run(work)
+        result = await self.authorizer.database.run(work)
         if isinstance(result, Message):
             return result
-        self._start(result)
-        self._changed()
+        self.start(result)
+        self.changed()
         return None
 
 
