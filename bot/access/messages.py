@@ -100,8 +100,7 @@ def allow_list(grants: Sequence[Grant], admins: Collection[str], at: datetime) -
 
 def line(grant: Grant, at: datetime) -> str:
     """One grant in one line."""
-    ended = grant.expires_at is not None and grant.expires_at <= at
-    until = f", *expired* {date(grant.expires_at)}" if ended and grant.expires_at else _until(grant)
+    until = _until(grant) if grant.holds(at) or not grant.expires_at else f", *expired* {date(grant.expires_at)}"
     by = f" · by {_granter(grant.granted_by)}"
     why = f" · {foreign(grant.reason, 100)}" if grant.reason else ""
     return f"{mention(grant.subject)} {_WHAT[grant.role]}{_scope(grant)}{until}{by}{why}"

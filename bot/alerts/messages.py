@@ -11,6 +11,7 @@ from bot.retries.messages.job import facts, footer, kind_of, ran_for, retry_butt
 from bot.retries.messages.retry import outcome_of
 from bot.retries.request import Retry
 from bot.retries.state import AlertState
+from bot.sift.ids import job_kind
 from bot.slack.blocks import actions, as_it_is, button, confirm, counted, date, foreign, plain, say_type, section
 from bot.slack.links import Place
 from bot.slack.message import Block, Message
@@ -157,7 +158,7 @@ def _retry_all(storm_id: str, count: int) -> Block:
 
 
 def _kind(job_type: str) -> str:
-    return f"{say_type(job_type.removeprefix('JOB_TYPE_').lower())}s"
+    return f"{say_type(job_kind(job_type))}s"
 
 
 def _most_first(kind: tuple[str, int]) -> tuple[int, str]:

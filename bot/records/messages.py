@@ -14,7 +14,8 @@ from bot.audit.signing import SignedHead
 from bot.base.clock import rfc3339
 from bot.base.text import clip, shorten
 from bot.records.stats import Stats
-from bot.slack.blocks import actions, button, counted, date, escape, foreign, listing, section
+from bot.sift.ids import job_kind
+from bot.slack.blocks import actions, button, counted, date, escape, foreign, listing, say_type, section
 from bot.slack.links import Workspace
 from bot.slack.message import Block, Message
 
@@ -138,10 +139,7 @@ def numbers(stats: Stats, names: Mapping[str, str]) -> Message:
     rate = f" A retry helped in {helped:,} of {ended:,} cases ({helped * 100 // ended} %)." if ended else ""
     title = f"{counted(stats.total, 'request')} since {date(stats.since)}.{rate}"
     states = listing(f"{count:,} {state.replace('_', ' ')}" for state, count in _most_first(stats.states))
-    kinds = listing(
-        counted(count, foreign(name.removeprefix("JOB_TYPE_").replace("_", " ").lower()))
-        for name, count in _most_first(stats.types)
-    )
+    kinds = listing(counted(count, say_type(job_kind(name))) for name, count in _most_first(stats.types))
     people = listing(f"<@{user_id}> {count:,}" for user_id, count in _most_first(stats.people))
     parts = [f"*{title}*", f"By outcome: {states}.", f"By job type: {kinds}." if kinds else "", f"By person: {people}."]
     return Message(escape(alternative(stats, names)), [section("\n".join(part for part in parts if part))])

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Row, bindparam, exists, func, select, update
 from bot import VERSION
 from bot.audit import entry
 from bot.audit import log as audit
+from bot.base.requester import Source
 from bot.base.text import new_id
 from bot.db.once import insert_once
 from bot.db.tables import batches, retries
@@ -208,7 +209,9 @@ def left_over(connection: Connection, batch_id: str) -> list[JobRef]:
 
 def _entry(row: Row[Any], outcome: State, detail: Mapping[str, Any]) -> entry.Entry:
     names = ("team_id", "user_id", "user_name", "channel_id", "source", "reason")
-    return entry.Entry(event="request", outcome=outcome, detail=detail, **{name: row._mapping[name] for name in names})
+    return entry.Entry(
+        event=entry.Event.REQUEST, outcome=outcome, detail=detail, **{name: row._mapping[name] for name in names}
+    )
 
 
 def _request(row: Row[Any], job_id: str, offered: str | None) -> Request:
@@ -221,7 +224,7 @@ def _request(row: Row[Any], job_id: str, offered: str | None) -> Request:
         team_id=row.team_id,
         user_id=row.user_id,
         user_name=row.user_name,
-        source=row.source,
+        source=Source(row.source),
         reason=row.reason,
         channel_id=row.channel_id,
         thread_ts=row.thread_ts,
@@ -233,7 +236,7 @@ def _load(connection: Connection, row: Row[Any], interrupted: bool) -> Batch:
     members = [Retry.of(found._mapping) for found in connection.execute(_LISTED, {"b_id": row.id})]
     offered = connection.scalar(_OFFERED, {"b_id": row.id}) or 0
     return Batch(
-        **{**values_of(Batch, row._mapping), "refusal": json.loads(row.refusal or "{}")},
+        **{**values_of(Batch, row._mapping), "source": Source(row.source), "refusal": json.loads(row.refusal or "{}")},
         states=states,
         members=members,
         offered=offered,

@@ -88,5 +88,5 @@ class Decider:
             workspace=self.workspace,
             at=self.clock(),
             channel_id=channel_id,
-            job_type=job.job_type.removeprefix("JOB_TYPE_").lower() if job else None,
+            job_type=job.kind if job else None,
         )

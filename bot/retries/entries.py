@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot import VERSION
-from bot.audit.entry import Entry
+from bot.audit.entry import Entry, Event
 from bot.retries.request import Request, Retry
 
 
 def entry_of(
-    request: Request, outcome: str | None, detail: Mapping[str, Any] | None = None, event: str = "request"
+    request: Request, outcome: str | None, detail: Mapping[str, Any] | None = None, event: Event = Event.REQUEST
 ) -> Entry:
     """What the audit says of a request and its job as they are now."""
     before = request.job_before if isinstance(request, Retry) else None

@@ -10,7 +10,8 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from bot.audit import log as audit
-from bot.audit.entry import Entry
+from bot.audit.entry import Entry, Event
+from bot.base.requester import Source
 from bot.retries import batches, store
 from bot.retries.request import Retry
 from bot.retries.state import OutcomeReason, RefusalReason, State
@@ -44,7 +45,7 @@ def recover(connection: Connection, by: str, at: datetime) -> Recovered:
         elif retry.state is not State.UNKNOWN:
             _doubt(connection, retry, at)
     detail = {"unknown": len(kept), "refused": refused}
-    audit.append(connection, Entry(event="recover", user_id=by, source="cli", detail=detail), at)
+    audit.append(connection, Entry(event=Event.RECOVER, user_id=by, source=Source.CLI, detail=detail), at)
     return Recovered(**detail)
 
 

@@ -12,6 +12,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, WrapValidator
 from pydantic.alias_generators import to_camel
 
+from bot.sift.ids import job_kind
+
 
 @dataclass(frozen=True)
 class Cause:
@@ -229,6 +231,11 @@ class Job(Value):
     job_status: Text = ""
     job_status_details: Annotated[JobStatusDetails | None, Lenient] = None
     job_details: Annotated[JobDetails | None, Lenient] = None
+
+    @property
+    def kind(self) -> str:
+        """Its type as settings and grants name it: `data_import`."""
+        return job_kind(self.job_type)
 
     @property
     def ended(self) -> bool:

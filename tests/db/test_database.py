@@ -76,7 +76,7 @@ def test_what_was_written_before_a_migration_is_there_after_it(database: Databas
             ),
             {"at": NOW.replace(tzinfo=None) if database.is_sqlite else NOW},
         )
-        audit.append(connection, entry.Entry(event="grant", grant_id=1), NOW)
+        audit.append(connection, entry.Entry(event=entry.Event.GRANT, grant_id=1), NOW)
     migrate(database.engine)
     with database.transaction() as connection:
         require_schema(connection)

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, select, update
 
 from bot.audit import log as audit
 from bot.audit.entry import Filters
+from bot.base.requester import Source
 from bot.db.database import Database
 from bot.db.tables import batches as rows
 from bot.db.tables import retries
@@ -31,7 +32,7 @@ def connection(database: Database) -> Any:
 
 
 def opened(connection: Connection, batch_id: str, origin: str | None = "storm", user_id: str = "U") -> None:
-    first = Request(id=batch_id, delivery_key=batch_id, job_id="j0", team_id="T", user_id=user_id, source="bulk")
+    first = Request(id=batch_id, delivery_key=batch_id, job_id="j0", team_id="T", user_id=user_id, source=Source.BULK)
     wanted = [JobRef(f"j{number}", "f") for number in range(MANY)]
     assert batches.open_batch(connection, first, wanted, NOW, origin)
 
@@ -106,7 +107,8 @@ def test_a_batch_left_alone_is_refused_and_may_be_asked_for_again(connection: Co
 def test_what_is_asked_for_again_is_no_longer_left_over(connection: Connection) -> None:
     opened(connection, "a")
     batches.spell_out(connection, "a", LATE, LATE)
-    store.add(connection, Request(id="n", delivery_key="n", job_id="j0", team_id="T", user_id="U", source="x"), LATE)
+    request = Request(id="n", delivery_key="n", job_id="j0", team_id="T", user_id="U", source=Source.COMMAND)
+    store.add(connection, request, LATE)
     (retry,) = claims.claim(connection, (State.REQUESTED,), LATE, only="n")
     sending = store.transition(connection, retry, State.SENDING, LATE, sent_at=LATE)
     store.transition(connection, sending, State.ACCEPTED, LATE, due_at=LATE)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bot.base.requester import Source
 from bot.retries.request import Retry
 from bot.retries.rules import UNKNOWN_JOB, Earlier, Limits, Next, Refusal, job_refusal, next_step
 from bot.retries.state import ACTIVE, State
@@ -21,7 +22,7 @@ RETRY = Retry(
     job_id="j",
     team_id="T",
     user_id="U1",
-    source="command",
+    source=Source.COMMAND,
     state=State.REQUESTED,
     fence=1,
     missed=0,

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import IntegrityError
 
 from bot.base.errors import WrongState
+from bot.base.requester import Source
 from bot.db.database import Database
 from bot.db.tables import retries
 from bot.retries import claims, store
@@ -34,7 +35,7 @@ def ask(connection: Connection, number: int = 1, **more: Any) -> str:
         "job_id": "j",
         "team_id": "T",
         "user_id": "U",
-        "source": "command",
+        "source": Source.COMMAND,
         **more,
     }
     store.add(connection, Request(**facts), NOW)
@@ -57,7 +58,7 @@ def sent(connection: Connection, number: int = 1, job_id: str = "j") -> Retry:
 
 def test_a_redelivery_is_not_recorded_again(connection: Connection) -> None:
     assert ask(connection) == "r1"
-    again = Request(id="r2", delivery_key="k1", job_id="j", team_id="T", user_id="U", source="command")
+    again = Request(id="r2", delivery_key="k1", job_id="j", team_id="T", user_id="U", source=Source.COMMAND)
     assert not store.add(connection, again, NOW)
     assert connection.scalar(text("SELECT count(*) FROM retries")) == 1
     assert connection.scalar(text("SELECT count(*) FROM audit")) == 1

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from bot.audit import verification
 from bot.base.clock import utc_now
+from bot.base.requester import Source
 from bot.db.database import Database
 from bot.retries import batches, claims, recovery, store
 from bot.retries import request as retries_request
@@ -164,7 +165,12 @@ async def test_whether_somebody_approved_it_is_not_known_either(world: World) ->
 
 def ask(connection: Connection, number: int, job_id: str, state: State = State.REQUESTED) -> Request:
     request = Request(
-        id=f"r{number}", delivery_key=f"k{number}", job_id=job_id, team_id="T1", user_id=f"U{number}", source="command"
+        id=f"r{number}",
+        delivery_key=f"k{number}",
+        job_id=job_id,
+        team_id="T1",
+        user_id=f"U{number}",
+        source=Source.COMMAND,
     )
     at = NOW + timedelta(seconds=number)
     store.add(connection, request, at)
@@ -191,7 +197,7 @@ def test_nothing_that_was_open_is_left_to_be_sent(database: Database) -> None:
             ]
         ):
             ask(connection, number, job_id, state)
-        first = Request(id="b1", delivery_key="b", job_id="j5", team_id="T1", user_id="U9", source="bulk")
+        first = Request(id="b1", delivery_key="b", job_id="j5", team_id="T1", user_id="U9", source=Source.BULK)
         wanted = [retries_request.JobRef(job_id, "failure") for job_id in ("j5", "j6", "j1")]
         batches.open_batch(connection, first, wanted, NOW)
         done = recovery.recover(connection, "cli:test", later)

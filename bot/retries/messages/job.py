@@ -9,18 +9,13 @@ from datetime import timedelta
 
 from bot.base.clock import say_duration
 from bot.sift.job import Job
-from bot.slack.blocks import button, context, counted, date, fields, foreign, section
+from bot.slack.blocks import button, context, counted, date, fields, foreign, say_type, section
 from bot.slack.links import Place
 from bot.slack.message import Block
 
 RETRY = "retry"
 """The Retry button's action ID; its value is the job ID and the failure it stands for."""
 
-_KINDS = {
-    "JOB_TYPE_DATA_IMPORT": "data import",
-    "JOB_TYPE_RULE_EVALUATION": "rule evaluation",
-    "JOB_TYPE_DATA_EXPORT": "data export",
-}
 _STATUSES = {
     "JOB_STATUS_CREATED": (":hourglass_flowing_sand:", "Queued"),
     "JOB_STATUS_RUNNING": (":gear:", "Running"),
@@ -126,7 +121,7 @@ def kind_of(job: Job | None) -> str:
     """What sort of job it is, in words; a type unknown to us is named as Sift names it."""
     if job is None or not job.job_type:
         return "job"
-    return _KINDS.get(job.job_type) or foreign(job.job_type.removeprefix("JOB_TYPE_").replace("_", " ").lower())
+    return say_type(job.kind)
 
 
 def status_of(status: str | None) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from bot.base.clock import say_duration
+from bot.base.requester import Source
 from bot.retries.messages.job import kind_of
 from bot.sift.job import Job
 from bot.slack.blocks import MAX_OPTION_TEXT, counted, input_, modal, multi_select, option, section, text_input
@@ -51,7 +52,7 @@ def retry_view(
         blocks.append(section(":white_check_mark: No job is failed in Sift just now."))
     if under_way:
         blocks.append(section(f":arrows_counterclockwise: {counted(under_way, 'job')} being retried already."))
-    if origin.get("source") == "modal":
+    if origin.get("source") == Source.MODAL:
         blocks.append(input_("ids", "Job IDs or Sift links", text_input(3_000)))
     blocks.append(input_("reason", "Reason", text_input(1_000)))
     kept = json.dumps({name: value for name, value in origin.items() if value})
