@@ -4,6 +4,7 @@ Source: Sift's protobuf messages (PyPI sift-stack-py), printed as protobuf's JSO
 came.
 """
 
+import functools
 import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -106,8 +107,13 @@ def _flag(value: Any) -> bool:
     return value is True
 
 
+def _count(value: Any) -> int:
+    return max(0, _number(value) or 0)
+
+
 Name = Annotated[str, BeforeValidator(_name)]
 Int32 = Annotated[int | None, BeforeValidator(_number)]
+Count = Annotated[int, BeforeValidator(_count)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 
 
@@ -119,10 +125,10 @@ def each(kind: Any, most: int = MAX_LISTED) -> BeforeValidator:
         most: items that are read.
     """
 
+    made = functools.cache(lambda: TypeAdapter(kind).validate_python)  # late, since making one takes its time
+
     def read(value: Any) -> tuple[Any, ...]:
         listed = value[:most] if isinstance(value, list | tuple) else ()
-        return tuple(
-            found for item in listed if (found := _or_none(item, TypeAdapter(kind).validate_python)) is not None
-        )
+        return tuple(found for item in listed if (found := _or_none(item, made())) is not None)
 
     return BeforeValidator(read)
