@@ -8,7 +8,10 @@ MAX_CAUSE = 200
 MAX_READ = 2_000
 """Characters of a message that are looked at."""
 
-_QUOTES = (("'", "'"), ('"', '"'), ("`", "`"), ("“", "”"), ("‘", "’"), ("„", "“"), ("«", "»"), ("<", ">"))
+_QUOTES = (('"', '"'), ("`", "`"), ("“", "”"), ("‘", "’"), ("„", "“"), ("«", "»"), ("<", ">"))
+_APOSTROPHES = r"(?<!\w)'(?:[^'\n]|(?<=\w)'(?=\w)){1,300}'(?!\w)"
+"""A name in apostrophes, which may have one within a word."""
+
 _QUOTED = "|".join(
     f"(?<!\\w){re.escape(opening)}[^{re.escape(opening + closing)}\\n]{{1,300}}{re.escape(closing)}(?!\\w)"
     for opening, closing in _QUOTES
@@ -20,7 +23,7 @@ _REPLACED = (
     (re.compile(r"\b\d\d?:\d\d(?::\d\d(?:[.,]\d+)?)?\b"), "‹time›"),
     (re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b"), "‹id›"),
     (re.compile(r"\b(?=[a-f]*\d)(?=\d*[a-f])(?:0x)?[0-9a-f]{4,64}\b"), "‹id›"),
-    (re.compile(_QUOTED), "‹name›"),
+    (re.compile(f"{_APOSTROPHES}|{_QUOTED}"), "‹name›"),
     (re.compile(r"\b[\w.]{1,100}\.(\w{1,60}(?:error|exception))\b"), r"\1"),
     (re.compile(r"(?<![\w/\\])(?:[a-z]:|\.{1,2}|~)?[/\\][^\s‹›,;:()\[\]]{1,300}"), "‹path›"),
     (re.compile(r"(?<![\w/])[\w.-]{1,100}/[^\s‹›,;:()\[\]]{1,200}\.[a-z]\w{1,7}\b"), "‹path›"),

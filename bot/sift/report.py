@@ -51,12 +51,13 @@ class RuleSummary(Value):
         return (details and (details.failed or details.error)) or RuleProblem()
 
 
-def _bad(value: Any) -> Any:
+def _bad(value: Any) -> bool:
     """Whether a summary, as it came, is that of a rule which could not be evaluated."""
     if not isinstance(value, dict):
         return False
-    details = value.get("statusDetails")
-    return value.get("status") in BAD or (isinstance(details, dict) and bool({"failed", "error"} & details.keys()))
+    status, details = value.get("status"), value.get("statusDetails")
+    known_bad = isinstance(status, str) and status in BAD
+    return known_bad or (isinstance(details, dict) and not details.keys().isdisjoint(("failed", "error")))
 
 
 class Report(Value):
