@@ -77,6 +77,7 @@ class Organization:
             for user_id, name in ((OWNER, "operator@sandbox.example"), (KEY_USER, "sift-retry@sandbox.example"))
         }
         self.on_change: list[Callable[[], None]] = []
+        self._checked: dict[tuple[str, ...], list[Rule]] = {}
         self._kinds = itertools.cycle((IMPORT, EVALUATION, EXPORT))
         self._numbers = {kind: itertools.count() for kind in ("job", IMPORT, EVALUATION, EXPORT, "report")}
         self._prepare(clock())
@@ -166,7 +167,7 @@ class Organization:
         for job_id, job_type, status, more in _seeds():
             self.add(job_type, status, job_id=job_id, **more)
 
-    def _evaluated(self, run: SiftRun, name: str, rules: Sequence[str], later: timedelta) -> None:
+    def _evaluated(self, run: SiftRun, name: str, rules: tuple[str, ...], later: timedelta) -> None:
         """Puts a report there that was evaluated after its run, before whatever data came late."""
         created = run.stop + later
         job = SandboxJob(_identity("evaluation", f"{run.name} {name}"), EVALUATION, FINISHED, created, created)
@@ -188,7 +189,7 @@ class Organization:
         run = run or self.run_named(case.run)
         data_import_id = _identity("import", number)
         source = case.source.format(number=412 + number)
-        job.reason = job.reason or case.error.format(row=4_512 + 1_337 * number)
+        job.reason = job.reason or case.error.format(row=4_512 + 1_337 * (number // len(cases.IMPORTS)))
         job.details = {"dataImport": {"dataImportId": data_import_id}}
         run.imports.append(job)
         self.data_imports[data_import_id] = DataImport(data_import_id, job, source, case.config, run, case.warnings)
@@ -224,10 +225,13 @@ class Organization:
         job.reason = job.reason or case.error
         job.details = {"dataExport": {"request": {**request, **cases.EXPORT_DETAILS}, "storageKey": ""}}
 
-    def _rules(self, names: Sequence[str]) -> list[Rule]:
-        made = self.clock() - timedelta(days=90)
-        ids = [(_identity("rule", name), name) for name in names]
-        return [self.rules.setdefault(rule_id, Rule(rule_id, name, made)) for rule_id, name in ids]
+    def _rules(self, names: tuple[str, ...]) -> list[Rule]:
+        if names not in self._checked:
+            made = self.clock() - timedelta(days=90)
+            rules = [Rule(_identity("rule", name), name, made) for name in names]
+            self.rules |= {rule.rule_id: rule for rule in rules}
+            self._checked[names] = rules
+        return self._checked[names]
 
     def _asset(self, name: str) -> Asset:
         asset_id = _identity("asset", name)
