@@ -191,6 +191,7 @@ class Organization:
         source = case.source.format(number=412 + number)
         job.reason = job.reason or case.error.format(row=4_512 + 1_337 * (number // len(cases.IMPORTS)))
         job.details = {"dataImport": {"dataImportId": data_import_id}}
+        job.subject = f"{run.name} · {source.partition('?')[0].rpartition('/')[2] or 'uploaded file'}"
         run.imports.append(job)
         self.data_imports[data_import_id] = DataImport(data_import_id, job, source, case.config, run, case.warnings)
 
@@ -209,7 +210,7 @@ class Organization:
         **more: Any,
     ) -> Report:
         report_id = _identity("report", next(self._numbers["report"]))
-        job.details = {"ruleEvaluation": {"reportId": report_id}}
+        job.details, job.subject = {"ruleEvaluation": {"reportId": report_id}}, f"{run.name} · {name}"
         report = self.reports[report_id] = Report(report_id, name, run, job, rules, failures, **more)
         return report
 
@@ -222,7 +223,7 @@ class Organization:
         elif case.selection == "assetsAndTimeRange":
             selection["assetIds"] = [asset.asset_id for asset in run.assets]
         request = {case.selection: selection, "channelIds": case.channels, "outputFormat": case.form}
-        job.reason = job.reason or case.error
+        job.reason, job.subject = job.reason or case.error, run.name
         job.details = {"dataExport": {"request": {**request, **cases.EXPORT_DETAILS}, "storageKey": ""}}
 
     def _rules(self, names: tuple[str, ...]) -> list[Rule]:
