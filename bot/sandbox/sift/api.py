@@ -11,8 +11,10 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from bot.base.clock import Clock, utc_now
+from bot.sandbox.connection import Droppable
 from bot.sandbox.sift import lists
 from bot.sandbox.sift.jobs import KEY_USER, ORGANIZATION
 from bot.sandbox.sift.organization import Organization
@@ -69,7 +71,7 @@ class EmbeddedSift(Organization, Faults):
         self.cancel_seconds = cancel_seconds
         self.lists_summaries = lists_summaries
         self.calls: list[SiftCall] = []
-        self.app = Starlette(routes=self._routes())
+        self.app: ASGIApp = Droppable(Starlette(routes=self._routes()))
 
     def count(self, operation: str, target: str | None = None) -> int:
         """How many requests of a kind arrived, of all or of one job, report, import or user."""

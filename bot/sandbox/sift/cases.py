@@ -8,7 +8,7 @@ from bot.sandbox.sift.records import RuleFailure
 COLD_FLOW, FIRST, SECOND, THIRD, FOURTH = "coldflow-031", "hotfire-116", "hotfire-117", "hotfire-118", "hotfire-119"
 PLANNED, PLANNED_COLD_FLOW = "hotfire-120", "coldflow-032"
 
-LIMITS = [
+LIMITS = (
     "chamber_pressure_max",
     "chamber_pressure_min",
     "chamber_pressure_roughness",
@@ -49,8 +49,8 @@ LIMITS = [
     "ambient_wind_max",
     "deluge_flow_min",
     "water_tank_level_min",
-]
-SEQUENCE = [
+)
+SEQUENCE = (
     "main_valve_open_time",
     "main_valve_close_time",
     "lox_lead_time",
@@ -63,8 +63,8 @@ SEQUENCE = [
     "abort_armed",
     "redline_enabled",
     "countdown_hold",
-]
-CHILL_DOWN = [
+)
+CHILL_DOWN = (
     "chill_line_temp_1",
     "chill_line_temp_2",
     "chill_line_temp_3",
@@ -73,12 +73,12 @@ CHILL_DOWN = [
     "boil_off_rate_max",
     "tank_ullage_pressure_max",
     "chill_duration_max",
-]
+)
 
 
 @dataclass(frozen=True)
 class ImportCase:
-    """A kind of file with what is wrong with it; `{number}` and `{row}` differ from file to file.
+    """A kind of file with what is wrong with it; `{number}` differs from file to file, `{row}` now and then.
 
     Args:
         source: where the file is; empty for one that was uploaded.
@@ -97,7 +97,7 @@ class EvaluationCase:
 
     run: str
     report: str
-    rules: list[str]
+    rules: tuple[str, ...]
     failures: dict[str, RuleFailure]
 
 

@@ -85,6 +85,7 @@ class SandboxJob:
         then: what the next retries lead to, in order: `finish`, `fail`, or `fail at once`; after that they finish.
         reason: why it failed, as Sift tells it.
         more: fields that a newer Sift sends, or sends otherwise.
+        subject: what it is about, for the demo's page.
     """
 
     job_id: str
@@ -102,6 +103,7 @@ class SandboxJob:
     details: dict[str, Any] | None = None
     more: dict[str, Any] = field(default_factory=dict)
     execution: Execution | None = None
+    subject: str = ""
 
     def status(self, now: datetime) -> str:
         """Its status as it is at a moment."""

@@ -77,6 +77,7 @@ class Organization:
             for user_id, name in ((OWNER, "operator@sandbox.example"), (KEY_USER, "sift-retry@sandbox.example"))
         }
         self.on_change: list[Callable[[], None]] = []
+        self._checked: dict[tuple[str, ...], list[Rule]] = {}
         self._kinds = itertools.cycle((IMPORT, EVALUATION, EXPORT))
         self._numbers = {kind: itertools.count() for kind in ("job", IMPORT, EVALUATION, EXPORT, "report")}
         self._prepare(clock())
@@ -166,7 +167,7 @@ class Organization:
         for job_id, job_type, status, more in _seeds():
             self.add(job_type, status, job_id=job_id, **more)
 
-    def _evaluated(self, run: SiftRun, name: str, rules: Sequence[str], later: timedelta) -> None:
+    def _evaluated(self, run: SiftRun, name: str, rules: tuple[str, ...], later: timedelta) -> None:
         """Puts a report there that was evaluated after its run, before whatever data came late."""
         created = run.stop + later
         job = SandboxJob(_identity("evaluation", f"{run.name} {name}"), EVALUATION, FINISHED, created, created)
@@ -188,8 +189,9 @@ class Organization:
         run = run or self.run_named(case.run)
         data_import_id = _identity("import", number)
         source = case.source.format(number=412 + number)
-        job.reason = job.reason or case.error.format(row=4_512 + 1_337 * number)
+        job.reason = job.reason or case.error.format(row=4_512 + 1_337 * (number // len(cases.IMPORTS)))
         job.details = {"dataImport": {"dataImportId": data_import_id}}
+        job.subject = f"{run.name} · {source.partition('?')[0].rpartition('/')[2] or 'uploaded file'}"
         run.imports.append(job)
         self.data_imports[data_import_id] = DataImport(data_import_id, job, source, case.config, run, case.warnings)
 
@@ -208,7 +210,7 @@ class Organization:
         **more: Any,
     ) -> Report:
         report_id = _identity("report", next(self._numbers["report"]))
-        job.details = {"ruleEvaluation": {"reportId": report_id}}
+        job.details, job.subject = {"ruleEvaluation": {"reportId": report_id}}, f"{run.name} · {name}"
         report = self.reports[report_id] = Report(report_id, name, run, job, rules, failures, **more)
         return report
 
@@ -221,13 +223,16 @@ class Organization:
         elif case.selection == "assetsAndTimeRange":
             selection["assetIds"] = [asset.asset_id for asset in run.assets]
         request = {case.selection: selection, "channelIds": case.channels, "outputFormat": case.form}
-        job.reason = job.reason or case.error
+        job.reason, job.subject = job.reason or case.error, run.name
         job.details = {"dataExport": {"request": {**request, **cases.EXPORT_DETAILS}, "storageKey": ""}}
 
-    def _rules(self, names: Sequence[str]) -> list[Rule]:
-        made = self.clock() - timedelta(days=90)
-        ids = [(_identity("rule", name), name) for name in names]
-        return [self.rules.setdefault(rule_id, Rule(rule_id, name, made)) for rule_id, name in ids]
+    def _rules(self, names: tuple[str, ...]) -> list[Rule]:
+        if names not in self._checked:
+            made = self.clock() - timedelta(days=90)
+            rules = [Rule(_identity("rule", name), name, made) for name in names]
+            self.rules |= {rule.rule_id: rule for rule in rules}
+            self._checked[names] = rules
+        return self._checked[names]
 
     def _asset(self, name: str) -> Asset:
         asset_id = _identity("asset", name)

@@ -58,7 +58,6 @@ RATES = {
     "users.info": _TIER_4,
     "usergroups.users.list": _TIER_2,
     "usergroups.list": _TIER_2,
-    "conversations.info": _TIER_3,
     "conversations.history": _TIER_3,
     "conversations.replies": _TIER_3,
     "conversations.open": _TIER_3,
