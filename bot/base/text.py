@@ -93,9 +93,10 @@ def _fitting(text: str, most: int) -> int:
 
 def _cut(text: str, end: int) -> int:
     """The best place to cut a text, at or shortly before an index."""
-    for at in range(end, max(end - NEAR, end // 2), -1):
-        if text[at].isspace():
-            return at
+    near = max(end - NEAR, end // 2) + 1
+    word = max(text.rfind(space, near, end + 1) for space in " \n\t")
+    if word >= 0:
+        return word
     for at in range(end, max(end - _CLUSTER, 0), -1):
         if not _joined(text, at):
             return at
