@@ -13,6 +13,9 @@ _CLUSTER = 32
 _ZWNJ, _ZWJ = "\u200c", "\u200d"
 _ISOLATE, _END_OF_ISOLATE = "\u2068", "\u2069"
 _DIRECTIONS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\U00010800-\U00010fff\U0001e800-\U0001efff]")
+"""The blocks that Unicode keeps for such scripts (DerivedBidiClass.txt)."""
+
 _LINE_ENDS = re.compile("\r\n|[\x85\u2028\u2029]")
 
 
@@ -56,14 +59,10 @@ def clip(text: str, most: int = 80) -> str:
         isolated, so that the order of what stands around it stays.
     """
     line = " ".join(visible(" ".join(text.split())).split())
-    if not _holds_right_to_left(line):
+    if not _RIGHT_TO_LEFT.search(line):
         return shorten(line, most)
     start = shorten(line, most - 2)
-    return f"{_ISOLATE}{start}{_END_OF_ISOLATE}" if _holds_right_to_left(start) else start
-
-
-def _holds_right_to_left(text: str) -> bool:
-    return not text.isascii() and any(unicodedata.bidirectional(char) in ("R", "AL") for char in text)
+    return f"{_ISOLATE}{start}{_END_OF_ISOLATE}" if _RIGHT_TO_LEFT.search(start) else start
 
 
 def width(text: str) -> int:
@@ -71,7 +70,7 @@ def width(text: str) -> int:
 
     Slack does not say which of the two its limits mean.
     """
-    return len(text) + sum(char > "\uffff" for char in text)
+    return len(text) + (0 if text.isascii() else sum(char > "\uffff" for char in text))
 
 
 def shorten(text: str, most: int) -> str:
@@ -83,8 +82,10 @@ def shorten(text: str, most: int) -> str:
 
 def _fitting(text: str, most: int) -> int:
     """How many characters, of a text that is too long, fit."""
+    if text.isascii():
+        return most
     for index, char in enumerate(text):
-        most -= width(char)
+        most -= 1 + (char > "\uffff")
         if most < 0:
             return index
     return len(text)
@@ -92,9 +93,10 @@ def _fitting(text: str, most: int) -> int:
 
 def _cut(text: str, end: int) -> int:
     """The best place to cut a text, at or shortly before an index."""
-    for at in range(end, max(end - NEAR, end // 2), -1):
-        if text[at].isspace():
-            return at
+    near = max(end - NEAR, end // 2) + 1
+    word = max(text.rfind(space, near, end + 1) for space in " \n\t")
+    if word >= 0:
+        return word
     for at in range(end, max(end - _CLUSTER, 0), -1):
         if not _joined(text, at):
             return at
