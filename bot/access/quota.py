@@ -16,7 +16,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from bot.audit import entry as audit_entry
 from bot.audit import log as audit
 from bot.base.clock import rfc3339
-from bot.db.tables import Moment, quotas
+from bot.db.columns import Moment
+from bot.db.tables import quotas
 
 MINUTE = timedelta(minutes=1)
 

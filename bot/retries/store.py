@@ -14,7 +14,8 @@ from bot import VERSION
 from bot.audit import entry
 from bot.audit import log as audit
 from bot.base.errors import WrongState
-from bot.db.tables import Moment, alerts, batches, retries, storms
+from bot.db.columns import Moment
+from bot.db.tables import alerts, batches, retries, storms
 from bot.retries.request import Request, Retry
 from bot.retries.state import ACTIVE, FACTS, FINAL, OFFERING, AlertState, RefusalReason, State
 from bot.sift.job import Job
