@@ -1,4 +1,4 @@
-"""Every message and view as TypeScript, for `make slack-types`: the compiler holds them to Slack's own `@slack/types`."""
+"""Every message and view as TypeScript, for `make slack-types`: the compiler holds them to `@slack/types`."""
 
 import json
 import sys
