@@ -64,9 +64,7 @@ def downgrade() -> None:
             op.drop_column(table, name)
     op.execute("ALTER TABLE retries RENAME COLUMN about TO cause")
     for table in ("batches", "retries"):
-        with op.batch_alter_table(table) as altered:
-            altered.drop_constraint(f"ck_{table}_kind", type_="check")
-            altered.drop_column("kind")
+        op.drop_column(table, "kind")
 
 
 def _one_under_way(columns: list[str]) -> None:
