@@ -16,7 +16,8 @@ from bot.audit import log as audit
 from bot.audit.entry import Entry, Event
 from bot.base.clock import rfc3339
 from bot.base.requester import Actor
-from bot.db.tables import Moment, quotas
+from bot.db.columns import Moment
+from bot.db.tables import quotas
 
 MINUTE = timedelta(minutes=1)
 

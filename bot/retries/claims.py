@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Integer, bindparam, select, update
 
-from bot.db.tables import Moment, retries
+from bot.db.columns import Moment
+from bot.db.tables import retries
 from bot.retries.request import Retry
 from bot.retries.state import State
 from bot.slack.outbox import LEASE

@@ -39,7 +39,7 @@ def entry_of(
 
 def _story_of(retry: Retry) -> dict[str, Any]:
     """What else is known of a retry and its job by now."""
-    job, cause = retry.job, retry.cause
+    job, cause = retry.job, retry.about
     details = job.job_details if job else None
     facts = {
         "attempt": retry.attempt,

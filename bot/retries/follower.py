@@ -143,7 +143,7 @@ class Follower:
         """Adds why the job failed again, where Sift says so elsewhere than in the job."""
         cause = await self._sift.why_failed(job)
         if cause.error_message:
-            facts = {**retry.cause, "again": cause.error_message}
+            facts = {**retry.about, "again": cause.error_message}
             await self._database.run(lambda connection: store.add_cause(connection, retry.id, facts, self._clock()))
             self._changed()
 

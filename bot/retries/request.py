@@ -64,7 +64,7 @@ class Retry(Request, OutboxRow):
     fence: int
     missed: int
     detail: Mapping[str, Any]
-    cause: Mapping[str, Any]
+    about: Mapping[str, Any]
     grant_id: int | None = None
     attempt: int | None = None
     approval_until: datetime | None = None
@@ -105,7 +105,7 @@ class Retry(Request, OutboxRow):
     def of(cls, row: Mapping[Any, Any], **more: Any) -> Self:
         values = values_of(cls, row)
         values |= {"state": State(values["state"]), "source": Source(values["source"])}
-        for name in ("detail", "cause"):
+        for name in ("detail", "about"):
             values[name] = json.loads(values[name] or "{}")
         for name in ("job_before", "job_after"):
             values[name] = Job.model_validate_json(values[name]) if values[name] else None

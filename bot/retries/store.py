@@ -12,8 +12,9 @@ from sqlalchemy import Connection, Table, Update, bindparam, case, func, null, s
 from bot.audit import entry
 from bot.audit import log as audit
 from bot.base.errors import WrongState
+from bot.db.columns import Moment
 from bot.db.once import insert_once
-from bot.db.tables import Moment, alerts, batches, retries, storms
+from bot.db.tables import alerts, batches, retries, storms
 from bot.retries import claims
 from bot.retries.entries import entry_of
 from bot.retries.request import Request, Retry
@@ -37,7 +38,7 @@ _MOVE_AND_SHOW = _MOVE.values(show_at=_SOON)
 _ADD_CAUSE = (
     update(retries)
     .where(_ROW.id == bindparam("b_id"))
-    .values(cause=bindparam("b_cause"), version=_ROW.version + 1, show_at=_SOON)
+    .values(about=bindparam("b_about"), version=_ROW.version + 1, show_at=_SOON)
 )
 # `audit.canonical` writes the detail, so there are no blanks in it.
 IS_STALE = (_ROW.state == State.REFUSED) & _ROW.detail.contains(f'"why":"{RefusalReason.STALE}"')
@@ -194,7 +195,7 @@ def note_progress(connection: Connection, retry: Retry, at: datetime, **changes:
 
 def add_cause(connection: Connection, request_id: str, cause: Mapping[str, Any], at: datetime) -> None:
     """Writes why the job failed before; no claim is needed, since nothing else writes it."""
-    connection.execute(_ADD_CAUSE, {"b_id": request_id, "b_cause": entry.canonical(cause), "b_at": at})
+    connection.execute(_ADD_CAUSE, {"b_id": request_id, "b_about": entry.canonical(cause), "b_at": at})
 
 
 def open_requests(connection: Connection) -> list[Retry]:

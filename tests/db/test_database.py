@@ -17,8 +17,9 @@ from sqlalchemy.exc import IntegrityError
 from bot.audit import entry
 from bot.audit import log as audit
 from bot.base.errors import AlreadyRunning, DatabaseUnavailable, FileReplaced, SchemaNewer, SchemaOutdated
+from bot.db.columns import metadata
 from bot.db.database import Database, migrate, require_schema, schema_version
-from bot.db.tables import SCHEMA_VERSION, marks, metadata
+from bot.db.tables import SCHEMA_VERSION, marks
 from bot.retries import batches
 from tests.conftest import NOW
 

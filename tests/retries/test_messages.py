@@ -33,7 +33,7 @@ def a_retry(state: State = State.ACCEPTED, **more: Any) -> Retry:
         "fence": 1,
         "missed": 0,
         "detail": {},
-        "cause": {},
+        "about": {},
         "attempt": 1,
         "job_before": a_job(),
     }
@@ -139,7 +139,7 @@ def _reasons(t: Words) -> dict[str, Shown]:
 def _retries(t: Words) -> dict[str, Shown]:
     after = {"job_after": a_job("FINISHED")}
     why = t("Line 7 is no number.")
-    failed_again = {"job_after": a_job("FAILED"), "cause": {"error_message": why, "again": t("Line 8 is no number.")}}
+    failed_again = {"job_after": a_job("FAILED"), "about": {"error_message": why, "again": t("Line 8 is no number.")}}
     retries = {
         "requested": a_retry(State.REQUESTED),
         "sending": a_retry(State.SENDING),
@@ -157,7 +157,7 @@ def _retries(t: Words) -> dict[str, Shown]:
         "accepted export": a_retry(job_before=a_job(kind="DATA_EXPORT", **_EXPORT)),
         "accepted evaluation": a_retry(
             job_before=a_job(kind="RULE_EVALUATION"),
-            cause={"report_name": t("Nightly, hot fire 7"), "error_message": t("no data in the range")},
+            about={"report_name": t("Nightly, hot fire 7"), "error_message": t("no data in the range")},
         ),
         "accepted of a newer sort": a_retry(job_before=a_job(t("HOLD_STILL"), t("DATA_SHREDDING"))),
         "accepted unpostable": a_retry(unpostable="not_in_channel", shown={}),
@@ -167,7 +167,7 @@ def _retries(t: Words) -> dict[str, Shown]:
         "finished thread deleted": a_retry(State.FINISHED, **after, unpostable="thread_not_found"),
         "failed again": a_retry(State.FAILED_AGAIN, **failed_again),
         "failed again alike": a_retry(
-            State.FAILED_AGAIN, job_after=a_job(), cause={"error_message": why, "again": why}
+            State.FAILED_AGAIN, job_after=a_job(), about={"error_message": why, "again": why}
         ),
         "failed again superseded": a_retry(State.FAILED_AGAIN, **failed_again, superseded_by="cdefghjkmn"),
         "cancelled": a_retry(State.CANCELLED, job_after=a_job("CANCELLED")),
@@ -199,7 +199,7 @@ def _approvals(t: Words) -> dict[str, Shown]:
 
 
 def _batches(t: Words) -> dict[str, Shown]:
-    again = a_retry(State.FAILED_AGAIN, job_after=a_job(), cause={"again": t("Line 8 is no number.")})
+    again = a_retry(State.FAILED_AGAIN, job_after=a_job(), about={"again": t("Line 8 is no number.")})
     refusals = [
         a_retry(State.DENIED, detail={"why": "other_job_type", "job_types": ["data_export"], "ask": ["UADA"]}),
         a_retry(State.REFUSED, job_id=OTHER, job_before=a_job("FINISHED"), detail={"why": "not_retryable"}),

@@ -27,7 +27,7 @@ RETRY = Retry(
     fence=1,
     missed=0,
     detail={},
-    cause={},
+    about={},
     created_at=NOW,
     shown={},
 )

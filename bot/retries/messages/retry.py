@@ -136,9 +136,9 @@ def _buttons(retry: Retry) -> list[Block]:
 def _cause(retry: Retry) -> list[Block]:
     """Why it failed before, and what it was about."""
     blocks: list[Block] = []
-    if retry.cause.get("report_name"):
-        blocks.append(plain(f"Report: {retry.cause['report_name']}"))
-    message = retry.cause.get("error_message") or why_now(retry.job_before)
+    if retry.about.get("report_name"):
+        blocks.append(plain(f"Report: {retry.about['report_name']}"))
+    message = retry.about.get("error_message") or why_now(retry.job_before)
     if message:
         blocks += [section("*Failed before because*"), plain(message)]
     again = why_it_ended_so(retry)
@@ -153,7 +153,7 @@ def why_it_ended_so(retry: Retry) -> str | None:
     """Why the job failed again, where Sift says so."""
     if retry.state != "failed_again":
         return None
-    return retry.cause.get("again") or why_now(retry.job_after)
+    return retry.about.get("again") or why_now(retry.job_after)
 
 
 _NOT_APPLIED = {
