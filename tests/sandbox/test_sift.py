@@ -167,6 +167,10 @@ class TestLists:
         one = (await http.get(f"/api/v1/reports/{reports[0]['reportId']}")).json()["report"]
         assert one["summaries"]
 
+    async def test_a_url_that_no_proxy_lets_through_is_refused(self, http: httpx.AsyncClient) -> None:
+        response = await http.get("/api/v1/jobs", params={"filter": f"job_id in ['{'x' * 8_000}']"})
+        assert response.status_code == 414
+
     @pytest.mark.parametrize("path", ["data-imports/x", "users/x"])
     async def test_what_is_not_there_is_not_found(self, http: httpx.AsyncClient, path: str) -> None:
         assert (await http.get(f"/api/v2/{path}")).status_code == 404

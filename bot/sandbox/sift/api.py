@@ -22,6 +22,9 @@ from bot.sandbox.sift.trouble import Answer, Faults, error
 
 Act = Callable[[Request], Answer]
 
+MAX_URL = 8_000
+"""Characters of the longest URL that common proxies let through."""
+
 
 @dataclass(frozen=True)
 class SiftCall:
@@ -111,6 +114,8 @@ class EmbeddedSift(Organization, Faults):
         target = next(iter(request.path_params.values()), None)
         job_id, condition = request.path_params.get("job_id"), request.query_params.get("filter", "")
         self.calls.append(SiftCall(operation, job_id, self.clock(), condition, target))
+        if len(str(request.url)) > MAX_URL:
+            return Response("", 414)
         response = await self.carry_out(operation, act)
         response.headers.setdefault("date", format_datetime(self.clock(), usegmt=True))
         return response
