@@ -85,13 +85,18 @@ async def test_a_run_that_does_not_exist_yet_is_called_as_its_uploader_did(rig: 
 @pytest.mark.parametrize("listed", [True, False], ids=["listed with rules", "listed without"])
 async def test_a_rule_evaluation_says_which_rules_failed_and_why(clock: HandClock, listed: bool) -> None:
     async with rigged(clock, lists_summaries=listed) as rig:
-        run = rig.embedded.run_named(cases.THIRD)
-        (about,) = await rig.about(rig.embedded.add(EVALUATION, run=run))
-        assert rig.requests["report"] == (0 if listed else 1)
-    assert about.subject.title_parts() == (cases.THIRD, "stand-2", about.subject.report and about.subject.report.name)
-    assert about.why.headline == ("1 of 12 rules failed: lox_lead_time – no result within 600 s (exit 124)")
-    assert [rule.stdout for rule in about.why.rules_failed] == ["evaluated 81 % of 9,216,000 samples"]
+        jobs = [rig.embedded.fail_one(EVALUATION) for _ in cases.EVALUATIONS]
+        abouts = await rig.about(*jobs)
+        assert rig.requests["report"] == (0 if listed else len(jobs))
+    about = next(about for about in abouts if about.why.rules_total == len(cases.LIMITS))
+    assert about.subject.title_parts() == (cases.THIRD, "stand-2", "Hot-fire limits")
+    assert about.why.headline == (
+        "2 of 40 rules failed: chamber_pressure_max – channel not found: engine.chamber_pressure_1 (exit 1)"
+    )
+    assert [rule.name for rule in about.why.rules_failed] == ["chamber_pressure_max", "injector_dp_min"]
+    assert all("KeyError: " in rule.stderr for rule in about.why.rules_failed)
     assert about.why.rules_failed[0].explore_link.startswith("https://sift.sandbox.example/explore?")
+    assert about.why.cause == "channel not found: ‹name›"
     assert about.subject.window is not None
 
 
