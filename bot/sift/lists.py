@@ -97,7 +97,7 @@ class LeftOut:
         self._count(why)
         if (id_field, why, identifier) not in self._known:
             self._known[id_field, why, identifier] = True
-            log.warning(f"sift.{id_field.removesuffix('_id')}_left_out", why=why, **{id_field: identifier})
+            log.warning("sift.left_out", why=why, **{id_field: identifier})
 
 
 class Lists:

@@ -142,7 +142,7 @@ async def test_what_is_no_job_is_left_out_counted_and_said_once(
         assert [await listed(sift) for _ in range(3)] == [["a", "b"]] * 3
         await sift.aclose()
     assert counted == [why] * 3
-    assert [(call.args, call.kwargs["why"]) for call in said.calls] == [(("sift.job_left_out",), why)]
+    assert [(call.args, call.kwargs["why"]) for call in said.calls] == [(("sift.left_out",), why)]
 
 
 @pytest.mark.parametrize(
