@@ -95,7 +95,6 @@ class Runner:
         changed: Callable[[], None],
     ) -> None:
         self._database = database
-        self._sift = sift
         self._slack = slack
         self._publisher = publisher
         self._clock = clock
@@ -109,28 +108,8 @@ class Runner:
         self._quiet.set()
         self._rooms = {rank: Bulkhead(MAX_CONCURRENT, OF_ONE_PERSON) for rank in (ALONE, IN_A_BATCH)}
         self.tasks = Tasks()
-        self._services = Services(
-            database=database,
-            sift=sift,
-            decider=decider,
-            limiter=limiter,
-            limits=limits,
-            clock=clock,
-            recorder=Recorder(
-                database=database, decider=decider, clock=clock, entered=entered, tell=self._start_telling
-            ),
-            stopping=self._is_stopping,
-        )
-        self._speller = Speller(
-            database=database,
-            decider=decider,
-            clock=clock,
-            tasks=self.tasks,
-            start=self.start,
-            stopping=self._is_stopping,
-            entered=entered,
-            changed=changed,
-        )
+        self._services = self._make_services(sift, decider, limiter, limits)
+        self._speller = self._make_speller(decider)
 
     @contextlib.contextmanager
     def giving_way(self) -> Iterator[None]:
@@ -178,6 +157,37 @@ class Runner:
             with contextlib.suppress(TimeoutError, SQLAlchemyError):
                 async with asyncio.timeout(GIVE_BACK_SECONDS):
                     await self._database.run(lambda c: claims.keep(c, held, self._database.now(c)))
+
+    def _make_services(self, sift: Sift, decider: Decider, limiter: Limiter, limits: Limits) -> Services:
+        recorder = Recorder(
+            database=self._database,
+            decider=decider,
+            clock=self._clock,
+            entered=self._entered,
+            tell=self._start_telling,
+        )
+        return Services(
+            database=self._database,
+            sift=sift,
+            decider=decider,
+            limiter=limiter,
+            limits=limits,
+            clock=self._clock,
+            recorder=recorder,
+            stopping=self._is_stopping,
+        )
+
+    def _make_speller(self, decider: Decider) -> Speller:
+        return Speller(
+            database=self._database,
+            decider=decider,
+            clock=self._clock,
+            tasks=self.tasks,
+            start=self.start,
+            stopping=self._is_stopping,
+            entered=self._entered,
+            changed=self._changed,
+        )
 
     def _is_stopping(self) -> bool:
         return self._stopping
