@@ -1,0 +1,50 @@
+"""Which runs jobs belong to: noted as it is looked up, so that the audit is read by run with an index.
+
+Every function runs inside one transaction of the caller's.
+"""
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, Select, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from bot.db.tables import job_runs
+from bot.sift.subject import About
+
+MAX_NAME = 300
+"""Characters of a run's name that are kept."""
+
+_ROW = job_runs.c
+_NOTE = {
+    dialect: upsert(job_runs).on_conflict_do_nothing(index_elements=["job_id", "run_id", "name_key"])
+    for dialect, upsert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}
+
+
+def name_key(name: str) -> str:
+    """A run's name, letter case apart."""
+    return name[:MAX_NAME].casefold()
+
+
+def note(connection: Connection, about: Mapping[str, About]) -> None:
+    """Writes the runs of jobs, by the jobs' IDs; what is known already is left as it is."""
+    rows = [row for job_id, known in about.items() for row in _rows(job_id, known)]
+    if rows:
+        connection.execute(_NOTE[connection.dialect.name], rows)
+
+
+def _rows(job_id: str, about: About) -> list[dict[str, str]]:
+    subject = about.subject
+    named = [(run.id, run.name) for run in subject.runs if run.id or run.name]
+    if subject.uploader_run and subject.uploader_run not in {name for _, name in named}:
+        named.append(("", subject.uploader_run))
+    return [
+        {"job_id": job_id, "run_id": run_id, "name_key": name_key(name), "name": name[:MAX_NAME]}
+        for run_id, name in named
+    ]
+
+
+def jobs_of(run: str) -> Select[tuple[str]]:
+    """The query for the jobs of a run, by its ID or name, letter case apart."""
+    name = _ROW.name_key == name_key(run)
+    return select(_ROW.job_id).where(or_(_ROW.run_id == run.lower(), name)).distinct()
