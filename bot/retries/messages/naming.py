@@ -68,7 +68,7 @@ def why_block(job: Job | None, about: About) -> list[Block]:
 
 
 def details(about: About, place: Place) -> list[Block]:
-    """What is folded away: each failed rule with what it printed, an import's warnings; empty where there is no more."""
+    """What is folded away: each failed rule with what it printed, an import's warnings; empty where there is none."""
     why = about.why
     blocks: list[Block] = []
     for rule in why.rules_failed:
