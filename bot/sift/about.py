@@ -11,6 +11,7 @@ from bot.sift.job import Job
 from bot.sift.report import Report, RuleSummary
 from bot.sift.resources import Asset, Rule, Run
 from bot.sift.subject import About, FailedRule, Named, Subject, Why
+from bot.sift.value import clean_text
 
 FEW_ASSETS = 3
 """A run of more assets than this does not tell which of them a job is about."""
@@ -93,7 +94,7 @@ def assets_of(runs: Iterable[Run]) -> list[str]:
 def file_of(source_url: str) -> str:
     """The last part of where data came from, as people read it; without what may be a signature."""
     path = re.split(r"[?#]", source_url, maxsplit=1)[0].rstrip("/\\")
-    return unquote(re.split(r"[/\\]", path)[-1])
+    return clean_text(unquote(re.split(r"[/\\]", path)[-1]))
 
 
 def _failed(summary: RuleSummary, known: Known) -> FailedRule:

@@ -9,7 +9,7 @@ from typing import Any
 from bot.sift import responses
 from bot.sift.calls import ANSWER_BYTES, LIST_BYTES, Calls
 from bot.sift.data_import import DataImport
-from bot.sift.errors import InvalidArgument
+from bot.sift.errors import AnswerTooLarge, InvalidArgument
 from bot.sift.filters import moment, quoted, segment, starts_with
 from bot.sift.lists import MANY, PAGE, Allowance, LeftOut, Listing, Lists
 from bot.sift.report import Report
@@ -75,13 +75,21 @@ class Lookups:
         within = allowance or Allowance(MAX_REQUESTS)
         many = f"created_date >= {moment(since)}" if since else None
         size = LARGE_ITEMS_PAGE
-        if many and len(identifiers) > MANY and within.take():
-            first = await self._lists.some(REPORTS, many, "created_date desc", LARGE_ITEMS_PAGE)
-            if not any(report.rules_total for report in first):
-                size = PAGE  # without their rules, reports are small
+        if many and len(identifiers) > MANY and not await self._lists_rules(many, within):
+            size = PAGE  # without their rules, reports are small
         async with aclosing(self._lists.wanted(REPORTS, identifiers, within, many=many, size=size)) as pages:
             async for reports in pages:
                 yield reports
+
+    async def _lists_rules(self, condition: str, allowance: Allowance) -> bool:
+        """Whether Sift lists reports with their rules: it may or may not."""
+        if not allowance.take():
+            return True
+        try:
+            first = await self._lists.some(REPORTS, condition, "created_date desc", LARGE_ITEMS_PAGE)
+        except AnswerTooLarge:
+            return True
+        return any(report.rules_total for report in first)
 
     async def report(self, report_id: str) -> Report:
         """One report with its rules."""

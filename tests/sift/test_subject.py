@@ -65,7 +65,7 @@ def test_a_headline_says_the_cause(why: Why, headline: str) -> None:
         (r"C:\daq\run 1.csv", "run 1.csv"),
         ("telemetry.csv", "telemetry.csv"),
         ("http://[", "["),
-        ("%ff%00", "\ufffd\x00"),
+        ("%ff%00", "\ufffd␀"),
         ("", ""),
     ],
 )
