@@ -7,7 +7,7 @@ the caller's.
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Integer, bindparam, select, update
+from sqlalchemy import Connection, Integer, Update, bindparam, select, update
 
 from bot.db.columns import Moment
 from bot.db.tables import retries
@@ -45,11 +45,12 @@ _ONE = (
     .with_for_update(skip_locked=True)
 )
 _CLAIM_ONE = _CLAIM.where(_ROW.id.in_(_ONE.scalar_subquery()))
-_KEEP = (
+_GIVE_BACK = (
     update(retries)
     .where(_ROW.id.in_(bindparam("b_ids", expanding=True)), _WAITS_HERE)
     .values(due_at=bindparam("b_until", type_=Moment()))
 )
+_KEEP = _GIVE_BACK.where(_ROW.due_at < bindparam("b_until", type_=Moment()))
 
 
 def claim(
@@ -81,9 +82,21 @@ def due(connection: Connection, states: Sequence[State], at: datetime, limit: in
 
 
 def keep(connection: Connection, ids: Sequence[str], until: datetime) -> None:
-    """Has requests that wait for their turn here left alone by others until then, and so not grow stale."""
+    """Has requests that wait for their turn here left alone by others until then, and so not grow stale.
+
+    One that was put off for longer just now, by a turn that is about to end, stays so.
+    """
+    _put_off(connection, _KEEP, ids, until)
+
+
+def give_back(connection: Connection, ids: Sequence[str], now: datetime) -> None:
+    """Has requests that wait for their turn here taken by others at once."""
+    _put_off(connection, _GIVE_BACK, ids, now)
+
+
+def _put_off(connection: Connection, statement: Update, ids: Sequence[str], until: datetime) -> None:
     for start in range(0, len(ids), KEPT_AT_A_TIME):
-        connection.execute(_KEEP, {"b_ids": ids[start : start + KEPT_AT_A_TIME], "b_until": until})
+        connection.execute(statement, {"b_ids": ids[start : start + KEPT_AT_A_TIME], "b_until": until})
 
 
 def is_stale(retry: Retry, now: datetime) -> bool:

@@ -156,7 +156,7 @@ class Runner:
         if held and not self._database.is_sqlite:  # where the next start frees everything anyway
             with contextlib.suppress(TimeoutError, SQLAlchemyError):
                 async with asyncio.timeout(GIVE_BACK_SECONDS):
-                    await self._database.run(lambda c: claims.keep(c, held, self._database.now(c)))
+                    await self._database.run(lambda c: claims.give_back(c, held, self._database.now(c)))
 
     def _make_services(self, sift: Sift, decider: Decider, limiter: Limiter, limits: Limits) -> Services:
         recorder = Recorder(

@@ -175,6 +175,15 @@ def test_a_request_that_waits_here_is_left_alone_by_others_and_carried_out_here(
     assert claimed(connection, "r1").id == "r1"
 
 
+def test_a_request_that_was_put_off_for_longer_stays_so_until_it_is_given_back(connection: Connection) -> None:
+    until = NOW + timedelta(minutes=10)
+    claims.claim(connection, (State.REQUESTED,), NOW, only=ask(connection), until=until)
+    claims.keep(connection, ["r1"], NOW + LEASE)
+    assert fetched(connection, "r1").due_at == until
+    claims.give_back(connection, ["r1"], NOW)
+    assert [retry.id for retry in claims.due(connection, (State.REQUESTED,), NOW)] == ["r1"]
+
+
 def test_a_request_that_waits_for_a_second_person_is_neither_put_off_nor_taken(connection: Connection) -> None:
     retry = claimed(connection, ask(connection))
     until = NOW + timedelta(hours=1)

@@ -78,7 +78,7 @@ class Process:
         return found
 
     async def until_final(self) -> list[str]:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):  # on a busy machine
             while (found := self.outcomes())[-1] not in ("finished", "not_applied"):
                 await asyncio.sleep(0.05)
         return found
@@ -91,7 +91,7 @@ def free_port() -> int:
 
 
 async def until_ready(url: str) -> None:
-    async with httpx.AsyncClient() as client, asyncio.timeout(10):
+    async with httpx.AsyncClient() as client, asyncio.timeout(30):  # on a busy machine
         while True:
             with contextlib.suppress(httpx.TransportError):
                 if (await client.get(url)).status_code == 200:
