@@ -1,132 +1,52 @@
 """Environment → frozen settings. The only reader of the environment."""
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import urlsplit
 
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
     Field,
     SecretStr,
     ValidationError,
     ValidationInfo,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
     field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
 
 from bot.base.errors import SettingsError
 from bot.base.redactor import Redactor
+from bot.base.values import (
+    Channel,
+    DatabaseUrl,
+    Interval,
+    OrFromFile,
+    SecretFile,
+    Users,
+    WebAddress,
+    channel,
+    secret,
+    split,
+)
 
 JOB_TYPES = ("data_import", "rule_evaluation", "data_export")
-
-_USER = re.compile(r"[UW][A-Z0-9]+")
-_CHANNEL = re.compile(r"[CG][A-Z0-9]+")
-_SCHEMES = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
-
-
-def _split(value: Any) -> Any:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-def _users(value: list[str]) -> frozenset[str]:
-    if not all(_USER.fullmatch(user) for user in value):
-        raise ValueError
-    return frozenset(value)
-
-
-def _channel(value: str) -> str:
-    if not _CHANNEL.fullmatch(value):
-        raise ValueError
-    return value
 
 
 def _routes(value: Any) -> Any:
     """`data_import=C1,data_export=C2` → a dictionary."""
     if not isinstance(value, str):
         return value
-    routes = dict(part.split("=", 1) for part in _split(value))
+    routes = dict(part.split("=", 1) for part in split(value))
     if not routes.keys() <= set(JOB_TYPES):
         raise ValueError
-    return {job_type: _channel(channel.strip()) for job_type, channel in routes.items()}
+    return {job_type: channel(text.strip()) for job_type, text in routes.items()}
 
-
-def _web_address(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError
-    return value.rstrip("/")
-
-
-@dataclass(frozen=True)
-class _File:
-    """A secret that is to be read from a file.
-
-    Args:
-        beside: whether the secret itself is given as well.
-    """
-
-    path: str
-    beside: bool
-
-
-def _or_from_file(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
-    """A secret as it is, or read from its file; what is wrong then is the file's fault."""
-    if not isinstance(value, _File):
-        return check(value)
-    if value.beside:
-        raise PydanticCustomError("beside", "given twice")
-    try:
-        with Path(value.path).open(encoding="utf-8") as file:
-            text = file.read(MAX_OF_A_FILE)
-    except (OSError, ValueError):
-        raise PydanticCustomError("unreadable", "the file cannot be read") from None
-    try:
-        return check(text.strip() if len(text) < MAX_OF_A_FILE else "")
-    except ValidationError:
-        raise PydanticCustomError("content", "the file holds something else") from None
-
-
-def _database_url(value: SecretStr) -> SecretStr:
-    scheme, _, rest = value.get_secret_value().partition("://")
-    driver = _SCHEMES.get(scheme.partition("+")[0])
-    if driver is None or (driver == "sqlite" and (not rest.startswith("/") or rest.strip("/") in ("", ":memory:"))):
-        raise ValueError
-    try:
-        make_url(f"{driver}://{rest}")
-    except ArgumentError as error:
-        raise ValueError from error
-    return SecretStr(f"{driver}://{rest}")
-
-
-def _secret(prefix: str = "") -> AfterValidator:
-    def check(value: SecretStr) -> SecretStr:
-        text = value.get_secret_value().strip()
-        if not re.fullmatch(re.escape(prefix) + r"[!-~]+", text):
-            raise ValueError
-        return SecretStr(text)
-
-    return AfterValidator(check)
-
-
-WebAddress = Annotated[str, AfterValidator(_web_address)]
-Channel = Annotated[str, AfterValidator(_channel)]
-Interval = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
-OrFromFile = WrapValidator(_or_from_file)
 
 SECONDS = "a positive number of seconds"
 A_FILE = "a file that holds it, instead of the variable without _FILE"
-MAX_OF_A_FILE = 65_536
-"""Characters read of a secret's file, which is shorter; also of one that never ends."""
 
 
 class StoreSettings(BaseSettings):
@@ -149,12 +69,12 @@ class StoreSettings(BaseSettings):
         """
         given = {name: value for name, value in values.items() if value != ""}
         for name in [*given]:
-            secret = name.removesuffix("_file")
-            if secret != name and secret in cls.model_fields:
-                given[secret] = _File(str(given[name]), beside=secret in given)
+            plain = name.removesuffix("_file")
+            if plain != name and plain in cls.model_fields:
+                given[plain] = SecretFile(str(given[name]), beside=plain in given)
         return given
 
-    database_url: Annotated[SecretStr, AfterValidator(_database_url), OrFromFile] = Field(
+    database_url: Annotated[DatabaseUrl, OrFromFile] = Field(
         SecretStr("sqlite:///sift-retry.db"),
         validate_default=True,
         description="sqlite:///path or postgresql://user:password@host/name",
@@ -184,13 +104,13 @@ class StoreSettings(BaseSettings):
 class Settings(StoreSettings):
     """Everything that can be set; the field `x_y` is the environment variable `X_Y`."""
 
-    slack_bot_token: Annotated[SecretStr, _secret("xoxb-"), OrFromFile] = Field(description="a bot token, xoxb-…")
+    slack_bot_token: Annotated[SecretStr, secret("xoxb-"), OrFromFile] = Field(description="a bot token, xoxb-…")
     slack_bot_token_file: str | None = Field(None, description=A_FILE)
-    slack_signing_secret: Annotated[Annotated[SecretStr, _secret()] | None, OrFromFile] = Field(
+    slack_signing_secret: Annotated[Annotated[SecretStr, secret()] | None, OrFromFile] = Field(
         None, description="the app's signing secret"
     )
     slack_signing_secret_file: str | None = Field(None, description=A_FILE)
-    slack_app_token: Annotated[Annotated[SecretStr, _secret("xapp-")] | None, OrFromFile] = Field(
+    slack_app_token: Annotated[Annotated[SecretStr, secret("xapp-")] | None, OrFromFile] = Field(
         None,
         validate_default=True,
         description="an app-level token, xapp-… (Socket Mode), or SLACK_SIGNING_SECRET (HTTP)",
@@ -200,12 +120,12 @@ class Settings(StoreSettings):
     sift_rest_uri: WebAddress = Field(
         "https://api.siftstack.com", description="a URL with its scheme, such as https://api.siftstack.com"
     )
-    sift_api_key: Annotated[SecretStr, _secret(), OrFromFile] = Field(description="a Sift API key")
+    sift_api_key: Annotated[SecretStr, secret(), OrFromFile] = Field(description="a Sift API key")
     sift_api_key_file: str | None = Field(None, description=A_FILE)
     sift_app_url: WebAddress | None = Field(None, description="a URL such as https://app.siftstack.com")
     host: str = Field("127.0.0.1", description="an address to listen on")
     port: int = Field(3000, ge=1, le=65_535, description="a port from 1 to 65535")
-    admins: Annotated[frozenset[str], NoDecode, AfterValidator(_users), BeforeValidator(_split)] = Field(
+    admins: Annotated[Users, NoDecode] = Field(
         frozenset(), description="Slack user IDs separated by commas, such as U012AB3CD,U045EF6GH"
     )
     alert_channel: Channel | None = Field(None, description="a channel ID such as C012AB3CD, not a #name")

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 from bot.retries.request import Retry
 from bot.retries.state import AlertState
 from bot.sift.job import Job
-from bot.slack.piece import OutboxRow
+from bot.slack.piece import OutboxRow, values_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,13 @@ class Alert(OutboxRow):
     storm_id: str | None = None
     retry: Retry | None = None
     repeats: Sequence["Alert"] = ()
+
+    @classmethod
+    def of(cls, row: Mapping[Any, Any], **more: Any) -> Self:
+        values = values_of(cls, row)
+        values["job"] = Job.model_validate_json(values["job"])
+        values["state"] = AlertState(values["state"])
+        return cls(**values, **more)
 
 
 @dataclass(frozen=True, kw_only=True)

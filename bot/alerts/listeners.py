@@ -9,7 +9,7 @@ from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
-from bot.alerts import store
+from bot.alerts import queries
 from bot.alerts.messages import MUTE, RETRY_STORM, SELECT_STORM, UNMUTE
 from bot.alerts.mute import Muting
 from bot.base.clock import Clock
@@ -46,7 +46,7 @@ def register(
 
     async def on_retry_storm(ack: AsyncAck, body: dict[str, Any]) -> None:
         requester, storm_id = payloads.requester_of_click(body), payloads.value_of(body)
-        wanted = await database.run(lambda connection: store.open_in_storm(connection, storm_id))
+        wanted = await database.run(lambda connection: queries.open_in_storm(connection, storm_id))
         await intake.take_or_tell(requester, wanted, "bulk", storm_id)
         await ack()
 
@@ -58,7 +58,7 @@ def register(
 
     async def open_selection(requester: Requester, trigger_id: str, storm_id: str) -> None:
         """Opens the modal that selects some of a storm's jobs; the answer goes into the storm's thread."""
-        jobs = await database.run(lambda connection: store.to_pick(connection, storm_id, modals.MAX_OPTIONS))
+        jobs = await database.run(lambda connection: queries.to_pick(connection, storm_id, modals.MAX_OPTIONS))
         origin = {"source": "modal", "channel_id": requester.channel_id, "thread_ts": requester.thread_ts}
         now = clock()
         await slack.open_view(trigger_id, modals.retry_view([modals.option_of(job, now) for job in jobs], origin))

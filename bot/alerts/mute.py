@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from bot.access.authorizer import Asked, Authorizer
 from bot.access.policy import Permission
-from bot.alerts import store
+from bot.alerts import queries, store
 from bot.audit import entry
 from bot.audit import log as audit
 from bot.slack.message import Message
@@ -33,7 +33,7 @@ class Muting:
             busy = self._authorizer.too_many(connection, requester, "mute" if mute else "unmute")
             if busy is not None:
                 return busy
-            job_id = store.job_of(connection, alert_id)
+            job_id = queries.job_of(connection, alert_id)
             audit.append(connection, _entry(asked, alert_id, job_id, mute), at)
             if not asked.decision.allowed:
                 return self._authorizer.denied(connection, asked.decision, "mute alerts")

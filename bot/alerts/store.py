@@ -1,35 +1,31 @@
 """The rows of alerts: one per failure of a job, folded into storms where there are many, kept true as the job moves.
 
+What is read of them for people is in `queries`.
+
 Every function runs inside one transaction of the caller's.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
-from sqlalchemy import Connection, Row, Select, bindparam, case, func, insert, null, select, update
+from sqlalchemy import Connection, Row, bindparam, case, func, insert, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from bot.alerts.alert import Alert, Storm
+from bot.alerts.alert import Alert
 from bot.audit import entry
 from bot.audit import log as audit
 from bot.base.text import new_id
 from bot.db.tables import alerts, retries, storms
-from bot.retries.request import JobRef, Retry
+from bot.retries.request import Retry
 from bot.retries.state import ACTIVE, AlertState
 from bot.retries.store import touch_storm
 from bot.sift.job import Job
-from bot.slack.outbox import Outbox, soon
-from bot.slack.piece import values_of
+from bot.slack.outbox import soon
 
 ENRICH_WITHIN = timedelta(seconds=5)
 """For so long at most an alert waits for the reason of the failure."""
 
-MAX_LISTED = 300
-"""So many failures of a storm are listed in its thread; the counts are of all of them."""
-
-MAX_REPEATS = 20
 SAMPLE = 20
 """So many failures of a storm are looked up for their reason, where the job does not say it itself."""
 
@@ -56,28 +52,20 @@ _NEW = (
     .where(_ROW.manner == "new", _ROW.channel_id == bindparam("b_channel"))
     .order_by(_ROW.cause.is_not(None), _ROW.created_at)
 )
-_REPEATS = (
-    select(alerts).where(_ROW.parent_id == bindparam("b_id"), _ROW.manner == "repeat").order_by(_ROW.created_at)
-).limit(MAX_REPEATS)
-_STORM = _ROW.storm_id == bindparam("b_storm")
-_STANDING = select(_ROW.state, func.count()).where(_STORM, _ROW.parent_id.is_(None)).group_by(_ROW.state)
-_KINDS = select(_ROW.job_type, func.count()).where(_STORM, _ROW.parent_id.is_(None)).group_by(_ROW.job_type)
-_CAUSES = (
-    select(_ROW.cause, func.count())
-    .where(_STORM, _ROW.parent_id.is_(None), _ROW.cause.is_not(None))
-    .group_by(_ROW.cause)
-    .order_by(func.count().desc())
-    .limit(5)
-)
-_MEMBERS = select(alerts).where(_STORM, _ROW.parent_id.is_(None)).order_by(_ROW.created_at, _ROW.id)
-_STORM_REPEATS = (
-    select(alerts).where(_STORM, _ROW.parent_id.is_not(None), _ROW.manner == "repeat").order_by(_ROW.created_at)
-).limit(MAX_REPEATS)
-_OPEN = select(_ROW.job_id, _ROW.offered).where(_STORM, _ROW.parent_id.is_(None), _ROW.state == AlertState.OPEN)
+
+
+class _Changes(TypedDict, total=False):
+    """What may change of a job's first alert; `job` is the job as JSON."""
+
+    state: AlertState
+    offered: str
+    job: str
+    manner: str
+    muted_by: str | None
 
 
 def note_failures(connection: Connection, failed: Mapping[str, Sequence[Job]], at: datetime) -> int:
-    """Writes a row and an audit entry for each failure that is new; answers how many are.
+    """Writes a row and an audit entry for each failure that is new; returns how many are.
 
     Args:
         failed: the jobs that are failed now, by the channel that their alerts go to.
@@ -141,11 +129,13 @@ def _row(job: Job, channel_id: str, first: Row[Any] | None, sent: Retry | None, 
 def _failed_again(connection: Connection, first: Row[Any], job: Job, manner: str, at: datetime) -> None:
     """Has the job's first alert offer the Retry button for the new failure; what the bot retries, its retry moves."""
     if manner == "repeat" or first.muted_by is not None:
-        promoted = {"manner": "new"} if first.manner == "silent" else {}  # it has no message in whose thread to say so
-        change(connection, first.id, at, state=AlertState.OPEN, offered=job.failure, job=_text(job), **promoted)
+        changes: _Changes = {"state": AlertState.OPEN, "offered": job.failure, "job": _text(job)}
+        if first.manner == "silent":
+            changes["manner"] = "new"  # it has no message in whose thread to say so
+        _change(connection, first.id, at, **changes)
 
 
-def change(connection: Connection, alert_id: str, at: datetime, **columns: Any) -> None:
+def _change(connection: Connection, alert_id: str, at: datetime, **columns: Unpack[_Changes]) -> None:
     """Changes a job's first alert and has it, or the storm it belongs to, shown again."""
     row = connection.execute(_CHANGE, {"b_id": alert_id, "b_at": at, **columns}).first()
     if row is not None and row.storm_id is not None:
@@ -153,7 +143,7 @@ def change(connection: Connection, alert_id: str, at: datetime, **columns: Any) 
 
 
 def fold(connection: Connection, most: int, at: datetime) -> list[Alert]:
-    """Decides how the new failures of each channel are shown; answers those whose reason should be looked up.
+    """Decides how the new failures of each channel are shown; returns those whose reason should be looked up.
 
     Args:
         most: more than so many for one channel become a storm.
@@ -161,7 +151,7 @@ def fold(connection: Connection, most: int, at: datetime) -> list[Alert]:
     wanted: list[Alert] = []
     for channel_id, count in connection.execute(_NEW_BY_CHANNEL).all():
         few = _NEW.limit(SAMPLE if count > most else most)
-        wanted += [_alert(row) for row in connection.execute(few, {"b_channel": channel_id})]
+        wanted += [Alert.of(row._mapping) for row in connection.execute(few, {"b_channel": channel_id})]
         if count > most:
             _make_storm(connection, channel_id, at)
         else:
@@ -194,7 +184,7 @@ def add_causes(connection: Connection, causes: Mapping[str, str | None], at: dat
 
 
 def note_moves(connection: Connection, jobs: Sequence[Job], at: datetime) -> int:
-    """Closes the alerts of jobs that moved on without the bot, and audits each as `outside`; answers how many moved."""
+    """Closes the alerts of jobs that moved on without the bot, and audits each as `outside`; returns how many moved."""
     named = {"b_jobs": [job.job_id for job in jobs]}
     first = {row.job_id: row for row in connection.execute(_FIRST.where(_ROW.state.in_(WAITING)), named)}
     if not first:
@@ -221,7 +211,7 @@ def _note_move(connection: Connection, row: Row[Any], job: Job, at: datetime) ->
     state = AlertState.CLOSED if job.ended and not job.retryable else AlertState.OUTSIDE
     if state == row.state:
         return False
-    change(connection, row.id, at, state=state, job=_text(job))
+    _change(connection, row.id, at, state=state, job=_text(job))
     if row.state == AlertState.OPEN:
         audit.append(connection, _entry("outside", row.id, job, row.channel_id), at)
     return True
@@ -229,41 +219,7 @@ def _note_move(connection: Connection, row: Row[Any], job: Job, at: datetime) ->
 
 def mute(connection: Connection, alert_id: str, user_id: str | None, at: datetime) -> None:
     """Has a job alerted no more, or again (None)."""
-    change(connection, alert_id, at, muted_by=user_id)
-
-
-def job_of(connection: Connection, alert_id: str) -> str | None:
-    """The job that an alert is about."""
-    return connection.scalar(select(_ROW.job_id).where(_ROW.id == alert_id))
-
-
-def open_in_storm(connection: Connection, storm_id: str) -> list[JobRef]:
-    """The jobs of a storm that may be retried now."""
-    return [JobRef(row.job_id, row.offered) for row in connection.execute(_OPEN, {"b_storm": storm_id})]
-
-
-def place_of(connection: Connection, job_id: str) -> tuple[str | None, str | None]:
-    """The channel and thread in which a job's failure was alerted, if it was."""
-    row = connection.execute(_FIRST, {"b_jobs": [job_id]}).first()
-    if row is None:
-        return None, None
-    shown = row.shown
-    if row.storm_id is not None:
-        shown = connection.scalar(select(storms.c.shown).where(storms.c.id == row.storm_id))
-    ts = json.loads(shown or "{}").get("announcement", {}).get("ts")
-    return row.channel_id, ts
-
-
-def to_pick(connection: Connection, storm_id: str, limit: int) -> list[Job]:
-    """The first jobs of a storm that may be retried now."""
-    query = _MEMBERS.where(_ROW.state == AlertState.OPEN).limit(limit)
-    return [_alert(row).job for row in connection.execute(query, {"b_storm": storm_id})]
-
-
-def waiting(connection: Connection, limit: int = 10) -> list[Job]:
-    """The newest failures that nobody has retried yet."""
-    query = select(alerts).where(_ROW.state == AlertState.OPEN, _ROW.parent_id.is_(None), _ROW.muted_by.is_(None))
-    return [_alert(row).job for row in connection.execute(query.order_by(_ROW.created_at.desc()).limit(limit))]
+    _change(connection, alert_id, at, muted_by=user_id)
 
 
 def any_waiting(connection: Connection) -> bool:
@@ -289,38 +245,3 @@ def _entry(event: str, alert_id: str, job: Job, channel_id: str) -> entry.Entry:
 
 def _text(job: Job) -> str:
     return job.model_dump_json(by_alias=True, exclude_none=True)
-
-
-def _alert(row: Row[Any], **more: Any) -> Alert:
-    values = values_of(Alert, row._mapping)
-    return Alert(**{**values, "job": Job.model_validate_json(row.job), "state": AlertState(row.state), **more})
-
-
-def _load_alert(connection: Connection, row: Row[Any], interrupted: bool) -> Alert:
-    retry = connection.execute(select(retries).where(retries.c.id == row.retry_id)).first() if row.retry_id else None
-    repeats = [_alert(found) for found in connection.execute(_REPEATS, {"b_id": row.id})]
-    return _alert(row, retry=Retry.of(retry._mapping) if retry else None, repeats=repeats, interrupted=interrupted)
-
-
-def _load_storm(connection: Connection, row: Row[Any], interrupted: bool) -> Storm:
-    named = {"b_storm": row.id}
-    return Storm(
-        **values_of(Storm, row._mapping),
-        states={AlertState(state): count for state, count in _counts(connection, _STANDING, named).items()},
-        kinds=_counts(connection, _KINDS, named),
-        causes=_counts(connection, _CAUSES, named),
-        members=[_alert(found) for found in connection.execute(_MEMBERS.limit(MAX_LISTED), named)],
-        repeats=[_alert(found) for found in connection.execute(_STORM_REPEATS, named)],
-        interrupted=interrupted,
-    )
-
-
-def _counts(connection: Connection, query: Select[Any], named: Mapping[str, Any]) -> dict[str, int]:
-    return {row[0]: row[1] for row in connection.execute(query, dict(named))}
-
-
-outbox = Outbox(alerts, _load_alert)
-"""The alerts that have a message of their own."""
-
-storm_outbox = Outbox(storms, _load_storm)
-"""The storms, as far as Slack shows them."""

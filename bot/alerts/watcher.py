@@ -15,19 +15,31 @@ from datetime import datetime, timedelta
 
 import structlog
 from cachetools import LRUCache
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection
 
 from bot.alerts import store
 from bot.alerts.alert import Alert
 from bot.base.clock import Clock, rfc3339
 from bot.base.loops import PASSING
 from bot.base.text import new_id
+from bot.db import marks
 from bot.db.database import Database
-from bot.db.tables import marks
 from bot.sift.client import Sift
 from bot.sift.job import Job
 
 log = structlog.get_logger(__name__)
+
+WATCHING_SINCE = "watching_since"
+"""The mark of the first start ever: what failed before is nobody's news."""
+
+WATERMARK = "watermark"
+"""The mark of the newest change seen, by Sift's clock."""
+
+LAST_GOOD_POLL = "last_good_poll"
+"""The mark of when Sift was last read to the end, by whichever process."""
+
+WATCHER = "watcher"
+"""The mark of the process that watches, renewed at each poll."""
 
 OVERLAP = timedelta(seconds=60)
 AHEAD = timedelta(seconds=5)
@@ -86,11 +98,10 @@ class Watcher:
     def begin(self, connection: Connection) -> None:
         """Has the watch begin now, at the very first start: failures that exist already are nobody's news."""
         if self._database.is_sqlite:  # whoever watched before is gone: one file serves one bot
-            connection.execute(delete(marks).where(marks.c.name == "watcher"))
-        if _mark(connection, "watching_since") is None:
-            now = self._clock()
-            for name in ("watching_since", "watermark"):
-                _set_mark(connection, name, now, now)
+            marks.forget(connection, WATCHER)
+        now = self._clock()
+        for name in (WATCHING_SINCE, WATERMARK):
+            marks.add(connection, name, now, now)
 
     def degraded(self, now: datetime) -> bool:
         """Whether the last good poll, of whichever process watches, was too long ago."""
@@ -123,7 +134,7 @@ class Watcher:
 
     def _note_poll(self, connection: Connection) -> datetime:
         at = self._clock()
-        _set_mark(connection, "last_good_poll", at, at)
+        marks.write(connection, LAST_GOOD_POLL, at, at)
         return at
 
     def _all_ahead(self, jobs: Sequence[Job]) -> bool:
@@ -137,7 +148,7 @@ class Watcher:
     def whom_to_ask(self, connection: Connection) -> tuple[datetime, bool] | None:
         """From when on to ask, and whether for failures alone; None while another process watches."""
         now = self._database.now(connection)
-        self._good(_mark(connection, "last_good_poll"))
+        self._good(marks.moment(connection, LAST_GOOD_POLL))
         if not self._is_mine(connection, now):
             return None
         watermark = self._watermark(connection)
@@ -146,28 +157,25 @@ class Watcher:
 
     def _watermark(self, connection: Connection) -> datetime:
         """How far Sift was read; a mark in the future counts from when it was set: what came since was never read."""
-        row = connection.execute(select(marks).where(marks.c.name == "watermark")).first()
-        at = self._clock()
-        if row is None:
+        mark, at = marks.find(connection, WATERMARK), self._clock()
+        if mark is None:
             return at
-        watermark = datetime.fromisoformat(row.value)
+        watermark = datetime.fromisoformat(mark.value)
         if watermark <= self._limit():
             return watermark
-        mended: datetime = min(row.updated_at, at)
-        log.warning("watermark.mended", was=row.value, to=rfc3339(mended))
-        _set_mark(connection, "watermark", mended, at)
+        mended = min(mark.updated_at, at)
+        log.warning("watermark.mended", was=mark.value, to=rfc3339(mended))
+        marks.write(connection, WATERMARK, mended, at)
         return mended
 
     def _is_mine(self, connection: Connection, now: datetime) -> bool:
         """Whether this process is the one that watches; another one takes over when it stops renewing its lease."""
-        row = connection.execute(select(marks).where(marks.c.name == "watcher").with_for_update()).first()
-        if row is None:
-            connection.execute(insert(marks).values(name="watcher", value=self._me, updated_at=now))
-        elif row.value != self._me and row.updated_at > now - self._lease:
+        held = marks.find(connection, WATCHER, lock=True)
+        if held is None:
+            return marks.add(connection, WATCHER, self._me, now) == self._me
+        if held.value != self._me and held.updated_at > now - self._lease:
             return False
-        else:
-            renewed = update(marks).where(marks.c.name == "watcher").values(value=self._me, updated_at=now)
-            connection.execute(renewed)
+        marks.write(connection, WATCHER, self._me, now)
         return True
 
     async def _note_page(self, jobs: Sequence[Job]) -> bool:
@@ -207,7 +215,7 @@ class Watcher:
     def _note(self, connection: Connection, jobs: Sequence[Job]) -> bool:
         """Records some jobs: their failures, their moves, and how far Sift was read; whether there was anything new."""
         at = self._clock()
-        started = _mark(connection, "watching_since") or at
+        started = marks.moment(connection, WATCHING_SINCE) or at
         fresh = [job for job in jobs if job.modified_date is None or job.modified_date > started]
         moves = store.note_moves(connection, fresh, at)
         count = store.note_failures(connection, self._routed(fresh), at)
@@ -218,12 +226,12 @@ class Watcher:
 
     def _advance(self, connection: Connection, jobs: Sequence[Job], at: datetime) -> None:
         """Moves the watermark to the newest change; what claims to be from the future moves nothing."""
-        limit, watermark = self._limit(), _mark(connection, "watermark")
+        limit, watermark = self._limit(), marks.moment(connection, WATERMARK)
         newest = max(
             (job.modified_date for job in jobs if job.modified_date and job.modified_date <= limit), default=None
         )
         if newest is not None and (watermark is None or newest > watermark):
-            _set_mark(connection, "watermark", newest, at)
+            marks.write(connection, WATERMARK, newest, at)
 
     def _routed(self, jobs: Sequence[Job]) -> Mapping[str, Sequence[Job]]:
         routed: dict[str, list[Job]] = {}
@@ -259,14 +267,3 @@ class Watcher:
             for task in late:
                 task.cancel()
         return found
-
-
-def _mark(connection: Connection, name: str) -> datetime | None:
-    value = connection.scalar(select(marks.c.value).where(marks.c.name == name))
-    return datetime.fromisoformat(value) if value else None
-
-
-def _set_mark(connection: Connection, name: str, moment: datetime, at: datetime) -> None:
-    values = {"value": rfc3339(moment), "updated_at": at}
-    if connection.execute(update(marks).where(marks.c.name == name).values(values)).rowcount == 0:
-        connection.execute(insert(marks).values(name=name, **values))

@@ -1,36 +1,36 @@
-"""The composition root: settings → database, clients, Bolt app, loops; started in order, drained at the end."""
+"""One process's bot: settings → database, clients, Bolt app, loops; started in order, drained at the end."""
 
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from functools import partial
+from collections.abc import AsyncIterator, Callable
 from typing import Self
 
 import structlog
 from slack_bolt.adapter.starlette.async_handler import to_starlette_response
 from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from bot.app import listeners
-from bot.app.build import OUTBOXES, World, put_together
+from bot.app.build import OUTBOXES, Features
 from bot.app.http import slack_route, web_app
 from bot.app.limits import Limits
 from bot.app.listeners import bolt_app
+from bot.app.readiness import Readiness, asking_slack
 from bot.app.server import serving
 from bot.app.socket_mode import SocketMode
 from bot.app.timekeeper import not_later
 from bot.audit.signing import signer
 from bot.base.clock import Clock, utc_now
 from bot.base.errors import WrongWorkspace
-from bot.base.loops import Loop, looping, unless
+from bot.base.loops import looping, unless
 from bot.base.metrics import Metrics
+from bot.db import marks
 from bot.db.database import Database, is_outdated, migrate, require_schema
 from bot.db.guard import guard
-from bot.db.tables import marks
 from bot.retries import store
 from bot.retries.limiter import Limiter
 from bot.settings import Settings
@@ -46,9 +46,6 @@ log = structlog.get_logger(__name__)
 DRAIN_SECONDS = 5.0
 """How long a stop waits for what is under way. A platform kills after ten seconds, and the loops, the socket and the
 HTTP server have about four of them."""
-
-ASK_SLACK_SECONDS = 20.0
-"""How often Slack is asked whether it still knows the token."""
 
 
 class Bot:
@@ -71,15 +68,9 @@ class Bot:
         for engine in self.database.engines:
             guard(engine, self.redactor)
         self.limiter = Limiter(settings.retry_concurrency)
+        self.readiness = Readiness(self.database, clock)
         self.http = self._http()
-        self.ready = asyncio.Event()
-        self._workspace: Workspace | None = None
         self._bolt: AsyncApp | None = None
-        self._socket: SocketMode | None = None
-        self._asking_slack: Loop | None = None
-        self._asked_slack = False
-        self._degraded: Callable[[], Mapping[str, str]] = dict
-        self._told: set[str] = set()
 
     def __enter__(self) -> Self:
         """Makes the database ours and current: SQLite is upgraded here, PostgreSQL by `sift-retry migrate`.
@@ -148,75 +139,38 @@ class Bot:
         elif operation == "retry" and result == "ok":
             self.limiter.recover()
 
-    async def problems(self) -> Mapping[str, str]:
-        """Why requests cannot be taken, by name; what changed of that, and of what is degraded, goes to the log."""
-        found = await self._not_ready()
-        self._tell(found, self.degraded())
-        return found
-
-    def degraded(self) -> Mapping[str, str]:
-        """What does not work as it should though requests can be taken, by name, and why."""
-        return self._degraded()
-
-    def _tell(self, not_ready: Mapping[str, str], degraded: Mapping[str, str]) -> None:
-        """Says in the log why, when something else is wrong than before: `/readyz` gives names alone."""
-        if self._told != (now := {*not_ready, *degraded}):
-            self._told = now
-            say = log.warning if now else log.info
-            say("readiness.changed", ready=not not_ready, not_ready=not_ready, degraded=degraded)
-
-    async def _not_ready(self) -> dict[str, str]:
-        found: dict[str, str] = {}
-        try:
-            async with asyncio.timeout(2):
-                await self.database.run(require_schema)
-        except Exception as error:  # noqa: BLE001  # whatever it is, the database is not ready
-            found["database"] = str(error) or type(error).__name__
-        if self._workspace is None:
-            found["slack"] = "auth.test has not answered yet"
-        elif self._asking_slack is not None and self._asking_slack.failing is not None:
-            found["slack"] = self._asking_slack.failing
-        if self._socket is not None and not await self._socket.hears():
-            found["socket"] = "the Socket Mode connection is not up"
-        return found
-
     async def _serve_slack(self, slack: Slack, sift: Sift, workspace: Workspace, stop: asyncio.Event) -> None:
-        parts = put_together(
-            World(
-                self.settings,
-                self.clock,
-                self.database,
-                self.metrics,
-                self.limiter,
-                self.signer,
-                slack,
-                People(slack.web, self.timer),
-                sift,
-                workspace,
-            )
+        features = Features(
+            settings=self.settings,
+            clock=self.clock,
+            database=self.database,
+            metrics=self.metrics,
+            limiter=self.limiter,
+            signer=self.signer,
+            slack=slack,
+            people=People(slack.web, self.timer),
+            sift=sift,
+            workspace=workspace,
         )
-        await self.database.run(parts.begin)
+        await features.begin()
         self._bolt = bolt_app(slack.client, workspace, self.redactor)
-        listeners.register(self._bolt, parts.use)
-        self._asking_slack = Loop("slack", ASK_SLACK_SECONDS, partial(self._ask_slack, slack))
-        async with looping([*parts.loops, self._asking_slack]), self._listening(self._bolt):
-            self._degraded = parts.degraded
-            self._workspace = workspace
-            self.ready.set()
+        listeners.register(self._bolt, features.use_cases)
+        asking = asking_slack(slack)
+        async with looping([*features.loops, asking]), self._listening(self._bolt) as socket:
+            self.readiness.watch(
+                asking=asking,
+                socket=socket,
+                loops=features.loops,
+                publishers=features.publishers.values(),
+                watcher=features.watcher,
+            )
             log.info("bot.ready", team_id=workspace.team_id, socket_mode=self.settings.socket_mode)
             await stop.wait()
-            log.info("bot.stopping", under_way=len(parts.runner.tasks))
-            stopping = [publisher.stop(DRAIN_SECONDS) for publisher in parts.publishers]
-            await asyncio.gather(parts.runner.stop(DRAIN_SECONDS), *stopping)
-
-    async def _ask_slack(self, slack: Slack) -> None:
-        """Asks whether the token is still known; not at once, since that was just asked."""
-        if self._asked_slack:
-            await slack.identify()
-        self._asked_slack = True
+            log.info("bot.stopping", under_way=len(features.runner.tasks))
+            await features.drain(DRAIN_SECONDS)
 
     async def _identify(self, slack: Slack, stop: asyncio.Event) -> Workspace | None:
-        """Learns whose token this is; while Slack does not answer, asks again. None if stopped meanwhile."""
+        """Returns whose token this is; while Slack does not answer, asks again. None if stopped meanwhile."""
         pause = 0.5
         while not stop.is_set():
             try:
@@ -229,25 +183,24 @@ class Bot:
 
     def _claim_workspace(self, connection: Connection, workspace: Workspace) -> None:
         """Ties the database to one workspace: user IDs and channels mean nothing in another."""
-        recorded = connection.scalar(select(marks.c.value).where(marks.c.name == "workspace"))
-        if recorded is None:
-            for name, value in (("workspace", workspace.team_id), ("workspace_url", workspace.url)):
-                connection.execute(insert(marks).values(name=name, value=value, updated_at=self.clock()))
-        elif recorded != workspace.team_id:
+        recorded = marks.add(connection, "workspace", workspace.team_id, self.clock())
+        if recorded != workspace.team_id:
             raise WrongWorkspace(recorded=recorded, connected=workspace.team_id)
+        marks.add(connection, "workspace_url", workspace.url, self.clock())
 
     @contextlib.asynccontextmanager
-    async def _listening(self, app: AsyncApp) -> AsyncIterator[None]:
-        """Keeps the Socket Mode connection up; in HTTP mode requests come by themselves."""
-        if not self.settings.socket_mode or self.settings.slack_app_token is None:
-            yield
+    async def _listening(self, app: AsyncApp) -> AsyncIterator[SocketMode | None]:
+        """Keeps the Socket Mode connection up; None in HTTP mode, where requests come by themselves."""
+        if self.settings.slack_app_token is None:
+            yield None
             return
-        self._socket = SocketMode(app, self.settings.slack_app_token.get_secret_value())
-        async with self._socket.connected():
-            yield
+        socket = SocketMode(app, self.settings.slack_app_token.get_secret_value())
+        async with socket.connected():
+            yield socket
 
     def _http(self) -> Starlette:
-        app = web_app(self.problems, self.degraded, self.metrics.text, lambda: self.database.worker.stuck)
+        ready = self.readiness
+        app = web_app(ready.not_ready, ready.degraded, self.metrics.text, lambda: self.database.worker.stuck)
         secret = self.settings.slack_signing_secret
         if not self.settings.socket_mode and secret is not None:
             app.router.routes.append(slack_route(secret.get_secret_value(), self._receive))

@@ -1,19 +1,18 @@
-"""The bot's parts, put together: what shows rows, the use cases, and the loops that drive both."""
+"""The composition root: what shows rows, the use cases, and the loops, each made of what stands above it."""
 
+import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
-
-from sqlalchemy import Connection
 
 from bot.access.authorizer import Access, Authorizer
 from bot.access.changes import Granting
 from bot.access.quota import Quota, end_minutes
 from bot.alerts import messages as shown_alerts
-from bot.alerts import store as alerts_store
+from bot.alerts import queries
 from bot.alerts.mute import Muting
 from bot.alerts.watcher import Watcher
 from bot.app.help import help_text
@@ -22,7 +21,6 @@ from bot.app.timekeeper import Timekeeper
 from bot.audit.inspection import Inspection
 from bot.audit.signing import Signer
 from bot.base.clock import Clock
-from bot.base.errors import DatabaseUnavailable
 from bot.base.loops import Loop, Soon
 from bot.base.metrics import Metrics
 from bot.db.database import Database
@@ -38,7 +36,6 @@ from bot.retries.intake import Intake
 from bot.retries.limiter import Limiter
 from bot.retries.messages import batch as shown_batches
 from bot.retries.messages import retry as shown_retries
-from bot.retries.request import Retry
 from bot.retries.runner import Runner
 from bot.settings import Settings
 from bot.sift.client import Sift, web_app_for
@@ -74,29 +71,18 @@ HOME_SECONDS = 3.0
 PAUSE = timedelta(seconds=2)
 """How often at most a message that counts is updated: `chat.update` allows about 50 calls a minute."""
 
-OUTBOXES: Sequence[Outbox[Any]] = (store.outbox, batches.outbox, alerts_store.outbox, alerts_store.storm_outbox)
+OUTBOXES: Sequence[Outbox[Any]] = (store.outbox, batches.outbox, queries.outbox, queries.storm_outbox)
 
 
-@dataclass(frozen=True)
-class Parts:
-    """What one process works with.
+@dataclass(frozen=True, kw_only=True)
+class Features:
+    """Every feature of one process, in its workspace. Each property is made when it is first read, and once.
 
     Args:
-        degraded: what does not work as it should though requests can be taken, and why, by name.
-        begin: what is to be written before the first request is taken.
+        settings: which of them there are, and their limits.
+        limiter: how many calls of Sift's retry endpoint may be under way at a time.
+        signer: signs the audit's heads.
     """
-
-    use: UseCases
-    runner: Runner
-    publishers: Sequence[Publisher[Any]]
-    loops: Sequence[Loop]
-    degraded: Callable[[], Mapping[str, str]]
-    begin: Callable[[Connection], None]
-
-
-@dataclass(frozen=True)
-class World:
-    """What the parts are made from."""
 
     settings: Settings
     clock: Clock
@@ -109,139 +95,161 @@ class World:
     sift: Sift
     workspace: Workspace
 
+    @cached_property
+    def place(self) -> Place:
+        return Place(self.workspace, self.settings.sift_app_url or web_app_for(self.settings.sift_rest_uri))
 
-def put_together(world: World) -> Parts:
-    """Makes every part, from what they have in common."""
-    settings, database, clock = world.settings, world.database, world.clock
-    place = Place(world.workspace, settings.sift_app_url or web_app_for(settings.sift_rest_uri))
-    access = Access(database, world.people.members, settings.admins)
-    quota = Quota(settings.requests_per_minute)
-    authorizer = Authorizer(database, world.slack, world.people, access, world.workspace.team_id, clock, quota)
-    counts = Counts(database, time.monotonic)
-    home = Home(authorizer, counts, help_text(), time.monotonic)
-    publishers = _publishers(world, place)
-    showing = [Loop(name, SWEEP_SECONDS, publisher.sweep) for name, publisher in publishers.items()]
+    @cached_property
+    def quota(self) -> Quota:
+        return Quota(self.settings.requests_per_minute)
 
-    changed = Soon(GATHER_SECONDS, [*(loop.wake for loop in showing), home.changed])
-    runner = _runner(world, access, publishers["retries"], changed)
-    follower = _follower(world, runner, changed)
-    watcher = _watcher(world, changed)
-    watching = Loop("watcher", settings.alert_poll_seconds, watcher.step) if settings.watches else None
-    replies = Replies(world.slack, runner.tasks)
-    use = UseCases(
-        database=database,
-        slack=world.slack,
-        people=world.people,
-        replies=replies,
-        intake=Intake(database, runner, replies, quota, world.metrics, clock),
-        approvals=Approvals(authorizer, runner.start, changed),
-        muting=Muting(authorizer, changed),
-        granting=Granting(authorizer, changed),
-        lookup=Lookup(authorizer, world.sift, place),
-        home=home,
-        history=History(authorizer, counts, world.workspace, world.signer),
-        metrics=world.metrics,
-        clock=clock,
-    )
-    inspecting = Loop("audit", INSPECTION_SECONDS, Inspection(database).step)
-    following = Loop("follower", settings.follow_poll_seconds, follower.step)
-    loops = [
-        Loop("runner", SWEEP_SECONDS, runner.sweep),
-        following,
-        *showing,
-        Loop("home", HOME_SECONDS, home.refresh),
-        inspecting,
-        Loop("quotas", QUOTA_SECONDS, lambda: database.run(lambda connection: end_minutes(connection, clock()))),
-        *([watching] if watching else []),
-    ]
-    if database.is_sqlite:
-        timekeeper = Timekeeper(database, clock, time.monotonic, OUTBOXES, changed)
-        loops.append(Loop("timekeeper", TIMEKEEPER_SECONDS, timekeeper.step))
-    health = [("sift", watching), ("sift", following), ("audit", inspecting)]
-    if settings.anchor_channel is not None:
-        anchor = Anchor(database, world.slack, settings.anchor_channel, clock, world.signer)
-        loops.append(Loop("anchor", ANCHOR_SECONDS, anchor.step))
-        health.append((f"channel:{settings.anchor_channel}", loops[-1]))
-    watched = watcher if watching else None
-    degraded = partial(
-        _degraded, health, publishers.values(), lambda: watched is not None and watched.degraded(clock())
-    )
-    begin = watcher.begin if watching else lambda _: None
-    return Parts(use, runner, list(publishers.values()), loops, degraded, begin)
+    @cached_property
+    def access(self) -> Access:
+        return Access(self.database, self.people.members, self.settings.admins)
 
+    @cached_property
+    def authorizer(self) -> Authorizer:
+        team_id = self.workspace.team_id
+        return Authorizer(self.database, self.slack, self.people, self.access, team_id, self.clock, self.quota)
 
-def _degraded(
-    health: Iterable[tuple[str, Loop | None]], publishers: Iterable[Publisher[Any]], blind: Callable[[], bool]
-) -> dict[str, str]:
-    """What does not work as it should, and why: what a loop is there for, a channel of ours that takes no posts.
+    @cached_property
+    def counts(self) -> Counts:
+        return Counts(self.database, time.monotonic)
 
-    Args:
-        blind: whether Sift was not read for new failures for too long.
-    """
-    found = {"sift": "the last good poll was too long ago"} if blind() else {}
-    for name, loop in health:
-        # A database that is away is named as such; nothing is wrong with Sift then, or with a channel.
-        if loop is not None and loop.failing is not None and not isinstance(loop.cause, DatabaseUnavailable):
-            found[name] = loop.failing
-    for publisher in publishers:
-        found |= {f"channel:{channel_id}": error for channel_id, error in publisher.unpostable.items()}
-    return found
+    @cached_property
+    def home(self) -> Home:
+        return Home(self.authorizer, self.counts, help_text(), time.monotonic)
 
+    @cached_property
+    def publishers(self) -> dict[str, Publisher[Any]]:
+        """What brings Slack up to date, by the name of the loop that drives it."""
+        return {
+            "retries": self._publisher(store.outbox, shown_retries.pieces, timedelta(0)),
+            "batches": self._publisher(batches.outbox, shown_batches.pieces),
+            "alerts": self._publisher(queries.outbox, shown_alerts.pieces, timedelta(0)),
+            "storms": self._publisher(queries.storm_outbox, shown_alerts.storm_pieces),
+        }
 
-def _publishers(world: World, place: Place) -> dict[str, Publisher[Any]]:
-    def publisher(outbox: Outbox[Any], pieces: Callable[..., list[Piece]], pause: timedelta = PAUSE) -> Publisher[Any]:
-        return Publisher(world.database, world.slack, outbox, partial(pieces, place=place), world.clock, pause)
+    def _publisher(
+        self, outbox: Outbox[Any], pieces: Callable[..., list[Piece]], pause: timedelta = PAUSE
+    ) -> Publisher[Any]:
+        return Publisher(self.database, self.slack, outbox, partial(pieces, place=self.place), self.clock, pause)
 
-    return {
-        "retries": publisher(store.outbox, shown_retries.pieces, timedelta(0)),
-        "batches": publisher(batches.outbox, shown_batches.pieces),
-        "alerts": publisher(alerts_store.outbox, shown_alerts.pieces, timedelta(0)),
-        "storms": publisher(alerts_store.storm_outbox, shown_alerts.storm_pieces),
-    }
+    @cached_property
+    def publishing(self) -> list[Loop]:
+        return [Loop(name, SWEEP_SECONDS, publisher.sweep) for name, publisher in self.publishers.items()]
 
+    @cached_property
+    def changed(self) -> Soon:
+        """Called after each change of a row, so that it is shown soon."""
+        return Soon(GATHER_SECONDS, [*(loop.wake for loop in self.publishing), self.home.changed])
 
-def _runner(world: World, access: Access, publisher: Publisher[Retry], changed: Callable[[], None]) -> Runner:
-    return Runner(
-        database=world.database,
-        sift=world.sift,
-        slack=world.slack,
-        people=world.people,
-        access=access,
-        publisher=publisher,
-        clock=world.clock,
-        cooldown=timedelta(seconds=world.settings.retry_cooldown_seconds),
-        limiter=world.limiter,
-        approval_after=world.settings.approval_after,
-        workspace=world.workspace.team_id,
-        entered=world.metrics.entered,
-        changed=changed,
-    )
+    @cached_property
+    def runner(self) -> Runner:
+        return Runner(
+            database=self.database,
+            sift=self.sift,
+            slack=self.slack,
+            people=self.people,
+            access=self.access,
+            publisher=self.publishers["retries"],
+            clock=self.clock,
+            cooldown=timedelta(seconds=self.settings.retry_cooldown_seconds),
+            limiter=self.limiter,
+            approval_after=self.settings.approval_after,
+            workspace=self.workspace.team_id,
+            entered=self.metrics.entered,
+            changed=self.changed,
+        )
 
+    @cached_property
+    def follower(self) -> Follower:
+        return Follower(
+            database=self.database,
+            sift=self.sift,
+            clock=self.clock,
+            poll=timedelta(seconds=self.settings.follow_poll_seconds),
+            settle=timedelta(seconds=self.settings.settle_seconds),
+            changed=self.changed,
+            entered=self.metrics.entered,
+            tasks=self.runner.tasks,
+        )
 
-def _follower(world: World, runner: Runner, changed: Callable[[], None]) -> Follower:
-    return Follower(
-        database=world.database,
-        sift=world.sift,
-        clock=world.clock,
-        poll=timedelta(seconds=world.settings.follow_poll_seconds),
-        settle=timedelta(seconds=world.settings.settle_seconds),
-        changed=changed,
-        entered=world.metrics.entered,
-        tasks=runner.tasks,
-    )
+    @cached_property
+    def watcher(self) -> Watcher | None:
+        """What finds failures; None where no channel is to hear of them."""
+        if not self.settings.watches:
+            return None
+        return Watcher(
+            database=self.database,
+            sift=self.sift,
+            clock=self.clock,
+            route=self.settings.alerts_go_to,
+            poll=timedelta(seconds=self.settings.alert_poll_seconds),
+            most=self.settings.alert_storm,
+            look_back=timedelta(hours=self.settings.alert_lookback_hours),
+            changed=self.changed,
+            polled=self.metrics.polled,
+            left_out=self.metrics.left_out,
+        )
 
+    @cached_property
+    def use_cases(self) -> UseCases:
+        replies = Replies(self.slack, self.runner.tasks)
+        return UseCases(
+            database=self.database,
+            slack=self.slack,
+            people=self.people,
+            replies=replies,
+            intake=Intake(self.database, self.runner, replies, self.quota, self.metrics, self.clock),
+            approvals=Approvals(self.authorizer, self.runner.start, self.changed),
+            muting=Muting(self.authorizer, self.changed),
+            granting=Granting(self.authorizer, self.changed),
+            lookup=Lookup(self.authorizer, self.sift, self.place),
+            home=self.home,
+            history=History(self.authorizer, self.counts, self.workspace, self.signer),
+            metrics=self.metrics,
+            clock=self.clock,
+        )
 
-def _watcher(world: World, changed: Callable[[], None]) -> Watcher:
-    settings = world.settings
-    return Watcher(
-        database=world.database,
-        sift=world.sift,
-        clock=world.clock,
-        route=settings.alerts_go_to,
-        poll=timedelta(seconds=settings.alert_poll_seconds),
-        most=settings.alert_storm,
-        look_back=timedelta(hours=settings.alert_lookback_hours),
-        changed=changed,
-        polled=world.metrics.polled,
-        left_out=world.metrics.left_out,
-    )
+    @cached_property
+    def loops(self) -> list[Loop]:
+        """What repeats for as long as the bot works."""
+        settings = self.settings
+        return [
+            Loop("runner", SWEEP_SECONDS, self.runner.sweep),
+            *([Loop("watcher", settings.alert_poll_seconds, self.watcher.step, "sift")] if self.watcher else []),
+            Loop("follower", settings.follow_poll_seconds, self.follower.step, "sift"),
+            *self.publishing,
+            Loop("home", HOME_SECONDS, self.home.refresh),
+            Loop("audit", INSPECTION_SECONDS, Inspection(self.database).step, "audit"),
+            Loop("quotas", QUOTA_SECONDS, self._end_minutes),
+            *self._keeping_time(),
+            *self._anchoring(),
+        ]
+
+    async def _end_minutes(self) -> None:
+        await self.database.run(lambda connection: end_minutes(connection, self.clock()))
+
+    def _keeping_time(self) -> list[Loop]:
+        if not self.database.is_sqlite:
+            return []
+        timekeeper = Timekeeper(self.database, self.clock, time.monotonic, OUTBOXES, self.changed)
+        return [Loop("timekeeper", TIMEKEEPER_SECONDS, timekeeper.step)]
+
+    def _anchoring(self) -> list[Loop]:
+        channel_id = self.settings.anchor_channel
+        if channel_id is None:
+            return []
+        anchor = Anchor(self.database, self.slack, channel_id, self.clock, self.signer)
+        return [Loop("anchor", ANCHOR_SECONDS, anchor.step, f"channel:{channel_id}")]
+
+    async def begin(self) -> None:
+        """Writes what is to be there before the first request is taken."""
+        if self.watcher is not None:
+            await self.database.run(self.watcher.begin)
+
+    async def drain(self, seconds: float) -> None:
+        """Finishes what is under way, and leaves for the next start what takes longer than `seconds`."""
+        publishing = [publisher.stop(seconds) for publisher in self.publishers.values()]
+        await asyncio.gather(self.runner.stop(seconds), *publishing)

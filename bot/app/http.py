@@ -10,8 +10,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-Problems = Callable[[], Awaitable[Mapping[str, str]]]
-"""Answers what is not ready and why, by name; empty when all is well."""
+NotReady = Callable[[], Awaitable[Mapping[str, str]]]
+"""Returns what is not ready and why, by name; empty when all is well."""
 
 Degraded = Callable[[], Mapping[str, str]]
 """The same for what else does not work as it should."""
@@ -39,7 +39,7 @@ _NUMBER = re.compile(r"[0-9]{1,12}")
 
 
 def web_app(
-    problems: Problems, degraded: Degraded, metrics: Callable[[], bytes], stuck: Callable[[], bool]
+    not_ready: NotReady, degraded: Degraded, metrics: Callable[[], bytes], stuck: Callable[[], bool]
 ) -> Starlette:
     """The paths that exist in both modes. They ask nobody who they are, so they give names and no messages.
 
@@ -51,9 +51,9 @@ def web_app(
         return PlainTextResponse("stuck", status_code=503) if stuck() else PlainTextResponse("ok")
 
     async def readyz(_: Request) -> Response:
-        not_ready = await problems()
-        body = {"ready": not not_ready, "not_ready": sorted(not_ready), "degraded": sorted(degraded())}
-        return JSONResponse(body, status_code=503 if not_ready else 200)
+        missing = await not_ready()
+        body = {"ready": not missing, "not_ready": sorted(missing), "degraded": sorted(degraded())}
+        return JSONResponse(body, status_code=503 if missing else 200)
 
     async def show_metrics(_: Request) -> Response:
         return Response(metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -10,9 +10,11 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, update
 
-from bot.base.clock import Clock, rfc3339
+from bot.alerts.watcher import WATCHING_SINCE
+from bot.base.clock import Clock
+from bot.db import marks
 from bot.db.database import Database
-from bot.db.tables import batches, marks
+from bot.db.tables import batches
 from bot.retries import approvals, store
 from bot.slack.outbox import Outbox
 
@@ -64,5 +66,6 @@ def not_later(connection: Connection, at: datetime, outboxes: Sequence[Outbox[An
     connection.execute(update(batches).where(batches.c.due_at > at).values(due_at=at))
     for outbox in outboxes:
         outbox.not_later(connection, at)
-    began = update(marks).where(marks.c.name == "watching_since", marks.c.value > rfc3339(at))
-    connection.execute(began.values(value=rfc3339(at), updated_at=at))
+    began = marks.moment(connection, WATCHING_SINCE)
+    if began is not None and began > at:
+        marks.write(connection, WATCHING_SINCE, at, at)

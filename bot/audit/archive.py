@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
-from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy import Connection, delete, func, select, text
 
 from bot.audit import entry
 from bot.audit import log as audit
@@ -24,9 +24,9 @@ from bot.audit.log import BASE, STREAMED
 from bot.audit.signing import SignedHead, Signer
 from bot.base.clock import rfc3339
 from bot.base.errors import BotError
+from bot.db import marks
 from bot.db.database import Database
 from bot.db.tables import audit as table
-from bot.db.tables import marks
 
 _SQLITE_OFF = "DROP TRIGGER audit_no_delete"
 _SQLITE_ON = (
@@ -269,6 +269,4 @@ def _forget(connection: Connection, last_id: int) -> None:
 
 
 def _set_base(connection: Connection, head: Head, at: datetime) -> None:
-    values = {"value": f"{head.count}:{head.hash}", "updated_at": at}
-    if connection.execute(update(marks).where(marks.c.name == BASE).values(values)).rowcount == 0:
-        connection.execute(insert(marks).values(name=BASE, **values))
+    marks.write(connection, BASE, f"{head.count}:{head.hash}", at)

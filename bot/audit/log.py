@@ -16,8 +16,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, insert, select, tuple_
 
 from bot.audit.entry import GENESIS, Broken, Entry, Filters, Head, NotThere, canonical, digest, follows
+from bot.db import marks
 from bot.db.guard import cleaner
-from bot.db.tables import audit, marks
+from bot.db.tables import audit
 
 BASE = "audit_base"
 """The mark that says where the log begins."""
@@ -97,7 +98,7 @@ def export(connection: Connection, filters: Filters) -> Iterator[Row[Any]]:
 
 def base(connection: Connection) -> Head:
     """Where the log begins: after the entries that were archived, if any were."""
-    value = connection.scalar(select(marks.c.value).where(marks.c.name == BASE))
+    value = marks.read(connection, BASE)
     found = re.fullmatch(r"([0-9]{1,18}):([0-9a-f]{64})", value or "")
     return Head(int(found[1]), found[2]) if found else Head(0, GENESIS)
 

@@ -32,10 +32,18 @@ class Loop:
 
     A failing step is tried again after a growing pause. The log says when it begins to fail and when it recovers,
     not each time in between.
+
+    Args:
+        name: what the log calls it.
+        interval: seconds between two steps.
+        degrades: what does not work as it should while it fails, as `/readyz` names it.
     """
 
-    def __init__(self, name: str, interval: float, step: Callable[[], Awaitable[Any]]) -> None:
+    def __init__(
+        self, name: str, interval: float, step: Callable[[], Awaitable[Any]], degrades: str | None = None
+    ) -> None:
         self.name = name
+        self.degrades = degrades
         self.failing: str | None = None
         self.cause: Exception | None = None
         self._interval = interval
@@ -55,7 +63,7 @@ class Loop:
             await _first(pause, stop, self._woken)
 
     async def _once(self, pause: float) -> float:
-        """Runs the step; answers how long to wait before the next one."""
+        """Runs the step; returns how many seconds to wait before the next one."""
         try:
             await self._step()
         except Exception as error:  # noqa: BLE001  # a loop outlives whatever one step runs into
@@ -136,7 +144,7 @@ async def looping(loops: Sequence[Loop]) -> AsyncIterator[None]:
 
 
 async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
-    """Does `work`, unless `stop` is set before it is done: then it is ended, and the answer is None."""
+    """Does `work` and returns its result; None if `stop` is set before it is done, which ends it."""
     doing, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
     try:
         await asyncio.wait((doing, stopping), return_when=asyncio.FIRST_COMPLETED)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from bot.audit import archive, export, signing, verification
 from bot.audit import entry as audit_entry
@@ -16,7 +16,8 @@ from bot.audit.signing import SignedHead
 from bot.base.clock import rfc3339, utc_now
 from bot.cli.parameters import HEAD, MOMENT
 from bot.cli.session import one_line, opened, operator, signing_key, target, tidying_up, transaction, watched
-from bot.db.tables import STATES, marks
+from bot.db import marks
+from bot.db.tables import STATES
 from bot.slack.links import permalink
 
 
@@ -60,7 +61,7 @@ def audit_show(request_id: str) -> None:
     """Prints the whole story of one request, oldest entry first; REQUEST is the reference that Slack shows."""
     with transaction() as connection:
         rows = audit.story(connection, request_id.lower())
-        workspace_url = connection.scalar(select(marks.c.value).where(marks.c.name == "workspace_url"))
+        workspace_url = marks.read(connection, "workspace_url")
         _note_reading(connection, "show", {"request": request_id})
     if not rows:
         raise click.ClickException(f"no entries of a request {request_id}")

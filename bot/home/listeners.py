@@ -8,7 +8,7 @@ from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
-from bot.alerts import store as alerts_store
+from bot.alerts import queries
 from bot.db.database import Database
 from bot.home.messages import RETRY_WAITING
 from bot.home.tab import Home
@@ -27,7 +27,7 @@ def register(app: AsyncApp, *, home: Home, database: Database, intake: Intake, r
 
     async def on_retry(ack: AsyncAck, body: dict[str, Any]) -> None:
         requester, wanted = payloads.requester_of_click(body), request.job_of_click(body)
-        channel_id, ts = await database.run(lambda connection: alerts_store.place_of(connection, wanted.job_id))
+        channel_id, ts = await database.run(lambda connection: queries.place_of(connection, wanted.job_id))
         await intake.take_or_tell(replace(requester, channel_id=channel_id, thread_ts=ts), [wanted], "home")
         await ack()
 

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, select
 from bot.access import grants
 from bot.access.authorizer import Authorizer
 from bot.access.policy import Permission
-from bot.alerts import store
+from bot.alerts import queries
 from bot.audit import entry as audit_entry
 from bot.audit import log as audit
 from bot.audit.entry import Filters
@@ -128,7 +128,7 @@ class Home:
                 decision=may_retry if may_retry.allowed or not may_read.allowed else may_read,
                 admins=self._authorizer.access.who_may_grant(connection, at),
                 under_way=_under_way(connection) if looks else [],
-                waiting=store.waiting(connection, MAX_SHOWN) if may_retry.allowed else [],
+                waiting=queries.waiting(connection, MAX_SHOWN) if may_retry.allowed else [],
                 own=latest_of(connection, user_id),
                 entries=audit.page(connection, Filters(), limit=MAX_SHOWN)
                 if may_read.allowed and viewer.reads

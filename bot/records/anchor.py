@@ -3,14 +3,14 @@
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection
 
 from bot.audit import log as audit
 from bot.audit.entry import Entry
 from bot.audit.signing import SignedHead, Signer
 from bot.base.clock import Clock, rfc3339
+from bot.db import marks
 from bot.db.database import Database
-from bot.db.tables import marks
 from bot.records.messages import anchored
 from bot.slack.client import Slack
 from bot.slack.errors import SlackError, SlackUnavailable
@@ -87,7 +87,7 @@ class Anchor:
     def _claim(self, connection: Connection) -> SignedHead | None:
         """Makes today's anchoring ours for a moment; None if somebody has it, or there is nothing to anchor."""
         now = self._database.now(connection)
-        until, _, channel_id = (_read(connection, CLAIM) or "").partition(" ")
+        until, _, channel_id = (marks.read(connection, CLAIM) or "").partition(" ")
         if channel_id == self._channel_id and rfc3339(now) < until <= rfc3339(now + REFUSED_FOR):
             return None
         head = audit.head(connection)
@@ -98,29 +98,19 @@ class Anchor:
 
     def _hold(self, connection: Connection, long: timedelta) -> None:
         now = self._database.now(connection)
-        _write(connection, CLAIM, f"{rfc3339(now + long)} {self._channel_id}", now)
+        marks.write(connection, CLAIM, f"{rfc3339(now + long)} {self._channel_id}", now)
 
     def _note(self, connection: Connection, signed: SignedHead, ts: str, at: datetime) -> None:
         """Records that it was posted."""
-        _write(connection, MARK, _day(at), at)
+        marks.write(connection, MARK, _day(at), at)
         detail = {"count": signed.head.count, "head": signed.head.hash, "signature": signed.signature, "thread_ts": ts}
         said = {name: value for name, value in detail.items() if value is not None}
         audit.append(connection, Entry(event="anchor", channel_id=self._channel_id, detail=said), at)
 
 
 def _done(connection: Connection, at: datetime) -> bool:
-    return _read(connection, MARK) == _day(at)
+    return marks.read(connection, MARK) == _day(at)
 
 
 def _day(at: datetime) -> str:
     return f"{at:%Y-%m-%d}"
-
-
-def _read(connection: Connection, name: str) -> str | None:
-    return connection.scalar(select(marks.c.value).where(marks.c.name == name))
-
-
-def _write(connection: Connection, name: str, value: str, at: datetime) -> None:
-    values = {"value": value, "updated_at": at}
-    if connection.execute(update(marks).where(marks.c.name == name).values(values)).rowcount == 0:
-        connection.execute(insert(marks).values(name=name, **values))

@@ -68,7 +68,7 @@ class World:
 
     async def _ready(self, bot: Bot, working: "asyncio.Task[None]") -> None:
         async with asyncio.timeout(5):
-            while await bot.problems():
+            while await bot.readiness.not_ready():
                 if working.done():
                     working.result()
                 await asyncio.sleep(0.01)

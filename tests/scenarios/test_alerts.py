@@ -241,14 +241,14 @@ async def test_sift_down_is_said_by_readyz_and_caught_up_with(alerting: World) -
     bot = alerting.bot
     assert bot is not None
     async with asyncio.timeout(5):
-        while "sift" not in bot.degraded():
+        while "sift" not in bot.readiness.degraded():
             await asyncio.sleep(0.05)
-    assert not await bot.problems()
+    assert not await bot.readiness.not_ready()
     missed = [alerting.sift.fail_one() for _ in range(3)]
     alerting.sift._faults.clear()
     for job in missed:
         await alerted(alerting, job)
-    assert "sift" not in bot.degraded()
+    assert "sift" not in bot.readiness.degraded()
 
 
 async def test_metrics_tell_of_the_last_good_poll_and_of_what_could_not_be_read(alerting: World) -> None:

@@ -76,9 +76,9 @@ async def test_a_deleted_database_is_not_ready_and_takes_nothing(live: World) ->
     file = live.directory / "bot.db"
     aside = file.rename(live.directory / "aside.db")
     assert NOT_RECORDED in await asked(live, live.sift.add().job_id)
-    assert "database" in await live.bot.problems()
+    assert "database" in await live.bot.readiness.not_ready()
     aside.rename(file)
-    assert not await live.bot.problems()
+    assert not await live.bot.readiness.not_ready()
 
 
 async def test_a_stuck_thread_is_not_healthy(live: World) -> None:

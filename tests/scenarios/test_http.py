@@ -12,8 +12,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from bot.app import bot as app_bot
-from bot.app import build
+from bot.app import build, readiness
 from bot.sandbox import LAUNCH_OPS, OPERATOR, SlackWorkspace
 from tests.scenarios.conftest import World
 
@@ -209,7 +208,7 @@ async def test_not_ready_is_told_by_name(live: World) -> None:
         assert (await client.get("/healthz")).status_code == 200
     assert answer.status_code == 503
     assert answer.json() == {"ready": False, "not_ready": ["database"], "degraded": []}
-    assert "migrate" in (await live.bot.problems())["database"]
+    assert "migrate" in (await live.bot.readiness.not_ready())["database"]
 
 
 async def test_in_socket_mode_there_is_no_slack_path_and_ready_means_connected(world: World) -> None:
@@ -218,7 +217,7 @@ async def test_in_socket_mode_there_is_no_slack_path_and_ready_means_connected(w
         assert (await client.get("/readyz")).status_code == 200
         world.slack.fail("apps.connections.open", "internal_error", times=99)
         await world.slack.cut()
-        while "socket" not in await bot.problems():
+        while "socket" not in await bot.readiness.not_ready():
             await asyncio.sleep(0.01)
         answer = await client.get("/readyz")
         assert (answer.status_code, answer.json()["not_ready"]) == (503, ["socket"])
@@ -240,7 +239,7 @@ async def test_a_channel_that_cannot_be_posted_to_is_degraded_until_it_can(world
 
 
 async def test_a_token_that_slack_no_longer_knows_is_not_ready(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app_bot, "ASK_SLACK_SECONDS", 0.05)
+    monkeypatch.setattr(readiness, "ASK_SLACK_SECONDS", 0.05)
     async with world.running(socket_mode=False), httpx.AsyncClient(base_url=world.url) as client:
         world.slack.fail("auth.test", "token_revoked", times=3)
         async with asyncio.timeout(5):
@@ -257,6 +256,6 @@ async def test_an_anchor_that_cannot_be_posted_is_degraded(world: World, monkeyp
     async with world.running(ANCHOR_CHANNEL=LAUNCH_OPS) as bot:
         world.allow()
         async with asyncio.timeout(5):
-            while f"channel:{LAUNCH_OPS}" not in bot.degraded():
+            while f"channel:{LAUNCH_OPS}" not in bot.readiness.degraded():
                 await asyncio.sleep(0.01)
-        assert not await bot.problems()
+        assert not await bot.readiness.not_ready()

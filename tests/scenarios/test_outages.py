@@ -17,8 +17,7 @@ from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory
 from sqlalchemy import select
 
-from bot.app import bot as app_bot
-from bot.app import build
+from bot.app import build, readiness
 from bot.app import listeners as app_listeners
 from bot.app.server import serving
 from bot.audit import log as audit
@@ -43,7 +42,7 @@ def frozen(monkeypatch: pytest.MonkeyPatch) -> Iterator[FrozenDateTimeFactory]:
     """A clock that stands still, which leases are reckoned by on PostgreSQL too; loops that look often."""
     monkeypatch.setattr(Database, "now", lambda database, _: database.clock())
     monkeypatch.setattr(loops, "LONGEST_PAUSE", 0.1)
-    monkeypatch.setattr(app_bot, "ASK_SLACK_SECONDS", 0.1)
+    monkeypatch.setattr(readiness, "ASK_SLACK_SECONDS", 0.1)
     monkeypatch.setattr(build, "SWEEP_SECONDS", 0.1)
     monkeypatch.setattr(app_listeners, "ACK_SECONDS", 1.0)  # leaves a busy machine two of the three seconds
     with freeze_time("2026-11-20T12:00:00Z", real_asyncio=True) as frozen:
@@ -225,5 +224,5 @@ def _assert_nothing_doubled(still: Hour) -> None:
 
 def test_the_pauses_in_earnest_let_ready_be_right_within_a_minute() -> None:
     poll_of_alerts = 15.0  # the default
-    for interval in (app_bot.ASK_SLACK_SECONDS, poll_of_alerts):
+    for interval in (readiness.ASK_SLACK_SECONDS, poll_of_alerts):
         assert max(loops.LONGEST_PAUSE, interval) + 2 * CALL_SECONDS < 60

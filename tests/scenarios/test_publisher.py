@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, select, text, update
 
-from bot.alerts import store
+from bot.alerts import queries, store
 from bot.alerts.alert import Alert
 from bot.app.server import serving
 from bot.base.clock import Clock, utc_now
@@ -45,7 +45,7 @@ class Stage:
 
     def publisher(self, show: Callable[[Alert], Sequence[Piece]] = pieces, **more: Any) -> Publisher[Alert]:
         """A replica."""
-        publisher = Publisher(self.database, self.slack, store.outbox, show, utc_now, **more)
+        publisher = Publisher(self.database, self.slack, queries.outbox, show, utc_now, **more)
         self.publishers.append(publisher)
         return publisher
 
@@ -111,7 +111,7 @@ async def test_a_turn_that_slept_past_its_lease_posts_nothing(stage: Stage) -> N
     def sleepy(row: Alert) -> list[Piece]:
         with stage.database.transaction() as connection:  # another replica, after the lease
             later = stage.database.now(connection) + LEASE + timedelta(seconds=1)
-            assert [taken.id for taken in store.outbox.claim(connection, later)] == [row.id]
+            assert [taken.id for taken in queries.outbox.claim(connection, later)] == [row.id]
         return pieces(row)
 
     publisher = stage.publisher(sleepy)
@@ -247,9 +247,9 @@ async def test_reasons_that_come_late_bring_nobody_else_to_a_storm_that_is_being
     with stage.database.transaction() as connection:
         connection.execute(update(alerts_table).values(manner="new"))
         wanted = store.fold(connection, 1, at)
-        (storm,) = store.storm_outbox.claim(connection, at + timedelta(seconds=10))
+        (storm,) = queries.storm_outbox.claim(connection, at + timedelta(seconds=10))
         store.add_causes(connection, {wanted[0].id: "late"}, at + timedelta(seconds=11))
-        assert store.storm_outbox.claim(connection, at + timedelta(seconds=12)) == [], "two at once would post twice"
-        store.storm_outbox.showed(connection, storm, at + timedelta(seconds=13), shown={}, unpostable=None)
-        (again,) = store.storm_outbox.claim(connection, at + timedelta(seconds=14))
+        assert queries.storm_outbox.claim(connection, at + timedelta(seconds=12)) == [], "two at once would post twice"
+        queries.storm_outbox.showed(connection, storm, at + timedelta(seconds=13), shown={}, unpostable=None)
+        (again,) = queries.storm_outbox.claim(connection, at + timedelta(seconds=14))
         assert again.causes == {"late": 1}

@@ -1,0 +1,120 @@
+"""What one setting's text may be: read here into a value, or refused.
+
+Whoever refuses says no more than that: the value may be a secret, and what is expected stands beside the setting.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic_core import PydanticCustomError
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+_USER = re.compile(r"[UW][A-Z0-9]+")
+_CHANNEL = re.compile(r"[CG][A-Z0-9]+")
+_SCHEMES = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+
+MAX_OF_A_FILE = 65_536
+"""Characters read of a secret's file, which is shorter; also of one that never ends."""
+
+
+def split(value: Any) -> Any:
+    """Returns the parts of a text between commas, without empty ones; what is no text is returned as it is."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _users(value: list[str]) -> frozenset[str]:
+    if not all(_USER.fullmatch(user) for user in value):
+        raise ValueError
+    return frozenset(value)
+
+
+def channel(value: str) -> str:
+    """Returns a Slack channel ID as it is.
+
+    Raises:
+        ValueError: it is none, such as a `#name`.
+    """
+    if not _CHANNEL.fullmatch(value):
+        raise ValueError
+    return value
+
+
+def _web_address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError
+    return value.rstrip("/")
+
+
+@dataclass(frozen=True)
+class SecretFile:
+    """A secret that is to be read from a file.
+
+    Args:
+        beside: whether the secret itself is given as well.
+    """
+
+    path: str
+    beside: bool
+
+
+def _or_from_file(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """A secret as it is, or read from its file; what is wrong then is the file's fault."""
+    if not isinstance(value, SecretFile):
+        return check(value)
+    if value.beside:
+        raise PydanticCustomError("beside", "given twice")
+    try:
+        with Path(value.path).open(encoding="utf-8") as file:
+            text = file.read(MAX_OF_A_FILE)
+    except (OSError, ValueError):
+        raise PydanticCustomError("unreadable", "the file cannot be read") from None
+    try:
+        return check(text.strip() if len(text) < MAX_OF_A_FILE else "")
+    except ValidationError:
+        raise PydanticCustomError("content", "the file holds something else") from None
+
+
+def _database_url(value: SecretStr) -> SecretStr:
+    scheme, _, rest = value.get_secret_value().partition("://")
+    driver = _SCHEMES.get(scheme.partition("+")[0])
+    if driver is None or (driver == "sqlite" and (not rest.startswith("/") or rest.strip("/") in ("", ":memory:"))):
+        raise ValueError
+    try:
+        make_url(f"{driver}://{rest}")
+    except ArgumentError as error:
+        raise ValueError from error
+    return SecretStr(f"{driver}://{rest}")
+
+
+def secret(prefix: str = "") -> AfterValidator:
+    """Returns the check of a secret: one printable word that begins with `prefix`."""
+
+    def check(value: SecretStr) -> SecretStr:
+        text = value.get_secret_value().strip()
+        if not re.fullmatch(re.escape(prefix) + r"[!-~]+", text):
+            raise ValueError
+        return SecretStr(text)
+
+    return AfterValidator(check)
+
+
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+Channel = Annotated[str, AfterValidator(channel)]
+Interval = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+Users = Annotated[frozenset[str], AfterValidator(_users), BeforeValidator(split)]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
+OrFromFile = WrapValidator(_or_from_file)

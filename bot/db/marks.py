@@ -1,0 +1,80 @@
+"""Named marks: one short text each that the database remembers, such as how far Sift was read.
+
+Every function runs inside one transaction of the caller's.
+"""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import Connection, Text, bindparam, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from bot.base.clock import rfc3339
+from bot.db.tables import Moment, marks
+
+
+class Mark(NamedTuple):
+    """What stands in a mark, and since when."""
+
+    value: str
+    updated_at: datetime
+
+
+_NAME, _VALUE = bindparam("b_name", type_=Text()), bindparam("b_value", type_=Text())
+_AT = bindparam("b_at", type_=Moment())
+_FIND = select(marks.c.value, marks.c.updated_at).where(marks.c.name == _NAME)
+_INSERT = {
+    dialect: upsert(marks).values(name=_NAME, value=_VALUE, updated_at=_AT)
+    for dialect, upsert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}
+_ADD = {
+    dialect: insert.on_conflict_do_nothing(index_elements=["name"]).returning(marks.c.value)
+    for dialect, insert in _INSERT.items()
+}
+_WRITE = {
+    dialect: insert.on_conflict_do_update(index_elements=["name"], set_={"value": _VALUE, "updated_at": _AT})
+    for dialect, insert in _INSERT.items()
+}
+
+
+def find(connection: Connection, name: str, *, lock: bool = False) -> Mark | None:
+    """Returns a mark with the moment it was written, or None.
+
+    Args:
+        lock: keep other replicas from writing it until this transaction ends.
+    """
+    row = connection.execute(_FIND.with_for_update() if lock else _FIND, {"b_name": name}).first()
+    return Mark(row.value, row.updated_at) if row is not None else None
+
+
+def read(connection: Connection, name: str) -> str | None:
+    """Returns what stands in a mark, or None."""
+    found = find(connection, name)
+    return found.value if found is not None else None
+
+
+def moment(connection: Connection, name: str) -> datetime | None:
+    """Returns the moment that stands in a mark, or None."""
+    value = read(connection, name)
+    return datetime.fromisoformat(value) if value else None
+
+
+def add(connection: Connection, name: str, value: str | datetime, at: datetime) -> str:
+    """Writes a mark unless there is one; returns what stands in it now: of two replicas the first one's."""
+    named = {"b_name": name, "b_value": _text(value), "b_at": at}
+    added = connection.execute(_ADD[connection.dialect.name], named).first()
+    return str((added or connection.execute(_FIND, {"b_name": name}).one()).value)
+
+
+def write(connection: Connection, name: str, value: str | datetime, at: datetime) -> None:
+    """Writes a mark, whatever stands in it."""
+    connection.execute(_WRITE[connection.dialect.name], {"b_name": name, "b_value": _text(value), "b_at": at})
+
+
+def forget(connection: Connection, name: str) -> None:
+    """Removes a mark, if there is one."""
+    connection.execute(delete(marks).where(marks.c.name == name))
+
+
+def _text(value: str | datetime) -> str:
+    return rfc3339(value) if isinstance(value, datetime) else value
