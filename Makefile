@@ -13,7 +13,7 @@ WORKERS := $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock' --upgrade
 
-.PHONY: help demo test lint bench lock hooks clean
+.PHONY: help demo test lint bench lock settings hooks clean
 
 help:   ## lists what there is to make
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -38,6 +38,9 @@ lock: $(VENV)/.bench   ## writes requirements*.txt anew: the newest that pyproje
 	$(COMPILE) -c requirements.txt pyproject.toml --all-extras --group test --group bench --group deploy \
 		-o requirements-test.txt
 	$(COMPILE) --group build -o requirements-build.txt
+
+settings: $(VENV)/.test   ## writes .env.example and the settings' table in docs/operating.md from the settings
+	$(BIN)/python -m tests.deploy.settings_table
 
 hooks: $(VENV)/.bench   ## has git run the checks of `make lint` before each commit
 	$(BIN)/pre-commit install
