@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from bot.settings import Settings, StoreSettings
+from bot.settings import Settings
 
 ROOT = Path(__file__).parent.parent.parent
 TABLE = ROOT / "docs" / "operating.md"
