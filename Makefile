@@ -38,6 +38,7 @@ lock: $(VENV)/.bench   ## writes requirements*.txt anew: the newest that pyproje
 	$(COMPILE) -c requirements.txt pyproject.toml --all-extras --group test --group bench --group deploy \
 		-o requirements-test.txt
 	$(COMPILE) --group build -o requirements-build.txt
+	$(COMPILE) --group audit -o requirements-audit.txt
 
 settings: $(VENV)/.test   ## writes .env.example and the settings' table in docs/operating.md from the settings
 	$(BIN)/python -m tests.deploy.settings_table
