@@ -51,3 +51,6 @@ async def test_a_copy_made_at_work_restores_into_a_log_that_verifies(world: Worl
     database = Database(f"sqlite:///{restored}", utc_now)
     assert verification.verify(database, None, (), None, lambda _: iter).head == written
     database.close()
+    async with world.running(DATABASE_URL=f"sqlite:///{restored}"):
+        await world.slack.command(OPERATOR, LAUNCH_OPS, world.sift.add().job_id)
+        await world.until_outcome("finished")
