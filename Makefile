@@ -13,10 +13,10 @@ WORKERS := $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock' --upgrade
 
-.PHONY: help demo test lint bench lock settings hooks clean
+.PHONY: help demo test lint slack-types bench lock settings hooks clean
 
 help:   ## lists what there is to make
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 demo: $(VENV)/.run   ## runs the bot against an embedded Slack and Sift, with a page to try it on
 	$(BIN)/sift-retry demo
@@ -29,6 +29,12 @@ lint: $(VENV)/.bench   ## checks style, types and imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+slack-types: $(VENV)/.test   ## checks every message against Slack's own types, with npm's @slack/types
+	@command -v npm >/dev/null || { echo "npm is needed" >&2; exit 1; }
+	npm install --prefix build/slack-types --no-save --no-package-lock --silent @slack/types@2 typescript@5
+	$(BIN)/python -m tests.slack_types build/slack-types/messages.ts
+	build/slack-types/node_modules/.bin/tsc --noEmit --strict build/slack-types/messages.ts
 
 bench: $(VENV)/.bench   ## measures, beside the bot that most people would write
 	$(BIN)/python -m bench

@@ -160,9 +160,9 @@ class Settings(StoreSettings):
     def redactor(self) -> Redactor:
         return Redactor(self._secrets(), self.slack_api_url)
 
-    def alerts_go_to(self, job_type: str) -> str | None:
-        """The channel for alerts of a job type, as Sift names it; None: none."""
-        return self.alert_channels.get(job_type.removeprefix("JOB_TYPE_").lower(), self.alert_channel)
+    def alerts_go_to(self, kind: str) -> str | None:
+        """The channel for alerts of a job type, such as `data_import`; None: none."""
+        return self.alert_channels.get(kind, self.alert_channel)
 
     @property
     def watches(self) -> bool:

@@ -3,9 +3,10 @@
 from alembic import context
 from sqlalchemy import Connection
 
+import bot.db.tables  # noqa: F401  # which fills the metadata
 from bot.base.clock import utc_now
+from bot.db.columns import metadata
 from bot.db.database import Database
-from bot.db.tables import metadata
 from bot.settings import StoreSettings, load
 
 

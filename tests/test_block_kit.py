@@ -23,7 +23,7 @@ FOREIGN: dict[str, Words] = {
     "unbroken": lambda _: "x" * 5_000,
     "ampersands": lambda _: "&<>" * 1_700,
     "channel": lambda _: "<!channel> <@UADA> <https://evil.example|Open Sift>",
-    "mrkdwn": lambda _: "*bold* _it_ ~no~ `code` ```block``` > quote",
+    "mrkdwn": lambda _: "*bold* _it_ ~no~ `code` ```block``` > quote :fire:",
     "right to left": lambda _: "\u202eתקלה בחיישן\u202c",
     "emoji": lambda _: "👩\u200d🚀" * 1_000,
     "control characters": lambda _: "\x00\x07\r\n\t\x7f" * 800,
@@ -86,3 +86,28 @@ def test_nobody_is_called_by_other_peoples_words() -> None:
         for text in (text for one in _single(shown) for text in _formatted(one)):
             assert "<!channel>" not in text, name
             assert "<https://evil.example" not in text, name
+
+
+def test_other_peoples_words_format_nothing() -> None:
+    for name, shown in everything(FOREIGN["mrkdwn"]).items():
+        for text in (text for one in _single(shown) for text in _formatted(one)):
+            for mark in ("*bold*", "_it_", "~no~", "`code`", "```", ":fire:"):
+                assert mark not in text, name
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Every text in a message or view."""
+    if isinstance(value, Message):
+        yield from _strings([value.text, list(value.blocks)])
+    elif isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _strings(one)
+
+
+def test_other_peoples_words_turn_no_line_around() -> None:
+    for name, shown in everything(FOREIGN["right to left"]).items():
+        for text in (text for one in _single(shown) for text in _strings(one)):
+            assert "\u202e" not in text, name
+            assert text.count("\u2068") == text.count("\u2069"), name

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,13 +12,13 @@ from bot.access import messages, policy
 from bot.access.grants import administrators, concerning
 from bot.access.policy import ANYWHERE, AccessRequest, Decision, Permission, Reason, Terms
 from bot.access.quota import Quota
-from bot.audit import entry as audit_entry
 from bot.audit import log as audit
+from bot.audit.entry import DENIED, Entry, Event, denied
 from bot.base.clock import Clock
+from bot.base.requester import Actor, Requester
 from bot.db.database import Database
 from bot.slack.client import Slack
 from bot.slack.message import Message
-from bot.slack.payloads import Requester
 from bot.slack.people import People, Person
 
 CHECK_SECONDS = 2.0
@@ -34,32 +34,27 @@ class Asked:
     decision: Decision
 
     @property
-    def made_by(self) -> Mapping[str, Any]:
-        """Who it is, and from where, as columns of the audit."""
-        columns = _columns(self.requester)
-        return {**columns, "user_name": self.person.name} if self.person else columns
+    def by(self) -> Actor:
+        """Who it is, by the name that Slack gives now."""
+        return replace(self.requester, user_name=self.person.name) if self.person else self.requester
 
-
-def _source(requester: Requester) -> str:
-    """Where somebody asked, as the audit names it."""
-    if requester.source == "click":
-        return "alert" if requester.channel_id else "home"
-    return "modal" if requester.source == "view" else requester.source
-
-
-def _columns(requester: Requester) -> Mapping[str, Any]:
-    return {
-        "team_id": requester.team_id,
-        "user_id": requester.user_id,
-        "user_name": requester.user_name,
-        "channel_id": requester.channel_id,
-    }
+    def entry(self, event: Event, detail: Mapping[str, Any], job_id: str | None = None) -> Entry:
+        """Returns the audit entry of what they asked for: done, or denied, by the grant that decided it."""
+        return Entry(
+            event=event,
+            outcome=None if self.decision.allowed else DENIED,
+            job_id=job_id,
+            grant_id=self.decision.grant.id if self.decision.grant else None,
+            detail=detail,
+            **self.by.columns,
+        )
 
 
 Members = Callable[[str], Awaitable[Collection[str] | None]]
 """Answers who is in a user group, or None if Slack cannot say."""
 
 
+@dataclass(frozen=True)
 class Access:
     """Looks up what a decision needs, and asks the policy.
 
@@ -69,55 +64,49 @@ class Access:
         admins: users that are admins by the `ADMINS` setting.
     """
 
-    def __init__(self, database: Database, members: Members, admins: Collection[str]) -> None:
-        self._database = database
-        self._members = members
-        self._admins = admins
-
-    @property
-    def set_admins(self) -> Collection[str]:
-        """The admins by the `ADMINS` setting."""
-        return self._admins
+    database: Database
+    members: Members
+    admins: Collection[str]
 
     async def decide(self, wish: policy.AccessRequest, person: Person | None, user_id: str) -> Decision:
         """Decides one wish; user groups are asked for only where one could make the difference."""
-        found = await self._database.run(lambda connection: concerning(connection, user_id))
-        decision = policy.decide(wish, person, found, admins=self._admins)
+        found = await self.database.run(lambda connection: concerning(connection, user_id))
+        decision = policy.decide(wish, person, found, admins=self.admins)
         group_ids = {grant.subject for grant in found if grant.subject != user_id}
         if decision.allowed or not group_ids or decision.why in policy.WHATEVER_IS_GRANTED:
             return decision
         groups = await self._groups_of(user_id, group_ids)
-        return policy.decide(wish, person, found, admins=self._admins, groups=groups)
+        return policy.decide(wish, person, found, admins=self.admins, groups=groups)
 
     def decide_again(
         self, connection: Connection, wish: policy.AccessRequest, person: Person | None, before: Decision
     ) -> Decision:
         """Decides in the running transaction, with the grants as they are now and the user groups as they were."""
         found = concerning(connection, person.user_id) if person else []
-        return policy.decide(wish, person, found, admins=self._admins, groups=before.groups)
+        return policy.decide(wish, person, found, admins=self.admins, groups=before.groups)
 
     async def decide_change(self, wish: policy.AccessRequest, person: Person | None, user_id: str) -> Decision:
         """Decides whether somebody may change the allow-list at all."""
-        found = await self._database.run(lambda connection: concerning(connection, user_id))
+        found = await self.database.run(lambda connection: concerning(connection, user_id))
         group_ids = {grant.subject for grant in found if grant.subject != user_id}
         groups = await self._groups_of(user_id, group_ids) if group_ids else frozenset()
-        return policy.decide_anywhere(wish, person, found, admins=self._admins, groups=groups)
+        return policy.decide_anywhere(wish, person, found, admins=self.admins, groups=groups)
 
     def decide_terms(
         self, connection: Connection, wish: policy.AccessRequest, person: Person | None, before: Decision, terms: Terms
     ) -> Decision:
         """Decides in the running transaction whether somebody may grant, or revoke, just these terms."""
         found = concerning(connection, person.user_id) if person else []
-        return policy.decide_anywhere(wish, person, found, terms, admins=self._admins, groups=before.groups)
+        return policy.decide_anywhere(wish, person, found, terms, admins=self.admins, groups=before.groups)
 
     def who_may_grant(self, connection: Connection, at: datetime) -> list[str]:
         """The admins to turn to: user and group IDs, those of the setting first."""
-        return list(dict.fromkeys([*sorted(self._admins), *administrators(connection, at)]))
+        return list(dict.fromkeys([*sorted(self.admins), *administrators(connection, at)]))
 
     async def _groups_of(self, user_id: str, group_ids: Iterable[str]) -> frozenset[str] | None:
         groups: set[str] = set()
         for group_id in sorted(group_ids):
-            members = await self._members(group_id)
+            members = await self.members(group_id)
             if members is None:
                 return None
             if user_id in members:
@@ -141,19 +130,12 @@ class Authorizer:
     clock: Clock
     quota: Quota
 
-    def too_many(
-        self, connection: Connection, requester: Requester, event: str, source: str | None = None
-    ) -> Message | None:
-        """Counts what is about to be recorded of somebody; what they are told if it is too much, else None.
-
-        Args:
-            event: what it is, as the audit names it.
-        """
-        by = {**_columns(requester), "source": source or _source(requester)}
+    def too_many(self, connection: Connection, requester: Requester, event: Event) -> Message | None:
+        """Counts what is about to be recorded of somebody; returns what they are told if it is too much, else None."""
         at = self.clock()
-        if self.quota.admits(connection, by, at):
+        if self.quota.admits(connection, requester, at):
             return None
-        return messages.too_many(self.quota.refuse(connection, by, at, event), self.quota.per_minute)
+        return messages.too_many(self.quota.refuse(connection, requester, at, event), self.quota.per_minute)
 
     def wish(self, right: Permission, channel_id: str | None = None, job_type: str | None = None) -> AccessRequest:
         """What somebody wants now; in the Home tab there is no channel that a grant could be limited to."""
@@ -189,21 +171,11 @@ class Authorizer:
         ask = self.access.who_may_grant(connection, at)
         return messages.denied({**decision.explained(at), "ask": ask}, doing)
 
-    async def refusal(self, asked: Asked, doing: str, event: str = "look") -> Message | None:
-        """The same outside a transaction, and on record; None for who may.
-
-        Args:
-            event: what they wanted, as the audit names it.
-        """
+    async def refusal(self, asked: Asked, doing: str, event: Event = Event.LOOK) -> Message | None:
+        """The same outside a transaction, and on record; None for who may."""
         if asked.decision.allowed:
             return None
-        entry = audit_entry.Entry(
-            event=event,
-            outcome="denied",
-            source=_source(asked.requester),
-            detail={"what": doing, "why": asked.decision.why.value},
-            **asked.made_by,
-        )
+        entry = denied(event, asked.by, {"what": doing, "why": asked.decision.why.value})
 
         def work(connection: Connection) -> Message:
             busy = self.too_many(connection, asked.requester, event)

@@ -1,7 +1,7 @@
 """The allow-list: grants are added, revoked, listed and looked up; none is ever deleted."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,14 +9,16 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, insert, or_, select, update
 
 from bot.access.policy import Grant, Role, Terms
-from bot.audit import entry as audit_entry
 from bot.audit import log as audit
+from bot.audit.entry import Entry, Event
 from bot.base.clock import rfc3339
 from bot.base.errors import NoSuchGrant
+from bot.base.requester import Actor, Source
 from bot.db.tables import grants
 
+_LISTED = grants.c.revoked_at.is_(None)
 _CONCERNING = select(grants).where(
-    grants.c.revoked_at.is_(None), or_(grants.c.subject == bindparam("b_user"), grants.c.subject.startswith("S"))
+    _LISTED, or_(grants.c.subject == bindparam("b_user"), grants.c.subject.startswith("S"))
 )
 
 
@@ -30,11 +32,11 @@ class NewGrant(Terms):
     delivery_key: str | None = None
 
 
-def grant(connection: Connection, new: NewGrant, at: datetime, made_by: Mapping[str, Any] | None = None) -> int:
+def grant(connection: Connection, new: NewGrant, at: datetime, made_by: Actor | None = None) -> int:
     """Adds a grant and its audit entry; answers its number.
 
     Args:
-        made_by: who does it and from where, as columns of the audit; the command line by default.
+        made_by: who does it and from where; the command line by default.
     """
     number: int = connection.execute(
         insert(grants)
@@ -58,12 +60,12 @@ def grant(connection: Connection, new: NewGrant, at: datetime, made_by: Mapping[
         "channels": sorted(new.channels),
         "expires_at": rfc3339(new.expires_at) if new.expires_at else None,
     }
-    _note(connection, "grant", made_by or _by_command_line(new.granted_by), number, new.reason, detail, at)
+    _note(connection, Event.GRANT, made_by or _by_command_line(new.granted_by), number, new.reason, detail, at)
     return number
 
 
-def _by_command_line(operator: str) -> Mapping[str, Any]:
-    return {"user_id": operator, "source": "cli"}
+def _by_command_line(operator: str) -> Actor:
+    return Actor(user_id=operator, team_id=None, source=Source.CLI)
 
 
 def revoke(connection: Connection, subject: str, by: str, at: datetime) -> list[int]:
@@ -79,12 +81,12 @@ def revoke(connection: Connection, subject: str, by: str, at: datetime) -> list[
     return [one.id for one in ending]
 
 
-def end(connection: Connection, ending: Iterable[Grant], at: datetime, made_by: Mapping[str, Any]) -> None:
+def end(connection: Connection, ending: Iterable[Grant], at: datetime, made_by: Actor) -> None:
     """Revokes grants, with an audit entry each."""
     for one in ending:
-        ended = update(grants).where(grants.c.id == one.id, grants.c.revoked_at.is_(None))
-        connection.execute(ended.values(revoked_by=made_by["user_id"], revoked_at=at))
-        _note(connection, "revoke", made_by, one.id, None, {"subject": one.subject, "role": one.role.value}, at)
+        ended = update(grants).where(grants.c.id == one.id, _LISTED)
+        connection.execute(ended.values(revoked_by=made_by.user_id, revoked_at=at))
+        _note(connection, Event.REVOKE, made_by, one.id, None, {"subject": one.subject, "role": one.role.value}, at)
 
 
 def delivered(connection: Connection, delivery_key: str) -> Grant | None:
@@ -100,7 +102,7 @@ def numbered(connection: Connection, number: int) -> Grant:
 
 def listed(connection: Connection) -> list[Grant]:
     """Every grant that is not revoked, the expired ones included, oldest first."""
-    rows = connection.execute(select(grants).where(grants.c.revoked_at.is_(None)).order_by(grants.c.id))
+    rows = connection.execute(select(grants).where(_LISTED).order_by(grants.c.id))
     return [_grant(row) for row in rows]
 
 
@@ -111,11 +113,7 @@ def concerning(connection: Connection, user_id: str) -> list[Grant]:
 
 def administrators(connection: Connection, at: datetime) -> list[str]:
     """The users and groups that an admin grant names now."""
-    return [
-        grant.subject
-        for grant in listed(connection)
-        if grant.role is Role.ADMIN and (grant.expires_at is None or grant.expires_at > at)
-    ]
+    return [grant.subject for grant in listed(connection) if grant.role is Role.ADMIN and grant.holds(at)]
 
 
 def _grant(row: Row[Any]) -> Grant:
@@ -138,12 +136,12 @@ def _array(values: frozenset[str]) -> str | None:
 
 def _note(
     connection: Connection,
-    event: str,
-    made_by: Mapping[str, Any],
+    event: Event,
+    made_by: Actor,
     number: int,
     reason: str | None,
     detail: dict[str, Any],
     at: datetime,
 ) -> None:
-    entry = audit_entry.Entry(event=event, **made_by, grant_id=number, reason=reason, detail=detail)
+    entry = Entry(event=event, grant_id=number, reason=reason, detail=detail, **made_by.columns)
     audit.append(connection, entry, at)

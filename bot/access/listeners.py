@@ -10,11 +10,11 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 from bot.access import request
 from bot.access.changes import Granting
 from bot.access.messages import ADD_GRANT, GRANT_TITLE, GRANT_VIEW, REVOKE_GRANT, grant_view
+from bot.base.requester import Requester, Source
 from bot.settings import JOB_TYPES
 from bot.slack import payloads
 from bot.slack.blocks import message_view
 from bot.slack.client import Slack
-from bot.slack.payloads import Requester
 from bot.slack.people import People
 from bot.slack.replies import Replies
 
@@ -23,28 +23,28 @@ def register(app: AsyncApp, *, granting: Granting, slack: Slack, people: People,
     """Registers the buttons and the modal."""
 
     async def on_revoke(ack: AsyncAck, body: dict[str, Any]) -> None:
-        requester = payloads.requester_of_click(body)
+        requester = payloads.requester_of_click(body, Source.HOME)
         number, subject = request.grant_of_click(body)
-        message = await granting.revoke(requester, subject, "home", number)
+        message = await granting.revoke(requester, subject, number)
         await ack()
         replies.answer(requester, message)
 
     async def on_add(ack: AsyncAck, body: dict[str, Any]) -> None:
-        requester = payloads.requester_of_click(body)
+        requester, trigger_id = payloads.requester_of_click(body, Source.HOME), payloads.trigger_of(body)
         await ack()
-        replies.start(requester, open_grant(requester))
+        replies.start(requester, open_grant(requester, trigger_id))
 
-    async def open_grant(requester: Requester) -> None:
+    async def open_grant(requester: Requester, trigger_id: str) -> None:
         refusal = await granting.may_grant(requester)
         view = grant_view(await people.groups(), JOB_TYPES) if refusal is None else message_view(refusal, GRANT_TITLE)
-        await slack.open_view(str(requester.trigger_id), view)
+        await slack.open_view(trigger_id, view)
 
     async def on_grant_view(ack: AsyncAck, body: dict[str, Any]) -> None:
         wanted = request.from_grant_view(body)
         if wanted is None:
             await ack(response_action="errors", errors={"reason": "Choose a person or a user group above."})
             return
-        message = await granting.allow(payloads.requester_of_click(body), wanted, "home")
+        message = await granting.allow(payloads.requester_of_click(body, Source.HOME), wanted)
         await ack(response_action="update", view=message_view(message, GRANT_TITLE))
 
     app.action(REVOKE_GRANT)(on_revoke)

@@ -1,4 +1,8 @@
-"""The allow-list as people read it, and what became of a change to it. Pure."""
+"""The allow-list as people read it, and what became of a change to it. Pure.
+
+✅ @Ann may retry jobs of type data import until 8:00 PM.
+⛔ You may not grant access: your role is operator, which does not allow it. Ask @Ada for access.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -6,9 +10,24 @@ from typing import Any
 
 from bot.access.policy import Grant, Role
 from bot.base.clock import say_duration
-from bot.base.text import clip
-from bot.slack.blocks import Block, counted, date, escape, listing, mention, plain, say_type, section
-from bot.slack.message import Message
+from bot.slack.blocks import (
+    counted,
+    date,
+    escape,
+    foreign,
+    input_,
+    listing,
+    mention,
+    modal,
+    multi_select,
+    option,
+    plain,
+    say_type,
+    section,
+    select,
+    text_input,
+)
+from bot.slack.message import Block, Message, View
 
 _WHAT = {Role.OPERATOR: "may retry jobs", Role.AUDITOR: "may read the audit", Role.ADMIN: "may do everything"}
 _UNFIT = {
@@ -81,15 +100,14 @@ def allow_list(grants: Sequence[Grant], admins: Collection[str], at: datetime) -
 
 def line(grant: Grant, at: datetime) -> str:
     """One grant in one line."""
-    ended = grant.expires_at is not None and grant.expires_at <= at
-    until = f", *expired* {date(grant.expires_at)}" if ended and grant.expires_at else _until(grant)
+    until = _until(grant) if grant.holds(at) or not grant.expires_at else f", *expired* {date(grant.expires_at)}"
     by = f" · by {_granter(grant.granted_by)}"
-    why = f" · {escape(clip(grant.reason, 100))}" if grant.reason else ""
+    why = f" · {foreign(grant.reason, 100)}" if grant.reason else ""
     return f"{mention(grant.subject)} {_WHAT[grant.role]}{_scope(grant)}{until}{by}{why}"
 
 
 def _granter(by: str) -> str:
-    return mention(by) if by[:1] in "UW" else f"`{escape(by)}`"
+    return mention(by) if by[:1] in "UW" else f"`{foreign(by)}`"
 
 
 def _scope(grant: Grant) -> str:
@@ -114,57 +132,30 @@ REVOKE_GRANT, ADD_GRANT = "revoke_grant", "add_grant"
 GRANT_VIEW = "grant_view"
 """The callback ID of the modal that adds to the allow-list."""
 
-_TIMES = (("", "forever"), ("4h", "4 hours"), ("8h", "8 hours"), ("1d", "a day"), ("7d", "a week"), ("30d", "30 days"))
+_TIMES = (("4h", "4 hours"), ("8h", "8 hours"), ("1d", "a day"), ("7d", "a week"), ("30d", "30 days"))
 
 
-def grant_view(groups: Sequence[tuple[str, str]], job_types: Sequence[str]) -> dict[str, Any]:
+def grant_view(groups: Sequence[tuple[str, str]], job_types: Sequence[str]) -> View:
     """Asks whom to grant what.
 
     Args:
-        groups: the workspace's user groups, as (ID, handle).
+        groups: the workspace's user groups, as (ID, handle); the first hundred are offered.
+        job_types: as in a grant, such as `data_import`.
     """
-    roles = [_option(role.value, f"{role.value}: {_WHAT[role]}") for role in Role]
-    blocks = [_input("user", "Person", {"type": "users_select"})]
-    if groups:
-        options = [_option(group_id, f"@{handle}"[:75]) for group_id, handle in groups[:100]]
-        blocks.append(_input("group", "or user group", {"type": "static_select", "options": options}))
-    blocks += [
-        _input("role", "Role", {"type": "static_select", "options": roles, "initial_option": roles[0]}),
-        _input(
-            "job_types",
-            "Only jobs of type",
-            {"type": "multi_static_select", "options": [_option(name, name.replace("_", " ")) for name in job_types]},
-        ),
-        _input("channels", "Only in channels", {"type": "multi_conversations_select"}),
-        _input("for", "For how long", {"type": "static_select", "options": [_option(*time) for time in _TIMES[1:]]}),
-        _input("reason", "Because", {"type": "plain_text_input", "max_length": 500}),
+    roles = [option(f"{role.value}: {_WHAT[role]}", role.value) for role in Role]
+    types = [option(name.replace("_", " "), name) for name in job_types]
+    times = [option(text, time) for time, text in _TIMES]
+    named = [option(f"@{handle}", group_id) for group_id, handle in groups]
+    blocks = [
+        input_("user", "Person", {"type": "users_select"}),
+        *([input_("group", "or user group", select(named))] if named else []),
+        input_("role", "Role", select(roles, roles[0])),
+        input_("job_types", "Only jobs of type", multi_select(types)),
+        input_("channels", "Only in channels", {"type": "multi_conversations_select"}),
+        input_("for", "For how long", select(times)),
+        input_("reason", "Because", text_input(500)),
     ]
-    return {
-        "type": "modal",
-        "callback_id": GRANT_VIEW,
-        "title": _text(GRANT_TITLE),
-        "submit": _text("Grant"),
-        "close": _text("Cancel"),
-        "blocks": blocks,
-    }
-
-
-def _input(name: str, label: str, element: dict[str, Any]) -> Block:
-    return {
-        "type": "input",
-        "block_id": name,
-        "label": _text(label),
-        "element": {**element, "action_id": name},
-        "optional": True,
-    }
-
-
-def _option(value: str, text: str) -> dict[str, Any]:
-    return {"text": _text(text), "value": value}
-
-
-def _text(text: str) -> dict[str, str]:
-    return {"type": "plain_text", "text": text}
+    return modal(GRANT_TITLE, blocks, submit="Grant", callback_id=GRANT_VIEW)
 
 
 def denied(detail: Mapping[str, Any], doing: str) -> Message:
@@ -173,12 +164,16 @@ def denied(detail: Mapping[str, Any], doing: str) -> Message:
     Args:
         detail: `Decision.explained`, and in `ask` the admins to turn to.
         doing: what they may not do, such as `look at jobs`.
+
+    Returns:
+        What is said to them alone.
     """
     text = f":no_entry: {denial(detail, doing)}\n{whom_to_ask(detail)}".strip()
     return Message(text, [section(text)])
 
 
 def denial(detail: Mapping[str, Any], doing: str) -> str:
+    """Returns the sentence that says why somebody may not; arguments as of `denied`."""
     why = str(detail.get("why"))
     return _DENIED.get(why, "You may not {doing}.").format_map(_Told(detail, doing))
 
@@ -218,6 +213,7 @@ _DENIED = {
 
 
 def whom_to_ask(detail: Mapping[str, Any]) -> str:
+    """Returns the sentence that says what to do next; empty where nothing helps."""
     if detail.get("why") in ("is_guest", "is_bot", "other_workspace", "deactivated"):
         return ""
     if str(detail.get("why")).startswith("approval_"):

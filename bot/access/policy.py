@@ -70,6 +70,10 @@ class Terms:
     channels: frozenset[str] = frozenset()
     expires_at: datetime | None = None
 
+    def holds(self, at: datetime) -> bool:
+        """Whether it has not expired by then."""
+        return self.expires_at is None or at < self.expires_at
+
 
 @dataclass(frozen=True, kw_only=True)
 class Grant(Terms):
@@ -238,7 +242,7 @@ def _fits(grant: Grant, wish: AccessRequest, person: Person, groups: frozenset[s
             return None
     if wish.right not in PERMISSIONS[grant.role]:
         return Reason.OTHER_ROLE
-    if grant.expires_at is not None and wish.at >= grant.expires_at:
+    if not grant.holds(wish.at):
         return Reason.EXPIRED
     if grant.channels and wish.channel_id not in {*grant.channels, ANYWHERE}:
         return Reason.OTHER_CHANNEL

@@ -5,7 +5,6 @@ audited; how many more were, an entry says once the minute is over.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,10 +12,12 @@ from typing import Any
 from sqlalchemy import Connection, Integer, bindparam, delete, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from bot.audit import entry as audit_entry
 from bot.audit import log as audit
+from bot.audit.entry import Entry, Event
 from bot.base.clock import rfc3339
-from bot.db.tables import Moment, quotas
+from bot.base.requester import Actor
+from bot.db.columns import Moment
+from bot.db.tables import quotas
 
 MINUTE = timedelta(minutes=1)
 
@@ -51,30 +52,26 @@ class Quota:
 
     per_minute: int
 
-    def admits(self, connection: Connection, by: Mapping[str, Any], at: datetime) -> bool:
-        """Counts one thing that is about to be recorded; answers False if it is too many.
-
-        Args:
-            by: who it is, and from where, as columns of the audit.
-        """
+    def admits(self, connection: Connection, by: Actor, at: datetime) -> bool:
+        """Counts one thing that is about to be recorded of somebody; returns False if it is too many."""
         if not self.per_minute:
             return True
         count = _COUNT[connection.dialect.name]
-        values = {"b_user": by["user_id"], "b_team": by["team_id"], "b_most": self.per_minute, **_at(at)}
+        values = {"b_user": by.user_id, "b_team": by.team_id, "b_most": self.per_minute, **_at(at)}
         if connection.execute(count, values).first() is not None:
             return True
-        ended = connection.execute(_END_ONE, {"b_user": by["user_id"], **_at(at)}).first()
+        ended = connection.execute(_END_ONE, {"b_user": by.user_id, **_at(at)}).first()
         if ended is None:
             return False
         _tell_of(connection, ended, at)
         return connection.execute(count, values).first() is not None
 
-    def refuse(self, connection: Connection, by: Mapping[str, Any], at: datetime, event: str = "request") -> int:
+    def refuse(self, connection: Connection, by: Actor, at: datetime, event: Event = Event.REQUEST) -> int:
         """Counts what was not admitted, and audits the first of it; answers how many seconds are to be waited."""
-        refused, since = connection.execute(_REFUSE, {"b_user": by["user_id"]}).one()
+        refused, since = connection.execute(_REFUSE, {"b_user": by.user_id}).one()
         if refused == 1:
             detail = {"why": "too_many", "per_minute": self.per_minute}
-            audit.append(connection, audit_entry.Entry(event=event, outcome="refused", **by, detail=detail), at)
+            audit.append(connection, Entry(event=event, outcome="refused", detail=detail, **by.columns), at)
         left: timedelta = since + MINUTE - at
         return max(1, math.ceil(left.total_seconds()))
 
@@ -93,8 +90,8 @@ def end_minutes(connection: Connection, at: datetime) -> None:
 def _tell_of(connection: Connection, ended: Any, at: datetime) -> None:
     if ended.refused > 1:
         detail = {"why": "too_many", "more": ended.refused - 1, "since": rfc3339(ended.since)}
-        entry = audit_entry.Entry(
-            event="request", outcome="refused", team_id=ended.team_id, user_id=ended.user_id, detail=detail
+        entry = Entry(
+            event=Event.REQUEST, outcome="refused", team_id=ended.team_id, user_id=ended.user_id, detail=detail
         )
         audit.append(connection, entry, at)
 

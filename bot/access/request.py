@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from bot.base.clock import parse_duration
-from bot.slack.payloads import Malformed, _chosen, _input, _mapping, _maybe, _text, value_of
+from bot.slack.payloads import Malformed, chosen_in, input_of, inputs_of, text_of, text_or_none, value_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,18 +31,18 @@ def grant_of_click(body: Mapping[str, Any]) -> tuple[int, str]:
 
 def from_grant_view(body: Mapping[str, Any]) -> GrantWanted | None:
     """The submitted modal of a grant; None if it names nobody."""
-    values = _mapping(_mapping(_mapping(body, "view"), "state"), "values")
-    subject = _maybe(_input(values, "user"), "selected_user") or _chosen(values, "group")
+    inputs = inputs_of(body)
+    subject = text_or_none(input_of(inputs, "user"), "selected_user") or chosen_in(inputs, "group")
     if subject is None:
         return None
-    types = _input(values, "job_types").get("selected_options")
-    channels = _input(values, "channels").get("selected_conversations")
-    duration = _chosen(values, "for")
+    types = input_of(inputs, "job_types").get("selected_options")
+    channels = input_of(inputs, "channels").get("selected_conversations")
+    duration = chosen_in(inputs, "for")
     return GrantWanted(
         subject=subject,
-        role=_chosen(values, "role") or "operator",
+        role=chosen_in(inputs, "role") or "operator",
         duration=parse_duration(duration) if duration else None,
-        job_types=frozenset(_text(one, "value") for one in types) if isinstance(types, list) else frozenset(),
+        job_types=frozenset(text_of(one, "value") for one in types) if isinstance(types, list) else frozenset(),
         channels=frozenset(str(one) for one in channels) if isinstance(channels, list) else frozenset(),
-        reason=_maybe(_input(values, "reason"), "value"),
+        reason=text_or_none(input_of(inputs, "reason"), "value"),
     )

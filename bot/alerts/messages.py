@@ -1,6 +1,8 @@
-"""The messages that show failures: an alert of its own for one, a storm's for many. Pure."""
+"""The messages that show failures: an alert of its own for one, a storm's for many. Pure.
 
-from typing import Any
+🚨 Data import failed · Because: Line 7 is no number. · [Retry] [Mute]
+🚨 25 jobs failed at once · 20 data imports, 5 data exports · [Retry all (25)] [Select…]
+"""
 
 from bot.alerts.alert import Alert, Storm
 from bot.base.clock import say_duration
@@ -9,9 +11,10 @@ from bot.retries.messages.job import facts, footer, kind_of, ran_for, retry_butt
 from bot.retries.messages.retry import outcome_of
 from bot.retries.request import Retry
 from bot.retries.state import AlertState
-from bot.slack.blocks import Block, actions, counted, date, escape, plain, say_type, section
+from bot.sift.ids import job_kind
+from bot.slack.blocks import actions, as_it_is, button, confirm, counted, date, foreign, plain, say_type, section
 from bot.slack.links import Place
-from bot.slack.message import Message
+from bot.slack.message import Block, Message
 from bot.slack.piece import Piece
 
 MUTE, UNMUTE = "mute_alert", "unmute_alert"
@@ -71,7 +74,7 @@ def _attempts(retry: Retry | None) -> int:
 def _buttons(alert: Alert) -> list[Block]:
     buttons = [retry_button(alert.job)] if alert.state == "open" and alert.job.retryable else []
     text, action_id = ("Unmute", UNMUTE) if alert.muted_by else ("Mute", MUTE)
-    return [*buttons, {"type": "button", "action_id": action_id, "value": alert.id, "text": _text(text)}]
+    return [*buttons, button(text, action_id, alert.id)]
 
 
 def _repeated(alert: Alert) -> Message:
@@ -98,7 +101,7 @@ def storm_announcement(storm: Storm, place: Place) -> Message:
         emoji = ":white_check_mark:"
     blocks = [section(f"{emoji} *{title}*\n{kinds}"), section(standing), *_causes(storm)]
     if waiting:
-        blocks.append(actions([_retry_all(storm.id, waiting), _select(storm.id)]))
+        blocks.append(actions([_retry_all(storm.id, waiting), button("Select…", SELECT_STORM, storm.id)]))
     return Message(f"{title}: {kinds}. {standing}", [*blocks, footer(storm.id, place)])
 
 
@@ -119,7 +122,7 @@ def _causes(storm: Storm) -> list[Block]:
     known = sum(storm.causes.values())
     of = "" if known >= storm.total else f" ({known:,} known)"
     lines = "\n".join(f"{count:,} × {clip(cause, 300)}" for cause, count in storm.causes.items())
-    return [section(f"*Most frequent causes*{of}"), plain(lines, 2_500)]
+    return [section(f"*Most frequent causes*{of}"), as_it_is(lines)]
 
 
 def _lists(storm: Storm) -> list[Piece]:
@@ -144,37 +147,19 @@ def _line(alert: Alert) -> str:
     )
     took = ran_for(alert.job)
     ran = f" after {say_duration(took)}" if took is not None else ""
-    why = f": {escape(clip(alert.cause, 60))}" if alert.cause else ""
+    why = f": {foreign(alert.cause, 60)}" if alert.cause else ""
     return f"{emoji} {kind_of(alert.job)} `{alert.job_id}`{ran}{why}"
 
 
 def _retry_all(storm_id: str, count: int) -> Block:
-    return {
-        "type": "button",
-        "action_id": RETRY_STORM,
-        "style": "primary",
-        "value": storm_id,
-        "text": _text(f"Retry all ({count:,})"),
-        "confirm": {
-            "title": _text("Retry all?"),
-            "text": _text(f"Sift will be asked to retry {counted(count, 'job')}, a few at a time."),
-            "confirm": _text("Retry all"),
-            "deny": _text("Not now"),
-        },
-    }
-
-
-def _select(storm_id: str) -> Block:
-    return {"type": "button", "action_id": SELECT_STORM, "value": storm_id, "text": _text("Select…")}
+    what = f"Sift will be asked to retry {counted(count, 'job')}, a few at a time."
+    asked = confirm("Retry all?", what, "Retry all", "Not now")
+    return button(f"Retry all ({count:,})", RETRY_STORM, storm_id, style="primary", confirm=asked)
 
 
 def _kind(job_type: str) -> str:
-    return f"{say_type(job_type.removeprefix('JOB_TYPE_').lower())}s"
+    return f"{say_type(job_kind(job_type))}s"
 
 
 def _most_first(kind: tuple[str, int]) -> tuple[int, str]:
     return -kind[1], kind[0]
-
-
-def _text(text: str) -> dict[str, Any]:
-    return {"type": "plain_text", "text": text, "emoji": False}

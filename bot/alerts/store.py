@@ -10,12 +10,14 @@ from datetime import datetime, timedelta
 from typing import Any, TypedDict, Unpack
 
 from sqlalchemy import Connection, Row, bindparam, case, func, insert, null, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from bot.alerts.alert import Alert
 from bot.audit import entry
 from bot.audit import log as audit
+from bot.audit.entry import Event
+from bot.base.requester import Source
 from bot.base.text import new_id
+from bot.db.once import insert_once
 from bot.db.tables import alerts, retries, storms
 from bot.retries.request import Retry
 from bot.retries.state import ACTIVE, AlertState
@@ -33,10 +35,7 @@ WAITING = (AlertState.OPEN, AlertState.OUTSIDE)
 """The states in which a job may move without the bot."""
 
 _ROW = alerts.c
-_INSERT = {
-    dialect: upsert(alerts).on_conflict_do_nothing(index_elements=["job_id", "failure"]).returning(_ROW.id)
-    for dialect, upsert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
-}
+_insert = insert_once(alerts, "job_id", "failure")
 _KNOWN = select(_ROW.job_id, _ROW.failure).where(_ROW.job_id.in_(bindparam("b_jobs", expanding=True)))
 _FIRST = select(alerts).where(_ROW.job_id.in_(bindparam("b_jobs", expanding=True)), _ROW.parent_id.is_(None))
 _SENT = select(retries).where(retries.c.job_id.in_(bindparam("b_jobs", expanding=True)), retries.c.sent_at.is_not(None))
@@ -85,8 +84,8 @@ def note_failures(connection: Connection, failed: Mapping[str, Sequence[Job]], a
     noted: list[entry.Entry] = []
     for job in fresh:
         row = _row(job, channels[job.job_id], first.get(job.job_id), sent.get(job.job_id), at)
-        if connection.execute(_INSERT[connection.dialect.name], row).first() is not None:
-            noted.append(_entry("alert", row["id"], job, row["channel_id"]))
+        if _insert(connection, row):
+            noted.append(_entry(Event.ALERT, row["id"], job, row["channel_id"]))
             if row["parent_id"] is not None:
                 _failed_again(connection, first[job.job_id], job, row["manner"], at)
     audit.append_all(connection, noted, at)
@@ -213,7 +212,7 @@ def _note_move(connection: Connection, row: Row[Any], job: Job, at: datetime) ->
         return False
     _change(connection, row.id, at, state=state, job=_text(job))
     if row.state == AlertState.OPEN:
-        audit.append(connection, _entry("outside", row.id, job, row.channel_id), at)
+        audit.append(connection, _entry(Event.OUTSIDE, row.id, job, row.channel_id), at)
     return True
 
 
@@ -228,17 +227,17 @@ def any_waiting(connection: Connection) -> bool:
     return connection.execute(query).first() is not None
 
 
-def _entry(event: str, alert_id: str, job: Job, channel_id: str) -> entry.Entry:
+def _entry(event: Event, alert_id: str, job: Job, channel_id: str) -> entry.Entry:
     detail: dict[str, Any] = {"alert": alert_id, "failure": job.failure}
-    if event == "outside":
+    if event is Event.OUTSIDE:
         detail["modified_by"] = job.modified_by_user_id
     return entry.Entry(
         event=event,
         job_id=job.job_id,
-        status_before="JOB_STATUS_FAILED" if event == "outside" else None,
+        status_before="JOB_STATUS_FAILED" if event is Event.OUTSIDE else None,
         status_after=job.job_status,
         channel_id=channel_id,
-        source="alert",
+        source=Source.ALERT,
         detail=detail,
     )
 

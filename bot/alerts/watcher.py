@@ -56,7 +56,7 @@ class Watcher:
     """Finds failures and keeps their rows true.
 
     Args:
-        route: the channel for a job type as Sift names it; None: no alerts for it.
+        route: the channel for a job type such as `data_import`; None: no alerts for it.
         poll: how often Sift is asked.
         most: more new failures than this for one channel become one storm.
         look_back: how far back failures are looked for after the bot was down.
@@ -236,7 +236,7 @@ class Watcher:
     def _routed(self, jobs: Sequence[Job]) -> Mapping[str, Sequence[Job]]:
         routed: dict[str, list[Job]] = {}
         for job in jobs:
-            channel_id = self._route(job.job_type) if job.job_status == "JOB_STATUS_FAILED" else None
+            channel_id = self._route(job.kind) if job.job_status == "JOB_STATUS_FAILED" else None
             if channel_id is not None:
                 routed.setdefault(channel_id, []).append(job)
         return routed

@@ -31,7 +31,7 @@ from bot.base.metrics import Metrics
 from bot.db import marks
 from bot.db.database import Database, is_outdated, migrate, require_schema
 from bot.db.guard import guard
-from bot.retries import store
+from bot.retries import claims
 from bot.retries.limiter import Limiter
 from bot.settings import Settings
 from bot.sift.client import Sift
@@ -99,7 +99,7 @@ class Bot:
         with self.database.transaction() as connection:
             require_schema(connection)
             if self.database.is_sqlite:
-                store.free_leases(connection, self.clock())
+                claims.free_leases(connection, self.clock())
                 for outbox in OUTBOXES:
                     outbox.free(connection, self.clock())
                 not_later(connection, self.clock(), OUTBOXES)

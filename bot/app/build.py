@@ -31,11 +31,13 @@ from bot.records.counts import Counts
 from bot.records.history import History
 from bot.retries import batches, store
 from bot.retries.approvals import Approvals
+from bot.retries.decider import Decider
 from bot.retries.follower import Follower
 from bot.retries.intake import Intake
 from bot.retries.limiter import Limiter
 from bot.retries.messages import batch as shown_batches
 from bot.retries.messages import retry as shown_retries
+from bot.retries.rules import Limits
 from bot.retries.runner import Runner
 from bot.settings import Settings
 from bot.sift.client import Sift, web_app_for
@@ -146,18 +148,18 @@ class Features:
 
     @cached_property
     def runner(self) -> Runner:
+        settings = self.settings
         return Runner(
             database=self.database,
             sift=self.sift,
             slack=self.slack,
-            people=self.people,
-            access=self.access,
             publisher=self.publishers["retries"],
-            clock=self.clock,
-            cooldown=timedelta(seconds=self.settings.retry_cooldown_seconds),
+            decider=Decider(self.people, self.access, self.workspace.team_id, self.clock),
             limiter=self.limiter,
-            approval_after=self.settings.approval_after,
-            workspace=self.workspace.team_id,
+            limits=Limits(
+                cooldown=timedelta(seconds=settings.retry_cooldown_seconds), approval_after=settings.approval_after
+            ),
+            clock=self.clock,
             entered=self.metrics.entered,
             changed=self.changed,
         )

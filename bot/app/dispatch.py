@@ -30,13 +30,13 @@ from bot.app.commands import (
 )
 from bot.app.help import help_text, usage
 from bot.base.metrics import Metrics
+from bot.base.requester import Requester
 from bot.home.lookup import Lookup
 from bot.records.history import History
 from bot.retries.intake import Intake
 from bot.retries.request import JobRef
 from bot.slack import payloads
 from bot.slack.message import Message
-from bot.slack.payloads import Requester
 from bot.slack.replies import Replies, private
 
 COMMAND = "/sift-retry"
@@ -55,35 +55,35 @@ class Dispatch:
     granting: Granting
     history: History
 
-    async def answer(self, requester: Requester, command: Command, source: str) -> Message | None:
+    async def answer(self, requester: Requester, command: Command, trigger_id: str = "") -> Message | None:
         """Carries a command out.
 
         Args:
-            source: where it was typed, as the audit names it.
+            trigger_id: opens the modal of a command that is picked from; a mention has none, and no such command.
 
         Returns:
             What is said at once; None if the answer follows on the side.
         """
         match command:
             case Retry():
-                return await self.intake.take(requester, _wanted(command), source, command.reason)
+                return await self.intake.take(requester, _wanted(command), command.reason)
             case Allow():
-                return await self.granting.allow(requester, _grant(command), source)
+                return await self.granting.allow(requester, _grant(command))
             case Revoke(subject):
-                return await self.granting.revoke(requester, subject, source)
+                return await self.granting.revoke(requester, subject)
             case Usage():
                 return usage(command)
             case Help():
                 return help_text()
             case _:
-                self.replies.answer_when_known(requester, self._looked_up(requester, command))
+                self.replies.answer_when_known(requester, self._looked_up(requester, command, trigger_id))
                 return None
 
-    def _looked_up(self, requester: Requester, command: Look) -> Coroutine[Any, Any, Message | None]:
+    def _looked_up(self, requester: Requester, command: Look, trigger_id: str) -> Coroutine[Any, Any, Message | None]:
         """What is looked up for somebody."""
         match command:
             case Pick():
-                return self.lookup.pick(requester)
+                return self.lookup.pick(requester, trigger_id)
             case ListFailed():
                 return self.lookup.failed(requester)
             case Status(job_id):
@@ -104,7 +104,7 @@ def register(app: AsyncApp, dispatch: Dispatch, metrics: Metrics) -> None:
     async def on_command(ack: AsyncAck, body: dict[str, Any]) -> None:
         began = time.perf_counter()
         command = commands.parse(str(body.get("text") or ""))
-        message = await dispatch.answer(payloads.requester_of_command(body), command, "command")
+        message = await dispatch.answer(payloads.requester_of_command(body), command, payloads.trigger_of(body))
         await ack(**private(message) if message else {})
         metrics.acked(time.perf_counter() - began)
 
@@ -117,7 +117,7 @@ def register(app: AsyncApp, dispatch: Dispatch, metrics: Metrics) -> None:
                 await dispatch.intake.turn_away(bot, _wanted(command) if isinstance(command, Retry) else [])
             return
         requester = payloads.requester_of_mention(event, team_id)
-        message = await dispatch.answer(requester, command, "mention")
+        message = await dispatch.answer(requester, command)
         if message is not None:
             dispatch.replies.answer(requester, message)
 

@@ -19,11 +19,12 @@ from sqlalchemy import Connection, delete, func, select, text
 
 from bot.audit import entry
 from bot.audit import log as audit
-from bot.audit.entry import Broken, Entry, Head
+from bot.audit.entry import Broken, Entry, Event, Head
 from bot.audit.log import BASE, STREAMED
 from bot.audit.signing import SignedHead, Signer
 from bot.base.clock import rfc3339
 from bot.base.errors import BotError
+from bot.base.requester import Source
 from bot.db import marks
 from bot.db.database import Database
 from bot.db.tables import audit as table
@@ -257,7 +258,7 @@ def _take_out(connection: Connection, segment: Segment, file: str, by: str, at: 
         "head_after": after.hash,
         "file": file,
     }
-    audit.append(connection, Entry(event="archive", user_id=by, source="cli", detail=detail), at)
+    audit.append(connection, Entry(event=Event.ARCHIVE, user_id=by, source=Source.CLI, detail=detail), at)
 
 
 def _forget(connection: Connection, last_id: int) -> None:

@@ -5,11 +5,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 import rfc8785
 
 from bot.base.clock import rfc3339
+from bot.base.requester import Actor, Source
 
 GENESIS = "0" * 64
 """What the first entry names as the hash before it."""
@@ -17,11 +19,64 @@ GENESIS = "0" * 64
 _ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
+DENIED = "denied"
+"""The outcome of what somebody asked for who may not."""
+
+
+class Event(StrEnum):
+    """What an entry tells of; written as it is."""
+
+    REQUEST = "request"
+    """A request to retry a job, or several, entered the state that is its outcome."""
+
+    APPROVAL_ASKED = "approval_asked"
+    """A request began to wait for a second person."""
+
+    APPROVAL = "approval"
+    """A second person let a request through, or wanted to and may not."""
+
+    BREAK_GLASS = "break_glass"
+    """An admin let a request through without a second person, or somebody wanted to and may not."""
+
+    GRANT = "grant"
+    """Somebody was put on the allow-list, or somebody wanted that and may not."""
+
+    REVOKE = "revoke"
+    """Somebody was taken off the allow-list, or somebody wanted that and may not."""
+
+    LOOK = "look"
+    """Somebody wanted to look at jobs, or at the allow-list, and may not."""
+
+    AUDIT_READ = "audit_read"
+    """Somebody read the audit or the statistics, or wanted to and may not."""
+
+    ALERT = "alert"
+    """A job failed, and is alerted."""
+
+    OUTSIDE = "outside"
+    """A job that was alerted moved without the bot."""
+
+    MUTE = "mute"
+    """Somebody muted a job's alerts, or wanted to and may not."""
+
+    UNMUTE = "unmute"
+    """Somebody unmuted a job's alerts, or wanted to and may not."""
+
+    ANCHOR = "anchor"
+    """The head was posted in a channel."""
+
+    ARCHIVE = "archive"
+    """Old entries were moved to a file."""
+
+    RECOVER = "recover"
+    """After a restore from a backup, open requests became unknown."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One thing that happened; `detail` holds further facts that JSON can hold."""
+    """One thing that happened; `detail` holds further facts that JSON can hold. Who it was: see `Actor.columns`."""
 
-    event: str
+    event: Event
     outcome: str | None = None
     request_id: str | None = None
     job_id: str | None = None
@@ -31,10 +86,15 @@ class Entry:
     user_id: str | None = None
     user_name: str | None = None
     channel_id: str | None = None
-    source: str | None = None
+    source: Source | None = None
     reason: str | None = None
     grant_id: int | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+def denied(event: Event, by: Actor, detail: Mapping[str, Any], job_id: str | None = None) -> Entry:
+    """Returns the entry of what somebody wanted who may not; `detail` says why."""
+    return Entry(event=event, outcome=DENIED, job_id=job_id, detail=detail, **by.columns)
 
 
 @dataclass(frozen=True)

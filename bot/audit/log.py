@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, insert, select, tuple_
 
-from bot.audit.entry import GENESIS, Broken, Entry, Filters, Head, NotThere, canonical, digest, follows
+from bot.audit.entry import GENESIS, Broken, Entry, Event, Filters, Head, NotThere, canonical, digest, follows
 from bot.db import marks
 from bot.db.guard import cleaner
 from bot.db.tables import audit
@@ -180,7 +180,7 @@ class Archived:
 
     def look(self, row: Mapping[str, Any]) -> None:
         """Remembers an entry if it is about archiving."""
-        if row["event"] != "archive":
+        if row["event"] != Event.ARCHIVE:
             return
         with contextlib.suppress(ValueError, TypeError, LookupError):  # an entry that says nothing of the kind
             detail = json.loads(row["detail"])

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from bot.audit.entry import Event
 from bot.audit.log import STREAMED
 from bot.base.clock import rfc3339
 from bot.db.tables import STATES, grants, retries
@@ -81,13 +82,13 @@ class Replay:
             self._begun = True
             self._since = row["at"] if row["id"] > 1 else None
         event = row["event"]
-        if event == "request":
+        if event == Event.REQUEST:
             if row["outcome"] in STATES and row["request_id"] is not None:
                 self._moved(row)
-        elif event in ("grant", "revoke"):
+        elif event in (Event.GRANT, Event.REVOKE):
             if row["outcome"] is None and row["grant_id"] is not None:
                 self._given(row)
-        elif event in ("approval", "break_glass") and row["outcome"] is None:
+        elif event in (Event.APPROVAL, Event.BREAK_GLASS) and row["outcome"] is None:
             values = (row["request_id"], row["user_id"])
             self._scratch.execute("INSERT OR IGNORE INTO approvals VALUES (?, ?)", values)
 
@@ -117,7 +118,7 @@ class Replay:
 
     def _given(self, row: Mapping[str, Any]) -> None:
         given = self._grants.setdefault(row["grant_id"], Given())
-        if row["event"] == "revoke":
+        if row["event"] == Event.REVOKE:
             given.revoked = (row["user_id"], row["at"])
             return
         detail = _read(row["detail"])

@@ -61,7 +61,7 @@ def access_list() -> None:
         grants = access_grants.listed(connection)
     for grant in grants:
         ends = "forever" if grant.expires_at is None else f"until {rfc3339(grant.expires_at)}"
-        expired = " (expired)" if grant.expires_at is not None and grant.expires_at <= now else ""
+        expired = "" if grant.holds(now) else " (expired)"
         scope = " ".join([*sorted(grant.job_types), *sorted(grant.channels)]) or "everything"
         click.echo("\t".join([grant.subject, grant.role.value, scope, ends + expired, grant.reason or ""]).rstrip())
     if not grants:

@@ -14,6 +14,7 @@ from bot.audit import entry as audit_entry
 from bot.audit import log as audit
 from bot.audit.signing import SignedHead
 from bot.base.clock import rfc3339, utc_now
+from bot.base.requester import Source
 from bot.cli.parameters import HEAD, MOMENT
 from bot.cli.session import one_line, opened, operator, signing_key, target, tidying_up, transaction, watched
 from bot.db import marks
@@ -199,6 +200,9 @@ def _note_reading(connection: Connection, what: str, wanted: dict[str, Any]) -> 
         name: rfc3339(value) if isinstance(value, datetime) else value for name, value in wanted.items() if value
     }
     entry = audit_entry.Entry(
-        event="audit_read", user_id=operator(), source="cli", detail={"what": what, "filters": filters}
+        event=audit_entry.Event.AUDIT_READ,
+        user_id=operator(),
+        source=Source.CLI,
+        detail={"what": what, "filters": filters},
     )
     audit.append(connection, entry, utc_now())

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, Text, bindparam, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bot.base.clock import rfc3339
-from bot.db.tables import Moment, marks
+from bot.db.columns import Moment
+from bot.db.tables import marks
 
 
 class Mark(NamedTuple):

@@ -1,26 +1,10 @@
 """The tables, as SQLAlchemy Core knows them. `migrations/` creates them; a test compares the two."""
 
-from datetime import UTC, datetime
-from typing import Any
+from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, Integer, Table, Text
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    CheckConstraint,
-    Column,
-    DateTime,
-    Dialect,
-    ForeignKey,
-    Index,
-    Integer,
-    MetaData,
-    Table,
-    Text,
-    TypeDecorator,
-    text,
-)
+from bot.db.columns import Moment, Serial, metadata, one_of, shown, where
 
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0003"
 """The newest migration; a test holds it to Alembic's head. Kept here so that starting needs no Alembic."""
 
 ACTIVE = ("sending", "unknown", "accepted")
@@ -30,6 +14,9 @@ FINAL = ("denied", "refused", "failed", "not_applied", "finished", "failed_again
 OFFERING = ("not_applied", "failed_again", "cancelled")
 """The final states after which the person is offered the Retry button again."""
 
+KINDS = ("retry", "rerun", "cancel")
+"""What is asked of Sift: to retry a job, to evaluate its report again, to cancel it."""
+
 STATES = ("requested", *ACTIVE, *FINAL)
 
 MANNERS = ("new", "alone", "storm", "repeat", "silent")
@@ -38,58 +25,6 @@ alert, or not at all: the job is muted, or the retry that failed again says so i
 
 ALERT_STATES = ("open", "retrying", "outside", "closed")
 """How an alert's job stands: failed; being retried by the bot; moved by somebody else; no longer failed."""
-
-
-class Moment(TypeDecorator[datetime]):
-    """An aware datetime in UTC: `timestamptz` on PostgreSQL, sortable text on SQLite."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None or dialect.name != "sqlite":
-            return value
-        return value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-# SQLite numbers rows by itself only where the key is exactly INTEGER.
-Serial = BigInteger().with_variant(Integer(), "sqlite")
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-
-def _where(condition: str) -> dict[str, Any]:
-    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
-
-
-def _one_of(column: str, values: tuple[str, ...]) -> str:
-    return f"{column} IN ({', '.join(repr(value) for value in values)})"
-
-
-def _shown() -> list[Column[Any]]:
-    """What Slack shows of a row, and the queue for bringing that up to date; `showing` works on these."""
-    return [
-        Column("version", Integer, nullable=False, server_default="0"),
-        Column("shown", Text, nullable=False, server_default="{}"),  # JSON {kind: {"ts": …, "digest": …}}
-        Column("unpostable", Text),  # Slack's error when the bot may not post there
-        Column("show_at", Moment),
-        Column("show_fence", Integer, nullable=False, server_default="0"),
-        Column("showing", Boolean, nullable=False, server_default=text("false")),
-        Column("show_failures", Integer, nullable=False, server_default="0"),
-    ]
 
 
 grants = Table(
@@ -108,7 +43,7 @@ grants = Table(
     Column("delivery_key", Text, unique=True),  # what Slack sent, so a redelivery is known; null: the command line
     Column("revoked_by", Text),
     Column("revoked_at", Moment),
-    CheckConstraint(_one_of("role", ("operator", "auditor", "admin")), name="role"),
+    CheckConstraint(one_of("role", ("operator", "auditor", "admin")), name="role"),
     Index("ix_grants_subject", "subject"),
 )
 
@@ -131,12 +66,14 @@ batches = Table(
     Column("total", Integer, nullable=False),
     Column("todo", Text, nullable=False),  # JSON [[job ID, failure], …]: what has no row in `retries` yet
     Column("due_at", Moment),  # null: nothing is left to do
+    Column("kind", Text, nullable=False, server_default="retry"),
     Column("origin", Text),  # the storm or the batch whose button asks for all of it; null: jobs named one by one
     Column("refusal", Text),  # JSON: why none of it was let through
-    *_shown(),
-    Index("ix_batches_origin", "origin", "created_at", **_where("origin IS NOT NULL")),
-    Index("ix_batches_due", "due_at", **_where("due_at IS NOT NULL")),
-    Index("ix_batches_show", "show_at", **_where("show_at IS NOT NULL")),
+    *shown(),
+    CheckConstraint(one_of("kind", KINDS), name="kind"),
+    Index("ix_batches_origin", "origin", "created_at", **where("origin IS NOT NULL")),
+    Index("ix_batches_due", "due_at", **where("due_at IS NOT NULL")),
+    Index("ix_batches_show", "show_at", **where("show_at IS NOT NULL")),
 )
 
 retries = Table(
@@ -144,8 +81,10 @@ retries = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("delivery_key", Text, nullable=False, unique=True),  # what Slack sent, so a redelivery is known
+    Column("kind", Text, nullable=False, server_default="retry"),
     Column("state", Text, nullable=False),
     Column("job_id", Text, nullable=False),
+    Column("report_id", Text),  # of a rerun: the report that is evaluated again
     # Who asked, as known then, from where, and why.
     Column("team_id", Text, nullable=False),
     Column("user_id", Text, nullable=False),
@@ -168,7 +107,11 @@ retries = Table(
     Column("override_reason", Text),
     Column("job_before", Text),  # JSON, as Sift sent it
     Column("job_after", Text),  # JSON, the newest known
-    Column("cause", Text),  # JSON: why it failed before
+    Column("new_job_id", Text),  # of a rerun: the job that Sift began, which is the one that is followed
+    Column("about", Text),  # JSON: what the job is about, why it failed before and, if it did, again
+    Column("cause_key", Text),  # why it failed before, the same for the same cause; see `sift.cause`
+    Column("late", Text),  # JSON: the reports that were evaluated before this import's data arrived
+    Column("late_until", Moment),  # until when those are looked for; null: not, or not any more
     Column("detail", Text),  # JSON: why refused, failed, unknown or lost
     Column("superseded_by", ForeignKey("retries.id")),  # a later retry of the same job
     Column("created_at", Moment, nullable=False),
@@ -180,15 +123,18 @@ retries = Table(
     Column("due_at", Moment),
     Column("fence", Integer, nullable=False, server_default="0"),
     Column("missed", Integer, nullable=False, server_default="0"),  # reads in a row without the job
-    *_shown(),
-    CheckConstraint(_one_of("state", STATES), name="state"),
-    Index("uq_retries_active_job", "job_id", unique=True, **_where(_one_of("state", ACTIVE))),
+    *shown(),
+    CheckConstraint(one_of("state", STATES), name="state"),
+    CheckConstraint(one_of("kind", KINDS), name="kind"),
+    Index("uq_retries_active_job", "job_id", "kind", unique=True, **where(one_of("state", ACTIVE))),
     Index("ix_retries_job", "job_id", "created_at"),
+    Index("ix_retries_cause", "cause_key", "ended_at", **where("cause_key IS NOT NULL")),
+    Index("ix_retries_late", "late_until", **where("late_until IS NOT NULL")),
     Index("ix_retries_user", "user_id", "created_at"),
     Index("ix_retries_created", "created_at"),
-    Index("ix_retries_due", "due_at", **_where("due_at IS NOT NULL")),
-    Index("ix_retries_batch", "batch_id", "created_at", "id", **_where("batch_id IS NOT NULL")),
-    Index("ix_retries_show", "show_at", **_where("show_at IS NOT NULL")),
+    Index("ix_retries_due", "due_at", **where("due_at IS NOT NULL")),
+    Index("ix_retries_batch", "batch_id", "created_at", "id", **where("batch_id IS NOT NULL")),
+    Index("ix_retries_show", "show_at", **where("show_at IS NOT NULL")),
 )
 
 storms = Table(
@@ -197,8 +143,8 @@ storms = Table(
     Column("id", Text, primary_key=True),
     Column("channel_id", Text, nullable=False),
     Column("created_at", Moment, nullable=False),
-    *_shown(),
-    Index("ix_storms_show", "show_at", **_where("show_at IS NOT NULL")),
+    *shown(),
+    Index("ix_storms_show", "show_at", **where("show_at IS NOT NULL")),
 )
 
 alerts = Table(
@@ -218,18 +164,35 @@ alerts = Table(
     Column("state", Text, nullable=False),
     Column("offered", Text, nullable=False),  # the failure that the Retry button stands for
     Column("job", Text, nullable=False),  # JSON, the newest known
-    Column("cause", Text),  # why it failed, as far as Sift says
+    Column("about", Text),  # JSON: what the job is about, and why it failed
+    Column("cause", Text),  # why it failed, in one line
+    Column("cause_key", Text),  # the same for the same cause; see `sift.cause`
+    Column("topic", Text),  # the run, or else the asset, by the name that people know
+    Column("look_up_until", Moment),  # until when that is looked up; null: not, or not any more
     Column("retry_id", ForeignKey("retries.id")),  # the newest retry that the bot sent
     Column("muted_by", Text),
-    *_shown(),
-    CheckConstraint(_one_of("manner", MANNERS), name="manner"),
-    CheckConstraint(_one_of("state", ALERT_STATES), name="state"),
+    *shown(),
+    CheckConstraint(one_of("manner", MANNERS), name="manner"),
+    CheckConstraint(one_of("state", ALERT_STATES), name="state"),
     Index("uq_alerts_failure", "job_id", "failure", unique=True),
     Index("ix_alerts_parent", "parent_id", "created_at"),
-    Index("ix_alerts_storm", "storm_id", "created_at", "id", **_where("storm_id IS NOT NULL")),
-    Index("ix_alerts_new", "channel_id", **_where("manner = 'new'")),
-    Index("ix_alerts_waiting", "created_at", **_where("state IN ('open', 'outside')")),
-    Index("ix_alerts_show", "show_at", **_where("show_at IS NOT NULL")),
+    Index("ix_alerts_storm", "storm_id", "created_at", "id", **where("storm_id IS NOT NULL")),
+    Index("ix_alerts_new", "channel_id", **where("manner = 'new'")),
+    Index("ix_alerts_waiting", "created_at", **where("state IN ('open', 'outside')")),
+    Index("ix_alerts_look_up", "look_up_until", **where("look_up_until IS NOT NULL")),
+    Index("ix_alerts_show", "show_at", **where("show_at IS NOT NULL")),
+)
+
+job_runs = Table(
+    "job_runs",
+    metadata,
+    # Which runs a job belongs to, as far as that was looked up.
+    Column("job_id", Text, primary_key=True),
+    Column("run_id", Text, primary_key=True),  # empty: the run does not exist yet
+    Column("name_key", Text, primary_key=True),  # the run's name, letter case apart
+    Column("name", Text, nullable=False),
+    Index("ix_job_runs_run", "run_id"),
+    Index("ix_job_runs_name", "name_key"),
 )
 
 audit = Table(
@@ -257,7 +220,7 @@ audit = Table(
     Index("ix_audit_job", "job_id", "at", "id"),
     Index("ix_audit_user", "user_id", "at", "id"),
     Index("ix_audit_request", "request_id", "id"),
-    Index("ix_audit_grants", "grant_id", "id", **_where(_one_of("event", ("grant", "revoke")))),
+    Index("ix_audit_grants", "grant_id", "id", **where(one_of("event", ("grant", "revoke")))),
 )
 
 quotas = Table(

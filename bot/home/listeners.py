@@ -9,6 +9,7 @@ from typing import Any
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.alerts import queries
+from bot.base.requester import Source
 from bot.db.database import Database
 from bot.home.messages import RETRY_WAITING
 from bot.home.tab import Home
@@ -26,9 +27,9 @@ def register(app: AsyncApp, *, home: Home, database: Database, intake: Intake, r
             replies.tasks.start(home.show(event["user"], str(body.get("team_id") or "")), what="home")
 
     async def on_retry(ack: AsyncAck, body: dict[str, Any]) -> None:
-        requester, wanted = payloads.requester_of_click(body), request.job_of_click(body)
+        requester, wanted = payloads.requester_of_click(body, Source.HOME), request.job_of_click(body)
         channel_id, ts = await database.run(lambda connection: queries.place_of(connection, wanted.job_id))
-        await intake.take_or_tell(replace(requester, channel_id=channel_id, thread_ts=ts), [wanted], "home")
+        await intake.take_or_tell(replace(requester, channel_id=channel_id, thread_ts=ts), [wanted])
         await ack()
 
     app.event("app_home_opened")(on_home)

@@ -1,12 +1,14 @@
 """What may be looked at without retrying anything: what failed lately, one job as it is, the modal to pick from."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
 
 from bot.access.authorizer import Authorizer
 from bot.access.policy import Permission
+from bot.base.requester import Requester, Source
 from bot.db.tables import retries
 from bot.home import messages
 from bot.retries.messages import answers, modals
@@ -16,10 +18,9 @@ from bot.retries.store import last_attempts
 from bot.sift.client import Sift
 from bot.sift.errors import SiftError
 from bot.sift.job import Cause
-from bot.slack.blocks import message_view
+from bot.slack.blocks import MAX_OPTIONS, message_view
 from bot.slack.links import Place
 from bot.slack.message import Message
-from bot.slack.payloads import Requester
 
 LISTED = 20
 """So many failed jobs are listed."""
@@ -29,13 +30,13 @@ _UNDER_WAY = select(retries).where(
 )
 
 
+@dataclass(frozen=True)
 class Lookup:
     """Looks things up for people who may look."""
 
-    def __init__(self, authorizer: Authorizer, sift: Sift, place: Place) -> None:
-        self._authorizer = authorizer
-        self._sift = sift
-        self._place = place
+    authorizer: Authorizer
+    sift: Sift
+    place: Place
 
     async def failed(self, requester: Requester) -> Message:
         """The jobs that failed lately, newest first, with what is being retried already."""
@@ -43,10 +44,10 @@ class Lookup:
         if refusal is not None:
             return refusal
         try:
-            jobs = await self._sift.failed_lately(LISTED)
+            jobs = await self.sift.failed_lately(LISTED)
         except SiftError as error:
             return answers.unreadable(str(error))
-        return messages.failed(jobs, await self._under_way([job.job_id for job in jobs]), self._place)
+        return messages.failed(jobs, await self._under_way([job.job_id for job in jobs]), self.place)
 
     async def status(self, requester: Requester, job_id: str) -> Message:
         """One job as it is now."""
@@ -54,37 +55,35 @@ class Lookup:
         if refusal is not None:
             return refusal
         try:
-            job = await self._sift.job(job_id)
+            job = await self.sift.job(job_id)
         except SiftError as error:
             return answers.unreadable(str(error))
         if job is None:
             return messages.unknown(job_id)
-        cause = await self._sift.why_failed(job) if job.retryable else Cause()
-        newest = await self._authorizer.database.run(lambda connection: last_attempts(connection, job_id)[0])
-        return messages.status(job, newest, cause.error_message or None, self._place)
+        cause = await self.sift.why_failed(job) if job.retryable else Cause()
+        newest = await self.authorizer.database.run(lambda connection: last_attempts(connection, job_id).newest)
+        return messages.status(job, newest, cause.error_message or None, self.place)
 
-    async def pick(self, requester: Requester) -> None:
+    async def pick(self, requester: Requester, trigger_id: str) -> None:
         """Opens the modal to pick from: at once, since its trigger does not live long; filled as soon as can be."""
-        if requester.trigger_id is None:
-            return
-        view_id = await self._authorizer.slack.open_view(requester.trigger_id, modals.loading_view())
-        await self._authorizer.slack.update_view(view_id, await self._pick_view(requester))
+        view_id = await self.authorizer.slack.open_view(trigger_id, modals.loading_view())
+        await self.authorizer.slack.update_view(view_id, await self._pick_view(requester))
 
     async def _pick_view(self, requester: Requester) -> Mapping[str, Any]:
         refusal = await self.refusal_of(requester)
         if refusal is not None:
             return message_view(refusal, modals.TITLE)
         try:
-            jobs = await self._sift.failed_lately(modals.MAX_OPTIONS)
+            jobs = await self.sift.failed_lately(MAX_OPTIONS)
         except SiftError as error:
             return message_view(answers.unreadable(str(error)), modals.TITLE)
         under_way = await self._under_way([job.job_id for job in jobs])
-        options = [modals.option_of(job, self._authorizer.clock()) for job in jobs if job.job_id not in under_way]
-        origin = {"source": "modal", "channel_id": requester.channel_id}
+        options = [modals.option_of(job, self.authorizer.clock()) for job in jobs if job.job_id not in under_way]
+        origin = {"source": Source.MODAL, "channel_id": requester.channel_id}
         return modals.retry_view(options, origin, under_way=len(jobs) - len(options))
 
     async def refusal_of(self, requester: Requester) -> Message | None:
-        return await self._authorizer.refusal(await self._authorizer.decide(requester, Permission.LOOK), "look at jobs")
+        return await self.authorizer.refusal(await self.authorizer.decide(requester, Permission.LOOK), "look at jobs")
 
     async def _under_way(self, job_ids: Collection[str]) -> dict[str, Retry]:
         """The retries under way, by job."""
@@ -94,4 +93,4 @@ class Lookup:
                 row.job_id: Retry.of(row._mapping) for row in connection.execute(_UNDER_WAY, {"b_jobs": list(job_ids)})
             }
 
-        return await self._authorizer.database.run(work)
+        return await self.authorizer.database.run(work)

@@ -1,4 +1,8 @@
-"""What people see who only look: what failed lately, one job as it is now. Pure."""
+"""What people see who only look: what failed lately, one job as it is now, the Home tab. Pure.
+
+❌ Data import `0f9d1b60-…` · failed 11:00 AM after 6 min  [Retry]
+🟢 You may retry jobs as operator until 8:00 PM.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,16 +12,15 @@ from typing import Any
 from bot.access.messages import ADD_GRANT, REVOKE_GRANT, denied, line
 from bot.access.policy import Decision, Grant, Reason
 from bot.base.clock import say_duration
-from bot.base.text import clip
 from bot.records.messages import OPEN_AUDIT, OPEN_STATS, numbers
 from bot.records.stats import Stats
 from bot.retries.messages.job import facts, into_sift, kind_of, progress, ran_for, retry_button, status_of, why_now
 from bot.retries.messages.retry import outcome_of
 from bot.retries.request import Retry
 from bot.sift.job import Job
-from bot.slack.blocks import Block, actions, date, escape, plain, section
+from bot.slack.blocks import actions, button, confirm, date, divider, foreign, home, plain, section
 from bot.slack.links import Place
-from bot.slack.message import Message
+from bot.slack.message import Block, Message, View
 
 
 def failed(jobs: Sequence[Job], under_way: Mapping[str, Retry], place: Place) -> Message:
@@ -36,10 +39,9 @@ def _line(job: Job, retry: Retry | None, place: Place) -> Block:
     took = ran_for(job)
     ran = f" after {say_duration(took)}" if took is not None and took > timedelta(0) else ""
     why = why_now(job)
-    because = f"\n> {escape(clip(why, 200))}" if why else ""
+    because = f"\n> {foreign(why, 200)}" if why else ""
     if retry is None:
-        line = section(f":x: {kind_of(job).capitalize()} `{job.job_id}`{when}{ran}{because}")
-        return {**line, "accessory": retry_button(job)}
+        return section(f":x: {kind_of(job).capitalize()} `{job.job_id}`{when}{ran}{because}", retry_button(job))
     link = place.workspace.link(retry.channel_id, retry.root_ts)
     where = f" <{link}|Follow it>." if link else ""
     retried = f"\nAlready being retried by <@{retry.user_id}>.{where}"
@@ -105,7 +107,7 @@ class Seen:
     stats: Stats | None
 
 
-def home_view(seen: Seen, help_text: Message) -> dict[str, Any]:
+def home_view(seen: Seen, help_text: Message) -> View:
     """Returns the whole tab: at most a hundred blocks, since each list is bounded.
 
     Args:
@@ -116,17 +118,13 @@ def home_view(seen: Seen, help_text: Message) -> dict[str, Any]:
         *_part("Failures waiting", [_waiting(job) for job in seen.waiting]),
         *_part("Retries under way", [section(_retry(retry, named=True)) for retry in seen.under_way]),
         *_part("Your last requests", [section(_retry(retry)) for retry in seen.own]),
-        *(
-            _part("Lately", [dict(block) for block in numbers(seen.stats, {}).blocks])
-            if seen.stats and seen.stats.total
-            else []
-        ),
+        *(_part("Lately", numbers(seen.stats, {}).blocks) if seen.stats and seen.stats.total else []),
         *_audit(seen.entries),
         *_access(seen.grants, seen.at),
-        {"type": "divider"},
+        divider(),
         *help_text.blocks,
     ]
-    return {"type": "home", "blocks": blocks}
+    return home(blocks)
 
 
 def _standing(seen: Seen) -> str:
@@ -144,15 +142,12 @@ def _standing(seen: Seen) -> str:
 
 
 def _part(title: str, lines: Sequence[Block]) -> list[Block]:
-    return [{"type": "divider"}, section(f"*{title}*"), *lines] if lines else []
+    return [divider(), section(f"*{title}*"), *lines] if lines else []
 
 
 def _waiting(job: Job) -> Block:
     when = f" · failed {date(job.completed_date, 'time')}" if job.completed_date else ""
-    return {
-        **section(f":x: {kind_of(job).capitalize()} `{job.job_id}`{when}"),
-        "accessory": {**retry_button(job), "action_id": RETRY_WAITING},
-    }
+    return section(f":x: {kind_of(job).capitalize()} `{job.job_id}`{when}", retry_button(job, RETRY_WAITING))
 
 
 def _retry(retry: Retry, named: bool = False) -> str:
@@ -170,34 +165,18 @@ def _audit(entries: Sequence[Any] | None) -> list[Block]:
         + (f" · <@{row.user_id}>" if row.user_id and row.user_id[:1] in "UW" else "")
         for row in entries
     ]
-    buttons = actions([_button("Search the audit", OPEN_AUDIT, "all"), _button("Statistics", OPEN_STATS, "30d")])
-    return [{"type": "divider"}, section("*The audit's latest entries*"), section("\n".join(lines) or "None."), buttons]
+    buttons = actions([button("Search the audit", OPEN_AUDIT, "all"), button("Statistics", OPEN_STATS, "30d")])
+    return [divider(), section("*The audit's latest entries*"), section("\n".join(lines) or "None."), buttons]
 
 
 def _access(grants: Sequence[Grant] | None, at: datetime) -> list[Block]:
     if grants is None:
         return []
-    lines = [{**section(line(grant, at)), "accessory": _revoke(grant)} for grant in grants]
-    add = actions([_button("Add…", ADD_GRANT, "add")])
-    return [{"type": "divider"}, section("*The allow-list*"), *lines, add]
+    lines = [section(line(grant, at), _revoke(grant)) for grant in grants]
+    add = actions([button("Add…", ADD_GRANT, "add")])
+    return [divider(), section("*The allow-list*"), *lines, add]
 
 
 def _revoke(grant: Grant) -> Block:
-    return {
-        **_button("Revoke", REVOKE_GRANT, f"{grant.id} {grant.subject}"),
-        "style": "danger",
-        "confirm": {
-            "title": _text("Revoke?"),
-            "text": _text("They lose this access at once."),
-            "confirm": _text("Revoke"),
-            "deny": _text("Keep"),
-        },
-    }
-
-
-def _button(text: str, action_id: str, value: str) -> Block:
-    return {"type": "button", "action_id": action_id, "value": value, "text": _text(text)}
-
-
-def _text(text: str) -> dict[str, str]:
-    return {"type": "plain_text", "text": text}
+    asked = confirm("Revoke?", "They lose this access at once.", "Revoke", "Keep")
+    return button("Revoke", REVOKE_GRANT, f"{grant.id} {grant.subject}", style="danger", confirm=asked)

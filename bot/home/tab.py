@@ -17,10 +17,10 @@ from bot.access import grants
 from bot.access.authorizer import Authorizer
 from bot.access.policy import Permission
 from bot.alerts import queries
-from bot.audit import entry as audit_entry
 from bot.audit import log as audit
-from bot.audit.entry import Filters
+from bot.audit.entry import Entry, Event, Filters
 from bot.base.errors import DatabaseUnavailable
+from bot.base.requester import Actor, Source
 from bot.db.tables import retries
 from bot.home.messages import Seen, home_view
 from bot.records.counts import Counts
@@ -141,12 +141,12 @@ class Home:
 
     def _may_read(self, connection: Connection, person: Person, at: datetime) -> bool:
         """Records that somebody reads the audit's latest entries; False if too much is recorded of them just now."""
-        entry, quota = _reading(person), self._authorizer.quota
-        by = {name: getattr(entry, name) for name in ("team_id", "user_id", "user_name", "source")}
+        quota, event = self._authorizer.quota, Event.AUDIT_READ
+        by = Actor(user_id=person.user_id, team_id=person.team_id, user_name=person.name, source=Source.HOME)
         if not quota.admits(connection, by, at):
-            quota.refuse(connection, by, at, entry.event)
+            quota.refuse(connection, by, at, event)
             return False
-        audit.append(connection, entry, at)
+        audit.append(connection, Entry(event=event, detail={"what": "home"}, **by.columns), at)
         return True
 
 
@@ -157,17 +157,5 @@ def _under_way(connection: Connection) -> list[Retry]:
 
 def _grants(connection: Connection, at: datetime) -> list[Any]:
     """The grants that hold now, newest first."""
-    listed = [one for one in grants.listed(connection) if one.expires_at is None or one.expires_at > at]
+    listed = [one for one in grants.listed(connection) if one.holds(at)]
     return listed[::-1][:MAX_GRANTS]
-
-
-def _reading(person: Person) -> audit_entry.Entry:
-    """Whoever may read the audit sees its latest entries when they open the tab."""
-    return audit_entry.Entry(
-        event="audit_read",
-        team_id=person.team_id,
-        user_id=person.user_id,
-        user_name=person.name,
-        source="home",
-        detail={"what": "home"},
-    )

@@ -6,7 +6,7 @@ import structlog
 from sqlalchemy import Connection
 
 from bot.audit import log as audit
-from bot.audit.entry import Entry
+from bot.audit.entry import Entry, Event
 from bot.audit.signing import SignedHead, Signer
 from bot.base.clock import Clock, rfc3339
 from bot.db import marks
@@ -105,7 +105,7 @@ class Anchor:
         marks.write(connection, MARK, _day(at), at)
         detail = {"count": signed.head.count, "head": signed.head.hash, "signature": signed.signature, "thread_ts": ts}
         said = {name: value for name, value in detail.items() if value is not None}
-        audit.append(connection, Entry(event="anchor", channel_id=self._channel_id, detail=said), at)
+        audit.append(connection, Entry(event=Event.ANCHOR, channel_id=self._channel_id, detail=said), at)
 
 
 def _done(connection: Connection, at: datetime) -> bool:

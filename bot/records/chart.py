@@ -14,6 +14,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from bot.records.stats import Stats
+from bot.sift.ids import job_kind
 
 DRAW_SECONDS = 30
 
@@ -69,7 +70,7 @@ def draw(counts: Mapping[str, Any]) -> bytes:
 
     figure, axes = pyplot.subplots(1, 3, figsize=(12, 4), width_ratios=[3, 1.4, 1.6], layout="constrained")
     _draw_days(axes[0], _every_day(counts["since"], counts["days"]))
-    types = {name.removeprefix("JOB_TYPE_").replace("_", " ").lower(): n for name, n in counts["types"].items()}
+    types = {job_kind(name).replace("_", " "): n for name, n in counts["types"].items()}
     _draw_bars(axes[1], types, "by job type")
     people = {counts["names"].get(user_id, user_id): number for user_id, number in counts["people"].items()}
     _draw_bars(axes[2], people, "by person")

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -14,8 +14,9 @@ from bot.access.authorizer import Asked, Authorizer
 from bot.access.policy import Permission
 from bot.audit import entry, export
 from bot.audit import log as audit
-from bot.audit.entry import Entry, Filters
+from bot.audit.entry import Entry, Event, Filters
 from bot.audit.signing import Signer
+from bot.base.requester import Requester
 from bot.records import messages as shown
 from bot.records.chart import ChartFailed, drawn
 from bot.records.counts import Counts
@@ -23,7 +24,6 @@ from bot.records.stats import Stats
 from bot.slack.errors import SlackError
 from bot.slack.links import Workspace
 from bot.slack.message import Message
-from bot.slack.payloads import Requester
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +34,7 @@ MAX_EXPORTED = 100_000
 STATS_BACK = timedelta(days=30)
 
 
+@dataclass(frozen=True)
 class History:
     """Reads the audit for people in Slack.
 
@@ -43,15 +44,14 @@ class History:
         signer: signs the head that goes with an export.
     """
 
-    def __init__(self, authorizer: Authorizer, counts: Counts, workspace: Workspace, signer: Signer) -> None:
-        self._authorizer = authorizer
-        self._counts = counts
-        self._workspace = workspace
-        self._signer = signer
+    authorizer: Authorizer
+    counts: Counts
+    workspace: Workspace
+    signer: Signer
 
     def filters(self, job_id: str | None, user_id: str | None, back: timedelta | None) -> Filters:
         """What somebody typed, as a search."""
-        return Filters(job_id=job_id, user_id=user_id, since=self._authorizer.clock() - back if back else None)
+        return Filters(job_id=job_id, user_id=user_id, since=self.authorizer.clock() - back if back else None)
 
     async def page(self, requester: Requester, filters: Filters, path: Sequence[int] = ()) -> Message:
         """One page of entries."""
@@ -63,9 +63,9 @@ class History:
             at = audit.moment_of(connection, path[-1]) if path else None
             before = (at, path[-1]) if at is not None else None
             rows = audit.page(connection, allowed, before=before, limit=PAGE + 1)
-            return shown.page(rows[:PAGE], allowed, path, len(rows) > PAGE, self._workspace)
+            return shown.page(rows[:PAGE], allowed, path, len(rows) > PAGE, self.workspace)
 
-        return await self._authorizer.database.read(work)
+        return await self.authorizer.database.read(work)
 
     async def send_export(self, requester: Requester, filters: Filters) -> Message | None:
         """Sends the entries as a file, directly; answers what is to be said where it was asked for, if anything is."""
@@ -80,8 +80,8 @@ class History:
                     rows = islice(audit.export(connection, allowed), MAX_EXPORTED)
                     return export.write_csv(rows, target), audit.head(connection)
 
-            count, head = await self._authorizer.database.read(work)
-            said = shown.exported(count, MAX_EXPORTED, str(self._signer.sign(head)))
+            count, head = await self.authorizer.database.read(work)
+            said = shown.exported(count, MAX_EXPORTED, str(self.signer.sign(head)))
             return await self._upload(requester, said, file.read_bytes(), "audit.csv", None)
 
     async def send_stats(self, requester: Requester, back: timedelta | None) -> Message | None:
@@ -91,11 +91,11 @@ class History:
             back: how far back; 30 days by default.
         """
         back = back or STATS_BACK
-        since = self._authorizer.clock() - back
+        since = self.authorizer.clock() - back
         allowed = await self._allowed(requester, Filters(since=since), "stats")
         if isinstance(allowed, Message):
             return allowed
-        stats = await self._counts.since(since, allowed.user_id, back)
+        stats = await self.counts.since(since, allowed.user_id, back)
         names = await self._names(stats)
         said = shown.numbers(stats, names)
         if not stats.total:
@@ -111,8 +111,7 @@ class History:
 
     async def _names(self, stats: Stats) -> dict[str, str]:
         people = {
-            user_id: await self._authorizer.people.person(user_id, self._authorizer.workspace)
-            for user_id in stats.people
+            user_id: await self.authorizer.people.person(user_id, self.authorizer.workspace) for user_id in stats.people
         }
         return {user_id: person.name for user_id, person in people.items() if person is not None and person.name}
 
@@ -120,7 +119,7 @@ class History:
         self, requester: Requester, said: Message, content: bytes, name: str, alternative: str | None
     ) -> Message | None:
         try:
-            await self._authorizer.slack.send_file(requester.user_id, said, content, name, alternative)
+            await self.authorizer.slack.send_file(requester.user_id, said, content, name, alternative)
         except SlackError as error:
             return shown.not_uploaded(error.error)
         elsewhere = requester.channel_id is not None and not requester.channel_id.startswith("D")
@@ -128,35 +127,28 @@ class History:
 
     async def _allowed(self, requester: Requester, filters: Filters, what: str) -> Filters | Message:
         """The search as far as somebody may see it: an operator sees their own entries; recorded either way."""
-        asked = await self._authorizer.decide(requester, Permission.READ_AUDIT)
+        asked = await self.authorizer.decide(requester, Permission.READ_AUDIT)
         if not asked.decision.allowed and filters.user_id in (None, requester.user_id):
-            own = await self._authorizer.decide(requester, Permission.RETRY)
+            own = await self.authorizer.decide(requester, Permission.RETRY)
             if own.decision.allowed:
                 asked, filters = own, replace(filters, user_id=requester.user_id)
 
         def work(connection: Connection) -> Filters | Message:
-            busy = self._authorizer.too_many(connection, requester, "audit_read")
+            busy = self.authorizer.too_many(connection, requester, Event.AUDIT_READ)
             if busy is not None:
                 return busy
-            audit.append(connection, _entry(asked, filters, what), self._authorizer.clock())
+            audit.append(connection, _entry(asked, filters, what), self.authorizer.clock())
             if asked.decision.allowed:
                 return filters
-            return self._authorizer.denied(connection, asked.decision, "read the audit")
+            return self.authorizer.denied(connection, asked.decision, "read the audit")
 
-        return await self._authorizer.database.run(work)
+        return await self.authorizer.database.run(work)
 
 
 def _entry(asked: Asked, filters: Filters, what: str) -> Entry:
     wanted = {"job": filters.job_id, "user": filters.user_id, "since": _text(filters.since)}
-    source, grant = asked.requester.source, asked.decision.grant
-    return Entry(
-        event="audit_read",
-        outcome=None if asked.decision.allowed else "denied",
-        source=source if source in ("command", "mention") else "home",
-        grant_id=grant.id if grant else None,
-        detail={"what": what, "filters": {name: value for name, value in wanted.items() if value}},
-        **asked.made_by,
-    )
+    detail = {"what": what, "filters": {name: value for name, value in wanted.items() if value}}
+    return asked.entry(Event.AUDIT_READ, detail)
 
 
 def _text(moment: datetime | None) -> str | None:

@@ -1,4 +1,8 @@
-"""The audit's head as it is posted daily. Pure."""
+"""The audit and the statistics as people read them, and the audit's head as it is posted daily. Pure.
+
+1,234 · 12:00 PM · *request* finished · @Ann (Ann) · `0f9d1b60-…` · failed → finished · thread · reference `…`
+9 requests since Oct 21. A retry helped in 6 of 8 cases (75 %).
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,11 +12,12 @@ from typing import Any
 from bot.audit.entry import Filters
 from bot.audit.signing import SignedHead
 from bot.base.clock import rfc3339
-from bot.base.text import clip
+from bot.base.text import clip, shorten
 from bot.records.stats import Stats
-from bot.slack.blocks import Block, actions, counted, date, escape, listing, section
+from bot.sift.ids import job_kind
+from bot.slack.blocks import actions, button, counted, date, escape, foreign, listing, say_type, section
 from bot.slack.links import Workspace
-from bot.slack.message import Message
+from bot.slack.message import Block, Message
 
 
 def anchored(signed: SignedHead, at: datetime) -> Message:
@@ -41,6 +46,9 @@ def page(rows: Sequence[Any], filters: Filters, path: Sequence[int], more: bool,
     Args:
         path: the entries below which the pages so far began, this one's last; empty for the newest page.
         more: whether there are older ones.
+
+    Returns:
+        Private to whoever reads; its buttons carry the search.
     """
     title = f"The audit{_about(filters)}, newest first"
     lines = [section(_line(row, workspace)) for row in rows] or [section("No entries.")]
@@ -55,17 +63,17 @@ def page(rows: Sequence[Any], filters: Filters, path: Sequence[int], more: bool,
 
 def _line(row: Any, workspace: Workspace) -> str:
     who = f" · <@{row.user_id}>" if row.user_id and row.user_id[:1] in "UW" else ""
-    who = who or (f" · `{escape(row.user_id)}`" if row.user_id else "")
-    name = f" ({escape(row.user_name)})" if row.user_name else ""
+    who = who or (f" · `{foreign(row.user_id)}`" if row.user_id else "")
+    name = f" ({foreign(row.user_name)})" if row.user_name else ""
     job = f" · `{row.job_id}`" if row.job_id else ""
     statuses = [
         status.removeprefix("JOB_STATUS_").lower() for status in (row.status_before, row.status_after) if status
     ]
-    status = f" · {escape(' → '.join(statuses))}" if statuses else ""
+    status = f" · {foreign(' → '.join(statuses))}" if statuses else ""
     link = workspace.link(row.channel_id, json.loads(row.detail).get("thread_ts"))
     thread = f" · <{link}|thread>" if link else ""
     reference = f"{thread} · reference `{row.request_id}`" if row.request_id else ""
-    reason = f"\n> {escape(clip(row.reason, 200))}" if row.reason else ""
+    reason = f"\n> {foreign(row.reason, 200)}" if row.reason else ""
     what = f"*{escape(row.event)}*{f' {row.outcome}' if row.outcome else ''}"
     return f"{row.id:,} · {date(row.at)} · {what}{who}{name}{job}{status}{reference}{reason}"
 
@@ -83,6 +91,9 @@ def _about(filters: Filters) -> str:
 def search_of(value: str) -> tuple[Filters, list[int]]:
     """Reads the search back from a button's value.
 
+    Returns:
+        What is searched for, and the entries below which the pages so far began, as in `page`.
+
     Raises:
         ValueError: it is no such value.
     """
@@ -90,15 +101,14 @@ def search_of(value: str) -> tuple[Filters, list[int]]:
         found = json.loads(value)
         since = datetime.fromisoformat(found["s"]) if found.get("s") else None
         return Filters(job_id=found.get("j"), user_id=found.get("u"), since=since), [int(one) for one in found["p"]]
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         raise ValueError("no search") from error
 
 
 def _button(text: str, action_id: str, filters: Filters, path: Sequence[int], block: str) -> Block:
     since = rfc3339(filters.since) if filters.since else None
     value = json.dumps({"j": filters.job_id, "u": filters.user_id, "s": since, "p": list(path)[-200:]})
-    label = {"type": "plain_text", "text": text, "emoji": False}
-    return {"type": "button", "action_id": f"{action_id}:{block}", "value": value, "text": label}
+    return button(text, f"{action_id}:{block}", value)
 
 
 def exported(count: int, most: int, head: str) -> Message:
@@ -116,7 +126,7 @@ def sent_directly(said: Message) -> Message:
 
 def not_uploaded(error: str) -> Message:
     """Said when Slack did not take the file."""
-    text = f":warning: Slack did not take the file (`{escape(error)}`). Try again, or use the command line."
+    text = f":warning: Slack did not take the file (`{foreign(error)}`). Try again, or use the command line."
     return Message(text, [section(text)])
 
 
@@ -129,24 +139,27 @@ def numbers(stats: Stats, names: Mapping[str, str]) -> Message:
     rate = f" A retry helped in {helped:,} of {ended:,} cases ({helped * 100 // ended} %)." if ended else ""
     title = f"{counted(stats.total, 'request')} since {date(stats.since)}.{rate}"
     states = listing(f"{count:,} {state.replace('_', ' ')}" for state, count in _most_first(stats.states))
-    kinds = listing(
-        counted(count, escape(name.removeprefix("JOB_TYPE_").replace("_", " ").lower()))
-        for name, count in _most_first(stats.types)
-    )
+    kinds = listing(counted(count, say_type(job_kind(name))) for name, count in _most_first(stats.types))
     people = listing(f"<@{user_id}> {count:,}" for user_id, count in _most_first(stats.people))
     parts = [f"*{title}*", f"By outcome: {states}.", f"By job type: {kinds}." if kinds else "", f"By person: {people}."]
     return Message(escape(alternative(stats, names)), [section("\n".join(part for part in parts if part))])
 
 
 def alternative(stats: Stats, names: Mapping[str, str]) -> str:
-    """The numbers as alternative text of the picture."""
+    """The numbers as alternative text of the picture.
+
+    Args:
+        names: what people are called, by user ID; where one is missing the ID stands.
+
+    Returns:
+        Plain text of at most 1,900 characters.
+    """
     helped, ended = stats.helped
     days = "; ".join(f"{day}: {sum(states.values())}" for day, states in list(stats.days.items())[-31:])
-    people = ", ".join(f"{names.get(user, user)} {count}" for user, count in _most_first(stats.people))
+    people = ", ".join(f"{clip(names.get(user, user))} {count}" for user, count in _most_first(stats.people))
     states = ", ".join(f"{state.replace('_', ' ')} {count}" for state, count in _most_first(stats.states))
-    return f"{stats.total} requests; {helped} of {ended} helped. {states}. Per day: {days}. By person: {people}."[
-        :1_900
-    ]
+    counts = f"{stats.total} requests; {helped} of {ended} helped. {states}."
+    return shorten(f"{counts} Per day: {days}. By person: {people}.", 1_900)
 
 
 def _most_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:

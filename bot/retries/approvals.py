@@ -4,7 +4,7 @@ The request stays `requested` while it waits, due again when the time for an app
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, select, update
@@ -13,15 +13,15 @@ from bot.access.authorizer import Asked, Authorizer
 from bot.access.policy import Permission
 from bot.audit import entry
 from bot.audit import log as audit
+from bot.base.requester import Requester
 from bot.db.tables import retries
 from bot.retries import store
+from bot.retries.entries import entry_of
 from bot.retries.messages import approval as shown
 from bot.retries.request import Retry
 from bot.retries.state import ApprovalReason, State
-from bot.retries.store import entry_of
 from bot.slack.message import Message
 from bot.slack.outbox import soon
-from bot.slack.payloads import Requester
 
 DOING = "approve this"
 """What somebody is told that they may not do."""
@@ -43,7 +43,7 @@ def ask(connection: Connection, retry: Retry, now: datetime, at: datetime) -> Re
         job_before=retry.job_before,
         attempt=retry.attempt,
     )
-    audit.append(connection, entry_of(waiting, None, event="approval_asked"), at)
+    audit.append(connection, entry_of(waiting, None, event=entry.Event.APPROVAL_ASKED), at)
     return waiting
 
 
@@ -53,6 +53,7 @@ def not_later(connection: Connection, at: datetime) -> None:
     connection.execute(update(retries).where(retries.c.approval_until > latest).values(approval_until=latest))
 
 
+@dataclass(frozen=True)
 class Approvals:
     """Takes approvals and overrides, checked and recorded in time for the ack.
 
@@ -61,38 +62,37 @@ class Approvals:
         changed: told when messages are to be shown again.
     """
 
-    def __init__(self, authorizer: Authorizer, start: Callable[[Retry], None], changed: Callable[[], None]) -> None:
-        self._authorizer = authorizer
-        self._start = start
-        self._changed = changed
+    authorizer: Authorizer
+    start: Callable[[Retry], None]
+    changed: Callable[[], None]
 
     async def approve(self, requester: Requester, request_id: str) -> Message | None:
-        """Approves a request; answers why not, if it was not done."""
+        """Approves a request; returns why not, if it was not done."""
         asked = await self._decide(requester, request_id, Permission.RETRY)
-        return await self._speak(asked, request_id, "approval", None)
+        return await self._speak(asked, request_id, entry.Event.APPROVAL, None)
 
     async def override(self, requester: Requester, request_id: str, reason: str) -> Message | None:
         """Breaks the glass: an admin lets a request through without a second person, and everybody is told."""
         asked = await self._decide(requester, request_id, Permission.OVERRIDE)
-        return await self._speak(asked, request_id, "break_glass", reason)
+        return await self._speak(asked, request_id, entry.Event.BREAK_GLASS, reason)
 
     async def may_override(self, requester: Requester, request_id: str) -> Message | None:
         """Why somebody may not override; None if they may."""
         asked = await self._decide(requester, request_id, Permission.OVERRIDE)
-        return await self._authorizer.refusal(asked, DOING, "break_glass")
+        return await self.authorizer.refusal(asked, DOING, entry.Event.BREAK_GLASS)
 
     async def _decide(self, requester: Requester, request_id: str, right: Permission) -> Asked:
-        job_type = await self._authorizer.database.run(lambda connection: _job_type(connection, request_id))
-        return await self._authorizer.decide_in_time(requester, right, job_type)
+        job_type = await self.authorizer.database.run(lambda connection: _job_type(connection, request_id))
+        return await self.authorizer.decide_in_time(requester, right, job_type)
 
-    async def _speak(self, asked: Asked, request_id: str, event: str, reason: str | None) -> Message | None:
-        at = self._authorizer.clock()
+    async def _speak(self, asked: Asked, request_id: str, event: entry.Event, reason: str | None) -> Message | None:
+        at = self.authorizer.clock()
 
         def work(connection: Connection) -> Retry | Message:
             waiting = _waiting(connection, request_id, at)
             if waiting is None:
                 return shown.no_longer_waiting()
-            busy = self._authorizer.too_many(connection, asked.requester, event)
+            busy = self.authorizer.too_many(connection, asked.requester, event)
             if busy is not None:
                 return busy
             why = None if asked.decision.allowed else asked.decision.why.value
@@ -100,17 +100,17 @@ class Approvals:
                 why = ApprovalReason.BY_ONESELF
             audit.append(connection, _entry(waiting, asked, event, reason, why), at)
             if not asked.decision.allowed:
-                return self._authorizer.denied(connection, asked.decision, DOING)
+                return self.authorizer.denied(connection, asked.decision, DOING)
             if why is not None:
                 return shown.not_by_oneself()
-            now = self._authorizer.database.now(connection)
+            now = self.authorizer.database.now(connection)
             return _let_through(connection, waiting, asked.requester.user_id, reason, now, at)
 
-        result = await self._authorizer.database.run(work)
+        result = await self.authorizer.database.run(work)
         if isinstance(result, Message):
             return result
-        self._start(result)
-        self._changed()
+        self.start(result)
+        self.changed()
         return None
 
 
@@ -125,7 +125,7 @@ def _waiting(connection: Connection, request_id: str, at: datetime) -> Retry | N
 def _job_type(connection: Connection, request_id: str) -> str | None:
     row = connection.execute(select(retries).where(retries.c.id == request_id)).first()
     job = Retry.of(row._mapping).job if row is not None else None
-    return job.job_type.removeprefix("JOB_TYPE_").lower() if job else None
+    return job.kind if job else None
 
 
 def _let_through(
@@ -146,7 +146,7 @@ def _let_through(
     return Retry.of(connection.execute(through, {"b_at": at}).one()._mapping)
 
 
-def _entry(waiting: Retry, asked: Asked, event: str, reason: str | None, why: str | None) -> entry.Entry:
+def _entry(waiting: Retry, asked: Asked, event: entry.Event, reason: str | None, why: str | None) -> entry.Entry:
     """What the audit says of the request, in the name of whoever spoke."""
     detail = {"for": waiting.user_id, "why": why or asked.decision.why.value}
     grant = asked.decision.grant
@@ -154,8 +154,8 @@ def _entry(waiting: Retry, asked: Asked, event: str, reason: str | None, why: st
         entry_of(waiting, None if why is None else State.DENIED, detail, event),
         team_id=asked.requester.team_id,
         user_id=asked.requester.user_id,
-        user_name=asked.made_by["user_name"],
-        source="alert" if reason is None else "modal",  # the button, or the modal that asks for a reason
+        user_name=asked.by.user_name,
+        source=asked.requester.source,  # the button, or the modal that asks for a reason
         reason=reason,
         grant_id=grant.id if grant else None,
     )

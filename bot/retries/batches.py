@@ -13,15 +13,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, exists, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from bot import VERSION
 from bot.audit import entry
 from bot.audit import log as audit
+from bot.base.requester import Source
 from bot.base.text import new_id
+from bot.db.once import insert_once
 from bot.db.tables import batches, retries
-from bot.retries import store
+from bot.retries import claims, store
 from bot.retries.request import Batch, JobRef, Request, Retry
+from bot.retries.rules import Refusal
 from bot.retries.state import OFFERING, RefusalReason, State
 from bot.slack.outbox import Outbox
 from bot.slack.piece import values_of
@@ -32,13 +34,10 @@ CHUNK = 25
 MAX_LISTED = 120
 """So many retries of a batch are listed in its thread; the tally counts all of them."""
 
-_INSERT = {
-    dialect: upsert(batches).on_conflict_do_nothing(index_elements=["delivery_key"]).returning(batches.c.id)
-    for dialect, upsert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
-}
 MAX_OPEN = 100
 """So many batches are spelled out side by side."""
 
+_insert = insert_once(batches, "delivery_key")
 _BEGUN = exists().where(retries.c.batch_id == batches.c.id)
 _WAITING = exists().where(retries.c.batch_id == batches.c.id, retries.c.state == State.REQUESTED)
 _DUE = (
@@ -100,12 +99,15 @@ class Spelled:
 def open_batch(
     connection: Connection, first: Request, wanted: Sequence[JobRef], at: datetime, origin: str | None = None
 ) -> bool:
-    """Records a batch; answers False for one that was already delivered.
+    """Records a batch.
 
     Args:
         first: who asks, from where, and why: a request as it would be for the first job alone; its ID is the batch's.
         wanted: the jobs, each named once.
         origin: the storm or the batch whose button asks for all of it.
+
+    Returns:
+        Whether it is new; False for one that was already delivered.
     """
     values = {name: value for name, value in first.__dict__.items() if name in batches.c}
     values |= {
@@ -115,7 +117,7 @@ def open_batch(
         "due_at": at,
         "origin": origin,
     }
-    return connection.execute(_INSERT[connection.dialect.name], values).first() is not None
+    return _insert(connection, values)
 
 
 def delivered(connection: Connection, delivery_key: str) -> bool:
@@ -131,8 +133,8 @@ def due(connection: Connection, now: datetime) -> list[Open]:
     ]
 
 
-def under_way(connection: Connection, batch_id: str) -> dict[str, Any] | None:
-    """What whoever asks for a whole storm, or batch, is told if somebody else's request for it is not sent yet.
+def under_way(connection: Connection, batch_id: str) -> Refusal | None:
+    """Why a whole storm, or batch, is not retried: somebody else's request for it is not sent yet.
 
     Writing transactions take turns (see `database`), so of two that begin at once one sees the other.
     """
@@ -143,31 +145,26 @@ def under_way(connection: Connection, batch_id: str) -> dict[str, Any] | None:
     if other is None:
         return None
     ts = other.thread_ts or json.loads(other.shown).get("announcement", {}).get("ts")
-    return {
-        "why": RefusalReason.UNDER_WAY,
-        "by": other.user_id,
-        "channel_id": other.channel_id,
-        "ts": ts,
-        "request": other.id,
-    }
+    told = {"by": other.user_id, "channel_id": other.channel_id, "ts": ts, "request": other.id}
+    return Refusal(State.REFUSED, {"why": RefusalReason.UNDER_WAY, **told})
 
 
-def refuse(
-    connection: Connection, batch_id: str, state: State, detail: Mapping[str, Any], now: datetime, at: datetime
-) -> bool:
-    """Lets none of a batch through: one entry, no rows; answers False if somebody else was at it.
+def refuse(connection: Connection, batch_id: str, refusal: Refusal, now: datetime, at: datetime) -> bool:
+    """Lets none of a batch through: one entry, no rows.
 
-    Args:
-        state: `DENIED` or `REFUSED`.
+    Returns:
+        Whether it was refused; False if somebody else was at it.
     """
     row = connection.execute(_DUE_ONE.where(~_BEGUN), {"b_id": batch_id, "b_now": now}).first()
     if row is None:
         return False
-    closed = {"todo": "[]", "due_at": None, "refusal": entry.canonical(detail)}
+    closed = {"todo": "[]", "due_at": None, "refusal": entry.canonical(refusal.detail)}
     connection.execute(_REST, {"b_id": batch_id, **closed})
     store.touch(connection, batch_id, now)
-    facts = {"version": VERSION, "batch": batch_id, "total": row.total, **detail}
-    audit.append(connection, _entry(row, state, {name: fact for name, fact in facts.items() if fact is not None}), at)
+    facts = {"version": VERSION, "batch": batch_id, "total": row.total, **refusal.detail}
+    audit.append(
+        connection, _entry(row, refusal.state, {name: fact for name, fact in facts.items() if fact is not None}), at
+    )
     return True
 
 
@@ -176,7 +173,7 @@ def spell_out(connection: Connection, batch_id: str, now: datetime, at: datetime
     row = connection.execute(_DUE_ONE, {"b_id": batch_id, "b_now": now}).first()
     if row is None:
         return Spelled()
-    stale = now - row.due_at > store.STALE_AFTER
+    stale = now - row.due_at > claims.STALE_AFTER
     todo = json.loads(row.todo)
     requests = [_request(row, job_id, offered) for job_id, offered in todo[:CHUNK]]
     for number, request in enumerate(requests):
@@ -212,7 +209,9 @@ def left_over(connection: Connection, batch_id: str) -> list[JobRef]:
 
 def _entry(row: Row[Any], outcome: State, detail: Mapping[str, Any]) -> entry.Entry:
     names = ("team_id", "user_id", "user_name", "channel_id", "source", "reason")
-    return entry.Entry(event="request", outcome=outcome, detail=detail, **{name: row._mapping[name] for name in names})
+    return entry.Entry(
+        event=entry.Event.REQUEST, outcome=outcome, detail=detail, **{name: row._mapping[name] for name in names}
+    )
 
 
 def _request(row: Row[Any], job_id: str, offered: str | None) -> Request:
@@ -225,7 +224,7 @@ def _request(row: Row[Any], job_id: str, offered: str | None) -> Request:
         team_id=row.team_id,
         user_id=row.user_id,
         user_name=row.user_name,
-        source=row.source,
+        source=Source(row.source),
         reason=row.reason,
         channel_id=row.channel_id,
         thread_ts=row.thread_ts,
@@ -237,7 +236,7 @@ def _load(connection: Connection, row: Row[Any], interrupted: bool) -> Batch:
     members = [Retry.of(found._mapping) for found in connection.execute(_LISTED, {"b_id": row.id})]
     offered = connection.scalar(_OFFERED, {"b_id": row.id}) or 0
     return Batch(
-        **{**values_of(Batch, row._mapping), "refusal": json.loads(row.refusal or "{}")},
+        **{**values_of(Batch, row._mapping), "source": Source(row.source), "refusal": json.loads(row.refusal or "{}")},
         states=states,
         members=members,
         offered=offered,

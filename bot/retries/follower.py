@@ -6,7 +6,6 @@ Settles what is `unknown` and follows what was `accepted`; both are rows with a 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
 from sqlalchemy import Connection
@@ -15,10 +14,11 @@ from bot.base.clock import Clock
 from bot.base.errors import WrongState
 from bot.base.loops import Tasks, until_written
 from bot.db.database import Database
-from bot.retries import outcome, store
+from bot.retries import claims, outcome, store
 from bot.retries.outcome import Outcome
 from bot.retries.request import Retry
 from bot.retries.state import State
+from bot.retries.store import Changes
 from bot.sift.client import Sift
 from bot.sift.errors import SiftError
 from bot.sift.job import Job
@@ -44,7 +44,7 @@ class Follower:
     """Follows retries to their end.
 
     Args:
-        poll: how often a followed job is asked for.
+        poll: how often a followed job is read.
         settle: how long an unknown outcome is read back before it is reported as it is.
         changed: told when rows changed, so that they are shown.
         entered: told each state that a request entered.
@@ -76,7 +76,7 @@ class Follower:
         """Reads every job that is due in as few requests as there can be, and records what moved.
 
         Raises:
-            SiftError: Sift could not be read; what is followed is asked for again later.
+            SiftError: Sift could not be read; what is followed is read again later.
         """
         retries = await self._database.run(self._claim)
         if not retries:
@@ -91,7 +91,7 @@ class Follower:
 
     def _claim(self, connection: Connection) -> list[Retry]:
         now = self._database.now(connection)
-        return store.claim(connection, (State.ACCEPTED, State.UNKNOWN), now, until=now + self._poll * CLAIMED)
+        return claims.claim(connection, (State.ACCEPTED, State.UNKNOWN), now, until=now + self._poll * CLAIMED)
 
     async def _record(self, retries: list[Retry], look: Callable[[Retry, datetime], Step | None]) -> None:
         """Writes what changed, all in one transaction, and has it shown."""
@@ -124,11 +124,12 @@ class Follower:
         return Step(lambda connection: store.note_progress(connection, retry, at, job_after=job, missed=0))
 
     def _enter(self, retry: Retry, found: Outcome, job: Job | None, at: datetime) -> Step:
-        columns: dict[str, Any] = {} if job is None else {"job_after": job}
+        changes: Changes = {} if job is None else {"job_after": job}
 
         def write(connection: Connection) -> Retry:
             due_at = self._database.now(connection) + self._poll * CLAIMED
-            return store.enter_once(connection, retry, found.state, at, detail=found.detail, due_at=due_at, **columns)
+            more: Changes = {**changes, "detail": found.detail, "due_at": due_at}
+            return store.enter_once(connection, retry, found.state, at, **more)
 
         def tell() -> None:
             log.info("retry.outcome", request_id=retry.id, job_id=retry.job_id, state=found.state, **found.detail)
@@ -142,7 +143,7 @@ class Follower:
         """Adds why the job failed again, where Sift says so elsewhere than in the job."""
         cause = await self._sift.why_failed(job)
         if cause.error_message:
-            facts = {**retry.cause, "again": cause.error_message}
+            facts = {**retry.about, "again": cause.error_message}
             await self._database.run(lambda connection: store.add_cause(connection, retry.id, facts, self._clock()))
             self._changed()
 

@@ -13,6 +13,7 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 from sqlalchemy import Connection
 
 from bot.base.metrics import Metrics
+from bot.base.requester import Requester, Source
 from bot.db.database import Database
 from bot.retries import batches, request
 from bot.retries.approvals import Approvals
@@ -25,7 +26,6 @@ from bot.sift import ids
 from bot.slack import payloads
 from bot.slack.blocks import message_view
 from bot.slack.client import Slack
-from bot.slack.payloads import Requester
 from bot.slack.replies import Replies
 
 SHORTCUT = "retry_sift_job"
@@ -38,23 +38,24 @@ def register(
 
     async def on_retry_button(ack: AsyncAck, body: dict[str, Any]) -> None:
         began = time.perf_counter()
-        await intake.take_or_tell(payloads.requester_of_click(body), [request.job_of_click(body)], "alert")
+        await intake.take_or_tell(payloads.requester_of_click(body, Source.ALERT), [request.job_of_click(body)])
         await ack()
         metrics.acked(time.perf_counter() - began)
 
     def retrying(some: Callable[[Connection, str], list[JobRef]]) -> Callable[[AsyncAck, dict[str, Any]], Any]:
         async def on_retry_some(ack: AsyncAck, body: dict[str, Any]) -> None:
-            requester, batch_id = payloads.requester_of_click(body), payloads.value_of(body)
+            requester, batch_id = payloads.requester_of_click(body, Source.BULK), payloads.value_of(body)
             wanted = await database.run(lambda connection: some(connection, batch_id))
-            await intake.take_or_tell(requester, wanted, "bulk", batch_id)
+            await intake.take_or_tell(requester, wanted, batch_id)
             await ack()
 
         return on_retry_some
 
     async def on_shortcut(ack: AsyncAck, body: dict[str, Any]) -> None:
-        requester, found = payloads.requester_of_click(body), ids.job_ids_in(body.get("message"))
+        requester, trigger_id = payloads.requester_of_click(body, Source.SHORTCUT), payloads.trigger_of(body)
+        view = _shortcut_view(requester, ids.job_ids_in(body.get("message")))
         await ack()
-        replies.start(requester, slack.open_view(str(requester.trigger_id), _shortcut_view(requester, found)))
+        replies.start(requester, slack.open_view(trigger_id, view))
 
     async def on_retry_view(ack: AsyncAck, body: dict[str, Any]) -> None:
         submitted = request.from_view(body)
@@ -63,7 +64,7 @@ def register(
         elif len(submitted.jobs) > MAX_JOBS:
             await ack(response_action="errors", errors=modals.too_many_picked(MAX_JOBS))
         else:
-            problem = await intake.take(submitted.requester, submitted.jobs, submitted.source, submitted.reason)
+            problem = await intake.take(submitted.requester, submitted.jobs, submitted.reason)
             view = None if problem is None else message_view(problem, modals.TITLE)
             await (ack() if view is None else ack(response_action="update", view=view))
 
@@ -78,24 +79,24 @@ def register_approvals(app: AsyncApp, *, approvals: Approvals, slack: Slack, rep
     """Registers the buttons of the second person, and the modal."""
 
     async def on_approve(ack: AsyncAck, body: dict[str, Any]) -> None:
-        requester = payloads.requester_of_click(body)
+        requester = payloads.requester_of_click(body, Source.ALERT)
         problem = await approvals.approve(requester, payloads.value_of(body))
         await ack()
         if problem is not None:
             replies.answer(requester, problem)
 
     async def on_override(ack: AsyncAck, body: dict[str, Any]) -> None:
-        requester = payloads.requester_of_click(body)
+        requester, trigger_id = payloads.requester_of_click(body, Source.ALERT), payloads.trigger_of(body)
         await ack()
-        replies.start(requester, open_override(requester, payloads.value_of(body)))
+        replies.start(requester, open_override(requester, payloads.value_of(body), trigger_id))
 
-    async def open_override(requester: Requester, request_id: str) -> None:
+    async def open_override(requester: Requester, request_id: str, trigger_id: str) -> None:
         refusal = await approvals.may_override(requester, request_id)
         view = override_view(request_id) if refusal is None else message_view(refusal, OVERRIDE_TITLE)
-        await slack.open_view(str(requester.trigger_id), view)
+        await slack.open_view(trigger_id, view)
 
     async def on_override_view(ack: AsyncAck, body: dict[str, Any]) -> None:
-        requester = payloads.requester_of_click(body)
+        requester = payloads.requester_of_click(body, Source.MODAL)
         problem = await approvals.override(requester, *request.from_override(body))
         if problem is None:
             await ack()
@@ -112,7 +113,7 @@ def _shortcut_view(requester: Requester, found: list[str]) -> dict[str, Any]:
     if not found:
         return modals.nothing_found_view()
     origin = {
-        "source": "shortcut",
+        "source": requester.source,
         "channel_id": requester.channel_id,
         "thread_ts": requester.thread_ts,
         "asked_in": requester.asked_in,

@@ -6,15 +6,16 @@ further requests of the same job are refused.
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection
 
 from bot.audit import log as audit
-from bot.audit.entry import Entry
+from bot.audit.entry import Entry, Event
+from bot.base.requester import Source
 from bot.retries import batches, store
 from bot.retries.request import Retry
 from bot.retries.state import OutcomeReason, RefusalReason, State
+from bot.retries.store import Changes
 
 
 @dataclass(frozen=True)
@@ -44,14 +45,14 @@ def recover(connection: Connection, by: str, at: datetime) -> Recovered:
         elif retry.state is not State.UNKNOWN:
             _doubt(connection, retry, at)
     detail = {"unknown": len(kept), "refused": refused}
-    audit.append(connection, Entry(event="recover", user_id=by, source="cli", detail=detail), at)
+    audit.append(connection, Entry(event=Event.RECOVER, user_id=by, source=Source.CLI, detail=detail), at)
     return Recovered(**detail)
 
 
 def _doubt(connection: Connection, retry: Retry, at: datetime) -> None:
     """Has a request be read back, as one that may have been sent."""
-    columns: dict[str, Any] = {"sent_at": retry.sent_at or at}
-    if retry.attempt is None:
-        columns["attempt"] = store.last_attempts(connection, retry.job_id)[2] + 1
     detail = {"why": OutcomeReason.RESTORED, "was": retry.state}
-    store.transition(connection, retry, State.UNKNOWN, at, detail=detail, due_at=at, **columns)
+    changes: Changes = {"detail": detail, "due_at": at, "sent_at": retry.sent_at or at}
+    if retry.attempt is None:
+        changes["attempt"] = store.last_attempts(connection, retry.job_id).accepted + 1
+    store.transition(connection, retry, State.UNKNOWN, at, **changes)

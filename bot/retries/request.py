@@ -6,10 +6,21 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Self
 
+from bot.base.requester import Requester, Source
+from bot.base.text import new_id
 from bot.retries.state import FINAL, State
 from bot.sift.ids import JOB_ID, job_ids_in
 from bot.sift.job import Job
-from bot.slack.payloads import Malformed, Requester, _input, _mapping, _maybe, _text, requester_of_click, value_of
+from bot.slack.payloads import (
+    Malformed,
+    input_of,
+    inputs_of,
+    mapping_of,
+    requester_of_click,
+    text_of,
+    text_or_none,
+    value_of,
+)
 from bot.slack.piece import OutboxRow, values_of
 
 MAX_JOBS = 100
@@ -25,32 +36,24 @@ class JobRef:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
-    """What somebody asked for, as Slack sent it.
+class Request(Requester):
+    """What somebody asked for.
 
     Args:
-        delivery_key: the same for every delivery of the same click or command.
-        thread_ts: the thread to answer in; None lets the bot start one.
-        asked_in: the thread where a private answer goes; None: the channel itself.
         offered: the failure that the clicked button stood for.
-        response_url: where a private answer may be sent for half an hour.
         batch_id: the batch it belongs to, which then shows it.
     """
 
     id: str
-    delivery_key: str
     job_id: str
-    team_id: str
-    user_id: str
-    source: str
-    user_name: str | None = None
-    reason: str | None = None
-    channel_id: str | None = None
-    thread_ts: str | None = None
-    asked_in: str | None = None
     offered: str | None = None
-    response_url: str | None = None
+    reason: str | None = None
     batch_id: str | None = None
+
+    @classmethod
+    def by(cls, requester: Requester, wanted: JobRef, reason: str | None) -> "Request":
+        """Returns somebody's request to retry a job, with an ID of its own."""
+        return cls(id=new_id(), job_id=wanted.job_id, offered=wanted.offered, reason=reason, **vars(requester))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +64,7 @@ class Retry(Request, OutboxRow):
     fence: int
     missed: int
     detail: Mapping[str, Any]
-    cause: Mapping[str, Any]
+    about: Mapping[str, Any]
     grant_id: int | None = None
     attempt: int | None = None
     approval_until: datetime | None = None
@@ -101,8 +104,8 @@ class Retry(Request, OutboxRow):
     @classmethod
     def of(cls, row: Mapping[Any, Any], **more: Any) -> Self:
         values = values_of(cls, row)
-        values["state"] = State(values["state"])
-        for name in ("detail", "cause"):
+        values |= {"state": State(values["state"]), "source": Source(values["source"])}
+        for name in ("detail", "about"):
             values[name] = json.loads(values[name] or "{}")
         for name in ("job_before", "job_after"):
             values[name] = Job.model_validate_json(values[name]) if values[name] else None
@@ -110,7 +113,7 @@ class Retry(Request, OutboxRow):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Batch(OutboxRow):
+class Batch(Requester, OutboxRow):
     """A row of `batches`, with how its retries stand.
 
     Args:
@@ -122,15 +125,10 @@ class Batch(OutboxRow):
         refusal: why none of it was let through; empty: it was.
     """
 
-    delivery_key: str
-    team_id: str
-    user_id: str
-    source: str
-    user_name: str | None = None
-    reason: str | None = None
     total: int
     states: Mapping[State, int]
     members: Sequence[Retry]
+    reason: str | None = None
     offered: int = 0
     stale: int = 0
     refusal: Mapping[str, Any] = field(default_factory=dict)
@@ -158,35 +156,37 @@ class Submitted:
 
     requester: Requester
     jobs: tuple[JobRef, ...]
-    source: str
     reason: str | None = None
 
 
 def from_view(body: Mapping[str, Any]) -> Submitted:
     """A submitted modal: jobs picked, job IDs pasted, and a reason."""
-    view = _mapping(body, "view")
-    values = _mapping(_mapping(view, "state"), "values")
-    try:
-        origin = json.loads(_text(view, "private_metadata"))
-    except ValueError:
-        raise Malformed from None
-    picked = _input(values, "jobs").get("selected_options")
-    job_ids = [_text(option, "value") for option in picked] if isinstance(picked, list) else []
-    job_ids += job_ids_in(_maybe(_input(values, "ids"), "value"))
+    inputs = inputs_of(body)
+    picked = input_of(inputs, "jobs").get("selected_options")
+    job_ids = [text_of(option, "value") for option in picked] if isinstance(picked, list) else []
+    job_ids += job_ids_in(text_or_none(input_of(inputs, "ids"), "value"))
     if not all(JOB_ID.fullmatch(job_id) for job_id in job_ids):
         raise Malformed
-    requester = replace(
-        requester_of_click(body),
-        channel_id=_maybe(origin, "channel_id"),
-        thread_ts=_maybe(origin, "thread_ts"),
-        asked_in=_maybe(origin, "asked_in"),
-    )
     wanted = tuple(JobRef(job_id) for job_id in dict.fromkeys(job_ids))
-    return Submitted(requester, wanted, _text(origin, "source"), _maybe(_input(values, "reason"), "value"))
+    return Submitted(_requester_of_view(body), wanted, text_or_none(input_of(inputs, "reason"), "value"))
+
+
+def _requester_of_view(body: Mapping[str, Any]) -> Requester:
+    """Who submitted a modal, and where it was opened, which is where they are answered."""
+    try:
+        origin = json.loads(text_of(mapping_of(body, "view"), "private_metadata"))
+        source = Source(text_of(origin, "source"))
+    except ValueError:
+        raise Malformed from None
+    return replace(
+        requester_of_click(body, source),
+        channel_id=text_or_none(origin, "channel_id"),
+        thread_ts=text_or_none(origin, "thread_ts"),
+        asked_in=text_or_none(origin, "asked_in"),
+    )
 
 
 def from_override(body: Mapping[str, Any]) -> tuple[str, str]:
     """The request that an admin overrides the second person for, and why."""
-    view = _mapping(body, "view")
-    reason = _input(_mapping(_mapping(view, "state"), "values"), "reason")
-    return _text(view, "private_metadata"), _text(reason, "value")
+    reason = input_of(inputs_of(body), "reason")
+    return text_of(mapping_of(body, "view"), "private_metadata"), text_of(reason, "value")

@@ -6,6 +6,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot.base.clock import Clock, utc_now
+from bot.sandbox.connection import Droppable
 from bot.sandbox.page.page import page_routes
 from bot.sandbox.sift.api import EmbeddedSift
 from bot.sandbox.slack.directory import (
@@ -26,7 +27,6 @@ from bot.sandbox.slack.directory import (
     STRANGER,
     UNLISTED,
 )
-from bot.sandbox.slack.trouble import Droppable
 from bot.sandbox.slack.workspace import Delivered, SlackWorkspace
 
 __all__ = [

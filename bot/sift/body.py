@@ -59,10 +59,11 @@ def json_of(text: str) -> Any:
     """The JSON that a text is; numbers that nobody sends are None.
 
     Raises:
-        ValueError: it is no JSON, or has more parts than any answer of Sift's.
+        ValueError: it is no JSON.
+        AnswerTooLarge: it has more parts than are read.
     """
     if text.count("[") + text.count("{") + text.count(",") > MAX_PARTS:
-        raise ValueError("too many parts")
+        raise AnswerTooLarge
     try:
         return json.loads(text, parse_int=_int)
     except RecursionError:

@@ -1,4 +1,4 @@
-"""Job IDs as people type and paste them. Pure."""
+"""Job IDs as people type and paste them, and job types as they say them. Pure."""
 
 import re
 from html import unescape
@@ -7,6 +7,11 @@ JOB_ID = re.compile(r"(?<![0-9a-fA-F-])[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9
 EXAMPLE = "0f9d1b60-3a52-4e6e-8f7b-2c9a6d5e4b10"
 
 _LINK = re.compile(r"https?://[^\s|]+")
+
+
+def job_kind(job_type: str) -> str:
+    """A job type without Sift's prefix, in lower case, as settings and grants name it: `data_import`."""
+    return job_type.removeprefix("JOB_TYPE_").lower()
 
 
 def job_id_in(word: str) -> str | None:

@@ -4,13 +4,13 @@ Source: the reference page of `POST /api/v1/jobs/{jobId}:retry` and Sift's proto
 sift-stack-py), printed as protobuf's JSON. Status, type and format are open enums: text, shown as it came.
 """
 
-import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, WrapValidator
-from pydantic.alias_generators import to_camel
+from pydantic import BeforeValidator
+
+from bot.sift.ids import job_kind
+from bot.sift.value import Lenient, Moment, Text, Texts, Uint64, Value, identifier, some
 
 
 @dataclass(frozen=True)
@@ -27,82 +27,6 @@ class Cause:
 
 ENDED = frozenset({"JOB_STATUS_FINISHED", "JOB_STATUS_FAILED", "JOB_STATUS_CANCELLED"})
 RETRYABLE = frozenset({"JOB_STATUS_FAILED", "JOB_STATUS_CANCELLED"})
-
-
-def _moment(value: Any) -> datetime | None:
-    """An RFC 3339 timestamp of up to nanoseconds, cut to microseconds; None for what is none."""
-    if not isinstance(value, str):
-        return value if isinstance(value, datetime) else None
-    try:
-        moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", value))
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
-MAX_TEXT = 10_000
-"""Characters of one text; what is longer is cut."""
-
-MAX_LISTED = 10_000
-"""Values of one list; what is beyond is left out."""
-
-_UNWRITABLE = re.compile(r"[\x00\ud800-\udfff]")
-"""NUL, which PostgreSQL takes in no text, and halves of surrogate pairs, which are no characters."""
-
-
-def clean_text(value: Any) -> str:
-    """A text that every database and Slack can take, cut where nobody reads on; nothing for what is no text."""
-    return _UNWRITABLE.sub(_picture, value[:MAX_TEXT]) if isinstance(value, str) else ""
-
-
-def _picture(unwritable: re.Match[str]) -> str:
-    return "␀" if unwritable[0] == "\x00" else "\ufffd"
-
-
-def _uint64(value: Any) -> int | None:
-    """A uint64, which protobuf's JSON writes as a string; None for what is none."""
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        return None
-    try:
-        number = int(value)
-    except ValueError:
-        return None
-    return number if 0 <= number < 2**64 else None
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple):
-        return ()
-    return tuple(clean_text(text) for text in value[:MAX_LISTED] if isinstance(text, str))
-
-
-def _id(value: Any) -> Any:
-    return clean_text(value) if isinstance(value, str) else value
-
-
-def _some(value: Any) -> Any:
-    return value[:MAX_LISTED] if isinstance(value, list) else value
-
-
-def _or_none(value: Any, read: Any) -> Any:
-    """What a newer Sift sends in another shape is left out rather than an error."""
-    try:
-        return read(value)
-    except ValueError:
-        return None
-
-
-Moment = Annotated[datetime | None, BeforeValidator(_moment)]
-Uint64 = Annotated[int | None, BeforeValidator(_uint64)]
-Text = Annotated[str, BeforeValidator(clean_text)]
-Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
-Lenient = WrapValidator(_or_none)
-
-
-class Value(BaseModel):
-    """What Sift sends, under its own names in snake case."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True)
 
 
 class DataImportStatus(Value):
@@ -182,7 +106,7 @@ class ExportRequest(Value):
     runs_and_time_range: Annotated[RunsAndTimeRange | None, Lenient] = None
     assets_and_time_range: Annotated[AssetsAndTimeRange | None, Lenient] = None
     channel_ids: Texts = ()
-    calculated_channel_configs: Annotated[tuple[CalculatedChannelConfig, ...], BeforeValidator(_some)] = ()
+    calculated_channel_configs: Annotated[tuple[CalculatedChannelConfig, ...], BeforeValidator(some)] = ()
     output_format: Text = ""
     export_options: Annotated[ExportOptions | None, Lenient] = None
 
@@ -217,7 +141,7 @@ class JobDetails(Value):
 class Job(Value):
     """One of Sift's jobs."""
 
-    job_id: Annotated[str, BeforeValidator(_id)]
+    job_id: Annotated[str, BeforeValidator(identifier)]
     organization_id: Text = ""
     created_by_user_id: Text = ""
     modified_by_user_id: Text = ""
@@ -229,6 +153,11 @@ class Job(Value):
     job_status: Text = ""
     job_status_details: Annotated[JobStatusDetails | None, Lenient] = None
     job_details: Annotated[JobDetails | None, Lenient] = None
+
+    @property
+    def kind(self) -> str:
+        """Its type as settings and grants name it: `data_import`."""
+        return job_kind(self.job_type)
 
     @property
     def ended(self) -> bool:

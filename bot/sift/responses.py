@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from bot.sift.body import json_of, text_of
 from bot.sift.errors import (
+    AnswerTooLarge,
     CannotBeRetried,
     Conflict,
     InvalidArgument,
@@ -24,9 +25,11 @@ from bot.sift.errors import (
     Unauthenticated,
     Unreachable,
 )
-from bot.sift.job import Job, clean_text
+from bot.sift.job import Job
+from bot.sift.value import Value, clean_text
 
 T = TypeVar("T")
+V = TypeVar("V", bound=Value)
 
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 """What an ID may consist of: it goes into paths and filters."""
@@ -35,7 +38,7 @@ MAX_TOKEN = 4_000
 """Characters of a page's token: it goes into a URL."""
 
 LeftOut = Callable[[str, str], None]
-"""Told of a job that cannot be read: why, and its ID as far as there is one."""
+"""Told of an item that cannot be read: why, and its ID as far as there is one."""
 
 
 def no_answer(error: Exception) -> SiftError:
@@ -58,7 +61,9 @@ def answer(response: httpx.Response, content: bytes, scrub: Callable[[str], str]
     """
     try:
         body = json_of(scrub(text_of(content)))
-    except ValueError:
+    except (ValueError, AnswerTooLarge) as error:
+        if response.status_code == 200 and isinstance(error, AnswerTooLarge):
+            raise
         body = None
     if response.status_code == 200:
         if not isinstance(body, dict):
@@ -140,12 +145,33 @@ def job_in(body: dict[str, Any], job_id: str) -> Job:
     return job
 
 
-def jobs_in(body: dict[str, Any], left_out: LeftOut) -> list[Job]:
-    """The jobs of a list, each read by itself; those that cannot be read are left out."""
-    listed = body.get("jobs") or []
-    if not isinstance(listed, list):
+def rerun_in(body: dict[str, Any], made: Callable[[str, str], T]) -> T:
+    """The job and the report that evaluating a report again began.
+
+    Args:
+        made: makes the result of the job's and the report's ID.
+
+    Raises:
+        OutcomeUnknown: there is no job.
+    """
+    job_id, report_id = text(body, "jobId"), text(body, "reportId")
+    if not _PLAIN_ID.fullmatch(job_id):
         raise OutcomeUnknown("an unreadable answer")
-    return [job for each in listed if (job := _job(each, left_out)) is not None]
+    return made(job_id, report_id)
+
+
+def listed(body: dict[str, Any], name: str, model: type[V], id_of: Callable[[V], str], left_out: LeftOut) -> list[V]:
+    """The items of a list, each read by itself; those that cannot be read are left out.
+
+    Args:
+        name: what the answer calls the list.
+        model: what an item is read as.
+        id_of: an item's ID.
+    """
+    items = body.get(name) or []
+    if not isinstance(items, list):
+        raise OutcomeUnknown("an unreadable answer")
+    return [item for each in items if (item := _item(each, model, id_of, left_out)) is not None]
 
 
 def next_page(body: dict[str, Any]) -> str:
@@ -156,16 +182,16 @@ def next_page(body: dict[str, Any]) -> str:
     return token
 
 
-def _job(listed: Any, left_out: LeftOut) -> Job | None:
+def _item(each: Any, model: type[V], id_of: Callable[[V], str], left_out: LeftOut) -> V | None:
     try:
-        job = Job.model_validate(listed)
+        item = model.model_validate(each)
     except (ValidationError, RecursionError):
         left_out("unreadable", "")
         return None
-    if not _PLAIN_ID.fullmatch(job.job_id):
-        left_out("no_plain_id", job.job_id[:100])
+    if not _PLAIN_ID.fullmatch(id_of(item)):
+        left_out("no_plain_id", id_of(item)[:100])
         return None
-    return job
+    return item
 
 
 def inner(body: dict[str, Any], name: str) -> dict[str, Any]:

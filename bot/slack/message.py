@@ -2,7 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+Block = Mapping[str, object]
+"""A block of Slack's Block Kit, an element of one, or an object in it."""
+
+View = dict[str, object]
+"""A modal or a Home tab."""
 
 
 @dataclass(frozen=True)
@@ -10,4 +15,4 @@ class Message:
     """What is shown: the blocks, and the text for notifications and screen readers."""
 
     text: str
-    blocks: Sequence[Mapping[str, Any]] = ()
+    blocks: Sequence[Block] = ()

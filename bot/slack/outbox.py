@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import structlog
 from sqlalchemy import Connection, Integer, Row, Table, bindparam, case, func, select, update
 
-from bot.db.tables import Moment
+from bot.db.columns import Moment
 from bot.slack.piece import OutboxRow
 
 log = structlog.get_logger(__name__)

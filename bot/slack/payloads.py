@@ -1,10 +1,10 @@
 """What Slack sends → typed requests. Pure; whatever is missing or odd is `Malformed`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from bot.base.errors import BotError
+from bot.base.requester import Requester, Source
 from bot.base.text import clean
 
 
@@ -12,144 +12,141 @@ class Malformed(BotError):
     """The request is not one that Slack sends."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Requester:
-    """Who asks, where, and the ways back to them.
-
-    Args:
-        delivery_key: the same for every delivery of the same command, click or mention.
-        team_id: the workspace that Slack's request gives for the person.
-        thread_ts: the thread that a public answer goes into; None lets the bot start one.
-        asked_in: the thread in which they look; None: the channel itself.
-        trigger_id: opens a modal, once, within three seconds.
-    """
-
-    delivery_key: str
-    user_id: str
-    team_id: str
-    user_name: str | None = None
-    channel_id: str | None = None
-    thread_ts: str | None = None
-    asked_in: str | None = None
-    response_url: str | None = None
-    trigger_id: str | None = None
-
-    @property
-    def source(self) -> str:
-        """Where it was typed, as the audit names it."""
-        return self.delivery_key.partition(":")[0]
-
-
 def requester_of_command(body: Mapping[str, Any]) -> Requester:
     """Who typed a slash command; its trigger is the same in every delivery."""
-    trigger_id = _text(body, "trigger_id")
     return Requester(
-        delivery_key=f"command:{trigger_id}",
-        user_id=_text(body, "user_id"),
-        team_id=_text(body, "team_id"),
-        user_name=_maybe(body, "user_name"),
-        channel_id=_maybe(body, "channel_id"),
-        response_url=_maybe(body, "response_url"),
-        trigger_id=trigger_id,
+        delivery_key=f"command:{trigger_of(body)}",
+        source=Source.COMMAND,
+        user_id=text_of(body, "user_id"),
+        team_id=text_of(body, "team_id"),
+        user_name=text_or_none(body, "user_name"),
+        channel_id=text_or_none(body, "channel_id"),
+        response_url=text_or_none(body, "response_url"),
     )
 
 
 def requester_of_mention(event: Mapping[str, Any], team_id: str) -> Requester:
     """Who mentioned the bot; they are answered in the thread where they did."""
-    channel_id, ts = _text(event, "channel"), _text(event, "ts")
-    theirs = _maybe(event, "user_team") or _maybe(event, "source_team") or _maybe(event, "team") or team_id
+    channel_id, ts = text_of(event, "channel"), text_of(event, "ts")
+    theirs = (
+        text_or_none(event, "user_team") or text_or_none(event, "source_team") or text_or_none(event, "team") or team_id
+    )
     return Requester(
         delivery_key=f"mention:{channel_id}:{ts}",
-        user_id=_text(event, "user"),
+        source=Source.MENTION,
+        user_id=text_of(event, "user"),
         team_id=theirs,
         channel_id=channel_id,
-        thread_ts=_maybe(event, "thread_ts") or ts,
-        asked_in=_maybe(event, "thread_ts"),
+        thread_ts=text_or_none(event, "thread_ts") or ts,
+        asked_in=text_or_none(event, "thread_ts"),
     )
 
 
-def requester_of_click(body: Mapping[str, Any]) -> Requester:
+def requester_of_click(body: Mapping[str, Any], source: Source) -> Requester:
     """Who clicked something in a message, a modal or the Home tab, or used a shortcut or submitted a modal.
 
     The person's workspace is `user.team_id`: in a shared channel `team.id` is ours whoever clicks.
+
+    Args:
+        source: what it was, which the listener knows.
     """
-    user = _mapping(body, "user")
+    user = mapping_of(body, "user")
     container = body.get("container") if isinstance(body.get("container"), Mapping) else {}
     message = body.get("message")
-    channel_id = _maybe(container, "channel_id") or _maybe(body.get("channel"), "id")
-    message_ts = _maybe(container, "message_ts") or _maybe(body, "message_ts") or _maybe(message, "ts")
-    asked_in = _maybe(message, "thread_ts") or _maybe(container, "thread_ts")
+    channel_id = text_or_none(container, "channel_id") or text_or_none(body.get("channel"), "id")
+    message_ts = (
+        text_or_none(container, "message_ts") or text_or_none(body, "message_ts") or text_or_none(message, "ts")
+    )
+    asked_in = text_or_none(message, "thread_ts") or text_or_none(container, "thread_ts")
     ephemeral = isinstance(container, Mapping) and container.get("is_ephemeral") is True
     return Requester(
-        delivery_key=_click_key(body, channel_id, message_ts, _text(user, "id")),
-        user_id=_text(user, "id"),
-        team_id=_maybe(user, "team_id") or _text(_mapping(body, "team"), "id"),
-        user_name=_maybe(user, "username") or _maybe(user, "name"),
+        delivery_key=_click_key(body, channel_id, message_ts, text_of(user, "id")),
+        source=source,
+        user_id=text_of(user, "id"),
+        team_id=text_or_none(user, "team_id") or text_of(mapping_of(body, "team"), "id"),
+        user_name=text_or_none(user, "username") or text_or_none(user, "name"),
         channel_id=channel_id,
         thread_ts=asked_in or (None if ephemeral else message_ts),
         asked_in=asked_in,
-        response_url=_maybe(body, "response_url"),
-        trigger_id=_maybe(body, "trigger_id"),
+        response_url=text_or_none(body, "response_url"),
     )
 
 
 def _click_key(body: Mapping[str, Any], channel_id: str | None, message_ts: str | None, user_id: str) -> str:
     """What is the same in every delivery: a modal is submitted once, a button's click has its time."""
     if body.get("type") == "view_submission":
-        return f"view:{_text(_mapping(body, 'view'), 'id')}"
+        return f"view:{text_of(mapping_of(body, 'view'), 'id')}"
     actions = body.get("actions")
-    at = _maybe(actions[0], "action_ts") if isinstance(actions, list) and actions else _maybe(body, "action_ts")
-    where = message_ts or _maybe(body.get("view"), "id")
+    at = text_or_none(actions[0] if isinstance(actions, list) and actions else body, "action_ts")
+    where = message_ts or text_or_none(body.get("view"), "id")
     return f"click:{channel_id}:{where}:{at}:{user_id}"
 
 
 def requester_somehow(body: Mapping[str, Any]) -> Requester | None:
-    """Whose request it is, as far as that can be told."""
+    """Whose request it is, as far as that can be told, to answer them; nothing of it is recorded."""
     try:
         if isinstance(body.get("event"), Mapping):
-            return requester_of_mention(body["event"], _maybe(body, "team_id") or "")
-        return requester_of_click(body) if isinstance(body.get("user"), Mapping) else requester_of_command(body)
+            return requester_of_mention(body["event"], text_or_none(body, "team_id") or "")
+        if isinstance(body.get("user"), Mapping):
+            return requester_of_click(body, Source.ALERT)
+        return requester_of_command(body)
     except Malformed:
         return None
 
 
+def trigger_of(body: Mapping[str, Any]) -> str:
+    """What opens a modal, once, within three seconds."""
+    return text_of(body, "trigger_id")
+
+
 def value_of(body: Mapping[str, Any]) -> str:
     """The value of the button that was clicked."""
-    return _text(_first(body, "actions"), "value")
+    actions = body.get("actions")
+    return text_of(actions[0] if isinstance(actions, list) and actions else None, "value")
 
 
-def _chosen(values: Mapping[str, Any], name: str) -> str | None:
-    return _maybe(_input(values, name).get("selected_option"), "value")
+def inputs_of(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What was filled in in a submitted modal, by block; see `input_of`."""
+    return mapping_of(mapping_of(mapping_of(body, "view"), "state"), "values")
 
 
-def _input(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """An input of a modal; its block and its element have the same name."""
-    block = values.get(name)
+def input_of(inputs: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """One input of a modal, whose block and element have the same name; empty for one that is not there."""
+    block = inputs.get(name)
     element = block.get(name) if isinstance(block, Mapping) else None
     return element if isinstance(element, Mapping) else {}
 
 
-def _text(source: Any, name: str) -> str:
-    value = _maybe(source, name)
-    if not value:
+def chosen_in(inputs: Mapping[str, Any], name: str) -> str | None:
+    """The value of the option that was chosen in an input; None: none was."""
+    return text_or_none(input_of(inputs, name).get("selected_option"), "value")
+
+
+def text_of(source: Any, name: str) -> str:
+    """A text that must be there and not empty.
+
+    Raises:
+        Malformed: it is not.
+    """
+    value = text_or_none(source, name)
+    if value is None:
         raise Malformed
     return value
 
 
-def _maybe(source: Any, name: str) -> str | None:
+def text_or_none(source: Any, name: str) -> str | None:
+    """A text as a database can take it; None where there is none, or an empty one, or something else."""
     value = source.get(name) if isinstance(source, Mapping) else None
     return clean(value) if isinstance(value, str) and value else None
 
 
-def _mapping(source: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def mapping_of(source: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A part of a payload that must be there.
+
+    Raises:
+        Malformed: it is not.
+    """
     value = source.get(name)
     if not isinstance(value, Mapping):
         raise Malformed
     return value
-
-
-def _first(source: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    values = source.get(name)
-    if not isinstance(values, list) or not values or not isinstance(values[0], Mapping):
-        raise Malformed
-    return values[0]

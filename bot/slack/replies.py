@@ -8,10 +8,10 @@ import structlog
 
 from bot.base.errors import DatabaseUnavailable
 from bot.base.loops import Tasks
+from bot.base.requester import Requester
 from bot.slack import notices, payloads
 from bot.slack.client import Slack
 from bot.slack.message import Message
-from bot.slack.payloads import Requester
 
 T = TypeVar("T")
 

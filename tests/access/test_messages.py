@@ -7,7 +7,8 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from bot.access import messages
-from bot.access.policy import Grant, Role
+from bot.access.policy import Grant, Reason, Role
+from bot.slack.blocks import message_view
 from tests.conftest import NOW
 from tests.reading import Shown, Words, as_written, read
 
@@ -51,6 +52,7 @@ DENIED: dict[str, dict[str, Any]] = {
 def shown(t: Words = as_written) -> dict[str, Shown]:
     """Everything that is shown of the allow-list, by name; other people's words as `t` puts them."""
     held = a_grant(Role.ADMIN, expires_at=NOW + timedelta(hours=4))
+    denied = {"why": "not_listed", "ask": ["UADA"]}
     types = ("data_import", "rule_evaluation", "data_export")
     return {
         **{f"granted {grant.id}": messages.granted(grant) for grant in grants(t)},
@@ -69,6 +71,7 @@ def shown(t: Words = as_written) -> dict[str, Shown]:
             f"denied, {why}": messages.denied({"why": why, "ask": ["UADA", "UBOB"], **detail}, "look at jobs")
             for why, detail in DENIED.items()
         },
+        "denied, modal": message_view(messages.denied(denied, "grant access"), messages.GRANT_TITLE),
         "denied, nobody to ask": messages.denied({"why": "not_listed", "ask": []}, "read the audit"),
         "too many": messages.too_many(42, 60),
         "too many, of one": messages.too_many(60, 1),
@@ -78,3 +81,9 @@ def shown(t: Words = as_written) -> dict[str, Shown]:
 @pytest.mark.parametrize("name", shown())
 def test_it_reads(name: str, snapshot: SnapshotAssertion) -> None:
     assert read(shown()[name]) == snapshot
+
+
+def test_every_reason_is_shown() -> None:
+    granting = {Reason.GRANTED, Reason.ADMINS_SETTING}
+    assert set(Reason) - granting <= {*DENIED, *UNFIT}
+    assert set(Reason) - granting - {Reason.LONGER} <= set(DENIED)

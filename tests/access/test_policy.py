@@ -63,6 +63,8 @@ def test_admins_by_setting_may_do_everything() -> None:
 def test_a_grant_ends_to_the_second(seconds: int, allowed: bool) -> None:
     grant = replace(GRANT, expires_at=NOW + timedelta(seconds=seconds))
     assert decide(WISH, PERSON, [grant]).allowed is allowed
+    assert grant.holds(NOW) is allowed
+    assert GRANT.holds(NOW), "one without an end"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, select
 from bot.access.quota import Quota, end_minutes
 from bot.audit import log as audit
 from bot.audit.entry import Filters
+from bot.base.requester import Actor, Source
 from bot.db.database import Database
 from bot.db.tables import quotas
 from tests.conftest import NOW
@@ -25,8 +26,8 @@ def connection(database: Database) -> Any:
         yield connection
 
 
-def by(user_id: str = "U") -> dict[str, Any]:
-    return {"team_id": "T", "user_id": user_id, "user_name": None, "channel_id": "C", "source": "command"}
+def by(user_id: str = "U") -> Actor:
+    return Actor(team_id="T", user_id=user_id, channel_id="C", source=Source.COMMAND)
 
 
 def admitted(connection: Connection, count: int, at: datetime = NOW, user_id: str = "U") -> int:

@@ -162,7 +162,7 @@ async def test_a_watermark_from_2099_mends_itself_and_what_it_hid_is_alerted(wat
 
 
 async def test_the_watermark_goes_by_sift_s_clock(watch: Watch) -> None:
-    watch.embedded._clock = lambda: watch.clock() + timedelta(minutes=10)
+    watch.embedded.clock = lambda: watch.clock() + timedelta(minutes=10)
     watch.clock.advance(1)
     job = watch.embedded.add()
     assert await watch.alerted(2) == [job.job_id]

@@ -10,7 +10,7 @@ from bot.app.timekeeper import Timekeeper
 from bot.base.clock import rfc3339
 from bot.db.database import Database
 from bot.db.tables import batches, marks, retries
-from bot.retries import approvals, store
+from bot.retries import approvals, claims, store
 from bot.retries.state import State
 from bot.slack.outbox import LEASE
 from tests.conftest import NOW, HandClock
@@ -87,9 +87,9 @@ async def test_what_is_with_sift_just_now_keeps_its_lease(world: World) -> None:
     await world.pass_time(-3600)
     now = world.clock.now
     with world.database.transaction() as connection:
-        assert store.claim(connection, (State.SENDING,), now) == []
+        assert claims.claim(connection, (State.SENDING,), now) == []
         assert store.outbox.claim(connection, now) == []
-        assert len(store.claim(connection, (State.SENDING,), now + LEASE)) == 1
+        assert len(claims.claim(connection, (State.SENDING,), now + LEASE)) == 1
         assert len(store.outbox.claim(connection, now + LEASE)) == 1
     world.database.close()
 

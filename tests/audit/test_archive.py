@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from bot.audit import archive
 from bot.audit import log as audit
-from bot.audit.entry import Broken, Entry, Filters, Head
+from bot.audit.entry import Broken, Entry, Event, Filters, Head
 from bot.db.database import Database
 from tests.audit.test_log import fill, tamper, verify
 from tests.conftest import NOW
@@ -58,7 +58,7 @@ def test_others_write_on_while_a_segment_is_written(
 
     def write_meanwhile(file: Path) -> None:
         with other.transaction() as connection:
-            audit.append(connection, Entry(event="mute"), LATER)
+            audit.append(connection, Entry(event=Event.MUTE), LATER)
         sync(file)
 
     monkeypatch.setattr(archive, "_sync_folder", write_meanwhile)

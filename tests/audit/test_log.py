@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from bot.audit import entry as audit_entry
 from bot.audit import log as audit
-from bot.audit.entry import GENESIS, Broken, Entry, Filters, Head
+from bot.audit.entry import GENESIS, Broken, Entry, Event, Filters, Head
 from bot.db.database import Database
 from bot.db.tables import audit as table
 from tests.conftest import NOW
@@ -21,7 +21,7 @@ def fill(database: Database, count: int = 5, jobs: int = 2) -> Head:
     with database.transaction() as connection:
         for number in range(count):
             entry = Entry(
-                event="request",
+                event=Event.REQUEST,
                 outcome="requested",
                 request_id=f"r{number}",
                 job_id=f"j{number % jobs}",
@@ -230,7 +230,7 @@ def test_a_run_is_found_in_every_entry_of_its_requests(database: Database) -> No
             for outcome in ("requested", "finished"):
                 detail = {"run_ids": [run, "run-c"]} if outcome == "finished" else {}
                 audit.append(
-                    connection, Entry(event="request", outcome=outcome, request_id=request, detail=detail), NOW
+                    connection, Entry(event=Event.REQUEST, outcome=outcome, request_id=request, detail=detail), NOW
                 )
     with database.reading() as connection:
         assert [row.id for row in audit.export(connection, Filters(run_id="run-a"))] == [1, 2]

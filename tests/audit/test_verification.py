@@ -15,11 +15,12 @@ from bot.access.policy import Role
 from bot.audit import archive, verification
 from bot.audit import entry as audit_entry
 from bot.audit import log as audit
-from bot.audit.entry import Broken, Entry, Head
+from bot.audit.entry import Broken, Entry, Event, Head
 from bot.audit.verification import NotAsWritten, Verified
+from bot.base.requester import Source
 from bot.db.database import Database, migrate
 from bot.db.tables import audit as table
-from bot.retries import store
+from bot.retries import claims, store
 from bot.retries.request import Request
 from bot.retries.state import State
 from tests.audit.test_log import tamper
@@ -32,7 +33,7 @@ def fill(database: Database, count: int, who: str = "U1") -> None:
     """Writes entries that say nothing of a grant or a request, a minute apart."""
     with database.transaction() as connection:
         for number in range(count):
-            entry = Entry(event="outside", job_id="j1", user_id=who, reason="=1+1 <é> \x07", detail={"why": "é"})
+            entry = Entry(event=Event.OUTSIDE, job_id="j1", user_id=who, reason="=1+1 <é> \x07", detail={"why": "é"})
             audit.append(connection, entry, NOW + timedelta(minutes=number))
 
 
@@ -57,7 +58,12 @@ def granted(database: Database, **more: Any) -> int:
 
 def requested(database: Database, number: int = 1, at: timedelta = timedelta(0)) -> Request:
     request = Request(
-        id=f"r{number}", delivery_key=f"k{number}", job_id=f"j{number}", team_id="T1", user_id="U1", source="command"
+        id=f"r{number}",
+        delivery_key=f"k{number}",
+        job_id=f"j{number}",
+        team_id="T1",
+        user_id="U1",
+        source=Source.COMMAND,
     )
     with database.transaction() as connection:
         store.add(connection, request, NOW + at)
@@ -117,7 +123,7 @@ def test_an_invented_segment_is_refused(logged: Logged, tmp_path: Path) -> None:
 
 def test_a_segment_is_named_by_an_entry_that_was_archived_itself(logged: Logged, tmp_path: Path) -> None:
     with logged.database.transaction() as connection:
-        audit.append(connection, Entry(event="mute"), NOW + timedelta(days=3))
+        audit.append(connection, Entry(event=Event.MUTE), NOW + timedelta(days=3))
     three = tmp_path / "three.jsonl"
     archive.archive(logged.database, NOW + timedelta(days=2), three, "cli:test", NOW + timedelta(days=4))
     assert verify(logged.database, three, logged.one, logged.two).head.count == 16
@@ -217,7 +223,7 @@ def test_what_the_tables_say_otherwise_than_the_log_is_named(database: Database,
     requested(database)
     with database.transaction() as connection:
         grants.revoke(connection, "U2", "cli:test", NOW)
-        (retry,) = store.claim(connection, (State.REQUESTED,), NOW)
+        (retry,) = claims.claim(connection, (State.REQUESTED,), NOW)
         store.transition(connection, retry, State.REFUSED, NOW)
     assert verify(database).unchecked == {"grants": 0, "requests": 0}
     write(database, statement)
@@ -229,7 +235,7 @@ def test_a_request_that_was_altered_on_its_way_is_named(database: Database) -> N
     requested(database)
     write(database, "UPDATE retries SET user_id = 'U9' WHERE id = 'r1'")
     with database.transaction() as connection:
-        (retry,) = store.claim(connection, (State.REQUESTED,), NOW)
+        (retry,) = claims.claim(connection, (State.REQUESTED,), NOW)
         store.transition(connection, retry, State.REFUSED, NOW)  # whose entry names U9 as well
     with pytest.raises(NotAsWritten, match="request r1 is another's"):
         verify(database)
@@ -246,7 +252,7 @@ def test_a_row_that_was_never_recorded_is_named_after_it_was_worked_on_too(datab
         "SELECT 'r9', 'k9', 'requested', 'j9', team_id, user_id, source, created_at, due_at FROM retries",
     )
     with database.transaction() as connection:
-        for retry in store.claim(connection, (State.REQUESTED,), NOW):
+        for retry in claims.claim(connection, (State.REQUESTED,), NOW):
             store.transition(connection, retry, State.REFUSED, NOW)
     with pytest.raises(NotAsWritten, match="request r9 stands in the table, and no entry says that it was recorded"):
         verify(database)
@@ -267,7 +273,7 @@ def test_what_is_older_than_the_log_is_checked_with_its_segments(database: Datab
     requested(database, 1)
     requested(database, 2, timedelta(minutes=2))
     with database.transaction() as connection:
-        for retry in store.claim(connection, (State.REQUESTED,), NOW + timedelta(hours=1)):
+        for retry in claims.claim(connection, (State.REQUESTED,), NOW + timedelta(hours=1)):
             store.transition(connection, retry, State.REFUSED, NOW + timedelta(minutes=2 + int(retry.id[1:])))
     one = tmp_path / "one.jsonl"
     archived(database, one, 1)  # the grant, and that r1 was requested
@@ -434,8 +440,8 @@ def test_the_quick_encoder_writes_what_the_library_writes(value: Any) -> None:
 
 def test_what_the_quick_encoder_would_sort_otherwise_is_decided_by_the_library(database: Database) -> None:
     with database.transaction() as connection:
-        audit.append(connection, Entry(event="mute", detail={"\ue000": 1, "\U0001f600": 2}), NOW)
-        audit.append(connection, Entry(event="mute"), NOW)
+        audit.append(connection, Entry(event=Event.MUTE, detail={"\ue000": 1, "\U0001f600": 2}), NOW)
+        audit.append(connection, Entry(event=Event.MUTE), NOW)
     with database.reading() as connection:
         first = next(iter(audit.export(connection, audit_entry.Filters())))
     assert first.detail == '{"\U0001f600":2,"\ue000":1}', "UTF-16 code units, as RFC 8785 has it"
@@ -445,8 +451,8 @@ def test_what_the_quick_encoder_would_sort_otherwise_is_decided_by_the_library(d
 
 def test_a_segment_of_odd_keys_is_verified_too(database: Database, tmp_path: Path) -> None:
     with database.transaction() as connection:
-        audit.append(connection, Entry(event="mute", detail={"\ue000": 1, "\U0001f600": 2}), NOW)
-        audit.append(connection, Entry(event="mute"), NOW + SECOND * 60)
+        audit.append(connection, Entry(event=Event.MUTE, detail={"\ue000": 1, "\U0001f600": 2}), NOW)
+        audit.append(connection, Entry(event=Event.MUTE), NOW + SECOND * 60)
     segment = archived(database, tmp_path / "one.jsonl", 1)
     assert segment.after.count == 1
     assert verify(database, tmp_path / "one.jsonl").head.count == 3

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from bot.audit import log as audit
-from bot.audit.entry import Entry, Head
+from bot.audit.entry import Entry, Event, Head
 from bot.base.redactor import HIDDEN, Redactor
 from bot.db.database import Database
 from bot.db.guard import guard
@@ -95,7 +95,9 @@ def test_a_value_is_cleaned_all_through() -> None:
 def test_neither_rows_nor_the_audit_take_a_secret(database: Database) -> None:
     database.engine.dispose()
     guard(database.engine, REDACTOR)
-    entry = Entry(event="grant", user_name=KEY, reason=f"the key is {KEY}", detail={"said": [KEY], "role": "operator"})
+    entry = Entry(
+        event=Event.GRANT, user_name=KEY, reason=f"the key is {KEY}", detail={"said": [KEY], "role": "operator"}
+    )
     row = {"subject": "U1", "role": "operator", "granted_by": "U2", "granted_at": NOW}
     with database.transaction() as connection:
         audit.append_all(connection, [entry, entry], NOW)

@@ -14,7 +14,7 @@ import pytest
 
 from bot.__main__ import main
 from bot.audit import log as audit
-from bot.audit.entry import Entry
+from bot.audit.entry import Entry, Event
 from bot.base.clock import utc_now
 from bot.db.database import Database
 from bot.settings import Settings
@@ -186,7 +186,7 @@ def test_no_cell_is_a_formula_and_numbers_stay_numbers(run: Run, start: str) -> 
     run("migrate")
     database = Database("sqlite:///sift-retry.db", utc_now)
     with database.transaction() as connection:
-        audit.append(connection, Entry(event="request", reason=f"{start}1+1", grant_id=7), utc_now())
+        audit.append(connection, Entry(event=Event.REQUEST, reason=f"{start}1+1", grant_id=7), utc_now())
     database.close()
     _, out, _ = run("audit", "export", "--format", "csv")
     row = next(csv.DictReader(io.StringIO(out, newline="")))
@@ -222,7 +222,7 @@ def test_listing_shows_who_and_what_on_one_line_each(run: Run) -> None:
     database = Database("sqlite:///sift-retry.db", utc_now)
     with database.transaction() as connection:
         entry = Entry(
-            event="request",
+            event=Event.REQUEST,
             outcome="accepted",
             job_id="j",
             user_id="U1",
@@ -320,7 +320,7 @@ def test_a_story_is_shown_whole(run: Run) -> None:
     with database.transaction() as connection:
         for outcome in ("requested", "sending"):
             entry = Entry(
-                event="request", outcome=outcome, request_id="r1", job_id="j", reason="a\nb", detail={"attempt": 2}
+                event=Event.REQUEST, outcome=outcome, request_id="r1", job_id="j", reason="a\nb", detail={"attempt": 2}
             )
             audit.append(connection, entry, utc_now())
     database.close()

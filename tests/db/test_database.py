@@ -17,8 +17,9 @@ from sqlalchemy.exc import IntegrityError
 from bot.audit import entry
 from bot.audit import log as audit
 from bot.base.errors import AlreadyRunning, DatabaseUnavailable, FileReplaced, SchemaNewer, SchemaOutdated
+from bot.db.columns import metadata
 from bot.db.database import Database, migrate, require_schema, schema_version
-from bot.db.tables import SCHEMA_VERSION, marks, metadata
+from bot.db.tables import SCHEMA_VERSION, marks
 from bot.retries import batches
 from tests.conftest import NOW
 
@@ -76,7 +77,7 @@ def test_what_was_written_before_a_migration_is_there_after_it(database: Databas
             ),
             {"at": NOW.replace(tzinfo=None) if database.is_sqlite else NOW},
         )
-        audit.append(connection, entry.Entry(event="grant", grant_id=1), NOW)
+        audit.append(connection, entry.Entry(event=entry.Event.GRANT, grant_id=1), NOW)
     migrate(database.engine)
     with database.transaction() as connection:
         require_schema(connection)

@@ -1,5 +1,6 @@
 """What people read who only look, and in the Home tab, word for word."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -66,6 +67,7 @@ def shown(t: Words = as_written) -> dict[str, Shown]:
         "status, failed, retried before": messages.status(a_job(), ended, None, PLACE),
         "status, running": messages.status(a_job("RUNNING"), a_retry(), None, PLACE),
         "status, finished": messages.status(a_job("FINISHED"), a_retry(State.FINISHED), None, PLACE),
+        "status, no way into Sift": messages.status(a_job(), None, None, replace(PLACE, sift_app_url=None)),
         "status, unknown": messages.unknown(JOB),
         **_tabs(t),
     }

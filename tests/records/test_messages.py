@@ -79,3 +79,26 @@ def shown(t: Words = as_written) -> dict[str, Shown]:
 @pytest.mark.parametrize("name", shown())
 def test_it_reads(name: str, snapshot: SnapshotAssertion) -> None:
     assert read(shown()[name]) == snapshot
+
+
+def test_the_picture_has_an_alternative_in_words() -> None:
+    assert messages.alternative(STATS, {"UANN": "Ann"}) == (
+        "9 requests; 6 of 8 helped. finished 6, failed again 2, denied 1. Per day: 2026-11-19: 8; 2026-11-20: 1. "
+        "By person: Ann 6, UBEN 3."
+    )
+    assert len(messages.alternative(STATS, {"UANN": "Ann " * 2_000})) <= 1_900
+
+
+def test_the_search_of_a_page_is_read_back_from_its_button() -> None:
+    narrow = Filters(job_id=JOB, user_id="UANN", since=NOW - timedelta(days=7))
+    page: Any = messages.page(entries(as_written), narrow, [2_000], True, PLACE.workspace)
+    newer, older, export = (button["value"] for button in page.blocks[-1]["elements"])
+    assert messages.search_of(newer) == (narrow, [])
+    assert messages.search_of(older) == (narrow, [2_000, 1_231])
+    assert messages.search_of(export) == (narrow, [])
+
+
+@pytest.mark.parametrize("value", ["", "{}", "[]", "null", '{"p": null}', '{"p": ["x"]}', '{"s": "never", "p": []}'])
+def test_a_value_of_another_make_is_no_search(value: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  # JSON's and the dates' own errors, whatever they say
+        messages.search_of(value)

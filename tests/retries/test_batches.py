@@ -9,15 +9,18 @@ from sqlalchemy import Connection, func, select, update
 
 from bot.audit import log as audit
 from bot.audit.entry import Filters
+from bot.base.requester import Source
 from bot.db.database import Database
 from bot.db.tables import batches as rows
 from bot.db.tables import retries
-from bot.retries import batches, store
+from bot.retries import batches, claims, store
 from bot.retries.request import JobRef, Request
+from bot.retries.rules import Refusal
 from bot.retries.state import State
 from tests.conftest import NOW
 
 MANY = batches.CHUNK + 5
+DENIED = Refusal(State.DENIED, {"why": "not_listed"})
 LATE = NOW + timedelta(minutes=16)
 
 
@@ -29,7 +32,7 @@ def connection(database: Database) -> Any:
 
 
 def opened(connection: Connection, batch_id: str, origin: str | None = "storm", user_id: str = "U") -> None:
-    first = Request(id=batch_id, delivery_key=batch_id, job_id="j0", team_id="T", user_id=user_id, source="bulk")
+    first = Request(id=batch_id, delivery_key=batch_id, job_id="j0", team_id="T", user_id=user_id, source=Source.BULK)
     wanted = [JobRef(f"j{number}", "f") for number in range(MANY)]
     assert batches.open_batch(connection, first, wanted, NOW, origin)
 
@@ -40,7 +43,7 @@ def count(connection: Connection) -> int:
 
 def test_who_may_not_leaves_one_entry_and_no_rows(connection: Connection) -> None:
     opened(connection, "a")
-    assert batches.refuse(connection, "a", State.DENIED, {"why": "not_listed"}, NOW, NOW)
+    assert batches.refuse(connection, "a", DENIED, NOW, NOW)
     assert batches.due(connection, NOW) == []
     assert count(connection) == 0
     (entry,) = audit.export(connection, Filters())
@@ -55,7 +58,7 @@ def test_who_may_not_leaves_one_entry_and_no_rows(connection: Connection) -> Non
 def test_a_batch_that_has_begun_is_not_refused_whole(connection: Connection) -> None:
     opened(connection, "a")
     batches.spell_out(connection, "a", NOW, NOW)
-    assert not batches.refuse(connection, "a", State.DENIED, {"why": "not_listed"}, NOW, NOW)
+    assert not batches.refuse(connection, "a", DENIED, NOW, NOW)
     assert len(batches.spell_out(connection, "a", NOW, NOW).requests) == 5
     assert count(connection) == MANY
 
@@ -69,7 +72,7 @@ def test_of_one_storm_one_batch_is_under_way(connection: Connection) -> None:
     batches.spell_out(connection, "a", NOW, NOW)
     told = batches.under_way(connection, "b")
     assert told is not None
-    assert (told["why"], told["by"], told["request"]) == ("under_way", "U1", "a")
+    assert (told.detail["why"], told.detail["by"], told.detail["request"]) == ("under_way", "U1", "a")
     assert batches.under_way(connection, "elsewhere") is None
     assert batches.under_way(connection, "by name") is None
     while batches.spell_out(connection, "a", NOW, NOW).left:
@@ -81,7 +84,7 @@ def test_of_one_storm_one_batch_is_under_way(connection: Connection) -> None:
 
 def test_whoever_is_denied_frees_the_storm(connection: Connection) -> None:
     opened(connection, "a")
-    batches.refuse(connection, "a", State.DENIED, {"why": "not_listed"}, NOW, NOW)
+    batches.refuse(connection, "a", DENIED, NOW, NOW)
     opened(connection, "b")
     assert batches.under_way(connection, "b") is None
 
@@ -104,8 +107,9 @@ def test_a_batch_left_alone_is_refused_and_may_be_asked_for_again(connection: Co
 def test_what_is_asked_for_again_is_no_longer_left_over(connection: Connection) -> None:
     opened(connection, "a")
     batches.spell_out(connection, "a", LATE, LATE)
-    store.add(connection, Request(id="n", delivery_key="n", job_id="j0", team_id="T", user_id="U", source="x"), LATE)
-    (retry,) = store.claim(connection, (State.REQUESTED,), LATE, only="n")
+    request = Request(id="n", delivery_key="n", job_id="j0", team_id="T", user_id="U", source=Source.COMMAND)
+    store.add(connection, request, LATE)
+    (retry,) = claims.claim(connection, (State.REQUESTED,), LATE, only="n")
     sending = store.transition(connection, retry, State.SENDING, LATE, sent_at=LATE)
     store.transition(connection, sending, State.ACCEPTED, LATE, due_at=LATE)
     assert "j0" not in [one.job_id for one in batches.left_over(connection, "a")]
@@ -113,8 +117,8 @@ def test_what_is_asked_for_again_is_no_longer_left_over(connection: Connection) 
 
 def test_one_that_goes_on_in_time_is_carried_out(connection: Connection) -> None:
     opened(connection, "a")
-    almost = NOW + store.STALE_AFTER
+    almost = NOW + claims.STALE_AFTER
     assert batches.spell_out(connection, "a", almost, almost).left
-    late = almost + store.STALE_AFTER
+    late = almost + claims.STALE_AFTER
     assert len(batches.spell_out(connection, "a", late, late).requests) == 5
     assert connection.scalar(select(rows.c.due_at)) is None

@@ -1,5 +1,6 @@
 """What people read of retries, batches and second persons, word for word."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,9 @@ from syrupy.assertion import SnapshotAssertion
 from bot.retries.messages import answers, approval, batch, modals
 from bot.retries.messages import retry as messages
 from bot.retries.request import Batch, Retry
-from bot.retries.state import State
+from bot.retries.state import ApprovalReason, RefusalReason, State
+from bot.sift.errors import AnswerTooLarge, OutcomeUnknown, SiftError
+from bot.slack.blocks import message_view
 from tests.conftest import NOW
 from tests.reading import JOB, OTHER, PLACE, Shown, Words, a_job, as_written, read
 
@@ -30,7 +33,7 @@ def a_retry(state: State = State.ACCEPTED, **more: Any) -> Retry:
         "fence": 1,
         "missed": 0,
         "detail": {},
-        "cause": {},
+        "about": {},
         "attempt": 1,
         "job_before": a_job(),
     }
@@ -108,6 +111,7 @@ def _reasons(t: Words) -> dict[str, Shown]:
         "outdated": ({}, "FAILED"),
         "stale": ({"seconds": 1_500}, "FAILED"),
         "unknown_job": ({}, "FAILED"),
+        "never_heard_of": ({}, "FAILED"),
         **{
             f"not_retryable_{status.lower()}": ({"why": "not_retryable"}, status)
             for status in ("FINISHED", "RUNNING", "CREATED", "CANCEL_REQUESTED", "ON_HOLD")
@@ -117,6 +121,7 @@ def _reasons(t: Words) -> dict[str, Shown]:
     failed: dict[str, dict[str, Any]] = {
         **{why: {} for why in ("unauthenticated", "permission_denied", "cannot_be_retried", "not_found")},
         **{why: {} for why in ("invalid_argument", "conflict", "rate_limited", "unreachable")},
+        **{why: {} for why in ("too_long", "never_heard_of")},
         "unread": {"why": "unavailable", "stage": "read"},
     }
     shown: dict[str, Retry] = {}
@@ -127,13 +132,14 @@ def _reasons(t: Words) -> dict[str, Shown]:
     for why, detail in failed.items():
         said = t("Sift does not answer as it should.")
         shown[f"failed {why}"] = a_retry(State.FAILED, detail={"why": why, "message": said, **detail})
+    shown["refused unknown_job, never read"] = a_retry(State.REFUSED, detail={"why": "unknown_job"}, job_before=None)
     return {name: messages.pieces(one, PLACE) for name, one in shown.items()}
 
 
 def _retries(t: Words) -> dict[str, Shown]:
     after = {"job_after": a_job("FINISHED")}
     why = t("Line 7 is no number.")
-    failed_again = {"job_after": a_job("FAILED"), "cause": {"error_message": why, "again": t("Line 8 is no number.")}}
+    failed_again = {"job_after": a_job("FAILED"), "about": {"error_message": why, "again": t("Line 8 is no number.")}}
     retries = {
         "requested": a_retry(State.REQUESTED),
         "sending": a_retry(State.SENDING),
@@ -144,11 +150,14 @@ def _retries(t: Words) -> dict[str, Shown]:
         "not applied outside": a_retry(State.NOT_APPLIED, detail={"why": "outside"}, job_after=a_job("RUNNING")),
         "not applied restored": a_retry(State.NOT_APPLIED, detail={"why": "restored"}),
         "accepted": a_retry(reason=t("the sensor was offline"), job_after=a_job("RUNNING", **_points(300, 1_200))),
+        "accepted, never read": a_retry(job_before=None),
+        "accepted, not started": a_retry(job_after=a_job("CREATED", startedDate=None, completedDate=None)),
+        "accepted, total unknown": a_retry(job_after=a_job("RUNNING", **_points(300, 0))),
         "accepted in a thread": a_retry(thread_ts="1763640000.000400", attempt=3),
         "accepted export": a_retry(job_before=a_job(kind="DATA_EXPORT", **_EXPORT)),
         "accepted evaluation": a_retry(
             job_before=a_job(kind="RULE_EVALUATION"),
-            cause={"report_name": t("Nightly, hot fire 7"), "error_message": t("no data in the range")},
+            about={"report_name": t("Nightly, hot fire 7"), "error_message": t("no data in the range")},
         ),
         "accepted of a newer sort": a_retry(job_before=a_job(t("HOLD_STILL"), t("DATA_SHREDDING"))),
         "accepted unpostable": a_retry(unpostable="not_in_channel", shown={}),
@@ -158,14 +167,15 @@ def _retries(t: Words) -> dict[str, Shown]:
         "finished thread deleted": a_retry(State.FINISHED, **after, unpostable="thread_not_found"),
         "failed again": a_retry(State.FAILED_AGAIN, **failed_again),
         "failed again alike": a_retry(
-            State.FAILED_AGAIN, job_after=a_job(), cause={"error_message": why, "again": why}
+            State.FAILED_AGAIN, job_after=a_job(), about={"error_message": why, "again": why}
         ),
         "failed again superseded": a_retry(State.FAILED_AGAIN, **failed_again, superseded_by="cdefghjkmn"),
         "cancelled": a_retry(State.CANCELLED, job_after=a_job("CANCELLED")),
         "lost": a_retry(State.LOST, detail={"why": "too_long"}, job_after=a_job("RUNNING")),
         "lost gone": a_retry(State.LOST, detail={"why": "gone"}),
     }
-    return {name: messages.pieces(retry, PLACE) for name, retry in retries.items()}
+    nowhere = {"finished, no way into Sift": messages.pieces(retries["finished"], replace(PLACE, sift_app_url=None))}
+    return {**{name: messages.pieces(retry, PLACE) for name, retry in retries.items()}, **nowhere}
 
 
 def _approvals(t: Words) -> dict[str, Shown]:
@@ -189,7 +199,7 @@ def _approvals(t: Words) -> dict[str, Shown]:
 
 
 def _batches(t: Words) -> dict[str, Shown]:
-    again = a_retry(State.FAILED_AGAIN, job_after=a_job(), cause={"again": t("Line 8 is no number.")})
+    again = a_retry(State.FAILED_AGAIN, job_after=a_job(), about={"again": t("Line 8 is no number.")})
     refusals = [
         a_retry(State.DENIED, detail={"why": "other_job_type", "job_types": ["data_export"], "ask": ["UADA"]}),
         a_retry(State.REFUSED, job_id=OTHER, job_before=a_job("FINISHED"), detail={"why": "not_retryable"}),
@@ -236,6 +246,7 @@ def _modals(t: Words) -> dict[str, Shown]:
         "modal nothing found": modals.nothing_found_view(),
         "modal nothing picked": modals.nothing_picked(),
         "modal too many picked": modals.too_many_picked(100),
+        "modal unreadable": message_view(answers.unreadable(t("Sift cannot be reached.")), modals.TITLE),
     }
 
 
@@ -257,3 +268,25 @@ def test_it_reads(name: str, snapshot: SnapshotAssertion) -> None:
 
 def test_every_state_is_shown() -> None:
     assert {state.replace("_", " ") for state in State} <= {*shown(), "denied", "refused", "failed"}
+
+
+def test_every_refusal_is_shown() -> None:
+    names = {name.removeprefix("refused ").partition("_after_all")[0] for name in _reasons(as_written)}
+    assert set(RefusalReason) - {RefusalReason.NOT_RETRYABLE} <= names
+
+
+def test_every_word_of_a_second_person_is_shown() -> None:
+    denied = {name.removeprefix("denied ") for name in _reasons(as_written)}
+    assert set(ApprovalReason) - {ApprovalReason.BY_ONESELF} <= denied
+    assert "approval of oneself" in shown()
+
+
+def test_every_refusal_of_sift_is_shown() -> None:
+    failed = {name.removeprefix("failed ") for name in _reasons(as_written)}
+    unclear = {OutcomeUnknown.name, AnswerTooLarge.name}
+    assert {error.name for error in _kinds(SiftError)} - unclear <= failed
+
+
+def _kinds(error: type[SiftError]) -> set[type[SiftError]]:
+    below = {kind for one in error.__subclasses__() for kind in _kinds(one)}
+    return below or {error}

@@ -43,7 +43,7 @@ def retry(state: str = "accepted", **more: Any) -> Retry:
         "missed": 0,
         "shown": {},
         "detail": {},
-        "cause": {},
+        "about": {},
         "job_before": job(),
         "sent_at": NOW,
         "unknown_at": NOW,

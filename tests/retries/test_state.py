@@ -46,7 +46,7 @@ def test_an_unknown_reason_is_not_taken_for_another(why: str | None) -> None:
         "fence": 1,
         "missed": 0,
         "detail": json.dumps({"why": why}),
-        "cause": None,
+        "about": None,
         "job_before": None,
         "job_after": None,
     }

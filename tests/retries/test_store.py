@@ -8,9 +8,10 @@ from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import IntegrityError
 
 from bot.base.errors import WrongState
+from bot.base.requester import Source
 from bot.db.database import Database
 from bot.db.tables import retries
-from bot.retries import store
+from bot.retries import claims, store
 from bot.retries.request import Request, Retry
 from bot.retries.state import ACTIVE, OFFERING, State
 from bot.sift.job import Job
@@ -34,7 +35,7 @@ def ask(connection: Connection, number: int = 1, **more: Any) -> str:
         "job_id": "j",
         "team_id": "T",
         "user_id": "U",
-        "source": "command",
+        "source": Source.COMMAND,
         **more,
     }
     store.add(connection, Request(**facts), NOW)
@@ -42,7 +43,7 @@ def ask(connection: Connection, number: int = 1, **more: Any) -> str:
 
 
 def claimed(connection: Connection, request_id: str, at: Any = NOW) -> Retry:
-    (retry,) = store.claim(connection, (State.REQUESTED,), at, only=request_id)
+    (retry,) = claims.claim(connection, (State.REQUESTED,), at, only=request_id)
     return retry
 
 
@@ -57,7 +58,7 @@ def sent(connection: Connection, number: int = 1, job_id: str = "j") -> Retry:
 
 def test_a_redelivery_is_not_recorded_again(connection: Connection) -> None:
     assert ask(connection) == "r1"
-    again = Request(id="r2", delivery_key="k1", job_id="j", team_id="T", user_id="U", source="command")
+    again = Request(id="r2", delivery_key="k1", job_id="j", team_id="T", user_id="U", source=Source.COMMAND)
     assert not store.add(connection, again, NOW)
     assert connection.scalar(text("SELECT count(*) FROM retries")) == 1
     assert connection.scalar(text("SELECT count(*) FROM audit")) == 1
@@ -65,14 +66,14 @@ def test_a_redelivery_is_not_recorded_again(connection: Connection) -> None:
 
 def test_a_claimed_row_is_left_alone_until_its_lease_ends(connection: Connection) -> None:
     first = claimed(connection, ask(connection))
-    assert store.claim(connection, (State.REQUESTED,), NOW + LEASE - timedelta(seconds=1)) == []
-    (second,) = store.claim(connection, (State.REQUESTED,), NOW + LEASE)
+    assert claims.claim(connection, (State.REQUESTED,), NOW + LEASE - timedelta(seconds=1)) == []
+    (second,) = claims.claim(connection, (State.REQUESTED,), NOW + LEASE)
     assert second.fence == first.fence + 1
 
 
 def test_who_slept_past_the_lease_changes_nothing(connection: Connection) -> None:
     slept = claimed(connection, ask(connection))
-    store.claim(connection, (State.REQUESTED,), NOW + LEASE)
+    claims.claim(connection, (State.REQUESTED,), NOW + LEASE)
     with pytest.raises(WrongState):
         store.transition(connection, slept, State.SENDING, NOW)
     assert connection.scalar(text("SELECT count(*) FROM audit")) == 1
@@ -105,7 +106,7 @@ def test_a_job_has_one_retry_under_way(connection: Connection, state: State) -> 
 def test_a_final_row_is_never_due_again(connection: Connection) -> None:
     accepted = store.transition(connection, sent(connection), State.ACCEPTED, NOW, due_at=NOW)
     store.transition(connection, accepted, State.FINISHED, NOW)
-    assert store.claim(connection, (State.ACCEPTED, State.FINISHED), NOW + timedelta(days=9)) == []
+    assert claims.claim(connection, (State.ACCEPTED, State.FINISHED), NOW + timedelta(days=9)) == []
 
 
 @pytest.mark.parametrize("state", OFFERING)
@@ -168,9 +169,9 @@ async def test_leases_are_reckoned_by_the_database_s_clock_where_replicas_share_
 
 def test_a_request_that_waits_here_is_left_alone_by_others_and_carried_out_here(connection: Connection) -> None:
     ask(connection)
-    store.keep(connection, ["r1"], NOW + LEASE)
-    assert store.due(connection, (State.REQUESTED,), NOW) == []
-    assert store.claim(connection, (State.REQUESTED,), NOW) == []
+    claims.keep(connection, ["r1"], NOW + LEASE)
+    assert claims.due(connection, (State.REQUESTED,), NOW) == []
+    assert claims.claim(connection, (State.REQUESTED,), NOW) == []
     assert claimed(connection, "r1").id == "r1"
 
 
@@ -178,20 +179,20 @@ def test_a_request_that_waits_for_a_second_person_is_neither_put_off_nor_taken(c
     retry = claimed(connection, ask(connection))
     until = NOW + timedelta(hours=1)
     waiting = store.note_progress(connection, retry, NOW, approval_until=until, due_at=until)
-    store.keep(connection, ["r1"], NOW + LEASE)
+    claims.keep(connection, ["r1"], NOW + LEASE)
     assert fetched(connection, "r1").due_at == until
-    assert store.claim(connection, (State.REQUESTED,), NOW, only="r1") == []
+    assert claims.claim(connection, (State.REQUESTED,), NOW, only="r1") == []
     assert claimed(connection, "r1", until).id == "r1"
-    assert not store.is_stale(waiting, until + timedelta(days=1))
+    assert not claims.is_stale(waiting, until + timedelta(days=1))
 
 
 def test_a_request_is_stale_a_quarter_of_an_hour_after_it_was_last_touched(connection: Connection) -> None:
     ask(connection)
-    store.keep(connection, ["r1"], NOW + LEASE)
+    claims.keep(connection, ["r1"], NOW + LEASE)
     retry, quarter = fetched(connection, "r1"), timedelta(minutes=15)
-    assert not store.is_stale(retry, NOW + LEASE + quarter)
+    assert not claims.is_stale(retry, NOW + LEASE + quarter)
     late = NOW + LEASE + quarter + timedelta(seconds=1)
-    assert store.is_stale(retry, late)
+    assert claims.is_stale(retry, late)
     store.refuse_stale(connection, "r1", NOW, late, late)
     refused = fetched(connection, "r1")
     assert (refused.state, refused.detail) == ("refused", {"why": "stale", "seconds": 961})

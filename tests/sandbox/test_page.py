@@ -179,6 +179,60 @@ class TestWhatIsSeen:
         assert (retry["data-confirm-title"], retry["data-confirm-deny"]) == ("Title", "Deny")
         assert "button danger" in str(retry["class"])
 
+    async def test_options_stand_in_their_groups(self, sandbox: Sandbox, browser: httpx.AsyncClient) -> None:
+        def group(label: str, *values: str) -> dict[str, Any]:
+            options = [{"text": {"type": "plain_text", "text": value}, "value": value} for value in values]
+            return {"label": {"type": "plain_text", "text": label}, "options": options}
+
+        groups = [group("hotfire-118", "one", "two"), group("hotfire-119", "three")]
+        blocks = [
+            actions(
+                {"type": "static_select", "action_id": "single", "option_groups": groups},
+                {"type": "multi_static_select", "action_id": "several", "option_groups": groups},
+            )
+        ]
+        assert not problems_of_blocks(blocks)
+        sandbox.slack.post(LAUNCH_OPS, BOT_USER, "x", blocks=blocks)
+        seen = await look(browser)
+        assert [given["label"] for tag, given in seen.tags if tag == "optgroup"] == ["hotfire-118", "hotfire-119"]
+        boxes = [given["value"] for _, given in seen.tags if given.get("data-testid") == "input-several"]
+        assert boxes == ["one", "two", "three"]
+        assert len(set(seen.ids("input-several"))) == 3
+        assert "hotfire-118" in seen.text
+
+    async def test_a_container_is_folded_and_what_is_in_it_can_be_pressed(
+        self, sandbox: Sandbox, browser: httpx.AsyncClient
+    ) -> None:
+        inside = [section("<https://sift.example/run/1|the run>"), actions(button("inside", "Press"))]
+        folded = {"is_collapsible": True, "default_collapsed": True}
+        title = {"type": "plain_text", "text": "2 more rules"}
+        blocks = [{"type": "container", "title": title, "child_blocks": inside, **folded}]
+        assert not problems_of_blocks(blocks)
+        message = sandbox.slack.post(LAUNCH_OPS, BOT_USER, "x", blocks=blocks)
+        seen = await look(browser)
+        (details,) = (given for tag, given in seen.tags if given.get("data-testid") == "container")
+        assert "open" not in details
+        assert "2 more rules" in seen.text
+        assert [
+            given["href"]
+            for tag, given in seen.tags
+            if tag == "a" and given.get("href") == "https://sift.example/run/1"
+        ]
+        assert [element["text"]["text"] for element in message.buttons()] == ["Press"]
+        assert len(seen.ids("action-inside")) == 1
+
+    async def test_what_is_asked_before_a_click_is_formatted(
+        self, sandbox: Sandbox, browser: httpx.AsyncClient
+    ) -> None:
+        title = {"type": "plain_text", "text": "Sure :fire:"}
+        text = {"type": "mrkdwn", "text": '*never* helped &lt;b&gt; "quoted"'}
+        confirm = {"title": title, "text": text, "confirm": title, "deny": title}
+        sandbox.slack.post(LAUNCH_OPS, BOT_USER, "x", blocks=[actions(button(confirm=confirm))])
+        seen = await look(browser)
+        (asked,) = (given for _, given in seen.tags if given.get("data-testid") == "action-retry")
+        assert asked["data-confirm-title"] == "Sure 🔥"
+        assert asked["data-confirm-html"] == "<b>never</b> helped &lt;b&gt; &#34;quoted&#34;"
+
     async def test_the_jobs_are_at_the_side(self, sandbox: Sandbox, browser: httpx.AsyncClient) -> None:
         before = len((await look(browser)).ids("job"))
         await do(browser, "fail")

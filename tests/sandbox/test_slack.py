@@ -65,6 +65,26 @@ def actions(*elements: Block, **more: Any) -> Block:
     return {"type": "actions", "elements": list(elements), **more}
 
 
+def plain(text: str) -> Block:
+    return {"type": "plain_text", "text": text}
+
+
+def option(text: str = "x") -> Block:
+    return {"text": plain(text), "value": text[:9]}
+
+
+def confirmation(text: Block) -> Block:
+    return {"title": plain("Sure?"), "text": text, "confirm": plain("Yes"), "deny": plain("No")}
+
+
+def select(**more: Any) -> Block:
+    return {"type": "multi_static_select", "action_id": "pick", **more}
+
+
+def container(*blocks: Block, **more: Any) -> Block:
+    return {"type": "container", "title": plain("More"), "child_blocks": list(blocks), **more}
+
+
 def modal(*blocks: Block, **more: Any) -> Block:
     title = {"type": "plain_text", "text": "Retry"}
     return {"type": "modal", "title": title, "submit": title, "blocks": list(blocks) or [section()], **more}
@@ -269,6 +289,47 @@ class TestLimits:
                 "no more than 10 items allowed [json-pointer:/blocks/0/elements]",
             ),
             ([{"type": "markdown", "text": "x" * 12_001}], "text attribute cannot exceed 12000 characters"),
+            (
+                [actions(button(placeholder={"type": "plain_text", "text": "x"}))],
+                "invalid additional property: placeholder [json-pointer:/blocks/0/elements/0]",
+            ),
+            (
+                [actions(select(option_groups=[{"label": plain("x" * 76), "options": [option()]}]))],
+                "must be less than 76 characters [json-pointer:/blocks/0/elements/0/option_groups/0/label/text]",
+            ),
+            (
+                [actions(select(option_groups=[{"label": plain("x"), "options": []}]))],
+                "must have at least 1 item [json-pointer:/blocks/0/elements/0/option_groups/0/options]",
+            ),
+            (
+                [actions(select(option_groups=[{"label": plain("x"), "options": [option("x" * 76)]}]))],
+                "must be less than 76 characters [json-pointer:/blocks/0/elements/0/option_groups/0/options/0/text/",
+            ),
+            (
+                [actions(select(options=[option()], option_groups=[{"label": plain("x"), "options": [option()]}]))],
+                "must define either options or option_groups [json-pointer:/blocks/0/elements/0]",
+            ),
+            (
+                [actions(select(options=[option()], initial_options=[option("another")]))],
+                "initial option must be one of the options [json-pointer:/blocks/0/elements/0]",
+            ),
+            (
+                [actions({"type": "overflow", "options": [option(str(number)) for number in range(6)]})],
+                "no more than 5 items allowed [json-pointer:/blocks/0/elements/0/options]",
+            ),
+            (
+                [actions(button(confirm=confirmation(plain("x" * 301))))],
+                "must be less than 301 characters [json-pointer:/blocks/0/elements/0/confirm/text/text]",
+            ),
+            ([container(*[section()] * 11)], "no more than 10 items allowed [json-pointer:/blocks/0/child_blocks]"),
+            ([container(container(section()))], "unsupported type: container [json-pointer:/blocks/0/child_blocks/0]"),
+            ([container(section(), title=plain("x" * 151))], "must be less than 151 characters"),
+            ([container(section(), title=None)], "must define either `title` or `rich_text_title`"),
+            ([container(section(), default_collapsed=True)], "`default_collapsed` needs `is_collapsible`"),
+            (
+                [section(block_id="a"), container(section(block_id="a"))],
+                "`block_id` already exists [json-pointer:/blocks/1/child_blocks/0/block_id]",
+            ),
         ],
     )
     def test_every_limit_of_a_block(self, blocks: list[Any], complaint: str) -> None:
@@ -345,6 +406,14 @@ class TestLimits:
         await client.chat_postMessage(channel=DATA_IMPORTS, text="another channel")
         clock.advance(1)
         await client.chat_postMessage(channel=LAUNCH_OPS, text="x")
+
+    async def test_a_workspace_may_not_have_a_kind_of_block_yet(
+        self, slack: SlackWorkspace, client: AsyncWebClient
+    ) -> None:
+        await client.chat_postMessage(channel=LAUNCH_OPS, text="x", blocks=[container(section())])
+        slack.unsupported_blocks = {"container"}
+        refused = client.chat_postMessage(channel=LAUNCH_OPS, text="x", blocks=[container(section())])
+        assert await refusal(refused) == "invalid_blocks"
 
 
 class TestViews:

@@ -201,7 +201,7 @@ async def test_a_failed_retry_by_command_is_not_alerted_besides(alerting: World)
     await asyncio.sleep(0.5)
     assert len(alerting.messages()) == 1
     alerting.sift.retry_outside(job.job_id, OWNER)
-    job.run = None
+    job.execution = None
     job.rest, job.completed, job.modified = FAILED, utc_now(), utc_now()
     await alerting.until(lambda: len(alerting.messages()) == 2, timeout=6)
 

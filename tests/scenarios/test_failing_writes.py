@@ -7,12 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, event, update
 from sqlalchemy.exc import OperationalError
 from structlog.testing import CapturingLogger
 
 from bot.app.bot import Bot
-from bot.retries import store
+from bot.db.tables import retries
+from bot.retries import claims, store
 from bot.retries.state import State
 from bot.sandbox import LAUNCH_OPS, OPERATOR
 from tests.scenarios.conftest import World
@@ -24,7 +25,7 @@ Said = Callable[[str], list[Any]]
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> Said:
     logger = CapturingLogger()
-    for module in ("retries.runner", "retries.follower", "base.loops"):
+    for module in ("retries.runner", "retries.recorder", "retries.follower", "base.loops"):
         monkeypatch.setattr(f"bot.{module}.log", logger)
     return lambda name: [call.kwargs.get("state") for call in logger.calls if call.args == (name,)]
 
@@ -130,7 +131,7 @@ async def taken_over(bot: Bot, state: State, then: State) -> None:
 
     def work(connection: Connection) -> None:
         now = bot.clock()
-        (retry,) = store.claim(connection, (state,), now + timedelta(hours=1))
+        (retry,) = claims.claim(connection, (state,), now + timedelta(hours=1))
         store.transition(connection, retry, then, now, detail={}, due_at=None)
 
     await bot.database.run(work)
@@ -166,3 +167,22 @@ async def test_a_follower_that_was_overtaken_counts_and_says_nothing(world: Worl
         assert world.outcomes()[-1] == "lost"
         assert counted(bot, "finished") is None
     assert said("retry.outcome") == ["accepted"]
+
+
+async def test_what_was_interrupted_is_counted_and_said_once_and_when_it_is_true(
+    world: World, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.app.build.SWEEP_SECONDS", 0.05)
+    async with world.running(socket_mode=False, FOLLOW_POLL_SECONDS="3600") as bot:
+        world.allow()
+        held = world.sift.hold("retry")
+        await world.slack.command(OPERATOR, LAUNCH_OPS, world.sift.add().job_id)
+        await held.entered.wait()
+        failed = failing(bot, "unknown", times=2)
+        await bot.database.run(lambda c: c.execute(update(retries).values(due_at=bot.clock())))  # its lease is over
+        await world.until(lambda: world.outcomes()[-1] == "unknown")
+        held.release()
+        await world.until(lambda: counted(bot, "unknown"))
+        assert failed() == 2
+        assert counted(bot, "unknown") == 1
+    assert said("retry.unknown") == [None]

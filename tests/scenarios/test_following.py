@@ -37,7 +37,7 @@ async def test_a_job_that_is_gone_is_no_longer_followed(live: World) -> None:
     ("job_type", "facts"),
     [
         (IMPORT, ["Data import", "40 %", "4,000,000 of 10,000,000 points", "is not a number"]),
-        (EVALUATION, ["Rule evaluation", "Hot fire 12: chamber pressure limits"]),
+        (EVALUATION, ["Rule evaluation", "Hot-fire limits"]),
         (
             EXPORT,
             [

@@ -26,7 +26,7 @@ async def test_the_list_says_what_is_being_retried_already(live: World) -> None:
     live.sift.run_seconds = 5
     await live.retried(job)
     live.sift.fail_one()
-    live.sift.jobs[job.job_id].run = None  # as a read that is late would show it
+    live.sift.jobs[job.job_id].execution = None  # as a read that is late would show it
     said = await whispered(live, "list")
     assert f"Already being retried by <@{OPERATOR}>" in said
 

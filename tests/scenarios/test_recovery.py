@@ -11,8 +11,9 @@ from sqlalchemy import Connection
 
 from bot.audit import verification
 from bot.base.clock import utc_now
+from bot.base.requester import Source
 from bot.db.database import Database
-from bot.retries import batches, recovery, store
+from bot.retries import batches, claims, recovery, store
 from bot.retries import request as retries_request
 from bot.retries.messages.answers import why_not
 from bot.retries.request import Request
@@ -164,12 +165,17 @@ async def test_whether_somebody_approved_it_is_not_known_either(world: World) ->
 
 def ask(connection: Connection, number: int, job_id: str, state: State = State.REQUESTED) -> Request:
     request = Request(
-        id=f"r{number}", delivery_key=f"k{number}", job_id=job_id, team_id="T1", user_id=f"U{number}", source="command"
+        id=f"r{number}",
+        delivery_key=f"k{number}",
+        job_id=job_id,
+        team_id="T1",
+        user_id=f"U{number}",
+        source=Source.COMMAND,
     )
     at = NOW + timedelta(seconds=number)
     store.add(connection, request, at)
     if state != "requested":
-        (retry,) = store.claim(connection, (State.REQUESTED,), at, only=request.id)
+        (retry,) = claims.claim(connection, (State.REQUESTED,), at, only=request.id)
         retry = store.transition(connection, retry, State.SENDING, at, due_at=at, sent_at=at, attempt=1)
         if state != "sending":
             store.transition(connection, retry, state, at, due_at=at)
@@ -191,12 +197,12 @@ def test_nothing_that_was_open_is_left_to_be_sent(database: Database) -> None:
             ]
         ):
             ask(connection, number, job_id, state)
-        first = Request(id="b1", delivery_key="b", job_id="j5", team_id="T1", user_id="U9", source="bulk")
+        first = Request(id="b1", delivery_key="b", job_id="j5", team_id="T1", user_id="U9", source=Source.BULK)
         wanted = [retries_request.JobRef(job_id, "failure") for job_id in ("j5", "j6", "j1")]
         batches.open_batch(connection, first, wanted, NOW)
         done = recovery.recover(connection, "cli:test", later)
         assert done == recovery.Recovered(unknown=6, refused=4)
-        assert store.due(connection, (State.REQUESTED, State.SENDING), later + timedelta(days=365)) == []
+        assert claims.due(connection, (State.REQUESTED, State.SENDING), later + timedelta(days=365)) == []
         assert batches.spell_out(connection, "b1", later, later) == batches.Spelled()
         found = {retry.id: (retry.job_id, retry.state) for retry in store.open_requests(connection)}
     assert sorted(found.values()) == [(f"j{number}", "unknown") for number in range(1, 7)]

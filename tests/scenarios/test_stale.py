@@ -12,6 +12,7 @@ from sqlalchemy import select
 from bot.access import grants
 from bot.access.policy import Role
 from bot.base.clock import utc_now
+from bot.base.requester import Source
 from bot.db.database import Database, migrate
 from bot.db.tables import retries
 from bot.retries import batches, store
@@ -37,7 +38,7 @@ def left_behind(world: World, jobs: Sequence[SandboxJob], ago: timedelta, *, beg
         job_id=jobs[0].job_id,
         team_id=TEAM,
         user_id=OPERATOR,
-        source="command",
+        source=Source.COMMAND,
         channel_id=LAUNCH_OPS,
     )
     with database.transaction() as connection:

@@ -14,10 +14,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from structlog.testing import CapturingLogger
 
+from bot.sift import calls, lists
 from bot.sift import client as sift_client
 from bot.sift.client import Sift
 from bot.sift.errors import AnswerTooLarge, MustWait, OutcomeUnknown, SiftError, TooLong
-from bot.sift.job import MAX_TEXT, Job
+from bot.sift.job import Job
+from bot.sift.value import MAX_TEXT
 from tests.sift.test_client import JOB, KEY, Waits, answering, client, error
 
 MEGABYTE = 1_000_000
@@ -59,7 +61,7 @@ async def test_a_compressed_answer_takes_no_more_room_than_its_bound() -> None:
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-    assert peak < 4 * sift_client.LIST_BYTES
+    assert peak < 4 * calls.LIST_BYTES
 
 
 @pytest.mark.parametrize("encoding", ["gzip, gzip", "br", "deflate"])
@@ -84,7 +86,7 @@ async def test_a_compressed_list_is_read() -> None:
         (lambda: Response(b"\x1f\x8b nonsense", headers={"content-encoding": "gzip"}), OutcomeUnknown),
         (lambda: Response(gzip.compress(b"{}" * 999)[:20], headers={"content-encoding": "gzip"}), OutcomeUnknown),
         (lambda: Response(b"[" * 100_000), OutcomeUnknown),
-        (lambda: Response(b"[[]" + b",[]" * 600_000 + b"]"), OutcomeUnknown),
+        (lambda: Response(b"[[]" + b",[]" * 600_000 + b"]"), AnswerTooLarge),
     ],
 )
 async def test_an_answer_without_end_or_sense_is_a_typed_error(body: Any, expected: type[SiftError]) -> None:
@@ -133,14 +135,14 @@ async def test_what_is_no_job_is_left_out_counted_and_said_once(
     bad: Any, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = CapturingLogger()
-    monkeypatch.setattr(sift_client, "log", said)
+    monkeypatch.setattr(lists, "log", said)
     counted: list[str] = []
     async with answering(page({"jobId": "a"}, bad, {"jobId": "b"})) as (url, _):
         sift = Sift(url, KEY, left_out=counted.append)
         assert [await listed(sift) for _ in range(3)] == [["a", "b"]] * 3
         await sift.aclose()
     assert counted == [why] * 3
-    assert [(call.args, call.kwargs["why"]) for call in said.calls] == [(("sift.job_left_out",), why)]
+    assert [(call.args, call.kwargs["why"]) for call in said.calls] == [(("sift.left_out",), why)]
 
 
 @pytest.mark.parametrize(
@@ -174,7 +176,7 @@ async def test_pages_without_end_are_not_all_read(monkeypatch: pytest.MonkeyPatc
         assert len([jobs async for jobs in changed]) == 5
         requests.clear()
         assert list(await sift.jobs(["a", "b"])) == ["a"]
-        assert len(requests) == sift_client.MAX_PAGES_BY_ID
+        assert len(requests) == lists.MAX_PAGES_BY_ID
 
 
 @pytest.mark.parametrize("token", ["same", "t" * 100_000, 7, None, {"a": 1}])
@@ -188,7 +190,7 @@ async def test_a_token_that_leads_nowhere_ends_the_list(token: Any) -> None:
 
 
 async def test_a_page_too_large_to_be_read_is_asked_for_in_smaller_ones() -> None:
-    large = page({"jobId": "a", "organizationId": "x" * sift_client.LIST_BYTES})
+    large = page({"jobId": "a", "organizationId": "x" * calls.LIST_BYTES})
     async with answering(large, large, page({"jobId": "a"})) as (url, requests), client(url, timeout=5) as sift:
         assert list(await sift.jobs(["a"])) == ["a"]
     assert [request.query_params["pageSize"] for request in requests] == ["1000", "125", "15"]
@@ -258,7 +260,7 @@ async def test_an_absurd_wait_is_not_believed_for_longer_than_ten_minutes() -> N
         sift = Sift(url, KEY, timer=timer, jitter=lambda: 0.0)
         with pytest.raises(MustWait):
             await sift.retry(JOB)
-        assert sift.must_wait("retry") == sift_client.LONGEST_WAIT
+        assert sift.must_wait("retry") == calls.LONGEST_WAIT
         await sift.aclose()
 
 
@@ -274,7 +276,7 @@ async def test_a_url_too_long_for_a_gateway_is_no_limit() -> None:
 
 
 async def test_who_shares_a_reading_waits_no_longer_than_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sift_client, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(calls, "PATIENCE_SECONDS", 0.3)
     tokens = iter(range(1_000_000))
     asked: list[str] = []
 

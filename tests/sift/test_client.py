@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from bot.app.server import serving
 from bot.sandbox.sift.api import EmbeddedSift
-from bot.sift import client as sift_client
+from bot.sift import calls
 from bot.sift import job as sift_job
 from bot.sift.client import Sift, web_app_for
 from bot.sift.errors import (
@@ -30,6 +30,7 @@ from bot.sift.errors import (
     Unauthenticated,
     Unreachable,
 )
+from bot.sift.filters import quoted
 from bot.sift.job import Job
 from tests.conftest import HandClock
 
@@ -111,7 +112,7 @@ async def test_every_answer_that_is_no_job_is_a_typed_error(answer: Response, ex
             await sift.retry(JOB)
         assert type(caught.value) is expected
         assert "hush" not in f"{caught.value!r} {caught.value}"
-        assert len(requests) == (sift_client.TRIES if expected is RateLimited else 1)
+        assert len(requests) == (calls.TRIES if expected is RateLimited else 1)
 
 
 @pytest.mark.parametrize(
@@ -263,12 +264,12 @@ async def test_a_connection_never_made_is_tried_again_and_then_reported(url: str
     async with client(url, waits, timeout=5) as sift:
         with pytest.raises(Unreachable):
             await sift.retry(JOB)
-    assert len(waits.seconds) == sift_client.TRIES - 1
+    assert len(waits.seconds) == calls.TRIES - 1
     assert waits.seconds == sorted(waits.seconds)
 
 
 async def test_a_job_id_is_quoted_in_the_filter() -> None:
-    assert sift_client.quoted("a'b\\c") == "'a\\'b\\\\c'"
+    assert quoted("a'b\\c") == "'a\\'b\\\\c'"
 
 
 async def test_a_thousand_jobs_are_seven_requests_over_one_connection(clock: HandClock) -> None:
@@ -287,7 +288,7 @@ async def test_every_url_is_one_that_proxies_take(job_id: str) -> None:
         assert await sift.jobs(asked) == {}
     filters = [request.query_params["filter"] for request in requests]
     assert max(len(str(request.url)) for request in requests) < 8_000
-    assert all(sum(sift_client.quoted(one) in text for text in filters) == 1 for one in asked)
+    assert all(sum(quoted(one) in text for text in filters) == 1 for one in asked)
     assert len(filters) <= 6
 
 

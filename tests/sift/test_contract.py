@@ -10,7 +10,8 @@ import httpx
 import pytest
 from google.protobuf.json_format import MessageToDict, Parse
 from google.protobuf.message import Message
-from sift.data_imports.v2.data_imports_pb2 import GetDataImportResponse
+from sift.assets.v1.assets_pb2 import ListAssetsResponse
+from sift.data_imports.v2.data_imports_pb2 import GetDataImportResponse, ListDataImportsResponse
 from sift.exports.v1.exports_pb2 import (
     AssetsAndTimeRange,
     CalculatedChannelConfig,
@@ -21,14 +22,22 @@ from sift.exports.v1.exports_pb2 import (
     TimeRange,
 )
 from sift.jobs.v1 import jobs_pb2
-from sift.jobs.v1.jobs_pb2 import ListJobsResponse, RetryJobResponse
+from sift.jobs.v1.jobs_pb2 import CancelJobResponse, ListJobsResponse, RetryJobResponse
 from sift.me.v2.me_pb2 import GetMeResponse
 from sift.ping.v1.ping_pb2 import PingResponse
-from sift.reports.v1.reports_pb2 import GetReportResponse
+from sift.reports.v1.reports_pb2 import (
+    REPORT_RULE_STATUS_FAILED,
+    GetReportResponse,
+    ListReportsResponse,
+    RerunReportResponse,
+)
+from sift.rules.v1.rules_pb2 import BatchGetRulesResponse
+from sift.runs.v2.runs_pb2 import ListRunsResponse
+from sift.users.v2.users_pb2 import GetUserResponse
 
 from bot.app.server import serving
 from bot.sandbox.sift.api import EmbeddedSift
-from bot.sandbox.sift.jobs import EXPORT
+from bot.sandbox.sift.jobs import EXPORT, KEY_USER, OWNER
 from bot.sift.job import Job
 from tests.conftest import HandClock
 
@@ -120,12 +129,60 @@ async def test_the_embedded_sift_answers_as_sift_does(
             same(Job.model_validate(ours), their)
     understood(PingResponse(), (await client.get("/api/v1/ping")).json())
     understood(GetMeResponse(), (await client.get("/api/v2/me")).json())
-    details = next(job.details for job in failed if job.details and "dataImport" in job.details)
-    assert details is not None
-    data_import_id = details["dataImport"]["dataImportId"]
-    answer = (await client.get(f"/api/v2/data-imports/{data_import_id}")).json()
-    assert understood(GetDataImportResponse(), answer).data_import.error_message
-    assert understood(GetReportResponse(), (await client.get("/api/v1/reports/r1")).json()).report.name
+
+
+READ: dict[str, Message] = {
+    "/api/v2/data-imports": ListDataImportsResponse(),
+    "/api/v1/reports": ListReportsResponse(),
+    "/api/v2/runs": ListRunsResponse(),
+    "/api/v1/assets": ListAssetsResponse(),
+}
+
+
+@pytest.mark.parametrize("path", READ)
+@pytest.mark.parametrize("seconds", [0, 3, 20])
+async def test_what_jobs_are_about_is_listed_as_sift_does(
+    sift: tuple[EmbeddedSift, httpx.AsyncClient], clock: HandClock, path: str, seconds: int
+) -> None:
+    embedded, client = sift
+    for job in embedded.outage(30):
+        job.retry(clock(), 10, KEY_USER)
+    clock.advance(seconds)
+    answer = (await client.get(path, params={"pageSize": "1000"})).json()
+    theirs = understood(READ[path], answer)
+    (listed,) = (value for name, value in answer.items() if name != "nextPageToken")
+    assert listed
+    assert len(listed) == len(next(value for field, value in theirs.ListFields() if field.name != "next_page_token"))
+
+
+async def test_one_of_each_is_read_as_sift_does(sift: tuple[EmbeddedSift, httpx.AsyncClient]) -> None:
+    embedded, client = sift
+    details = embedded.jobs["0f9d1b60-3a52-4e6e-8f7b-2c9a6d5e4b10"].details or {}
+    answer = (await client.get(f"/api/v2/data-imports/{details['dataImport']['dataImportId']}")).json()
+    found = understood(GetDataImportResponse(), answer).data_import
+    assert (found.error_message, found.csv_config.run_name) == (
+        "column 'tank_pressure_kpa' is not a number in row 4,512",
+        "hotfire-118",
+    )
+    details = embedded.jobs["6b0a7c1e-95b5-4b53-9a3e-0b8f3a8d2c11"].details or {}
+    report_id = details["ruleEvaluation"]["reportId"]
+    report = understood(GetReportResponse(), (await client.get(f"/api/v1/reports/{report_id}")).json()).report
+    failed = [one for one in report.summaries if one.status == REPORT_RULE_STATUS_FAILED]
+    assert (len(failed), len(report.summaries)) == (2, 40)
+    assert failed[0].status_details.failed.error_message == "channel not found: engine.chamber_pressure_1"
+    assert failed[0].status_details.failed.exit_code == 1
+    rules = (await client.post("/api/v1/rules:batchGet", json={"ruleIds": [one.rule_id for one in failed]})).json()
+    assert [rule.name for rule in understood(BatchGetRulesResponse(), rules).rules] == [
+        "chamber_pressure_max",
+        "injector_dp_min",
+    ]
+    user = (await client.get(f"/api/v2/users/{OWNER}")).json()
+    assert understood(GetUserResponse(), user).user.user_name == "operator@sandbox.example"
+    again = (await client.post(f"/api/v1/reports/{report_id}:rerun")).json()
+    new = understood(RerunReportResponse(), again)
+    newer = understood(GetReportResponse(), (await client.get(f"/api/v1/reports/{new.report_id}")).json()).report
+    assert (newer.rerun_from_report_id, newer.job_id) == (report_id, new.job_id)
+    understood(CancelJobResponse(), (await client.post(f"/api/v1/jobs/{new.job_id}:cancel")).json())
 
 
 def request_of(selection: str) -> ExportDataRequest:

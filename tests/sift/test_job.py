@@ -18,6 +18,20 @@ def test_a_job_of_which_only_the_id_is_known_is_a_job() -> None:
 
 
 @pytest.mark.parametrize(
+    ("job_type", "kind"),
+    [
+        ("JOB_TYPE_DATA_IMPORT", "data_import"),
+        ("JOB_TYPE_RULE_EVALUATION", "rule_evaluation"),
+        ("JOB_TYPE_TELEPORT", "teleport"),
+        ("Odd", "odd"),
+        (None, ""),
+    ],
+)
+def test_a_kind_is_what_settings_and_grants_call_a_type(job_type: str | None, kind: str) -> None:
+    assert job(jobType=job_type).kind == kind
+
+
+@pytest.mark.parametrize(
     ("text", "moment"),
     [
         ("2026-11-20T08:00:00Z", datetime(2026, 11, 20, 8, tzinfo=UTC)),

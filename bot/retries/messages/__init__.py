@@ -1,1 +1,1 @@
-"""The presenter: facts → Message. The only place that knows Block Kit and the words people read."""
+"""What is shown of retries: facts → messages and modals. Pure."""

@@ -1,5 +1,8 @@
-"""What a person is told privately: refusals, failures, usage, help. Each says what happened, what was and was not
-done, and what to do next. Pure.
+"""What a person is told privately: why nothing was retried, and what to do next. Pure.
+
+⛔ You may not retry jobs: you are not on the allow-list. Nothing was sent to Sift.
+Ask @Ada for access.
+Reference `abcdefghjk` · Open Sift
 """
 
 from collections.abc import Mapping
@@ -21,9 +24,9 @@ from bot.retries.messages.job import (
 )
 from bot.retries.request import Retry
 from bot.retries.state import RefusalReason, State
-from bot.slack.blocks import Block, actions, plain, section
+from bot.slack.blocks import actions, plain, section
 from bot.slack.links import Place
-from bot.slack.message import Message
+from bot.slack.message import Block, Message
 from bot.slack.piece import OutboxRow
 
 

@@ -1,10 +1,12 @@
-"""What a request shows while it waits for a second person, and after. Pure."""
+"""What a request shows while it waits for a second person, and after. Pure.
 
-from typing import Any
+👥 Retry number 3 of this job takes a second person: somebody other than @Ann who may retry it has to approve …
+[Approve] [Override…]
+"""
 
 from bot.retries.request import Retry
-from bot.slack.blocks import Block, actions, date, plain, section
-from bot.slack.message import Message
+from bot.slack.blocks import actions, button, date, input_, modal, plain, section, text_input
+from bot.slack.message import Message, View
 
 APPROVE, OVERRIDE = "approve_retry", "override_retry"
 """The action IDs of the buttons; their values are the request's ID."""
@@ -34,7 +36,8 @@ def approval(retry: Retry) -> Message:
         f"somebody other than <@{retry.user_id}> who may retry it has to approve, "
         f"until {date(retry.approval_until, 'time')}. Nothing was sent to Sift yet."
     )
-    return Message(text, [section(text), actions([_button("Approve", APPROVE, retry.id), _override(retry.id)])])
+    approve = button("Approve", APPROVE, retry.id, style="primary")
+    return Message(text, [section(text), actions([approve, button("Override…", OVERRIDE, retry.id)])])
 
 
 def nobody_can_approve(retry: Retry) -> Message:
@@ -64,36 +67,8 @@ def not_by_oneself() -> Message:
     return Message(text, [section(text)])
 
 
-def override_view(request_id: str) -> dict[str, Any]:
+def override_view(request_id: str) -> View:
     """Asks an admin why they override."""
-    return {
-        "type": "modal",
-        "callback_id": OVERRIDE_VIEW,
-        "private_metadata": request_id,
-        "title": _text(OVERRIDE_TITLE),
-        "submit": _text("Override"),
-        "close": _text("Cancel"),
-        "blocks": [
-            section(
-                "The retry goes out without a second person. The audit says so, and so does a message in the channel."
-            ),
-            {
-                "type": "input",
-                "block_id": "reason",
-                "label": _text("Reason"),
-                "element": {"type": "plain_text_input", "action_id": "reason", "max_length": 500},
-            },
-        ],
-    }
-
-
-def _button(text: str, action_id: str, value: str) -> Block:
-    return {"type": "button", "action_id": action_id, "style": "primary", "value": value, "text": _text(text)}
-
-
-def _override(request_id: str) -> Block:
-    return {"type": "button", "action_id": OVERRIDE, "value": request_id, "text": _text("Override…")}
-
-
-def _text(text: str) -> dict[str, str]:
-    return {"type": "plain_text", "text": text}
+    warning = "The retry goes out without a second person. The audit says so, and so does a message in the channel."
+    blocks = [section(warning), input_("reason", "Reason", text_input(500), optional=False)]
+    return modal(OVERRIDE_TITLE, blocks, submit="Override", callback_id=OVERRIDE_VIEW, private_metadata=request_id)

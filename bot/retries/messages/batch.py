@@ -1,17 +1,20 @@
-"""The messages that show a batch: the tally, the list of its retries in the thread, the ending. Pure."""
+"""The messages that show a batch: the tally, the list of its retries in the thread, the ending. Pure.
+
+🔄 @Ann is retrying 25 jobs
+⏳ 11 waiting · 🔄 14 under way
+"""
 
 from collections.abc import Sequence
 
 from bot.access.messages import denied
-from bot.base.text import clip
 from bot.retries.messages.answers import cannot_post, why_not
 from bot.retries.messages.job import footer, kind_of, retry_button
 from bot.retries.messages.retry import offered, outcome_of, why_it_ended_so
 from bot.retries.request import Batch, Retry
 from bot.retries.state import UNSENT, State
-from bot.slack.blocks import Block, actions, counted, escape, plain, section
+from bot.slack.blocks import actions, button, confirm, counted, foreign, plain, section
 from bot.slack.links import Place
-from bot.slack.message import Message
+from bot.slack.message import Block, Message
 from bot.slack.piece import Piece
 
 RETRY_BATCH = "retry_batch"
@@ -108,9 +111,9 @@ def _line(retry: Retry) -> Block:
     else:
         emoji, words = outcome_of(retry)
     why = why_it_ended_so(retry)
-    because = f"\n> {escape(clip(why, 200))}" if why else ""
-    line = section(f"{emoji} {kind_of(retry.job)} `{retry.job_id}` · {words}{because}")
-    return {**line, "accessory": retry_button(retry.job)} if offered(retry) and retry.job else line
+    because = f"\n> {foreign(why, 200)}" if why else ""
+    again = retry_button(retry.job) if offered(retry) and retry.job else None
+    return section(f"{emoji} {kind_of(retry.job)} `{retry.job_id}` · {words}{because}", again)
 
 
 def _refused(batch: Batch, place: Place) -> Message:
@@ -150,19 +153,8 @@ def _reasons(unsent: Sequence[Retry], place: Place) -> list[Block]:
 
 
 def _button(action_id: str, batch_id: str, label: str, count: int) -> Block:
-    return {
-        "type": "button",
-        "action_id": action_id,
-        "style": "primary",
-        "value": batch_id,
-        "text": {"type": "plain_text", "text": f"{label} ({count})", "emoji": False},
-        "confirm": {
-            "title": {"type": "plain_text", "text": f"{label}?"},
-            "text": {"type": "plain_text", "text": f"Sift will be asked to retry {counted(count, 'job')}."},
-            "confirm": {"type": "plain_text", "text": "Retry"},
-            "deny": {"type": "plain_text", "text": "Not now"},
-        },
-    }
+    asked = confirm(f"{label}?", f"Sift will be asked to retry {counted(count, 'job')}.", "Retry", "Not now")
+    return button(f"{label} ({count})", action_id, batch_id, style="primary", confirm=asked)
 
 
 def _count(batch: Batch, *states: str) -> int:

@@ -1,21 +1,21 @@
-"""A job as people read it: kind, status, times, progress, what it exports; and the Retry button. Pure."""
+"""A job as people read it: kind, status, times, progress, what it exports; and the Retry button. Pure.
+
+Status: ⚙️ Running · Created: … · Started: …
+███░░░░░░░ 25 % · 300 of 1,200 points
+"""
 
 from collections.abc import Sequence
 from datetime import timedelta
 
 from bot.base.clock import say_duration
 from bot.sift.job import Job
-from bot.slack.blocks import Block, counted, date, escape, fields, section
+from bot.slack.blocks import button, context, counted, date, fields, foreign, say_type, section
 from bot.slack.links import Place
+from bot.slack.message import Block
 
 RETRY = "retry"
 """The Retry button's action ID; its value is the job ID and the failure it stands for."""
 
-_KINDS = {
-    "JOB_TYPE_DATA_IMPORT": "data import",
-    "JOB_TYPE_RULE_EVALUATION": "rule evaluation",
-    "JOB_TYPE_DATA_EXPORT": "data export",
-}
 _STATUSES = {
     "JOB_STATUS_CREATED": (":hourglass_flowing_sand:", "Queued"),
     "JOB_STATUS_RUNNING": (":gear:", "Running"),
@@ -26,20 +26,14 @@ _STATUSES = {
 }
 
 
-def retry_button(job: Job) -> Block:
+def retry_button(job: Job, action_id: str = RETRY) -> Block:
     """A Retry button for the failure that the job shows now."""
-    return retry_button_of(job.job_id, job.failure)
+    return retry_button_of(job.job_id, job.failure, action_id)
 
 
-def retry_button_of(job_id: str, failure: str | None) -> Block:
+def retry_button_of(job_id: str, failure: str | None, action_id: str = RETRY) -> Block:
     """A Retry button for one failure of a job; None: for the job as it is when the button is clicked."""
-    return {
-        "type": "button",
-        "action_id": RETRY,
-        "style": "primary",
-        "value": f"{job_id} {failure or ''}".strip(),
-        "text": {"type": "plain_text", "text": "Retry", "emoji": False},
-    }
+    return button("Retry", action_id, f"{job_id} {failure or ''}".strip(), style="primary")
 
 
 def facts(job: Job | None, more: Sequence[tuple[str, str]]) -> list[Block]:
@@ -76,7 +70,7 @@ def _export_facts(job: Job) -> list[tuple[str, str]]:
     ]
     known = [("Exports", ", ".join(part for part in counts if part))]
     if request.output_format:
-        known.append(("Format", escape(request.output_format.removeprefix("EXPORT_OUTPUT_FORMAT_").capitalize())))
+        known.append(("Format", foreign(request.output_format.removeprefix("EXPORT_OUTPUT_FORMAT_").capitalize())))
     if chosen is not None and chosen.start_time and chosen.stop_time:
         known.append(("Time range", f"{date(chosen.start_time, 'time')} – {date(chosen.stop_time, 'time')}"))
     return known
@@ -115,23 +109,22 @@ def footer(reference: str, place: Place) -> Block:
 
 def into_sift(place: Place) -> list[Block]:
     """The way into Sift, where one is known."""
-    link = {"type": "mrkdwn", "text": f"<{place.sift_app_url}|Open Sift>"}
-    return [{"type": "context", "elements": [link]}] if place.sift_app_url else []
+    return [context(f"<{place.sift_app_url}|Open Sift>")] if place.sift_app_url else []
 
 
 def referring(reference: str, more: str = "") -> Block:
     """The reference alone, with whatever follows it."""
-    return {"type": "context", "elements": [{"type": "mrkdwn", "text": f"Reference `{reference}`{more}"}]}
+    return context(f"Reference `{reference}`{more}")
 
 
 def kind_of(job: Job | None) -> str:
     """What sort of job it is, in words; a type unknown to us is named as Sift names it."""
     if job is None or not job.job_type:
         return "job"
-    return _KINDS.get(job.job_type) or escape(job.job_type.removeprefix("JOB_TYPE_").replace("_", " ").lower())
+    return say_type(job.kind)
 
 
 def status_of(status: str | None) -> tuple[str, str]:
     """A status as an emoji and a word; one unknown to us is named as Sift names it."""
     words = (status or "unknown").removeprefix("JOB_STATUS_").replace("_", " ").capitalize()
-    return _STATUSES.get(status or "") or (":grey_question:", escape(words))
+    return _STATUSES.get(status or "") or (":grey_question:", foreign(words))

@@ -1,42 +1,42 @@
-"""Modals and the Home tab. Pure."""
+"""The modals in which people pick jobs to retry. Pure.
+
+Retry Sift jobs
+Jobs: [data import, 1 h ago: 0f9d1b60-…]  Job IDs or Sift links: […]  Reason: […]
+[Cancel] [Retry]
+"""
 
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from bot.base.clock import say_duration
+from bot.base.requester import Source
 from bot.retries.messages.job import kind_of
 from bot.sift.job import Job
-from bot.slack.blocks import Block, counted, section
+from bot.slack.blocks import MAX_OPTION_TEXT, counted, input_, modal, multi_select, option, section, text_input
+from bot.slack.message import Block, View
 
 RETRY_VIEW = "retry_view"
 """The callback ID of the modal that retries the jobs of a message."""
 
 TITLE = "Retry Sift jobs"
 
-MAX_OPTIONS = 100
-"""As many options as a select may have."""
 
-LONGEST_OPTION = 75
-"""Characters of an option's text."""
-
-
-def option_of(job: Job, now: datetime) -> dict[str, Any]:
+def option_of(job: Job, now: datetime) -> Block:
     """A failed job as something to pick."""
     ago = f", {say_duration(now - job.completed_date)} ago" if job.completed_date else ""
     text = f"{kind_of(job)}{ago}: {job.job_id}"
-    return {"text": _plain(text if len(text) <= LONGEST_OPTION else job.job_id), "value": job.job_id}
+    return option(text if len(text) <= MAX_OPTION_TEXT else job.job_id, job.job_id)
 
 
-def plain_option(job_id: str) -> dict[str, Any]:
+def plain_option(job_id: str) -> Block:
     """A job that is known by its ID alone, as something to pick."""
-    return {"text": _plain(job_id), "value": job_id}
+    return option(job_id, job_id)
 
 
 def retry_view(
-    options: Sequence[dict[str, Any]], origin: Mapping[str, str | None], *, picked: int = 0, under_way: int = 0
-) -> dict[str, Any]:
+    options: Sequence[Block], origin: Mapping[str, str | None], *, picked: int = 0, under_way: int = 0
+) -> View:
     """Asks which jobs to retry, and why.
 
     Args:
@@ -45,30 +45,23 @@ def retry_view(
         picked: how many of the options are picked from the start.
         under_way: how many failed jobs are left out because they are being retried already.
     """
-    offered = options[:MAX_OPTIONS]
     blocks: list[Block] = []
-    if offered:
-        select = {"type": "multi_static_select", "action_id": "jobs", "options": offered, "placeholder": _plain("Pick")}
-        blocks.append(_input("jobs", "Jobs", {**select, **({"initial_options": offered[:picked]} if picked else {})}))
+    if options:
+        blocks.append(input_("jobs", "Jobs", multi_select(options, options[:picked], placeholder="Pick")))
     elif not under_way:
         blocks.append(section(":white_check_mark: No job is failed in Sift just now."))
     if under_way:
         blocks.append(section(f":arrows_counterclockwise: {counted(under_way, 'job')} being retried already."))
-    if origin.get("source") == "modal":
-        ids = {"type": "plain_text_input", "action_id": "ids", "max_length": 3_000}
-        blocks.append(_input("ids", "Job IDs or Sift links", ids))
-    reason = {"type": "plain_text_input", "action_id": "reason", "max_length": 1_000}
-    return {
-        **_modal("Retry"),
-        "callback_id": RETRY_VIEW,
-        "private_metadata": json.dumps({name: value for name, value in origin.items() if value}),
-        "blocks": [*blocks, _input("reason", "Reason", reason)],
-    }
+    if origin.get("source") == Source.MODAL:
+        blocks.append(input_("ids", "Job IDs or Sift links", text_input(3_000)))
+    blocks.append(input_("reason", "Reason", text_input(1_000)))
+    kept = json.dumps({name: value for name, value in origin.items() if value})
+    return modal(TITLE, blocks, submit="Retry", callback_id=RETRY_VIEW, private_metadata=kept)
 
 
-def loading_view() -> dict[str, Any]:
+def loading_view() -> View:
     """Stands there until Sift has answered."""
-    return {**_modal(), "blocks": [section(":hourglass_flowing_sand: Asking Sift what failed lately…")]}
+    return modal(TITLE, [section(":hourglass_flowing_sand: Asking Sift what failed lately…")])
 
 
 def nothing_picked() -> dict[str, str]:
@@ -81,19 +74,6 @@ def too_many_picked(most: int) -> dict[str, str]:
     return {"reason": f"That is more than {most} jobs at once."}
 
 
-def _modal(submit: str | None = None) -> dict[str, Any]:
-    shown = {"type": "modal", "title": _plain(TITLE), "close": _plain("Cancel" if submit else "Close")}
-    return {**shown, "submit": _plain(submit)} if submit else shown
-
-
-def _input(name: str, label: str, element: dict[str, Any]) -> Block:
-    return {"type": "input", "block_id": name, "label": _plain(label), "element": element, "optional": True}
-
-
-def nothing_found_view() -> dict[str, Any]:
+def nothing_found_view() -> View:
     """Says that a message names no job."""
-    return {**_modal(), "blocks": [section("There is no Sift job ID in that message, so there is nothing to retry.")]}
-
-
-def _plain(text: str) -> dict[str, str]:
-    return {"type": "plain_text", "text": text}
+    return modal(TITLE, [section("There is no Sift job ID in that message, so there is nothing to retry.")])

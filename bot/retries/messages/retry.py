@@ -1,4 +1,9 @@
-"""The messages that show a retry: the announcement in the channel, the summary in the thread, the ending. Pure."""
+"""The messages that show a retry: the announcement in the channel, the summary in the thread, the ending. Pure.
+
+🔄 @Ann is retrying data import `0f9d1b60-…`
+└ 🔄 Data import: under way, with its times, progress and cause
+└ ✅ @Ann, the data import `0f9d1b60-…` finished after 6 min.
+"""
 
 from bot.base.clock import say_duration
 from bot.retries.messages.answers import answer, cannot_post
@@ -6,9 +11,9 @@ from bot.retries.messages.approval import approval, broken_glass, nobody_can_app
 from bot.retries.messages.job import facts, footer, kind_of, progress, ran_for, retry_button, why_now
 from bot.retries.request import Retry
 from bot.retries.state import FACTS, OFFERING, UNSENT, State
-from bot.slack.blocks import Block, actions, plain, section
+from bot.slack.blocks import actions, plain, section
 from bot.slack.links import Place
-from bot.slack.message import Message
+from bot.slack.message import Block, Message
 from bot.slack.piece import Piece
 
 _RESTORED = {
@@ -26,7 +31,11 @@ def outcome_of(retry: Retry) -> tuple[str, str]:
 
 
 def pieces(retry: Retry, place: Place) -> list[Piece]:
-    """Every message that should show a retry as its row is now, in the order they are posted."""
+    """Every message that should show a retry as its row is now, in the order they are posted.
+
+    Returns:
+        No message while nothing is to be shown; private ones alone where nobody else is to see it.
+    """
     if retry.approval_until is not None and retry.unpostable is None and retry.channel_id is not None:
         return _with_approval(retry, place)
     if retry.waits_for_approval:
@@ -127,9 +136,9 @@ def _buttons(retry: Retry) -> list[Block]:
 def _cause(retry: Retry) -> list[Block]:
     """Why it failed before, and what it was about."""
     blocks: list[Block] = []
-    if retry.cause.get("report_name"):
-        blocks.append(plain(f"Report: {retry.cause['report_name']}"))
-    message = retry.cause.get("error_message") or why_now(retry.job_before)
+    if retry.about.get("report_name"):
+        blocks.append(plain(f"Report: {retry.about['report_name']}"))
+    message = retry.about.get("error_message") or why_now(retry.job_before)
     if message:
         blocks += [section("*Failed before because*"), plain(message)]
     again = why_it_ended_so(retry)
@@ -144,7 +153,7 @@ def why_it_ended_so(retry: Retry) -> str | None:
     """Why the job failed again, where Sift says so."""
     if retry.state != "failed_again":
         return None
-    return retry.cause.get("again") or why_now(retry.job_after)
+    return retry.about.get("again") or why_now(retry.job_after)
 
 
 _NOT_APPLIED = {

@@ -129,7 +129,7 @@ class Reader:
             case "emoji":
                 return Markup('<span class="emoji" title=":{}:">{}</span>').format(text, emoji(f":{text}:"))
             case "url":
-                return _link(text, _plain(text))
+                return link(text, _plain(text))
             case "newline":
                 return Markup("<br>")
             case "quote":
@@ -156,7 +156,7 @@ class Reader:
             return self._mention("#" + (channel.name if channel else unescape(label) or identity))
         if kind == "!":
             return self._special(identity, label)
-        return _link(unescape(target), _plain(label) if label else _plain(target.removeprefix("mailto:")))
+        return link(unescape(target), _plain(label) if label else _plain(target.removeprefix("mailto:")))
 
     def _special(self, command: str, label: str) -> Markup:
         name, _, rest = command.partition("^")
@@ -172,11 +172,11 @@ class Reader:
 
     def _date(self, rest: str, fallback: str) -> Markup:
         stamp, _, form = rest.partition("^")
-        form, _, link = form.partition("^")
+        form, _, target = form.partition("^")
         if not re.fullmatch(r"[0-9]{1,11}", stamp):
             return _plain(fallback)
         text = Markup('<time title="{}">{}</time>').format(unescape(fallback), self.when(stamp, unescape(form)))
-        return _link(unescape(link), text) if link else text
+        return link(unescape(target), text) if target else text
 
     def _mention(self, text: str, *, is_me: bool = False) -> Markup:
         return Markup('<span class="mention{}">{}</span>').format(" me" if is_me else "", text)
@@ -186,6 +186,17 @@ def plain(text_object: Mapping[str, Any]) -> str:
     """A `plain_text` object as it reads: Slack undoes its escapes there too; markup it leaves alone."""
     text = unescape(str(text_object["text"]))
     return text if text_object.get("emoji") is False else emoji(text)
+
+
+def link(address: str, text: str) -> Markup:
+    """A link with a text, if it leads to the web; nothing else is ever made clickable.
+
+    Args:
+        text: escaped, unless it is HTML already.
+    """
+    if not address.lower().startswith(("https://", "http://", "mailto:")):
+        return escape(text)
+    return Markup('<a href="{}" target="_blank" rel="noopener noreferrer">{}</a>').format(address, text)
 
 
 def emoji(text: str) -> str:
@@ -200,13 +211,6 @@ def unescape(text: str) -> str:
 
 def _plain(text: str) -> Markup:
     return escape(unescape(text))
-
-
-def _link(address: str, text: Markup) -> Markup:
-    """A link, if it leads to the web; nothing else is ever made clickable."""
-    if not address.lower().startswith(("https://", "http://", "mailto:")):
-        return text
-    return Markup('<a href="{}" target="_blank" rel="noopener noreferrer">{}</a>').format(address, text)
 
 
 def _date_part(name: str, moment: datetime, now: datetime) -> str | None:

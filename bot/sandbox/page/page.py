@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from bot.sandbox.page.mrkdwn import emoji, plain
+from bot.sandbox.page.mrkdwn import emoji, link, plain
 from bot.sandbox.page.screen import Screen
 from bot.sandbox.sift.api import EmbeddedSift
 from bot.sandbox.slack.messages import elements
@@ -75,7 +75,7 @@ class Page:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters |= {"emoji": emoji, "plain": plain}
+        self._templates.filters |= {"emoji": emoji, "plain": plain, "link": link}
         self._templates.globals |= {
             "slash_command": SLASH_COMMAND,
             "shortcut_name": SHORTCUT_NAME,

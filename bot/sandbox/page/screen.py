@@ -9,7 +9,7 @@ from bot.sandbox.page.mrkdwn import Reader
 from bot.sandbox.sift.api import EmbeddedSift
 from bot.sandbox.slack.directory import BOT_USER, LAUNCH_OPS, OPERATOR, Channel, User
 from bot.sandbox.slack.messages import Message
-from bot.sandbox.slack.views import View, initial, options_of
+from bot.sandbox.slack.views import View, initial
 from bot.sandbox.slack.workspace import SlackWorkspace
 
 _MAX_MESSAGES = 200
@@ -42,6 +42,7 @@ class JobRow:
     job_id: str
     kind: str
     status: str
+    subject: str
 
     @property
     def short_id(self) -> str:
@@ -57,6 +58,14 @@ class Choice:
     text: Mapping[str, Any]
     chosen: bool
     description: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Group:
+    """Choices under one label, a text object; None where they stand in no group."""
+
+    label: Mapping[str, Any] | None
+    choices: list[Choice]
 
 
 class Screen:
@@ -115,6 +124,7 @@ class Screen:
                 job.job_id,
                 job.job_type.removeprefix("JOB_TYPE_").replace("_", " ").capitalize(),
                 job.status(now).removeprefix("JOB_STATUS_").replace("_", " ").lower(),
+                job.subject,
             )
             for job in newest
         ]
@@ -139,19 +149,26 @@ class Screen:
         }
         return "/?" + urlencode({name: value for name, value in {**now, **other}.items() if value})
 
-    def choices(self, element: Mapping[str, Any]) -> list[Choice]:
-        """What an element offers: its own options, or the people or channels there are."""
+    def groups(self, element: Mapping[str, Any]) -> list[Group]:
+        """What an element offers, in groups: its own options, or the people or channels there are."""
         chosen = initial(element)
+        if "options" in element or "option_groups" in element:
+            return [
+                Group(
+                    group.get("label"),
+                    [
+                        Choice(option["value"], option["text"], option["value"] in chosen, option.get("description"))
+                        for option in group["options"]
+                    ],
+                )
+                for group in element.get("option_groups") or [element]
+            ]
         if "users_select" in element["type"]:
             named = {user.id: user.name for user in self._slack.users.values() if not user.deleted}
-        elif "options" in element or "option_groups" in element:
-            return [
-                Choice(option["value"], option["text"], option["value"] in chosen, option.get("description"))
-                for option in options_of(element)
-            ]
         else:
             named = {channel.id: f"#{channel.name}" for channel in self.channels}
-        return [Choice(value, {"type": "plain_text", "text": name}, value in chosen) for value, name in named.items()]
+        texts = {value: {"type": "plain_text", "text": name} for value, name in named.items()}
+        return [Group(None, [Choice(value, text, value in chosen) for value, text in texts.items()])]
 
     def _channel(self, channel_id: str) -> Channel:
         shown = {channel.id: channel for channel in [*self.channels, self.dm]}

@@ -1,83 +1,58 @@
-"""The embedded Sift: the jobs API as the bot uses it, over HTTP, with trouble on demand."""
+"""The embedded Sift over HTTP: the part of its API that the bot uses, with trouble on demand."""
 
-import asyncio
-import base64
-import itertools
-import re
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
 from typing import Any
 
-import cel
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from bot.base.clock import Clock, utc_now
-from bot.sandbox.sift import jobs as sift_jobs
-from bot.sandbox.sift.jobs import EVALUATION, EXPORT, FAILED, IMPORT, KEY_USER, SandboxJob, new_job, seeded
-from bot.sandbox.slack.trouble import NoAnswer
+from bot.sandbox.connection import Droppable
+from bot.sandbox.sift import lists
+from bot.sandbox.sift.jobs import KEY_USER, ORGANIZATION
+from bot.sandbox.sift.organization import Organization
+from bot.sandbox.sift.trouble import Answer, Faults, error
 
-Answer = dict[str, Any] | Response
-_MOMENTS = {
-    "created_date": "createdDate",
-    "modified_date": "modifiedDate",
-    "started_date": "startedDate",
-    "completed_date": "completedDate",
-}
-_TEXTS = {
-    "job_id": "jobId",
-    "created_by_user_id": "createdByUserId",
-    "modified_by_user_id": "modifiedByUserId",
-    "job_status": "jobStatus",
-    "job_type": "jobType",
-}
-_IDS_ONLY = re.compile(r"\s*job_id in \[([^\]]*)\]\s*")
-_HTTP = {3: 400, 5: 404, 6: 409, 7: 403, 8: 429, 9: 400, 10: 409, 13: 500, 14: 503, 16: 401}
-"""The HTTP status of each gRPC code."""
+Act = Callable[[Request], Answer]
+
+MAX_URL = 8_000
+"""Characters of the longest URL that common proxies let through."""
 
 
 @dataclass(frozen=True)
 class SiftCall:
-    """One request that reached Sift; `filter` is that of a list."""
+    """One request that reached Sift.
+
+    Args:
+        job_id: the job in its path.
+        filter: that of a list.
+        target: whatever ID is in its path, be it of a job, a report, an import or a user.
+    """
 
     operation: str
     job_id: str | None
     at: datetime
     filter: str = ""
+    target: str | None = None
 
 
-@dataclass
-class Held:
-    """A call that is kept in flight until it is released."""
-
-    entered: asyncio.Event = field(default_factory=asyncio.Event)
-    released: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def release(self) -> None:
-        """Lets the call go on."""
-        self.released.set()
-
-
-@dataclass
-class _Fault:
-    operation: str
-    times: int
-    before: Callable[[], Awaitable[Response | None]]
-    after: Callable[[], Response] | None = None
-
-
-class EmbeddedSift:
-    """One organization's jobs behind one API key.
+class EmbeddedSift(Organization, Faults):
+    """One organization's data and jobs behind one API key.
 
     Args:
         clock: the present moment.
         run_seconds: how long a retried job runs.
         unchanged_answers: whether retrying what cannot be retried is answered as documented, with the unchanged job,
             rather than as the live service does, with an error.
+        cancel_seconds: how long a running job takes to stop; `{}` is answered at once.
+        lists_summaries: whether reports in a list say how each rule stands; the live service may, or may not.
     """
 
     key_user_id = KEY_USER
@@ -89,164 +64,105 @@ class EmbeddedSift:
         api_key: str = "sift-key-canary-9e6c2",
         run_seconds: float = 8.0,
         unchanged_answers: bool = False,
+        cancel_seconds: float = 3.0,
+        lists_summaries: bool = True,
     ) -> None:
+        Faults.__init__(self)
+        Organization.__init__(self, clock, run_seconds)
         self.api_key = api_key
-        self.run_seconds = run_seconds
         self.unchanged_answers = unchanged_answers
-        self.jobs: dict[str, SandboxJob] = {}
+        self.cancel_seconds = cancel_seconds
+        self.lists_summaries = lists_summaries
         self.calls: list[SiftCall] = []
-        self.on_change: list[Callable[[], None]] = []
-        self._clock = clock
-        self._faults: list[_Fault] = []
-        self._kinds = itertools.cycle((IMPORT, EVALUATION, EXPORT))
-        for job in seeded(clock()):
-            self.jobs[job.job_id] = job
-        self.app = Starlette(routes=self._routes())
+        self.app: ASGIApp = Droppable(Starlette(routes=self._routes()))
 
-    def add(self, job_type: str = IMPORT, status: str = FAILED, **more: Any) -> SandboxJob:
-        """Puts a job there, as it would be if it got its status just now."""
-        job = new_job(self._clock(), job_type, status, **more)
-        self.jobs[job.job_id] = job
-        self._changed()
-        return job
-
-    def fail_one(self, job_type: str | None = None) -> SandboxJob:
-        """Has one more job fail now."""
-        return self.add(job_type or next(self._kinds))
-
-    def outage(self, count: int) -> list[SandboxJob]:
-        """Has many jobs fail at once."""
-        return [self.fail_one() for _ in range(count)]
-
-    def retry_outside(self, job_id: str, user_id: str) -> None:
-        """Somebody retries a job in Sift itself."""
-        self.jobs[job_id].retry(self._clock(), self.run_seconds, user_id)
-        self._changed()
-
-    def count(self, operation: str, job_id: str | None = None) -> int:
-        """How many requests of a kind arrived."""
-        return sum(call.operation == operation and job_id in (None, call.job_id) for call in self.calls)
-
-    # Trouble on demand
-
-    def fail(self, operation: str, code: int = 14, message: str = "unavailable", times: int = 1) -> None:
-        """The next calls are answered with a gRPC code, and not carried out."""
-        self.answer(operation, error(code, message), times)
-
-    def answer(self, operation: str, response: Response, times: int = 1, *, carried_out: bool = False) -> None:
-        """The next calls are answered with just this: an HTML page, an empty body."""
-        if carried_out:
-            self._trouble(operation, times, _nothing, lambda: response)
-        else:
-            self._trouble(operation, times, _just(response))
-
-    def delay(self, operation: str, seconds: float, times: int = 1) -> None:
-        """The next calls take their time."""
-
-        async def wait() -> None:
-            await asyncio.sleep(seconds)
-
-        self._trouble(operation, times, wait)
-
-    def drop(self, operation: str, *, when: str = "before", times: int = 1) -> None:
-        """The connection breaks without an answer, `before` the call is carried out or `after`."""
-        if when == "after":
-            self._trouble(operation, times, _nothing, NoAnswer)
-        else:
-            self._trouble(operation, times, _just(NoAnswer()))
-
-    def hold(self, operation: str) -> Held:
-        """Keeps the next call in flight, before it is carried out."""
-        held = Held()
-
-        async def wait() -> None:
-            held.entered.set()
-            await held.released.wait()
-
-        self._trouble(operation, 1, wait)
-        return held
-
-    def _trouble(
-        self,
-        operation: str,
-        times: int,
-        before: Callable[[], Awaitable[Response | None]],
-        after: Callable[[], Response] | None = None,
-    ) -> None:
-        self._faults.append(_Fault(operation, times, before, after))
-
-    # The API
+    def count(self, operation: str, target: str | None = None) -> int:
+        """How many requests of a kind arrived, of all or of one job, report, import or user."""
+        return sum(call.operation == operation and target in (None, call.target) for call in self.calls)
 
     def _routes(self) -> list[Route]:
         return [
             self._route("/api/v1/ping", "ping", self._ping),
             self._route("/api/v2/me", "me", self._me),
-            self._route("/api/v1/jobs", "list", self._list),
+            self._route("/api/v1/jobs", "list", self._jobs),
             self._route("/api/v1/jobs/{job_id}:retry", "retry", self._retry, "POST"),
             self._route("/api/v1/jobs/{job_id}:cancel", "cancel", self._cancel, "POST"),
-            self._route("/api/v2/data-imports/{data_import_id}", "import", self._import),
-            self._route("/api/v1/reports/{report_id}", "report", self._report),
+            self._route("/api/v2/data-imports", "data_imports", self._data_imports),
+            self._route("/api/v2/data-imports/{data_import_id}", "import", self._data_import),
+            self._route("/api/v1/reports", "reports", self._reports),
+            self._route("/api/v1/reports/{report_id}:rerun", "rerun", self._rerun, "POST"),
+            self._route("/api/v1/reports/{report_id}", "report", self._report_by_id),
+            self._route("/api/v2/runs", "runs", self._runs),
+            self._route("/api/v1/assets", "assets", self._assets),
+            Route("/api/v1/rules:batchGet", self._rules_endpoint, methods=["POST"]),
+            self._route("/api/v2/users/{user_id}", "user", self._user),
         ]
 
-    def _route(self, path: str, operation: str, act: Callable[[Request], Answer], method: str = "GET") -> Route:
+    def _route(self, path: str, operation: str, act: Act, method: str = "GET") -> Route:
         async def endpoint(request: Request) -> Response:
-            if request.headers.get("authorization") != f"Bearer {self.api_key}":
-                return error(16, "invalid API key")
-            parameters = request.query_params
-            self.calls.append(
-                SiftCall(operation, request.path_params.get("job_id"), self._clock(), parameters.get("filter", ""))
-            )
-            response = await self._carry_out(operation, lambda: act(request))
-            response.headers.setdefault("date", format_datetime(self._clock(), usegmt=True))
-            return response
+            return await self._answer(request, operation, lambda: act(request))
 
         return Route(path, endpoint, methods=[method])
 
-    async def _carry_out(self, operation: str, act: Callable[[], Answer]) -> Response:
-        fault = next((fault for fault in self._faults if fault.operation == operation), None)
-        if fault is not None:
-            fault.times -= 1
-            if fault.times <= 0:
-                self._faults.remove(fault)
-            response = await fault.before()
-            if response is not None:
-                return response
-        done = act()
-        if fault is not None and fault.after is not None:
-            return fault.after()
-        return done if isinstance(done, Response) else JSONResponse(done)
+    async def _rules_endpoint(self, request: Request) -> Response:
+        body = await request.body()
+        return await self._answer(request, "rules", lambda: self._rules_in(body))
+
+    async def _answer(self, request: Request, operation: str, act: Callable[[], Answer]) -> Response:
+        if request.headers.get("authorization") != f"Bearer {self.api_key}":
+            return error(16, "invalid API key")
+        target = next(iter(request.path_params.values()), None)
+        job_id, condition = request.path_params.get("job_id"), request.query_params.get("filter", "")
+        self.calls.append(SiftCall(operation, job_id, self.clock(), condition, target))
+        if len(str(request.url)) > MAX_URL:
+            return Response("", 414)
+        response = await self.carry_out(operation, act)
+        response.headers.setdefault("date", format_datetime(self.clock(), usegmt=True))
+        return response
+
+    # Who and what
 
     def _ping(self, _: Request) -> Answer:
         return {"response": "Hello from Sift!"}
 
     def _me(self, _: Request) -> Answer:
-        return {"userId": KEY_USER, "userEmail": "bot@sandbox.example", "organizations": []}
+        user = self.users[KEY_USER].as_sift()
+        everything = {"permissionResources": {"jobs.retry": {"allAssets": True}}}
+        return {
+            "userId": KEY_USER,
+            "userEmail": "bot@sandbox.example",
+            "organizations": user["organizations"],
+            "isAdmin": False,
+            "permissions": {"organizationPermissionResources": {ORGANIZATION: everything}},
+        }
 
-    def _list(self, request: Request) -> Answer:
-        parameters, now = request.query_params, self._clock()
+    def _user(self, request: Request) -> Answer:
+        user = self.users.get(request.path_params["user_id"])
+        return {"user": user.as_sift()} if user else error(5, "user not found")
+
+    def _runs(self, request: Request) -> Answer:
+        now = self.clock()
+        known = {run_id: run for run_id, run in self.runs.items() if run.exists(now)}
+        return _listed(lambda: lists.RUNS.page(known, lambda run: run.as_sift(), request.query_params))
+
+    def _assets(self, request: Request) -> Answer:
+        return _listed(lambda: lists.ASSETS.page(self.assets, lambda asset: asset.as_sift(), request.query_params))
+
+    def _rules_in(self, body: bytes) -> Answer:
         try:
-            size = min(1_000, int(parameters.get("pageSize") or 50))
-            start = int(base64.urlsafe_b64decode(parameters.get("pageToken", "")) or 0)
-            found = self._found(parameters.get("filter", ""), now)
-            ordered = _ordered(found, parameters.get("orderBy") or "created_date desc")
-        except (ValueError, RuntimeError, TypeError, KeyError) as problem:
-            return error(3, f"invalid argument: {str(problem).splitlines()[0]}")
-        token = base64.urlsafe_b64encode(str(start + size).encode()).decode() if start + size < len(ordered) else ""
-        return {"jobs": ordered[start : start + size], "nextPageToken": token}
+            rule_ids = [str(rule_id) for rule_id in json.loads(body)["ruleIds"]]
+        except (ValueError, TypeError, KeyError):
+            return error(3, "invalid argument: ruleIds")
+        return {"rules": [self.rules[rule_id].as_sift() for rule_id in rule_ids if rule_id in self.rules]}
 
-    def _found(self, condition: str, now: datetime) -> list[dict[str, Any]]:
-        """The jobs that fit a CEL filter; where it names the IDs, only those are looked at."""
-        named = _IDS_ONLY.fullmatch(condition)
-        ids = re.findall(r"'([^']*)'", named[1]) if named else list(self.jobs)
-        jobs = [self.jobs[job_id].as_sift(now) for job_id in dict.fromkeys(ids) if job_id in self.jobs]
-        if not condition:
-            return jobs
-        program = cel.compile(condition)
-        program.execute(_context({}, now))  # a filter that makes no sense is an error even where nothing is found
-        return [job for job in jobs if _fits(program, _context(job, None))]
+    # Jobs
+
+    def _jobs(self, request: Request) -> Answer:
+        now = self.clock()
+        return _listed(lambda: lists.JOBS.page(self.jobs, lambda job: job.as_sift(now), request.query_params))
 
     def _retry(self, request: Request) -> Answer:
-        job, now = self.jobs.get(request.path_params["job_id"]), self._clock()
+        job, now = self.jobs.get(request.path_params["job_id"]), self.clock()
         if job is None:
             return error(5, "job not found")
         if job.retryable(now):
@@ -260,68 +176,49 @@ class EmbeddedSift:
         job = self.jobs.get(request.path_params["job_id"])
         if job is None:
             return error(5, "job not found")
-        job.cancel(self._clock())
+        job.ask_to_cancel(self.clock(), self.cancel_seconds, KEY_USER)
         self._changed()
         return {}
 
-    def _import(self, request: Request) -> Answer:
-        data_import_id = request.path_params["data_import_id"]
-        for job in self.jobs.values():
-            if job.details and job.details.get("dataImport", {}).get("dataImportId") == data_import_id:
-                status = {FAILED: "DATA_IMPORT_STATUS_FAILED", sift_jobs.FINISHED: "DATA_IMPORT_STATUS_SUCCEEDED"}
-                found = {
-                    "dataImportId": data_import_id,
-                    "sourceUrl": "s3://telemetry/hot-fire-12.csv",
-                    "status": status.get(job.status(self._clock()), "DATA_IMPORT_STATUS_IN_PROGRESS"),
-                    "errorMessage": job.reason,
-                    "runId": "8d5f0c1a-1111-4222-8333-944455566677",
-                }
-                return {"dataImport": found}
-        return error(5, "data import not found")
+    # What jobs are about
 
-    def _report(self, request: Request) -> Answer:
-        report_id = request.path_params["report_id"]
-        run_id = "8d5f0c1a-1111-4222-8333-944455566677"
-        return {"report": {"reportId": report_id, "name": "Hot fire 12: chamber pressure limits", "runId": run_id}}
+    def _data_imports(self, request: Request) -> Answer:
+        now = self.clock()
+        return _listed(
+            lambda: lists.DATA_IMPORTS.page(self.data_imports, lambda one: one.as_sift(now), request.query_params)
+        )
 
-    def _changed(self) -> None:
-        for tell in self.on_change:
-            tell()
+    def _data_import(self, request: Request) -> Answer:
+        found = self.data_imports.get(request.path_params["data_import_id"])
+        return {"dataImport": found.as_sift(self.clock())} if found else error(5, "data import not found")
 
+    def _reports(self, request: Request) -> Answer:
+        now = self.clock()
 
-def error(code: int, message: str) -> JSONResponse:
-    """An error as Sift's gateway prints it."""
-    return JSONResponse({"code": code, "message": message, "details": []}, status_code=_HTTP.get(code, 500))
+        def page() -> dict[str, Any]:
+            found = lists.REPORTS.page(
+                self.reports, lambda report: report.as_sift(now, summaries=False), request.query_params
+            )
+            full = [self.reports[one["reportId"]].as_sift(now, summaries=True) for one in found["reports"]]
+            return {**found, "reports": full} if self.lists_summaries else found
 
+        return _listed(page)
 
-def _ordered(jobs: list[dict[str, Any]], order_by: str) -> list[dict[str, Any]]:
-    name, _, direction = order_by.strip().partition(" ")
-    key = {**_MOMENTS, "job_status": "jobStatus"}[name]
-    if direction not in ("", "asc", "desc"):
-        raise ValueError(f"order {direction!r}")
-    return sorted(jobs, key=lambda job: str(job.get(key, "")), reverse=direction == "desc")
+    def _report_by_id(self, request: Request) -> Answer:
+        report = self.reports.get(request.path_params["report_id"])
+        return {"report": report.as_sift(self.clock(), summaries=True)} if report else error(5, "report not found")
+
+    def _rerun(self, request: Request) -> Answer:
+        report = self.reports.get(request.path_params["report_id"])
+        if report is None:
+            return error(5, "report not found")
+        new = self.rerun(report)
+        return {"jobId": new.job.job_id, "reportId": new.report_id}
 
 
-def _context(job: dict[str, Any], absent: datetime | None) -> dict[str, Any]:
-    """A job as CEL sees it."""
-    moments = {name: datetime.fromisoformat(job[key]) if key in job else absent for name, key in _MOMENTS.items()}
-    return {**moments, **{name: job.get(key, "") for name, key in _TEXTS.items()}}
-
-
-def _fits(program: Any, context: dict[str, Any]) -> bool:
-    """Whether a job fits; a comparison with a moment that is not set does not."""
+def _listed(page: Callable[[], dict[str, Any]]) -> Answer:
+    """A page, or what is wrong with what was asked for."""
     try:
-        return bool(program.execute(context))
-    except (TypeError, RuntimeError):
-        return False
-
-
-async def _nothing() -> None:
-    return None
-
-
-def _just(response: Response) -> Callable[[], Awaitable[Response | None]]:
-    async def answer() -> Response:
-        return response
-
-    return answer
+        return page()
+    except ValueError as problem:
+        return error(3, f"invalid argument: {problem}")

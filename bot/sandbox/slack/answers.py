@@ -23,7 +23,7 @@ def answer_by(state: WorkspaceState, way: ResponseUrl, body: Mapping[str, Any]) 
     if original is not None and _true(body, "delete_original"):
         state.remove(original)
         return
-    given = content(body)
+    given = content(state, body)
     if original is not None and _true(body, "replace_original"):
         original.text, original.blocks, original.edited = given["text"], with_ids(given["blocks"]), state.now_ts()
         state.changed()

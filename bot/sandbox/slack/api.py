@@ -13,11 +13,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 
+from bot.sandbox.connection import Droppable, NoAnswer
 from bot.sandbox.slack.answers import answer_by
 from bot.sandbox.slack.delivery import Sockets
 from bot.sandbox.slack.methods import METHODS
 from bot.sandbox.slack.state import ApiCall, Refused, WorkspaceState
-from bot.sandbox.slack.trouble import Droppable, Fault, NoAnswer
+from bot.sandbox.slack.trouble import Fault
 
 BOT_TOKEN = "xoxb-sandbox-canary-3f1c9"  # noqa: S105  # no secret: a word that must turn up nowhere
 APP_TOKEN = "xapp-sandbox-canary-7a2e4"  # noqa: S105  # the same

@@ -92,8 +92,8 @@ def own_message(
     return channel, message
 
 
-def content(arguments: Arguments, most_text: int = MAX_TEXT) -> dict[str, Any]:
-    """Text, blocks and attachments of a message, within Slack's limits."""
+def content(state: WorkspaceState, arguments: Arguments, most_text: int = MAX_TEXT) -> dict[str, Any]:
+    """Text, blocks and attachments of a message, within Slack's limits and of the kinds that the workspace has."""
     text, blocks = str(arguments.get("text") or ""), arguments.get("blocks") or []
     attachments = arguments.get("attachments") or []
     if not isinstance(blocks, list):
@@ -101,7 +101,11 @@ def content(arguments: Arguments, most_text: int = MAX_TEXT) -> dict[str, Any]:
     if not isinstance(attachments, list):
         raise Refused("invalid_attachments")
     nested = [attachment.get("blocks") or [] for attachment in attachments if isinstance(attachment, dict)]
-    problems = [problem for part in (blocks, *nested) for problem in block_kit.problems_of_blocks(part)]
+    problems = [
+        problem
+        for part in (blocks, *nested)
+        for problem in block_kit.problems_of_blocks(part, state.unsupported_blocks)
+    ]
     if problems:
         raise invalid("invalid_blocks", problems)
     if not (text.strip() or blocks or attachments):

@@ -1,7 +1,7 @@
 """Who and what is in the embedded workspace: people of every kind, user groups, channels."""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -149,23 +149,6 @@ class Channel:
     def thread(self, ts: str) -> list[Message]:
         """A message and its replies, oldest first; empty if there is no such message."""
         return [message for message in self.messages if ts in (message.ts, message.thread_ts)]
-
-    def as_slack(self) -> dict[str, Any]:
-        """The channel as `conversations.info` answers."""
-        if self.person:
-            return {"id": self.id, "is_im": True, "is_channel": False, "user": self.person, "is_archived": False}
-        return {
-            "id": self.id,
-            "name": self.name,
-            "is_channel": True,
-            "is_im": False,
-            "is_private": self.is_private,
-            "is_archived": self.is_archived,
-            "is_member": BOT_USER in self.members,
-            "is_shared": self.is_ext_shared,
-            "is_ext_shared": self.is_ext_shared,
-            "created": int(datetime(2024, 1, 1, tzinfo=UTC).timestamp()),
-        }
 
 
 def cast() -> list[User]:

@@ -72,3 +72,4 @@ def elements(blocks: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dic
         for element in (block.get("accessory"), block.get("element"), *(block.get("elements") or ())):
             if isinstance(element, dict) and "action_id" in element:
                 yield block, element
+        yield from elements(block.get("child_blocks") or [])

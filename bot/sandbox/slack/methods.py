@@ -8,7 +8,6 @@ from bot.sandbox.slack.arguments import (
     MAX_UPDATED_TEXT,
     Arguments,
     as_slack,
-    channel_of,
     channel_to_post_in,
     channel_to_read,
     content,
@@ -57,7 +56,7 @@ def auth_test(_: WorkspaceState, _arguments: Arguments) -> Answer:
 def chat_post_message(state: WorkspaceState, arguments: Arguments) -> Answer:
     """Posts a message as the app."""
     channel = channel_to_post_in(state, arguments)
-    given = content(arguments)
+    given = content(state, arguments)
     thread_ts = thread_to_post_in(channel, arguments)
     message = state.post(channel.id, BOT_USER, **given, thread_ts=thread_ts)
     return {"channel": channel.id, "ts": message.ts, "message": as_slack(state, message)}
@@ -71,7 +70,7 @@ def chat_post_ephemeral(state: WorkspaceState, arguments: Arguments) -> Answer:
         raise Refused("not_in_channel")
     if user.id not in channel.members or user.deleted:
         raise Refused("user_not_in_channel")
-    given = content(arguments)
+    given = content(state, arguments)
     thread_ts = thread_to_post_in(channel, arguments)
     message = state.post(channel.id, BOT_USER, **given, thread_ts=thread_ts, visible_to=user.id)
     return {"message_ts": message.ts}
@@ -80,7 +79,7 @@ def chat_post_ephemeral(state: WorkspaceState, arguments: Arguments) -> Answer:
 def chat_update(state: WorkspaceState, arguments: Arguments) -> Answer:
     """Replaces the content of one of the app's own messages."""
     channel, message = own_message(state, arguments)
-    given = content(arguments, MAX_UPDATED_TEXT)
+    given = content(state, arguments, MAX_UPDATED_TEXT)
     message.text, message.attachments = given["text"], given["attachments"]
     message.blocks = with_ids(given["blocks"])
     message.edited = state.now_ts()
@@ -93,15 +92,6 @@ def chat_delete(state: WorkspaceState, arguments: Arguments) -> Answer:
     channel, message = own_message(state, arguments, "cant_delete_message")
     state.remove(message)
     return {"channel": channel.id, "ts": message.ts}
-
-
-def chat_get_permalink(state: WorkspaceState, arguments: Arguments) -> Answer:
-    """The web address of a message."""
-    channel = channel_of(state, arguments)
-    message = message_of(channel, arguments.get("message_ts"))
-    thread = f"?thread_ts={message.thread_ts}&cid={channel.id}" if message.thread_ts else ""
-    link = f"{URL}archives/{channel.id}/p{message.ts.replace('.', '')}{thread}"
-    return {"channel": channel.id, "permalink": link}
 
 
 def users_info(state: WorkspaceState, arguments: Arguments) -> Answer:
@@ -123,11 +113,6 @@ def usergroups_users_list(state: WorkspaceState, arguments: Arguments) -> Answer
     if group is None:
         raise Refused("no_such_subteam")
     return {"users": list(group.members)}
-
-
-def conversations_info(state: WorkspaceState, arguments: Arguments) -> Answer:
-    """What a channel is."""
-    return {"channel": channel_of(state, arguments).as_slack()}
 
 
 def conversations_history(state: WorkspaceState, arguments: Arguments) -> Answer:
@@ -257,11 +242,9 @@ METHODS: dict[str, Known] = {
     "chat.postEphemeral": Known(chat_post_ephemeral, "chat:write"),
     "chat.update": Known(chat_update, "chat:write"),
     "chat.delete": Known(chat_delete, "chat:write"),
-    "chat.getPermalink": Known(chat_get_permalink),
     "users.info": Known(users_info, "users:read"),
     "usergroups.list": Known(usergroups_list, "usergroups:read"),
     "usergroups.users.list": Known(usergroups_users_list, "usergroups:read"),
-    "conversations.info": Known(conversations_info, "channels:read"),
     "conversations.history": Known(conversations_history),
     "conversations.replies": Known(conversations_replies),
     "conversations.open": Known(conversations_open, "im:write"),

@@ -1,21 +1,19 @@
 """What is in the embedded workspace at a moment, and the bookkeeping around it; knows nothing of HTTP."""
 
-import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any
 
 from bot.base.clock import Clock
 from bot.sandbox.slack import directory
+from bot.sandbox.slack.changes import Changes
 from bot.sandbox.slack.directory import BOT, BOT_USER, SLACKBOT, Channel, User
 from bot.sandbox.slack.messages import Message
 from bot.sandbox.slack.trouble import Fault, RateLimits
 from bot.sandbox.slack.views import View, with_ids
-
-T = TypeVar("T")
 
 OPTIONAL_SCOPES = frozenset({"channels:history", "groups:history"})
 """Those that whoever installs the app may decline."""
@@ -90,14 +88,17 @@ class File:
     alt_txt: str = ""
 
 
-class WorkspaceState:
+class WorkspaceState(Changes):
     """The workspace's people, channels, messages and views.
+
+    `unsupported_blocks` are the kinds of blocks that Slack has not rolled out here yet, such as `container`.
 
     Args:
         clock: the present moment, for message times and for everything that expires.
     """
 
     def __init__(self, clock: Clock) -> None:
+        super().__init__()
         self.clock = clock
         self.base_url = "http://slack.invalid"
         self.users = {user.id: user for user in directory.cast()}
@@ -110,6 +111,7 @@ class WorkspaceState:
         self.rate_limits = False
         self.limits = RateLimits()
         self.edit_window: timedelta | None = None
+        self.unsupported_blocks: set[str] = set()
         self.homes: dict[str, View] = {}
         self.modals: defaultdict[str, list[View]] = defaultdict(list)
         self.files: dict[str, File] = {}
@@ -117,8 +119,6 @@ class WorkspaceState:
         self.response_urls: dict[str, ResponseUrl] = {}
         self._ids = count(1)
         self._last_ts = 0
-        self.version = 0
-        self._waiting: set[asyncio.Future[None]] = set()
 
     def install(self, bot: Iterable[str], optional: Iterable[str], declined: Iterable[str] = ()) -> None:
         """Installs the app anew, with the scopes of a manifest.
@@ -268,38 +268,6 @@ class WorkspaceState:
         """Those who can sit before a screen: no bots, nobody deactivated."""
         return [user for user in self.users.values() if not (user.is_bot or user.deleted or user.id == SLACKBOT)]
 
-    def changed(self) -> None:
-        """Wakes everybody who waits for something to become true."""
-        self.version += 1
-        waiting, self._waiting = self._waiting, set()
-        for future in waiting:
-            if not future.done():
-                future.set_result(None)
-
-    def change(self) -> asyncio.Future[None]:
-        """Done as soon as something changes."""
-        future = asyncio.get_running_loop().create_future()
-        self._waiting.add(future)
-        future.add_done_callback(self._waiting.discard)
-        return future
-
-    async def until(self, predicate: Callable[[], T], timeout: float = 5) -> T:  # noqa: ASYNC109  # reads best in tests
-        """Waits until something is true, and answers it.
-
-        Args:
-            predicate: asked now and after every change; a failed look-up counts as not yet.
-
-        Raises:
-            AssertionError: it did not become true in time; says what the workspace shows instead.
-        """
-        try:
-            async with asyncio.timeout(timeout):
-                while not (found := _look(predicate)):
-                    await self.change()
-        except TimeoutError:
-            raise AssertionError(f"not within {timeout} s; the workspace shows:\n{self.describe()}") from None
-        return found
-
     def describe(self) -> str:
         """Everything that is shown in the workspace, for people."""
         lines: list[str] = []
@@ -310,13 +278,6 @@ class WorkspaceState:
         for user_id, stack in self.modals.items():
             lines += [f"modal of {user_id}: {view.body['title']['text']} {view.errors or ''}" for view in stack]
         return "\n".join(lines) or "nothing"
-
-
-def _look(predicate: Callable[[], T]) -> T | None:
-    try:
-        return predicate()
-    except LookupError:
-        return None
 
 
 def _described(message: Message) -> list[str]:

@@ -6,11 +6,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
-
-_ABORT = "sandbox.abort"
-
 
 @dataclass
 class Fault:
@@ -42,33 +37,6 @@ class Fault:
         return self.method == method and all(arguments.get(name) == value for name, value in self.where.items())
 
 
-class NoAnswer(Response):
-    """Drops the connection instead of answering."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Aborts the transport, then waits until the server has noticed."""
-        abort = scope.get(_ABORT)
-        if abort is None:
-            raise ConnectionResetError("this server does not let go of its connections")
-        abort()
-        while (await receive())["type"] != "http.disconnect":
-            pass
-
-
-class Droppable:
-    """Lets what is inside drop a connection: ASGI itself has no way to say so, uvicorn's cycle has its transport."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hands the request on, with the way to its transport."""
-        transport = getattr(getattr(send, "__self__", None), "transport", None)
-        if transport is not None:
-            scope[_ABORT] = transport.abort
-        await self.app(scope, receive, send)
-
-
 @dataclass(frozen=True)
 class Rate:
     """So many calls in so many seconds, in a burst at most."""
@@ -90,7 +58,6 @@ RATES = {
     "users.info": _TIER_4,
     "usergroups.users.list": _TIER_2,
     "usergroups.list": _TIER_2,
-    "conversations.info": _TIER_3,
     "conversations.history": _TIER_3,
     "conversations.replies": _TIER_3,
     "conversations.open": _TIER_3,

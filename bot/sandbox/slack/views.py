@@ -85,12 +85,17 @@ class View:
 def with_ids(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """A copy of some blocks in which each has the IDs that Slack makes up where the app gave none."""
     blocks = _without_nulls(blocks)
+    _give_ids(blocks)
+    return blocks
+
+
+def _give_ids(blocks: list[dict[str, Any]]) -> None:
     for block in blocks:
         block.setdefault("block_id", f"made-{next(_fresh)}")
         for element in (block.get("accessory"), block.get("element"), *(block.get("elements") or ())):
             if isinstance(element, dict) and element.get("type") in (*_REPORTED, "button"):
                 element.setdefault("action_id", f"made-{next(_fresh)}")
-    return blocks
+        _give_ids(block.get("child_blocks") or [])
 
 
 def _without_nulls(node: Any) -> Any:

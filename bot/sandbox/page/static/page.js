@@ -32,11 +32,11 @@ function toast(text) {
 
 /* Asks first, where the element says so. */
 function confirmed(element) {
-  const { confirmTitle, confirmText, confirmOk, confirmDeny, confirmStyle } = element.dataset;
+  const { confirmTitle, confirmHtml, confirmOk, confirmDeny, confirmStyle } = element.dataset;
   if (!confirmTitle) return Promise.resolve(true);
   const dialog = byId("confirm");
   byId("confirm-title").textContent = confirmTitle;
-  byId("confirm-text").textContent = confirmText;
+  byId("confirm-text").innerHTML = confirmHtml; /* made by the server, which escapes whatever is not its own */
   byId("confirm-deny").textContent = confirmDeny;
   byId("confirm-ok").textContent = confirmOk;
   byId("confirm-ok").className = `button ${confirmStyle}`;

@@ -1,0 +1,58 @@
+"""What tables have in common: moments in UTC, row numbers, names of constraints, and what Slack shows of a row."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Dialect, Integer, MetaData, Text, TypeDecorator, text
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware datetime in UTC: `timestamptz` on PostgreSQL, sortable text on SQLite."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None or dialect.name != "sqlite":
+            return value
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+# SQLite numbers rows by itself only where the key is exactly INTEGER.
+Serial = BigInteger().with_variant(Integer(), "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def where(condition: str) -> dict[str, Any]:
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
+
+def one_of(column: str, values: tuple[str, ...]) -> str:
+    return f"{column} IN ({', '.join(repr(value) for value in values)})"
+
+
+def shown() -> list[Column[Any]]:
+    """What Slack shows of a row, and the queue for bringing that up to date; `showing` works on these."""
+    return [
+        Column("version", Integer, nullable=False, server_default="0"),
+        Column("shown", Text, nullable=False, server_default="{}"),  # JSON {kind: {"ts": …, "digest": …}}
+        Column("unpostable", Text),  # Slack's error when the bot may not post there
+        Column("show_at", Moment),
+        Column("show_fence", Integer, nullable=False, server_default="0"),
+        Column("showing", Boolean, nullable=False, server_default=text("false")),
+        Column("show_failures", Integer, nullable=False, server_default="0"),
+    ]

@@ -1,0 +1,271 @@
+"""One request's turn: may they → read the job → mark `sending` → `POST …:retry` once → record the outcome.
+
+The mark is committed before the POST leaves, so whatever is found in `sending` later may have been sent, and is never
+sent again.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from bot.access.policy import Decision
+from bot.base.bulkhead import Bulkhead
+from bot.base.clock import Clock
+from bot.db.database import Database
+from bot.retries import approvals, claims, outcome, rules, store
+from bot.retries.decider import Decider, PutOff
+from bot.retries.limiter import Limiter
+from bot.retries.outcome import Outcome
+from bot.retries.recorder import BRIEFLY, Claimed, Recorder, said
+from bot.retries.request import Request, Retry
+from bot.retries.rules import Limits, Next, Refusal
+from bot.retries.state import State
+from bot.sift.client import Sift
+from bot.sift.errors import MustWait, OutcomeUnknown, SiftError
+from bot.sift.job import Cause, Job
+from bot.slack.outbox import LEASE
+from bot.slack.people import PERSON_SECONDS, Person
+
+MAX_READ_AGE = timedelta(seconds=10)
+"""A job that was read longer ago than this is read again before it is retried."""
+
+STANDING = timedelta(seconds=PERSON_SECONDS)
+"""Who somebody is, and what they may do, was found out no longer ago than this when their retry is sent."""
+
+ALONE, IN_A_BATCH = 0, 1
+"""Ranks: somebody who waits for one job does not wait for hundreds."""
+
+
+class Outdated(Exception):
+    """Who somebody is was found out too long ago."""
+
+
+class Refused(Exception):
+    """Nothing is sent.
+
+    Args:
+        job: as it was read, if it was.
+    """
+
+    def __init__(self, refusal: Refusal, job: Job | None = None) -> None:
+        super().__init__(refusal.state)
+        self.refusal = refusal
+        self.job = job
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """What every turn works with.
+
+    Args:
+        limiter: hands out the calls of Sift's retry endpoint.
+        stopping: whether nothing more is to be sent.
+    """
+
+    database: Database
+    sift: Sift
+    decider: Decider
+    limiter: Limiter
+    limits: Limits
+    clock: Clock
+    recorder: Recorder
+    stopping: Callable[[], bool]
+
+
+@dataclass
+class Attempt:
+    """One turn of a request; what it finds out on its way stands in its fields.
+
+    Args:
+        room: the places for requests like it.
+    """
+
+    request: Request
+    services: Services
+    room: Bulkhead
+    decision: Decision = field(init=False)
+    decided_at: datetime = field(init=False)
+    job: Job = field(init=False)
+    read_at: datetime = field(init=False)
+    person: Person | None = field(init=False, default=None)
+
+    async def carry_out(self) -> "asyncio.Task[Cause] | None":
+        """Brings the request to its outcome, or back into the queue.
+
+        Returns:
+            The look-up of why the job failed before; None if nothing was sent.
+        """
+        recorder = self.services.recorder
+        try:
+            while True:
+                await self._decide()  # before a place is taken, since it may take a while
+                with contextlib.suppress(Outdated):
+                    async with self.room.place():
+                        return await self._take_slot()
+        except Refused as refused:
+            await recorder.refusal(self.request, refused.refusal, refused.job)
+        except PutOff as pause:
+            await recorder.put_off(self.request, pause.seconds)
+        except MustWait as limit:
+            await recorder.wait_for_sift(self.request, limit)
+        return None
+
+    async def _decide(self) -> None:
+        """Finds out who somebody is and what they may do, as far as that is known before the job is read.
+
+        Raises:
+            Refused: they may not, or nobody can say in time.
+            PutOff: Slack wants to be asked later.
+        """
+        self.decided_at = self.services.clock()
+        asked_at = self.request.created_at if isinstance(self.request, Retry) else self.decided_at
+        self.decision = await self.services.decider.decide(self.request, asked_at)
+        if not self.decision.allowed:
+            raise Refused(self.services.decider.denial(self.decision))
+
+    async def _take_slot(self) -> "asyncio.Task[Cause] | None":
+        """Reads the job, waits until Sift may be called, and sends the retry.
+
+        Raises:
+            Outdated: that took so long that who somebody is has to be found out again.
+        """
+        services, people = self.services, self.services.decider.people
+        await self._read()
+        async with services.limiter.slot(rank_of(self.request)):
+            if services.stopping():
+                return None
+            if services.clock() - self.decided_at > STANDING or not people.remembers(self.request.user_id):
+                raise Outdated
+            self.person = await people.person(self.request.user_id, self.request.team_id)
+            if services.clock() - self.read_at > MAX_READ_AGE:
+                await self._read()
+            return await self._mark_and_send()
+
+    async def _read(self) -> None:
+        """Reads the job as it is now, if there is something to retry.
+
+        Raises:
+            Refused: there is not, or Sift did not say.
+            MustWait: Sift wants to be asked later.
+        """
+        self.read_at = self.services.clock()
+        try:
+            job = await self.services.sift.job(self.request.job_id)
+        except MustWait:
+            raise
+        except SiftError as error:
+            raise Refused(Refusal(State.FAILED, said(error, "read"))) from error
+        if job is None:
+            raise Refused(rules.UNKNOWN_JOB)
+        newest = None if job.retryable else await self._newest()
+        refusal = rules.job_refusal(job, self.request.offered, newest)
+        if refusal is not None:
+            raise Refused(refusal, job)
+        self.job = job
+
+    async def _newest(self) -> Retry | None:
+        job_id = self.request.job_id
+        return await self.services.database.run(lambda connection: store.last_attempts(connection, job_id).newest)
+
+    async def _mark_and_send(self) -> "asyncio.Task[Cause] | None":
+        """Marks the request as sent, sends it, and records what came of it.
+
+        Raises:
+            MustWait: Sift asked to be left alone; nothing is marked or sent.
+        """
+        sift = self.services.sift
+        if (seconds := sift.must_wait("retry")) > BRIEFLY:
+            raise MustWait(retry_after=seconds)
+        key_user = await sift.key_user()
+        sending = await self._mark_sending()
+        if sending is None:
+            return None
+        why = asyncio.create_task(sift.why_failed(self.job))
+        try:
+            await self._send(sending, key_user)
+        except BaseException:
+            why.cancel()
+            raise
+        return why
+
+    async def _mark_sending(self) -> Retry | None:
+        """Claims the row and commits that the retry is about to be sent; None if somebody else has the row.
+
+        Raises:
+            Refused: the person may not retry such a job, or it is being retried already, or was a moment ago.
+        """
+        try:
+            return await self.services.database.run(self._begin)
+        except IntegrityError:  # another replica was faster; now its row is there to be seen
+            return await self.services.database.run(self._begin)
+
+    def _begin(self, connection: Connection) -> Retry | None:
+        """What `_mark_sending` does, in its transaction."""
+        services, request = self.services, self.request
+        decision = services.decider.decide_again(connection, request, self.job, self.person, self.decision)
+        if not decision.allowed:
+            raise Refused(services.decider.denial(decision), self.job)
+        at, now = services.clock(), services.database.now(connection)
+        claimed = claims.claim(connection, [State.REQUESTED], now, only=request.id)
+        if not claimed:
+            return None
+        earlier = store.last_attempts(connection, request.job_id)
+        attempt = earlier.accepted + 1
+        step = rules.next_step(claimed[0], earlier, read_at=self.read_at, at=at, limits=services.limits)
+        match step:
+            case Refusal():
+                raise Refused(step, self.job)
+            case Next.ASK:
+                approvals.ask(connection, replace(claimed[0], job_before=self.job, attempt=attempt), now, at)
+                return None
+            case Next.SEND:
+                return self._mark(connection, claimed[0], attempt, decision, at, now)
+            case _:
+                assert_never(step)
+
+    def _mark(
+        self, connection: Connection, claimed: Retry, attempt: int, decision: Decision, at: datetime, now: datetime
+    ) -> Retry:
+        grant, person = decision.grant, self.person
+        return store.transition(
+            connection,
+            claimed,
+            State.SENDING,
+            at,
+            due_at=now + LEASE,
+            sent_at=at,
+            job_before=self.job,
+            attempt=attempt,
+            grant_id=grant.id if grant else None,
+            note={
+                "allowed_by": decision.why.value,
+                "granted_by": grant.granted_by if grant else "ADMINS",
+                "name": person.name if person else None,
+                "email": person.email if person else None,
+            },
+        )
+
+    async def _send(self, retry: Retry, key_user: str | None) -> None:
+        """Calls Sift's retry endpoint, once, and records what it returned."""
+        recorder, claimed = self.services.recorder, Claimed.now(retry)
+        try:
+            answer = await self.services.sift.retry(retry.job_id)
+        except OutcomeUnknown as error:
+            await recorder.outcome(claimed, Outcome(State.UNKNOWN, said(error, "post")))
+        except MustWait as limit:
+            await recorder.back_to_the_queue(claimed, limit)
+        except SiftError as error:
+            await recorder.outcome(claimed, Outcome(State.FAILED, said(error, "post")))
+        else:
+            await recorder.outcome(claimed, outcome.answered(retry.job_before, answer, key_user), job_after=answer)
+
+
+def rank_of(request: Request) -> int:
+    """Whose turn comes first: the lower one."""
+    return ALONE if request.batch_id is None else IN_A_BATCH

@@ -1,0 +1,105 @@
+"""The rows of retries as a queue: who takes one leaves it to nobody else for a lease, and raises its fence.
+
+`due_at` says until when; every later write of that turn names the fence. Every function runs inside one transaction of
+the caller's.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, Integer, bindparam, select, update
+
+from bot.db.columns import Moment
+from bot.db.tables import retries
+from bot.retries.request import Retry
+from bot.retries.state import State
+from bot.slack.outbox import LEASE
+
+STALE_AFTER = timedelta(minutes=15)
+"""A request that nobody has touched for so long is not carried out any more: nobody wants yesterday's click today."""
+
+STALE_AT_A_TIME = 100
+KEPT_AT_A_TIME = 500
+"""So many IDs go into one statement."""
+
+# Statements are built once; see `store`.
+_ROW = retries.c
+_DUE = (
+    select(_ROW.id)
+    .where(_ROW.state.in_(bindparam("b_states", expanding=True)), _ROW.due_at <= bindparam("b_now"))
+    .order_by(_ROW.due_at)
+    .limit(bindparam("b_limit", type_=Integer))
+    .with_for_update(skip_locked=True)
+)
+_CLAIM = update(retries).values(fence=_ROW.fence + 1, due_at=bindparam("b_until")).returning(*_ROW)
+_CLAIM_DUE = _CLAIM.where(_ROW.id.in_(_DUE.scalar_subquery()))
+# A request waits for whoever carries it out, who keeps putting it off for the others, or for a second person.
+_WAITS_HERE = (_ROW.state == State.REQUESTED) & (_ROW.approval_until.is_(None) | _ROW.approved_by.is_not(None))
+_ONE = (
+    select(_ROW.id)
+    .where(
+        _ROW.id == bindparam("b_id"),
+        _ROW.state.in_(bindparam("b_states", expanding=True)),
+        (_ROW.due_at <= bindparam("b_now")) | _WAITS_HERE,
+    )
+    .with_for_update(skip_locked=True)
+)
+_CLAIM_ONE = _CLAIM.where(_ROW.id.in_(_ONE.scalar_subquery()))
+_KEEP = (
+    update(retries)
+    .where(_ROW.id.in_(bindparam("b_ids", expanding=True)), _WAITS_HERE)
+    .values(due_at=bindparam("b_until", type_=Moment()))
+)
+
+
+def claim(
+    connection: Connection,
+    states: Sequence[State],
+    at: datetime,
+    *,
+    only: str | None = None,
+    until: datetime | None = None,
+    limit: int = 1_000,
+) -> list[Retry]:
+    """Takes rows that are due, or only one; until `until`, a lease from now, nobody else takes them.
+
+    Args:
+        only: this row; a request that waits for nobody else is taken before it is due, too.
+    """
+    values = {"b_states": states, "b_now": at, "b_until": until or at + LEASE, "b_limit": limit}
+    if only is None:
+        rows = connection.execute(_CLAIM_DUE, values)
+    else:
+        rows = connection.execute(_CLAIM_ONE, values | {"b_id": only})
+    return [Retry.of(row._mapping) for row in rows]
+
+
+def due(connection: Connection, states: Sequence[State], at: datetime, limit: int = 1_000) -> list[Retry]:
+    """Rows that are due, without claiming them."""
+    query = select(retries).where(retries.c.state.in_(states), retries.c.due_at <= at)
+    return [Retry.of(row._mapping) for row in connection.execute(query.order_by(retries.c.due_at).limit(limit))]
+
+
+def keep(connection: Connection, ids: Sequence[str], until: datetime) -> None:
+    """Has requests that wait for their turn here left alone by others until then, and so not grow stale."""
+    for start in range(0, len(ids), KEPT_AT_A_TIME):
+        connection.execute(_KEEP, {"b_ids": ids[start : start + KEPT_AT_A_TIME], "b_until": until})
+
+
+def is_stale(retry: Retry, now: datetime) -> bool:
+    """Whether a request that was found due has been left alone for too long; a second person may take longer."""
+    return retry.due_at is not None and now - retry.due_at > STALE_AFTER and not retry.waits_for_approval
+
+
+def free_leases(connection: Connection, at: datetime) -> None:
+    """Makes every claimed row due at once; only for a process that is alone on its database."""
+    connection.execute(update(retries).where(retries.c.due_at > at).values(due_at=at))
+
+
+def not_later(connection: Connection, at: datetime) -> None:
+    """Has no moment of a row lie in the future but the lease of what may be with Sift just now."""
+    waiting = update(retries).where(_ROW.state != State.SENDING, _ROW.due_at > at)
+    connection.execute(waiting.values(due_at=at))
+    connection.execute(update(retries).where(_ROW.due_at > at + LEASE).values(due_at=at + LEASE))
+    for moment in (_ROW.sent_at, _ROW.unknown_at, _ROW.accepted_at):
+        connection.execute(update(retries).where(moment > at).values({moment: at}))

@@ -1,0 +1,129 @@
+"""What the state of a job and of its earlier retries allows; who may is `access.policy`. Pure.
+
+Nothing here raises: a rule returns why not.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum, auto
+from typing import NamedTuple
+
+from bot.retries.request import Retry
+from bot.retries.state import ACTIVE, ApprovalReason, RefusalReason, State
+from bot.sift.job import Job
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the settings limit.
+
+    Args:
+        cooldown: the least time between two retries of one job.
+        approval_after: from this retry of one job on, a second person must approve; None: never.
+    """
+
+    cooldown: timedelta
+    approval_after: int | None = None
+
+
+class Earlier(NamedTuple):
+    """The retries of one job that were sent so far.
+
+    Args:
+        newest: the one that was sent last.
+        accepted_at: when Sift last accepted one.
+        accepted: how many Sift accepted.
+    """
+
+    newest: Retry | None = None
+    accepted_at: datetime | None = None
+    accepted: int = 0
+
+
+class Next(Enum):
+    """What is to be done with a request that nothing speaks against."""
+
+    SEND = auto()
+    """Send it."""
+
+    ASK = auto()
+    """Ask for a second person's word first."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why nothing is sent.
+
+    Args:
+        state: the one that the request enters.
+        detail: what the row, the audit and the person are told: `why`, and the facts that go with it.
+    """
+
+    state: State
+    detail: Mapping[str, object]
+
+
+UNKNOWN_JOB = Refusal(State.REFUSED, {"why": RefusalReason.UNKNOWN_JOB})
+"""Sift has no such job."""
+
+
+def job_refusal(job: Job, offered: str | None, newest: Retry | None) -> Refusal | None:
+    """Why a job cannot be retried as it is; None if it can.
+
+    Args:
+        job: as Sift has it now.
+        offered: the failure that the clicked button stood for; None if it was no button.
+        newest: the newest retry of the job that was sent, needed only of a job that is not retryable.
+    """
+    if not job.retryable:
+        if newest is not None and newest.state in ACTIVE:
+            return _because_of(newest, RefusalReason.UNDER_WAY)
+        return Refusal(State.REFUSED, {"why": RefusalReason.NOT_RETRYABLE})
+    if offered is not None and offered != job.failure:
+        return Refusal(State.REFUSED, {"why": RefusalReason.OUTDATED})
+    return None
+
+
+def next_step(retry: Retry, earlier: Earlier, *, read_at: datetime, at: datetime, limits: Limits) -> Next | Refusal:
+    """What the retries of a job so far allow of one more.
+
+    Args:
+        retry: the request, claimed.
+        read_at: when its job was read.
+        at: now.
+    """
+    return _earlier_refusal(earlier, read_at, at, limits.cooldown) or _approval(
+        retry, earlier.accepted + 1, at, limits.approval_after
+    )
+
+
+def _earlier_refusal(earlier: Earlier, read_at: datetime, at: datetime, cooldown: timedelta) -> Refusal | None:
+    newest = earlier.newest
+    if newest is None or newest.sent_at is None:
+        return None
+    if newest.state in ACTIVE:
+        return _because_of(newest, RefusalReason.UNDER_WAY)
+    if newest.sent_at >= read_at:  # what was read is older than that retry
+        return _because_of(newest, RefusalReason.JUST_RETRIED)
+    if earlier.accepted_at is not None and (left := earlier.accepted_at + cooldown - at) > timedelta(0):
+        seconds = max(1, -(-left // timedelta(seconds=1)))
+        return _because_of(newest, RefusalReason.COOLDOWN, seconds=seconds)
+    return None
+
+
+def _approval(retry: Retry, attempt: int, at: datetime, approval_after: int | None) -> Next | Refusal:
+    """Whether a second person has to speak first; nobody is asked for one of many, or twice."""
+    if approval_after is None or attempt < approval_after or retry.approved_by is not None:
+        return Next.SEND
+    if retry.batch_id is not None:
+        return Refusal(State.DENIED, {"why": ApprovalReason.NEEDED})
+    if retry.approval_until is not None and retry.approval_until <= at:
+        return Refusal(State.DENIED, {"why": ApprovalReason.EXPIRED})
+    return Next.ASK
+
+
+def _because_of(other: Retry, why: RefusalReason, **facts: int) -> Refusal:
+    """A refusal that names another retry of the job: whose it is, and where it is shown."""
+    told = {"by": other.user_id, "channel_id": other.channel_id, "ts": other.root_ts, "request": other.id}
+    return Refusal(State.REFUSED, {"why": why, **facts, **told})

@@ -1,0 +1,74 @@
+"""What jobs are about and why they failed; requests to evaluate a report again, or to cancel a job."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+ACTIVE = sa.text("state IN ('sending', 'unknown', 'accepted')")
+KINDS = "('retry', 'rerun', 'cancel')"
+MOMENT = sa.DateTime(timezone=True)
+
+OF_RETRIES = (
+    ("report_id", sa.Text()),
+    ("new_job_id", sa.Text()),
+    ("cause_key", sa.Text()),
+    ("late", sa.Text()),
+    ("late_until", MOMENT),
+)
+OF_ALERTS = (("about", sa.Text()), ("cause_key", sa.Text()), ("topic", sa.Text()), ("look_up_until", MOMENT))
+INDEXES = (
+    ("ix_retries_cause", "retries", ["cause_key", "ended_at"], "cause_key IS NOT NULL"),
+    ("ix_retries_late", "retries", ["late_until"], "late_until IS NOT NULL"),
+    ("ix_alerts_look_up", "alerts", ["look_up_until"], "look_up_until IS NOT NULL"),
+)
+
+
+def upgrade() -> None:
+    for table in ("batches", "retries"):
+        # By hand, since Alembic leaves the check out, which SQLite takes only together with the column.
+        op.execute(
+            f"ALTER TABLE {table} ADD COLUMN kind TEXT DEFAULT 'retry' NOT NULL "
+            f"CONSTRAINT ck_{table}_kind CHECK (kind IN {KINDS})"
+        )
+    op.execute("ALTER TABLE retries RENAME COLUMN cause TO about")
+    for table, columns in (("retries", OF_RETRIES), ("alerts", OF_ALERTS)):
+        for name, kind in columns:
+            op.add_column(table, sa.Column(name, kind))
+    for name, table, names, condition in INDEXES:
+        where = sa.text(condition)
+        op.create_index(name, table, names, sqlite_where=where, postgresql_where=where)
+    _one_under_way(["job_id", "kind"])
+    op.create_table(
+        "job_runs",
+        sa.Column("job_id", sa.Text(), nullable=False),
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("name_key", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("job_id", "run_id", "name_key", name="pk_job_runs"),
+    )
+    op.create_index("ix_job_runs_run", "job_runs", ["run_id"])
+    op.create_index("ix_job_runs_name", "job_runs", ["name_key"])
+
+
+def downgrade() -> None:
+    op.drop_table("job_runs")
+    _one_under_way(["job_id"])
+    for name, table, _, _ in INDEXES:
+        op.drop_index(name, table)
+    for table, columns in (("retries", OF_RETRIES), ("alerts", OF_ALERTS)):
+        for name, _ in columns:
+            op.drop_column(table, name)
+    op.execute("ALTER TABLE retries RENAME COLUMN about TO cause")
+    for table in ("batches", "retries"):
+        op.drop_column(table, "kind")
+
+
+def _one_under_way(columns: list[str]) -> None:
+    op.drop_index("uq_retries_active_job", "retries")
+    op.create_index(
+        "uq_retries_active_job", "retries", columns, unique=True, sqlite_where=ACTIVE, postgresql_where=ACTIVE
+    )
