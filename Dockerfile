@@ -22,7 +22,7 @@ RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
 FROM python:3.13-slim-bookworm
 
 RUN useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin sift-retry \
-    && install -d -o 10001 -g 10001 -m 700 /data
+    && install -d -o 10001 -g 10001 -m 711 /data
 COPY --from=build /opt/sift-retry-bot /opt/sift-retry-bot
 
 # slack-sdk wants a HOME, and whoever runs the image as another user has none.
