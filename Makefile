@@ -9,7 +9,11 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 # Tests wait for peers and processes more than they compute, so there are two to a processor.
 WORKERS := $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 
-.PHONY: help demo test lint slack-types bench hooks clean
+# Versions with the hashes of every file of theirs, for all Pythons and systems; without addresses.
+COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command 'make lock' --upgrade
+
+.PHONY: help demo test lint slack-types bench lock settings hooks clean
 
 help:   ## lists what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -35,6 +39,16 @@ slack-types: $(VENV)/.test   ## checks every message against Slack's own types, 
 bench: $(VENV)/.bench   ## measures, beside the bot that most people would write
 	$(BIN)/python -m bench
 
+lock: $(VENV)/.bench   ## writes requirements*.txt anew: the newest that pyproject.toml allows
+	$(COMPILE) pyproject.toml -o requirements.txt
+	$(COMPILE) -c requirements.txt pyproject.toml --all-extras --group test --group bench --group deploy \
+		-o requirements-test.txt
+	$(COMPILE) --group build -o requirements-build.txt
+	$(COMPILE) --group audit -o requirements-audit.txt
+
+settings: $(VENV)/.test   ## writes .env.example and the settings' table in docs/operating.md from the settings
+	$(BIN)/python -m tests.deploy.settings_table
+
 hooks: $(VENV)/.bench   ## has git run the checks of `make lint` before each commit
 	$(BIN)/pre-commit install
 
@@ -57,5 +71,5 @@ $(VENV)/.test: $(BIN)/python pyproject.toml
 	@touch $@ $(VENV)/.run
 
 $(VENV)/.bench: $(VENV)/.test
-	$(PIP) install --group bench
+	$(PIP) install --group bench --group deploy
 	@touch $@

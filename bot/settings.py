@@ -217,6 +217,7 @@ _WRONG = {
     "missing": "missing",
     "beside": "given beside the variable without _FILE, one of them is enough",
     "unreadable": "cannot be read",
+    "empty": "is empty",
     "content": "holds something else",
 }
 
@@ -227,7 +228,7 @@ def problems(kind: type[StoreSettings], error: ValidationError) -> list[str]:
     for detail in error.errors(include_input=False, include_url=False):
         name = str(detail["loc"][0])
         expected, what = kind.model_fields[name].description, _WRONG.get(detail["type"], "wrong")
-        if detail["type"] in ("beside", "unreadable", "content"):
+        if detail["type"] in ("beside", "unreadable", "empty", "content"):
             name += "_file"
         lines.append(f"{name.upper()}: {what}; expected {expected}")
     return list(dict.fromkeys(lines))

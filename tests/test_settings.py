@@ -141,7 +141,12 @@ def test_a_secret_may_be_given_as_a_file(name: str, secret: str, tmp_path: Path)
     assert getattr(settings, name.lower()).get_secret_value() == secret
     (line,) = problems(**{name: secret, f"{name}_FILE": str(file)})
     assert line.startswith(f"{name}_FILE: given beside ")
-    for path, content, what in (("/nowhere", "", "cannot be read"), (str(file), "two words", "holds something else")):
+    for path, content, what in (
+        ("/nowhere", "", "cannot be read"),
+        (str(tmp_path), "", "cannot be read"),
+        (str(file), "\n", "is empty"),
+        (str(file), "two words", "holds something else"),
+    ):
         file.write_text(content)
         (line,) = problems(**{name: "", f"{name}_FILE": path})
         assert line.startswith(f"{name}_FILE: {what}; expected ")

@@ -82,6 +82,8 @@ def _or_from_file(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
             text = file.read(MAX_OF_A_FILE)
     except (OSError, ValueError):
         raise PydanticCustomError("unreadable", "the file cannot be read") from None
+    if not text.strip():
+        raise PydanticCustomError("empty", "the file is empty")
     try:
         return check(text.strip() if len(text) < MAX_OF_A_FILE else "")
     except ValidationError:
