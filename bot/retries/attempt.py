@@ -28,7 +28,9 @@ from bot.retries.rules import Limits, Next, Refusal
 from bot.retries.state import State
 from bot.sift.client import Sift
 from bot.sift.errors import MustWait, OutcomeUnknown, SiftError
-from bot.sift.job import Cause, Job
+from bot.sift.job import Job
+from bot.sift.subject import About
+from bot.sift.subjects import Subjects
 from bot.slack.outbox import LEASE
 from bot.slack.people import PERSON_SECONDS, Person
 
@@ -37,6 +39,9 @@ MAX_READ_AGE = timedelta(seconds=10)
 
 STANDING = timedelta(seconds=PERSON_SECONDS)
 """Who somebody is, and what they may do, was found out no longer ago than this when their retry is sent."""
+
+LOOK_UP_SECONDS = 10.0
+"""What a job is about and why it failed before is looked up for so long, beside the retry itself."""
 
 ALONE, IN_A_BATCH = 0, 1
 """Ranks: somebody who waits for one job does not wait for hundreds."""
@@ -70,6 +75,7 @@ class Services:
 
     database: Database
     sift: Sift
+    subjects: Subjects
     decider: Decider
     limiter: Limiter
     limits: Limits
@@ -95,11 +101,11 @@ class Attempt:
     read_at: datetime = field(init=False)
     person: Person | None = field(init=False, default=None)
 
-    async def carry_out(self) -> "asyncio.Task[Cause] | None":
+    async def carry_out(self) -> "asyncio.Task[dict[str, About]] | None":
         """Brings the request to its outcome, or back into the queue.
 
         Returns:
-            The look-up of why the job failed before; None if nothing was sent.
+            The look-up of what the job is about and why it failed before; None if nothing was sent.
         """
         recorder = self.services.recorder
         try:
@@ -129,7 +135,7 @@ class Attempt:
         if not self.decision.allowed:
             raise Refused(self.services.decider.denial(self.decision))
 
-    async def _take_slot(self) -> "asyncio.Task[Cause] | None":
+    async def _take_slot(self) -> "asyncio.Task[dict[str, About]] | None":
         """Reads the job, waits until Sift may be called, and sends the retry.
 
         Raises:
@@ -173,7 +179,7 @@ class Attempt:
         job_id = self.request.job_id
         return await self.services.database.run(lambda connection: store.last_attempts(connection, job_id).newest)
 
-    async def _mark_and_send(self) -> "asyncio.Task[Cause] | None":
+    async def _mark_and_send(self) -> "asyncio.Task[dict[str, About]] | None":
         """Marks the request as sent, sends it, and records what came of it.
 
         Raises:
@@ -186,7 +192,7 @@ class Attempt:
         sending = await self._mark_sending()
         if sending is None:
             return None
-        why = asyncio.create_task(sift.why_failed(self.job))
+        why = asyncio.create_task(self.services.subjects.about([self.job], within=LOOK_UP_SECONDS))
         try:
             await self._send(sending, key_user)
         except BaseException:

@@ -35,11 +35,6 @@ _MOVE = (
     .returning(*_ROW)
 )
 _MOVE_AND_SHOW = _MOVE.values(show_at=_SOON)
-_ADD_CAUSE = (
-    update(retries)
-    .where(_ROW.id == bindparam("b_id"))
-    .values(about=bindparam("b_about"), version=_ROW.version + 1, show_at=_SOON)
-)
 # `audit.canonical` writes the detail, so there are no blanks in it.
 IS_STALE = (_ROW.state == State.REFUSED) & _ROW.detail.contains(f'"why":"{RefusalReason.STALE}"')
 _SUPERSEDE = (
@@ -191,11 +186,6 @@ def note_progress(connection: Connection, retry: Retry, at: datetime, **changes:
         WrongState: somebody else claimed or moved the row meanwhile.
     """
     return _change(connection, retry, _stored(changes), at)
-
-
-def add_cause(connection: Connection, request_id: str, cause: Mapping[str, Any], at: datetime) -> None:
-    """Writes why the job failed before; no claim is needed, since nothing else writes it."""
-    connection.execute(_ADD_CAUSE, {"b_id": request_id, "b_about": entry.canonical(cause), "b_at": at})
 
 
 def open_requests(connection: Connection) -> list[Retry]:
