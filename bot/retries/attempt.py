@@ -12,13 +12,14 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from bot.access.policy import Decision
 from bot.base.bulkhead import Bulkhead
 from bot.base.clock import Clock
+from bot.base.errors import DatabaseUnavailable
 from bot.db.database import Database
-from bot.retries import approvals, claims, outcome, rules, store
+from bot.retries import approvals, claims, known, outcome, rules, store
 from bot.retries.decider import Decider, PutOff
 from bot.retries.limiter import Limiter
 from bot.retries.outcome import Outcome
@@ -101,11 +102,11 @@ class Attempt:
     read_at: datetime = field(init=False)
     person: Person | None = field(init=False, default=None)
 
-    async def carry_out(self) -> "asyncio.Task[dict[str, About]] | None":
+    async def carry_out(self) -> "asyncio.Task[About] | None":
         """Brings the request to its outcome, or back into the queue.
 
         Returns:
-            The look-up of what the job is about and why it failed before; None if nothing was sent.
+            The look-up of what the job is about and why it failed before; None if nothing came of this turn.
         """
         recorder = self.services.recorder
         try:
@@ -135,7 +136,7 @@ class Attempt:
         if not self.decision.allowed:
             raise Refused(self.services.decider.denial(self.decision))
 
-    async def _take_slot(self) -> "asyncio.Task[dict[str, About]] | None":
+    async def _take_slot(self) -> "asyncio.Task[About] | None":
         """Reads the job, waits until Sift may be called, and sends the retry.
 
         Raises:
@@ -179,7 +180,7 @@ class Attempt:
         job_id = self.request.job_id
         return await self.services.database.run(lambda connection: store.last_attempts(connection, job_id).newest)
 
-    async def _mark_and_send(self) -> "asyncio.Task[dict[str, About]] | None":
+    async def _mark_and_send(self) -> "asyncio.Task[About] | None":
         """Marks the request as sent, sends it, and records what came of it.
 
         Raises:
@@ -189,16 +190,25 @@ class Attempt:
         if (seconds := sift.must_wait("retry")) > BRIEFLY:
             raise MustWait(retry_after=seconds)
         key_user = await sift.key_user()
-        sending = await self._mark_sending()
-        if sending is None:
-            return None
-        why = asyncio.create_task(self.services.subjects.about([self.job], within=LOOK_UP_SECONDS))
+        why = asyncio.create_task(self._look_up())  # before the retry, which may make Sift forget why
         try:
-            await self._send(sending, key_user)
+            sending = await self._mark_sending()
+            if sending is not None:
+                await self._send(sending, key_user)
         except BaseException:
             why.cancel()
             raise
         return why
+
+    async def _look_up(self) -> About:
+        """What the job is about and why it failed: as its alert knows it already, or else as Sift says."""
+        job, services = self.job, self.services
+        about = About()
+        with contextlib.suppress(DatabaseUnavailable, SQLAlchemyError):
+            about = await services.database.read(lambda connection: known.failure(connection, job.job_id, job.failure))
+        if about.subject.title_parts() and about.why.headline:
+            return about
+        return (await services.subjects.about([job], within=LOOK_UP_SECONDS)).get(job.job_id, about)
 
     async def _mark_sending(self) -> Retry | None:
         """Claims the row and commits that the retry is about to be sent; None if somebody else has the row.

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from bot.base.requester import Requester, Source
 from bot.base.text import new_id
+from bot.retries.record import Record
 from bot.retries.state import FINAL, State
 from bot.sift.about import file_of
 from bot.sift.ids import JOB_ID, job_ids_in
@@ -65,6 +66,7 @@ class Retry(Request, OutboxRow):
     Args:
         about: what the job is about, and why it failed before.
         again: why it failed again, if it did.
+        record: how earlier retries after the cause ended that its Retry button stands for.
     """
 
     state: State
@@ -73,6 +75,7 @@ class Retry(Request, OutboxRow):
     detail: Mapping[str, Any]
     about: About = field(default_factory=About)
     again: Why = field(default_factory=Why)
+    record: Record = field(default_factory=Record)
     grant_id: int | None = None
     attempt: int | None = None
     approval_until: datetime | None = None

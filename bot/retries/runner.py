@@ -252,8 +252,8 @@ class Runner:
             response_url=request.response_url,
         )
 
-    async def _add_about(self, request: Request, why: "asyncio.Task[dict[str, About]]") -> None:
+    async def _add_about(self, request: Request, why: "asyncio.Task[About]") -> None:
         """Adds what the job is about and why it failed before, as far as that was found out."""
-        found = (await why).get(request.job_id, About())
+        found = await why
         if found != About():
             await self._database.run(lambda connection: about.add(connection, request.id, found, self._clock()))
