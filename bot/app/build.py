@@ -41,6 +41,7 @@ from bot.retries.rules import Limits
 from bot.retries.runner import Runner
 from bot.settings import Settings
 from bot.sift.client import Sift, web_app_for
+from bot.sift.subjects import Subjects
 from bot.slack.client import Slack
 from bot.slack.links import Place, Workspace
 from bot.slack.outbox import Outbox
@@ -147,11 +148,16 @@ class Features:
         return Soon(GATHER_SECONDS, [*(loop.wake for loop in self.publishing), self.home.changed])
 
     @cached_property
+    def subjects(self) -> Subjects:
+        return Subjects(self.sift.lookups)
+
+    @cached_property
     def runner(self) -> Runner:
         settings = self.settings
         return Runner(
             database=self.database,
             sift=self.sift,
+            subjects=self.subjects,
             slack=self.slack,
             publisher=self.publishers["retries"],
             decider=Decider(self.people, self.access, self.workspace.team_id, self.clock),
@@ -169,6 +175,7 @@ class Features:
         return Follower(
             database=self.database,
             sift=self.sift,
+            subjects=self.subjects,
             clock=self.clock,
             poll=timedelta(seconds=self.settings.follow_poll_seconds),
             settle=timedelta(seconds=self.settings.settle_seconds),
@@ -207,7 +214,7 @@ class Features:
             approvals=Approvals(self.authorizer, self.runner.start, self.changed),
             muting=Muting(self.authorizer, self.changed),
             granting=Granting(self.authorizer, self.changed),
-            lookup=Lookup(self.authorizer, self.sift, self.place),
+            lookup=Lookup(self.authorizer, self.sift, self.subjects, self.place),
             home=self.home,
             history=History(self.authorizer, self.counts, self.workspace, self.signer),
             metrics=self.metrics,

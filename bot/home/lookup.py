@@ -17,13 +17,17 @@ from bot.retries.state import ACTIVE
 from bot.retries.store import last_attempts
 from bot.sift.client import Sift
 from bot.sift.errors import SiftError
-from bot.sift.job import Cause
+from bot.sift.subject import About
+from bot.sift.subjects import Subjects
 from bot.slack.blocks import MAX_OPTIONS, message_view
 from bot.slack.links import Place
 from bot.slack.message import Message
 
 LISTED = 20
 """So many failed jobs are listed."""
+
+LOOK_UP_SECONDS = 2.0
+"""What jobs are about is looked up for so long while somebody waits."""
 
 _UNDER_WAY = select(retries).where(
     retries.c.job_id.in_(bindparam("b_jobs", expanding=True)), retries.c.state.in_(ACTIVE)
@@ -36,6 +40,7 @@ class Lookup:
 
     authorizer: Authorizer
     sift: Sift
+    subjects: Subjects
     place: Place
 
     async def failed(self, requester: Requester) -> Message:
@@ -60,9 +65,9 @@ class Lookup:
             return answers.unreadable(str(error))
         if job is None:
             return messages.unknown(job_id)
-        cause = await self.sift.why_failed(job) if job.retryable else Cause()
+        about = (await self.subjects.about([job], within=LOOK_UP_SECONDS)).get(job_id, About())
         newest = await self.authorizer.database.run(lambda connection: last_attempts(connection, job_id).newest)
-        return messages.status(job, newest, cause.error_message or None, self.place)
+        return messages.status(job, newest, about.why.headline or None, self.place)
 
     async def pick(self, requester: Requester, trigger_id: str) -> None:
         """Opens the modal to pick from: at once, since its trigger does not live long; filled as soon as can be."""

@@ -12,13 +12,14 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from bot.access.policy import Decision
 from bot.base.bulkhead import Bulkhead
 from bot.base.clock import Clock
+from bot.base.errors import DatabaseUnavailable
 from bot.db.database import Database
-from bot.retries import approvals, claims, outcome, rules, store
+from bot.retries import approvals, claims, known, outcome, rules, store
 from bot.retries.decider import Decider, PutOff
 from bot.retries.limiter import Limiter
 from bot.retries.outcome import Outcome
@@ -28,7 +29,9 @@ from bot.retries.rules import Limits, Next, Refusal
 from bot.retries.state import State
 from bot.sift.client import Sift
 from bot.sift.errors import MustWait, OutcomeUnknown, SiftError
-from bot.sift.job import Cause, Job
+from bot.sift.job import Job
+from bot.sift.subject import About
+from bot.sift.subjects import Subjects
 from bot.slack.outbox import LEASE
 from bot.slack.people import PERSON_SECONDS, Person
 
@@ -37,6 +40,9 @@ MAX_READ_AGE = timedelta(seconds=10)
 
 STANDING = timedelta(seconds=PERSON_SECONDS)
 """Who somebody is, and what they may do, was found out no longer ago than this when their retry is sent."""
+
+LOOK_UP_SECONDS = 10.0
+"""What a job is about and why it failed before is looked up for so long, beside the retry itself."""
 
 ALONE, IN_A_BATCH = 0, 1
 """Ranks: somebody who waits for one job does not wait for hundreds."""
@@ -70,6 +76,7 @@ class Services:
 
     database: Database
     sift: Sift
+    subjects: Subjects
     decider: Decider
     limiter: Limiter
     limits: Limits
@@ -95,11 +102,11 @@ class Attempt:
     read_at: datetime = field(init=False)
     person: Person | None = field(init=False, default=None)
 
-    async def carry_out(self) -> "asyncio.Task[Cause] | None":
+    async def carry_out(self) -> "asyncio.Task[About] | None":
         """Brings the request to its outcome, or back into the queue.
 
         Returns:
-            The look-up of why the job failed before; None if nothing was sent.
+            The look-up of what the job is about and why it failed before; None if nothing came of this turn.
         """
         recorder = self.services.recorder
         try:
@@ -129,7 +136,7 @@ class Attempt:
         if not self.decision.allowed:
             raise Refused(self.services.decider.denial(self.decision))
 
-    async def _take_slot(self) -> "asyncio.Task[Cause] | None":
+    async def _take_slot(self) -> "asyncio.Task[About] | None":
         """Reads the job, waits until Sift may be called, and sends the retry.
 
         Raises:
@@ -173,7 +180,7 @@ class Attempt:
         job_id = self.request.job_id
         return await self.services.database.run(lambda connection: store.last_attempts(connection, job_id).newest)
 
-    async def _mark_and_send(self) -> "asyncio.Task[Cause] | None":
+    async def _mark_and_send(self) -> "asyncio.Task[About] | None":
         """Marks the request as sent, sends it, and records what came of it.
 
         Raises:
@@ -183,16 +190,25 @@ class Attempt:
         if (seconds := sift.must_wait("retry")) > BRIEFLY:
             raise MustWait(retry_after=seconds)
         key_user = await sift.key_user()
-        sending = await self._mark_sending()
-        if sending is None:
-            return None
-        why = asyncio.create_task(sift.why_failed(self.job))
+        why = asyncio.create_task(self._look_up())  # before the retry, which may make Sift forget why
         try:
-            await self._send(sending, key_user)
+            sending = await self._mark_sending()
+            if sending is not None:
+                await self._send(sending, key_user)
         except BaseException:
             why.cancel()
             raise
         return why
+
+    async def _look_up(self) -> About:
+        """What the job is about and why it failed: as its alert knows it already, or else as Sift says."""
+        job, services = self.job, self.services
+        about = About()
+        with contextlib.suppress(DatabaseUnavailable, SQLAlchemyError):
+            about = await services.database.read(lambda connection: known.failure(connection, job.job_id, job.failure))
+        if about.subject.title_parts() and about.why.headline:
+            return about
+        return (await services.subjects.about([job], within=LOOK_UP_SECONDS)).get(job.job_id, about)
 
     async def _mark_sending(self) -> Retry | None:
         """Claims the row and commits that the retry is about to be sent; None if somebody else has the row.

@@ -21,7 +21,7 @@ from bot.base.requester import Source
 from bot.base.text import new_id
 from bot.db.once import insert_once
 from bot.db.tables import batches, retries
-from bot.retries import claims, store
+from bot.retries import claims, known, store
 from bot.retries.request import Batch, JobRef, Request, Retry
 from bot.retries.rules import Refusal
 from bot.retries.state import OFFERING, RefusalReason, State
@@ -233,12 +233,12 @@ def _request(row: Row[Any], job_id: str, offered: str | None) -> Request:
 
 def _load(connection: Connection, row: Row[Any], interrupted: bool) -> Batch:
     states = {State(found.state): found[1] for found in connection.execute(_STATES, {"b_id": row.id})}
-    members = [Retry.of(found._mapping) for found in connection.execute(_LISTED, {"b_id": row.id})]
+    listed = [Retry.of(found._mapping) for found in connection.execute(_LISTED, {"b_id": row.id})]
     offered = connection.scalar(_OFFERED, {"b_id": row.id}) or 0
     return Batch(
         **{**values_of(Batch, row._mapping), "source": Source(row.source), "refusal": json.loads(row.refusal or "{}")},
         states=states,
-        members=members,
+        members=known.completed(connection, listed),
         offered=offered,
         stale=connection.scalar(_STALE_COUNT, {"b_id": row.id}) or 0,
         interrupted=interrupted,

@@ -39,7 +39,7 @@ def entry_of(
 
 def _story_of(retry: Retry) -> dict[str, Any]:
     """What else is known of a retry and its job by now."""
-    job, cause = retry.job, retry.about
+    job, subject = retry.job, retry.about.subject
     details = job.job_details if job else None
     facts = {
         "attempt": retry.attempt,
@@ -50,9 +50,9 @@ def _story_of(retry: Retry) -> dict[str, Any]:
         "data_import_id": details.data_import.data_import_id if details and details.data_import else None,
         "report_id": details.rule_evaluation.report_id
         if details and details.rule_evaluation
-        else cause.get("report_id"),
-        "run_ids": list(job.run_ids if job else ()) or [*filter(None, [cause.get("run_id")])],
-        "asset_ids": list(job.asset_ids if job else ()) or [*filter(None, [cause.get("asset_id")])],
+        else (subject.report.id if subject.report else None),
+        "run_ids": list(job.run_ids if job else ()) or [run.id for run in subject.runs if run.id],
+        "asset_ids": list(job.asset_ids if job else ()) or [asset.id for asset in subject.assets if asset.id],
         "job_modified_by": job.modified_by_user_id if job else None,
     }
     return {name: value for name, value in facts.items() if value}

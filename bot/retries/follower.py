@@ -14,7 +14,7 @@ from bot.base.clock import Clock
 from bot.base.errors import WrongState
 from bot.base.loops import Tasks, until_written
 from bot.db.database import Database
-from bot.retries import claims, outcome, store
+from bot.retries import about, claims, outcome, store
 from bot.retries.outcome import Outcome
 from bot.retries.request import Retry
 from bot.retries.state import State
@@ -22,6 +22,8 @@ from bot.retries.store import Changes
 from bot.sift.client import Sift
 from bot.sift.errors import SiftError
 from bot.sift.job import Job
+from bot.sift.subject import About
+from bot.sift.subjects import Subjects
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +58,7 @@ class Follower:
         *,
         database: Database,
         sift: Sift,
+        subjects: Subjects,
         clock: Clock,
         poll: timedelta,
         settle: timedelta,
@@ -65,6 +68,7 @@ class Follower:
     ) -> None:
         self._database = database
         self._sift = sift
+        self._subjects = subjects
         self._clock = clock
         self._poll = poll
         self._settle = settle
@@ -140,11 +144,10 @@ class Follower:
         return Step(write, tell)
 
     async def _explain(self, retry: Retry, job: Job) -> None:
-        """Adds why the job failed again, where Sift says so elsewhere than in the job."""
-        cause = await self._sift.why_failed(job)
-        if cause.error_message:
-            facts = {**retry.about, "again": cause.error_message}
-            await self._database.run(lambda connection: store.add_cause(connection, retry.id, facts, self._clock()))
+        """Adds why the job failed again, as far as Sift says."""
+        found = (await self._subjects.about([job])).get(job.job_id, About())
+        if found != About():
+            await self._database.run(lambda connection: about.add_again(connection, retry.id, found, self._clock()))
             self._changed()
 
     def _unreadable(self, retry: Retry, at: datetime) -> Step | None:

@@ -8,9 +8,12 @@ from typing import Any, Self
 
 from bot.base.requester import Requester, Source
 from bot.base.text import new_id
+from bot.retries.record import Record
 from bot.retries.state import FINAL, State
+from bot.sift.about import file_of
 from bot.sift.ids import JOB_ID, job_ids_in
 from bot.sift.job import Job
+from bot.sift.subject import About, Named, Subject, Why
 from bot.slack.payloads import (
     Malformed,
     input_of,
@@ -58,13 +61,21 @@ class Request(Requester):
 
 @dataclass(frozen=True, kw_only=True)
 class Retry(Request, OutboxRow):
-    """A row of `retries` as it was read."""
+    """A row of `retries` as it was read.
+
+    Args:
+        about: what the job is about, and why it failed before.
+        again: why it failed again, if it did.
+        record: how earlier retries after the cause ended that its Retry button stands for.
+    """
 
     state: State
     fence: int
     missed: int
     detail: Mapping[str, Any]
-    about: Mapping[str, Any]
+    about: About = field(default_factory=About)
+    again: Why = field(default_factory=Why)
+    record: Record = field(default_factory=Record)
     grant_id: int | None = None
     attempt: int | None = None
     approval_until: datetime | None = None
@@ -105,11 +116,44 @@ class Retry(Request, OutboxRow):
     def of(cls, row: Mapping[Any, Any], **more: Any) -> Self:
         values = values_of(cls, row)
         values |= {"state": State(values["state"]), "source": Source(values["source"])}
-        for name in ("detail", "about"):
-            values[name] = json.loads(values[name] or "{}")
+        values["detail"] = json.loads(values["detail"] or "{}")
+        values["about"], values["again"] = about_of(values["about"])
         for name in ("job_before", "job_after"):
             values[name] = Job.model_validate_json(values[name]) if values[name] else None
         return cls(**values, **more)
+
+
+def about_of(kept: str | None) -> tuple[About, Why]:
+    """What a row keeps of what its job is about, and of why it failed before and again."""
+    values = json.loads(kept or "{}")
+    again = values.pop("again", {})
+    if values.keys() & _EARLIER:
+        return _of_earlier(values), Why(message=str(again or ""))
+    if isinstance(again, str):
+        return About(), Why(message=again)
+    return About.from_json(values), About.from_json({"why": again}).why
+
+
+def kept_about(about: About, again: Why) -> str:
+    """What `about_of` reads."""
+    more = About(why=again).to_json().get("why")
+    return json.dumps({**about.to_json(), **({"again": more} if more else {})})
+
+
+_EARLIER = frozenset({"error_message", "source_url", "report_name", "run_id", "report_id", "asset_id"})
+"""What rows before version 2 keep."""
+
+
+def _of_earlier(values: Mapping[str, Any]) -> About:
+    """What an earlier version kept: one ID of each, and the URL of a file."""
+    text = {name: str(values.get(name) or "") for name in _EARLIER}
+    subject = Subject(
+        runs=(Named(text["run_id"]),) if text["run_id"] else (),
+        assets=(Named(text["asset_id"]),) if text["asset_id"] else (),
+        file=file_of(text["source_url"]),
+        report=Named(text["report_id"], text["report_name"]) if text["report_id"] or text["report_name"] else None,
+    )
+    return About(subject, Why(message=text["error_message"]))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
@@ -14,7 +14,7 @@ from bot.base.bulkhead import Bulkhead
 from bot.base.clock import Clock
 from bot.base.loops import Tasks
 from bot.db.database import Database
-from bot.retries import claims, store
+from bot.retries import about, claims, store
 from bot.retries.attempt import ALONE, IN_A_BATCH, Attempt, Services, rank_of
 from bot.retries.decider import Decider
 from bot.retries.limiter import Limiter
@@ -25,7 +25,8 @@ from bot.retries.rules import Limits
 from bot.retries.spelling import Speller
 from bot.retries.state import OutcomeReason, RefusalReason, State
 from bot.sift.client import Sift
-from bot.sift.job import Cause
+from bot.sift.subject import About
+from bot.sift.subjects import Subjects
 from bot.slack.client import Slack
 from bot.slack.message import Message
 from bot.slack.outbox import LEASE
@@ -35,9 +36,6 @@ log = structlog.get_logger(__name__)
 
 HINT_SECONDS = 3.0
 """After so long without an answer from Sift, the person is told that it takes longer."""
-
-CAUSE_SECONDS = 10
-"""How long the reason of the earlier failure is waited for after the retry itself is done."""
 
 GIVE_WAY_SECONDS = 0.05
 """For so long at most a turn waits while requests are being recorded: acks go first."""
@@ -85,6 +83,7 @@ class Runner:
         *,
         database: Database,
         sift: Sift,
+        subjects: Subjects,
         slack: Slack,
         publisher: Publisher[Retry],
         decider: Decider,
@@ -108,7 +107,7 @@ class Runner:
         self._quiet.set()
         self._rooms = {rank: Bulkhead(MAX_CONCURRENT, OF_ONE_PERSON) for rank in (ALONE, IN_A_BATCH)}
         self.tasks = Tasks()
-        self._services = self._make_services(sift, decider, limiter, limits)
+        self._services = self._make_services(sift, subjects, decider, limiter, limits)
         self._speller = self._make_speller(decider)
 
     @contextlib.contextmanager
@@ -158,7 +157,9 @@ class Runner:
                 async with asyncio.timeout(GIVE_BACK_SECONDS):
                     await self._database.run(lambda c: claims.give_back(c, held, self._database.now(c)))
 
-    def _make_services(self, sift: Sift, decider: Decider, limiter: Limiter, limits: Limits) -> Services:
+    def _make_services(
+        self, sift: Sift, subjects: Subjects, decider: Decider, limiter: Limiter, limits: Limits
+    ) -> Services:
         recorder = Recorder(
             database=self._database,
             decider=decider,
@@ -169,6 +170,7 @@ class Runner:
         return Services(
             database=self._database,
             sift=sift,
+            subjects=subjects,
             decider=decider,
             limiter=limiter,
             limits=limits,
@@ -228,7 +230,7 @@ class Runner:
         if alone and (why is None or not why.done()):
             await self._publisher.show(request.id)
         if why is not None:
-            await self._add_cause(request.id, why)
+            await self._add_about(request, why)
             if alone:
                 await self._publisher.show(request.id)
         self._changed()
@@ -250,12 +252,8 @@ class Runner:
             response_url=request.response_url,
         )
 
-    async def _add_cause(self, request_id: str, why: "asyncio.Task[Cause]") -> None:
-        """Adds why the job failed before; best effort, and a slow answer holds up nothing."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(CAUSE_SECONDS):
-                facts = {name: value for name, value in asdict(await why).items() if value}
-                if facts:
-                    await self._database.run(
-                        lambda connection: store.add_cause(connection, request_id, facts, self._clock())
-                    )
+    async def _add_about(self, request: Request, why: "asyncio.Task[About]") -> None:
+        """Adds what the job is about and why it failed before, as far as that was found out."""
+        found = await why
+        if found != About():
+            await self._database.run(lambda connection: about.add(connection, request.id, found, self._clock()))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
-from sqlalchemy import Connection, Table, Update, bindparam, case, func, null, select, update
+from sqlalchemy import Connection, Row, Table, Update, bindparam, case, func, null, select, update
 
 from bot.audit import entry
 from bot.audit import log as audit
@@ -15,7 +15,7 @@ from bot.base.errors import WrongState
 from bot.db.columns import Moment
 from bot.db.once import insert_once
 from bot.db.tables import alerts, batches, retries, storms
-from bot.retries import claims
+from bot.retries import claims, known
 from bot.retries.entries import entry_of
 from bot.retries.request import Request, Retry
 from bot.retries.rules import Earlier
@@ -35,11 +35,6 @@ _MOVE = (
     .returning(*_ROW)
 )
 _MOVE_AND_SHOW = _MOVE.values(show_at=_SOON)
-_ADD_CAUSE = (
-    update(retries)
-    .where(_ROW.id == bindparam("b_id"))
-    .values(about=bindparam("b_about"), version=_ROW.version + 1, show_at=_SOON)
-)
 # `audit.canonical` writes the detail, so there are no blanks in it.
 IS_STALE = (_ROW.state == State.REFUSED) & _ROW.detail.contains(f'"why":"{RefusalReason.STALE}"')
 _SUPERSEDE = (
@@ -193,11 +188,6 @@ def note_progress(connection: Connection, retry: Retry, at: datetime, **changes:
     return _change(connection, retry, _stored(changes), at)
 
 
-def add_cause(connection: Connection, request_id: str, cause: Mapping[str, Any], at: datetime) -> None:
-    """Writes why the job failed before; no claim is needed, since nothing else writes it."""
-    connection.execute(_ADD_CAUSE, {"b_id": request_id, "b_about": entry.canonical(cause), "b_at": at})
-
-
 def open_requests(connection: Connection) -> list[Retry]:
     """Every request that is not final, those that may have been sent first, then oldest first."""
     order = (case((_ROW.state == State.REQUESTED, 1), else_=0), _ROW.created_at, _ROW.id)
@@ -217,11 +207,7 @@ def last_attempts(connection: Connection, job_id: str) -> Earlier:
 def latest_of(connection: Connection, user_id: str, limit: int = 5) -> list[Retry]:
     """Somebody's newest requests."""
     query = select(retries).where(retries.c.user_id == user_id).order_by(retries.c.created_at.desc()).limit(limit)
-    return [Retry.of(row._mapping) for row in connection.execute(query)]
-
-
-outbox = Outbox(retries, lambda _, row, interrupted: Retry.of(row._mapping, interrupted=interrupted))
-"""The retries that have messages of their own."""
+    return known.completed(connection, [Retry.of(row._mapping) for row in connection.execute(query)])
 
 
 def _change(
@@ -279,3 +265,11 @@ def _stored_as(value: object) -> object:
 
 def _json(job: Job) -> str:
     return job.model_dump_json(by_alias=True, exclude_none=True)
+
+
+def _load(connection: Connection, row: Row[Any], interrupted: bool) -> Retry:
+    return known.completed(connection, [Retry.of(row._mapping, interrupted=interrupted)])[0]
+
+
+outbox = Outbox(retries, _load)
+"""The retries that have messages of their own."""

@@ -12,6 +12,7 @@ from bot.retries.messages import retry as messages
 from bot.retries.request import Batch, Retry
 from bot.retries.state import ApprovalReason, RefusalReason, State
 from bot.sift.errors import AnswerTooLarge, OutcomeUnknown, SiftError
+from bot.sift.subject import About, Named, Subject, Why
 from bot.slack.blocks import message_view
 from tests.conftest import NOW
 from tests.reading import JOB, OTHER, PLACE, Shown, Words, a_job, as_written, read
@@ -33,7 +34,6 @@ def a_retry(state: State = State.ACCEPTED, **more: Any) -> Retry:
         "fence": 1,
         "missed": 0,
         "detail": {},
-        "about": {},
         "attempt": 1,
         "job_before": a_job(),
     }
@@ -139,7 +139,7 @@ def _reasons(t: Words) -> dict[str, Shown]:
 def _retries(t: Words) -> dict[str, Shown]:
     after = {"job_after": a_job("FINISHED")}
     why = t("Line 7 is no number.")
-    failed_again = {"job_after": a_job("FAILED"), "about": {"error_message": why, "again": t("Line 8 is no number.")}}
+    failed_again = {"job_after": a_job("FAILED"), "about": About(why=Why(why)), "again": Why(t("Line 8 is no number."))}
     retries = {
         "requested": a_retry(State.REQUESTED),
         "sending": a_retry(State.SENDING),
@@ -157,7 +157,7 @@ def _retries(t: Words) -> dict[str, Shown]:
         "accepted export": a_retry(job_before=a_job(kind="DATA_EXPORT", **_EXPORT)),
         "accepted evaluation": a_retry(
             job_before=a_job(kind="RULE_EVALUATION"),
-            about={"report_name": t("Nightly, hot fire 7"), "error_message": t("no data in the range")},
+            about=About(Subject(report=Named("p1", t("Nightly, hot fire 7"))), Why(t("no data in the range"))),
         ),
         "accepted of a newer sort": a_retry(job_before=a_job(t("HOLD_STILL"), t("DATA_SHREDDING"))),
         "accepted unpostable": a_retry(unpostable="not_in_channel", shown={}),
@@ -166,9 +166,7 @@ def _retries(t: Words) -> dict[str, Shown]:
         "finished unpostable": a_retry(State.FINISHED, **after, unpostable="not_in_channel", shown={}),
         "finished thread deleted": a_retry(State.FINISHED, **after, unpostable="thread_not_found"),
         "failed again": a_retry(State.FAILED_AGAIN, **failed_again),
-        "failed again alike": a_retry(
-            State.FAILED_AGAIN, job_after=a_job(), about={"error_message": why, "again": why}
-        ),
+        "failed again alike": a_retry(State.FAILED_AGAIN, job_after=a_job(), about=About(why=Why(why)), again=Why(why)),
         "failed again superseded": a_retry(State.FAILED_AGAIN, **failed_again, superseded_by="cdefghjkmn"),
         "cancelled": a_retry(State.CANCELLED, job_after=a_job("CANCELLED")),
         "lost": a_retry(State.LOST, detail={"why": "too_long"}, job_after=a_job("RUNNING")),
@@ -199,7 +197,7 @@ def _approvals(t: Words) -> dict[str, Shown]:
 
 
 def _batches(t: Words) -> dict[str, Shown]:
-    again = a_retry(State.FAILED_AGAIN, job_after=a_job(), about={"again": t("Line 8 is no number.")})
+    again = a_retry(State.FAILED_AGAIN, job_after=a_job(), again=Why(t("Line 8 is no number.")))
     refusals = [
         a_retry(State.DENIED, detail={"why": "other_job_type", "job_types": ["data_export"], "ask": ["UADA"]}),
         a_retry(State.REFUSED, job_id=OTHER, job_before=a_job("FINISHED"), detail={"why": "not_retryable"}),

@@ -27,7 +27,6 @@ RETRY = Retry(
     fence=1,
     missed=0,
     detail={},
-    about={},
     created_at=NOW,
     shown={},
 )

@@ -60,14 +60,14 @@ async def test_the_summary_says_what_there_is_to_say_of_each_kind(live: World, j
 
 
 async def test_without_the_reason_the_retry_goes_on(live: World) -> None:
-    live.sift.fail("import", 14, times=9)
+    live.sift.fail("data_imports", 14, times=9)
     await live.retried(live.sift.add())
     await live.until_outcome("finished")
     await live.until(lambda: len(live.replies()) == 2)
 
 
 async def test_a_slow_reason_holds_up_nothing(live: World) -> None:
-    live.sift.delay("import", 0.6)
+    live.sift.delay("data_imports", 0.6)
     live.sift.run_seconds = 3
     await live.retried(live.sift.add())
     assert "is not a number" not in live.replies()[0].text_shown()

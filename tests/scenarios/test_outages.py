@@ -121,7 +121,7 @@ class Hour:
         if peer == "slack":
             world.slack.offline = True
         elif peer == "sift":
-            for operation in ("list", "retry", "import", "report", "me"):
+            for operation in ("list", "retry", "data_imports", "reports", "report", "runs", "me"):
                 world.sift.fail(operation, 14, times=1_000_000)
         else:
             assert world.bot is not None

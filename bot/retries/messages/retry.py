@@ -136,9 +136,10 @@ def _buttons(retry: Retry) -> list[Block]:
 def _cause(retry: Retry) -> list[Block]:
     """Why it failed before, and what it was about."""
     blocks: list[Block] = []
-    if retry.about.get("report_name"):
-        blocks.append(plain(f"Report: {retry.about['report_name']}"))
-    message = retry.about.get("error_message") or why_now(retry.job_before)
+    report = retry.about.subject.report
+    if report and report.name:
+        blocks.append(plain(f"Report: {report.name}"))
+    message = retry.about.why.headline or why_now(retry.job_before)
     if message:
         blocks += [section("*Failed before because*"), plain(message)]
     again = why_it_ended_so(retry)
@@ -153,7 +154,7 @@ def why_it_ended_so(retry: Retry) -> str | None:
     """Why the job failed again, where Sift says so."""
     if retry.state != "failed_again":
         return None
-    return retry.about.get("again") or why_now(retry.job_after)
+    return retry.again.headline or why_now(retry.job_after)
 
 
 _NOT_APPLIED = {

@@ -1,0 +1,86 @@
+"""What other rows tell of a retry's job and of its failure: for rows that are shown.
+
+Every function runs inside one transaction of the caller's.
+"""
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from itertools import islice
+
+from sqlalchemy import Connection, bindparam, select
+
+from bot.db.tables import alerts, retries
+from bot.retries import causes
+from bot.retries.messages.job import why_now
+from bot.retries.record import Record
+from bot.retries.request import Retry, about_of
+from bot.retries.state import OFFERING
+from bot.sift.cause import normalised
+from bot.sift.subject import About
+
+MAX_ROWS = 1_000
+"""So many rows tell of the jobs of one message, the newest."""
+
+MAX_CAUSES = 20
+"""So many causes in one message are looked up."""
+
+_OF_RETRIES, _OF_ALERTS = (
+    select(table.c.job_id, table.c.about)
+    .where(table.c.job_id.in_(bindparam("b_jobs", expanding=True)), table.c.about.is_not(None))
+    .order_by(table.c.created_at.desc())
+    .limit(MAX_ROWS)
+    for table in (retries, alerts)
+)
+_OF_FAILURE = select(alerts.c.about).where(
+    alerts.c.job_id == bindparam("b_job"), alerts.c.failure == bindparam("b_failure"), alerts.c.about.is_not(None)
+)
+
+
+def jobs(connection: Connection, job_ids: Collection[str]) -> dict[str, About]:
+    """Returns what is known of jobs, by ID: the newest that names one."""
+    found: dict[str, About] = {}
+    for query in (_OF_RETRIES, _OF_ALERTS):
+        for row in connection.execute(query, {"b_jobs": list(job_ids)}) if job_ids else ():
+            about, _ = about_of(row.about)
+            if row.job_id not in found and about.subject.title_parts():
+                found[row.job_id] = about
+    return found
+
+
+def failure(connection: Connection, job_id: str, failed: str) -> About:
+    """Returns what is known of one failure of a job, because it was alerted.
+
+    Args:
+        failed: what tells this failure from the next, see `Job.failure`.
+    """
+    kept = connection.scalar(_OF_FAILURE, {"b_job": job_id, "b_failure": failed})
+    return About.from_json(json.loads(kept)) if kept else About()
+
+
+def completed(connection: Connection, found: Sequence[Retry]) -> list[Retry]:
+    """Returns rows as they are shown: what their jobs are called, and whether retrying helped before."""
+    nameless = {retry.job_id for retry in found if not retry.about.subject.title_parts()}
+    known = jobs(connection, nameless)
+    named = [
+        replace(retry, about=replace(retry.about, subject=known[retry.job_id].subject))
+        if retry.job_id in known and retry.job_id in nameless
+        else retry
+        for retry in found
+    ]
+    told = records(connection, [key for retry in named if (key := _offered(retry))])
+    return [replace(retry, record=told.get(_offered(retry), Record())) for retry in named]
+
+
+def records(connection: Connection, cause_keys: Sequence[str]) -> dict[str, Record]:
+    """Returns how retries after each cause ended, for the first few causes."""
+    return causes.records_of(connection, list(islice(dict.fromkeys(cause_keys), MAX_CAUSES)))
+
+
+def _offered(retry: Retry) -> str:
+    """The cause that a Retry button in its message stands for; empty where there is neither."""
+    if retry.state not in OFFERING or retry.superseded_by is not None:
+        return ""
+    if retry.again.cause:
+        return retry.again.cause
+    return normalised(why_now(retry.job) or "") or retry.about.why.cause
