@@ -11,6 +11,7 @@ from bot.access.policy import Permission
 from bot.base.requester import Requester, Source
 from bot.db.tables import retries
 from bot.home import messages
+from bot.retries.kind import Kind
 from bot.retries.messages import answers, modals
 from bot.retries.request import Retry
 from bot.retries.state import ACTIVE
@@ -26,7 +27,9 @@ LISTED = 20
 """So many failed jobs are listed."""
 
 _UNDER_WAY = select(retries).where(
-    retries.c.job_id.in_(bindparam("b_jobs", expanding=True)), retries.c.state.in_(ACTIVE)
+    retries.c.job_id.in_(bindparam("b_jobs", expanding=True)),
+    retries.c.state.in_(ACTIVE),
+    retries.c.kind == Kind.RETRY,
 )
 
 
