@@ -25,6 +25,7 @@ from bot.base.values import (
     Interval,
     OrFromFile,
     SecretFile,
+    Switch,
     Users,
     WebAddress,
     channel,
@@ -143,6 +144,7 @@ class Settings(StoreSettings):
     )
     retry_concurrency: int = Field(4, ge=1, le=100, description="a whole number from 1 to 100")
     requests_per_minute: int = Field(60, ge=0, description="a whole number, 0 or more; 0: no limit")
+    rerun: Switch = Field(True, description="on or off")
     settle_seconds: Interval = Field(120, description=SECONDS)
     approval_after: int | None = Field(None, ge=1, description="a whole number, 1 or more, or nothing")
     anchor_channel: Channel | None = Field(None, description="a channel ID such as C012AB3CD, not a #name")

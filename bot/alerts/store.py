@@ -38,7 +38,9 @@ _ROW = alerts.c
 _insert = insert_once(alerts, "job_id", "failure")
 _KNOWN = select(_ROW.job_id, _ROW.failure).where(_ROW.job_id.in_(bindparam("b_jobs", expanding=True)))
 _FIRST = select(alerts).where(_ROW.job_id.in_(bindparam("b_jobs", expanding=True)), _ROW.parent_id.is_(None))
-_SENT = select(retries).where(retries.c.job_id.in_(bindparam("b_jobs", expanding=True)), retries.c.sent_at.is_not(None))
+_SENT = select(retries).where(
+    retries.c.job_id.in_(bindparam("b_jobs", expanding=True)), retries.c.sent_at.is_not(None), retries.c.kind == "retry"
+)
 _CHANGE = (
     update(alerts)
     .where(_ROW.id == bindparam("b_id"))

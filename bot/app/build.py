@@ -34,9 +34,10 @@ from bot.retries.approvals import Approvals
 from bot.retries.decider import Decider
 from bot.retries.follower import Follower
 from bot.retries.intake import Intake
+from bot.retries.late_data import LateData
 from bot.retries.limiter import Limiter
-from bot.retries.messages import batch as shown_batches
-from bot.retries.messages import retry as shown_retries
+from bot.retries.messages import kinds
+from bot.retries.reruns import Reruns
 from bot.retries.rules import Limits
 from bot.retries.runner import Runner
 from bot.settings import Settings
@@ -127,8 +128,8 @@ class Features:
     def publishers(self) -> dict[str, Publisher[Any]]:
         """What brings Slack up to date, by the name of the loop that drives it."""
         return {
-            "retries": self._publisher(store.outbox, shown_retries.pieces, timedelta(0)),
-            "batches": self._publisher(batches.outbox, shown_batches.pieces),
+            "retries": self._publisher(store.outbox, kinds.pieces, timedelta(0)),
+            "batches": self._publisher(batches.outbox, kinds.batch_pieces),
             "alerts": self._publisher(queries.outbox, shown_alerts.pieces, timedelta(0)),
             "storms": self._publisher(queries.storm_outbox, shown_alerts.storm_pieces),
         }
@@ -163,7 +164,9 @@ class Features:
             decider=Decider(self.people, self.access, self.workspace.team_id, self.clock),
             limiter=self.limiter,
             limits=Limits(
-                cooldown=timedelta(seconds=settings.retry_cooldown_seconds), approval_after=settings.approval_after
+                cooldown=timedelta(seconds=settings.retry_cooldown_seconds),
+                approval_after=settings.approval_after,
+                rerun=settings.rerun,
             ),
             clock=self.clock,
             entered=self.metrics.entered,
@@ -182,7 +185,24 @@ class Features:
             changed=self.changed,
             entered=self.metrics.entered,
             tasks=self.runner.tasks,
+            finds_late=self.settings.rerun,
         )
+
+    @cached_property
+    def reruns(self) -> Reruns:
+        return Reruns(
+            database=self.database,
+            sift=self.sift,
+            clock=self.clock,
+            poll=timedelta(seconds=self.settings.follow_poll_seconds),
+            settle=timedelta(seconds=self.settings.settle_seconds),
+            changed=self.changed,
+            entered=self.metrics.entered,
+        )
+
+    @cached_property
+    def late_data(self) -> LateData:
+        return LateData(self.database, self.sift, self.clock, self.changed)
 
     @cached_property
     def watcher(self) -> Watcher | None:
@@ -229,6 +249,8 @@ class Features:
             Loop("runner", SWEEP_SECONDS, self.runner.sweep),
             *([Loop("watcher", settings.alert_poll_seconds, self.watcher.step, "sift")] if self.watcher else []),
             Loop("follower", settings.follow_poll_seconds, self.follower.step, "sift"),
+            Loop("reruns", settings.follow_poll_seconds, self.reruns.step),
+            Loop("late", settings.follow_poll_seconds, self.late_data.step),
             *self.publishing,
             Loop("home", HOME_SECONDS, self.home.refresh),
             Loop("audit", INSPECTION_SECONDS, Inspection(self.database).step, "audit"),

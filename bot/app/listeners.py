@@ -127,6 +127,7 @@ def register(app: AsyncApp, use: UseCases) -> None:
     app.use(_in_time)
     dispatch.register(app, Dispatch(intake, replies, use.lookup, use.granting, use.history), use.metrics)
     retries.register(app, database=database, slack=slack, intake=intake, replies=replies, metrics=use.metrics)
+    retries.register_kinds(app, database=database, slack=slack, intake=intake, replies=replies)
     retries.register_approvals(app, approvals=use.approvals, slack=slack, replies=replies)
     alerts.register(
         app, database=database, slack=slack, intake=intake, muting=use.muting, replies=replies, clock=use.clock

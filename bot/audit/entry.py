@@ -29,6 +29,12 @@ class Event(StrEnum):
     REQUEST = "request"
     """A request to retry a job, or several, entered the state that is its outcome."""
 
+    RERUN = "rerun"
+    """The same of a request to evaluate a report again."""
+
+    CANCEL = "cancel"
+    """The same of a request to cancel a job."""
+
     APPROVAL_ASKED = "approval_asked"
     """A request began to wait for a second person."""
 

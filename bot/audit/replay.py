@@ -18,6 +18,9 @@ from bot.audit.log import STREAMED
 from bot.base.clock import rfc3339
 from bot.db.tables import STATES, grants, retries
 
+EVENTS = {"retry": Event.REQUEST, "rerun": Event.RERUN, "cancel": Event.CANCEL}
+"""What an entry of a request is called, by the kind that its row names."""
+
 CHUNK = 1_000
 """So many entries are gathered before they are written to the temporary file."""
 
@@ -32,7 +35,7 @@ _MOVE = """
     recorded = max(recorded, excluded.recorded), mixed = max(mixed, who <> excluded.who),
     state = excluded.state, grant_id = excluded.grant_id
 """
-_REQUESTS = ("id", "team_id", "user_id", "job_id", "source", "state", "grant_id", "approved_by", "created_at")
+_REQUESTS = ("id", "team_id", "user_id", "job_id", "source", "state", "grant_id", "approved_by", "created_at", "kind")
 
 
 @dataclass
@@ -82,7 +85,7 @@ class Replay:
             self._begun = True
             self._since = row["at"] if row["id"] > 1 else None
         event = row["event"]
-        if event == Event.REQUEST:
+        if event in EVENTS.values():
             if row["outcome"] in STATES and row["request_id"] is not None:
                 self._moved(row)
         elif event in (Event.GRANT, Event.REVOKE):
@@ -107,7 +110,7 @@ class Replay:
                 yield f"grant {number} ({given.terms['subject']}) was given, and is not in the table"
 
     def _moved(self, row: Mapping[str, Any]) -> None:
-        who = _who(row)
+        who = _who(row, row["event"])
         self._moves.append((row["request_id"], row["outcome"] == "requested", who, row["outcome"], row["grant_id"]))
         if len(self._moves) >= CHUNK:
             self._write()
@@ -170,7 +173,7 @@ class Replay:
         if told is None:
             self.unchecked["requests"] += self._older(row["created_at"])
             return
-        if mixed or who != _who(row):
+        if mixed or who != _who(row, EVENTS[row["kind"]]):
             yield "is another's, or of another job, by some of its entries"
         if state != row["state"]:
             yield f"is {row['state']} in the table, {state} by its last entry"
@@ -195,8 +198,9 @@ def _read(detail: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _who(row: Mapping[str, Any]) -> str:
-    return " ".join(str(row[name]) for name in ("team_id", "user_id", "job_id", "source"))
+def _who(row: Mapping[str, Any], event: str) -> str:
+    """Who asked for what."""
+    return " ".join([*(str(row[name]) for name in ("team_id", "user_id", "job_id", "source")), event])
 
 
 def _terms(row: Mapping[str, Any]) -> dict[str, Any]:

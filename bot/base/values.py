@@ -114,6 +114,17 @@ def secret(prefix: str = "") -> AfterValidator:
     return AfterValidator(check)
 
 
+def _switch(value: Any) -> Any:
+    """`on` or `off`, and nothing else."""
+    if isinstance(value, bool):
+        return value
+    switched = {"on": True, "off": False}.get(str(value).strip().lower())
+    if switched is None:
+        raise ValueError
+    return switched
+
+
+Switch = Annotated[bool, BeforeValidator(_switch)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 Channel = Annotated[str, AfterValidator(channel)]
 Interval = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]

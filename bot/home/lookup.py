@@ -11,6 +11,7 @@ from bot.access.policy import Permission
 from bot.base.requester import Requester, Source
 from bot.db.tables import retries
 from bot.home import messages
+from bot.retries.kind import Kind
 from bot.retries.messages import answers, modals
 from bot.retries.request import Retry
 from bot.retries.state import ACTIVE
@@ -30,7 +31,9 @@ LOOK_UP_SECONDS = 2.0
 """What jobs are about is looked up for so long while somebody waits."""
 
 _UNDER_WAY = select(retries).where(
-    retries.c.job_id.in_(bindparam("b_jobs", expanding=True)), retries.c.state.in_(ACTIVE)
+    retries.c.job_id.in_(bindparam("b_jobs", expanding=True)),
+    retries.c.state.in_(ACTIVE),
+    retries.c.kind == Kind.RETRY,
 )
 
 

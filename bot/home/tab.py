@@ -24,6 +24,7 @@ from bot.base.requester import Actor, Source
 from bot.db.tables import retries
 from bot.home.messages import Seen, home_view
 from bot.records.counts import Counts
+from bot.retries.kind import Kind
 from bot.retries.request import Retry
 from bot.retries.state import ACTIVE
 from bot.retries.store import latest_of
@@ -151,8 +152,9 @@ class Home:
 
 
 def _under_way(connection: Connection) -> list[Retry]:
-    query = select(retries).where(retries.c.state.in_(ACTIVE)).order_by(retries.c.created_at.desc())
-    return [Retry.of(row._mapping) for row in connection.execute(query.limit(MAX_SHOWN))]
+    query = select(retries).where(retries.c.state.in_(ACTIVE), retries.c.kind == Kind.RETRY)
+    newest = query.order_by(retries.c.created_at.desc()).limit(MAX_SHOWN)
+    return [Retry.of(row._mapping) for row in connection.execute(newest)]
 
 
 def _grants(connection: Connection, at: datetime) -> list[Any]:

@@ -12,8 +12,8 @@ MAX_PEOPLE = 15
 
 
 def counted(connection: Connection, since: datetime, user_id: str | None = None) -> Stats:
-    """Counts requests since a moment: everybody's, or one person's."""
-    chosen = retries.c.created_at >= since
+    """Counts requests to retry since a moment: everybody's, or one person's."""
+    chosen = (retries.c.created_at >= since) & (retries.c.kind == "retry")
     if user_id is not None:
         chosen = chosen & (retries.c.user_id == user_id)
     days: dict[str, dict[str, int]] = {}

@@ -1,4 +1,4 @@
-"""One request's turn: may they → read the job → mark `sending` → `POST …:retry` once → record the outcome.
+"""One request's turn: may they → read the job → mark `sending` → `POST` once → record the outcome.
 
 The mark is committed before the POST leaves, so whatever is found in `sending` later may have been sent, and is never
 sent again.
@@ -19,13 +19,15 @@ from bot.base.bulkhead import Bulkhead
 from bot.base.clock import Clock
 from bot.base.errors import DatabaseUnavailable
 from bot.db.database import Database
-from bot.retries import approvals, claims, known, outcome, rules, store
+from bot.retries import approvals, claims, known, rules, store
 from bot.retries.decider import Decider, PutOff
+from bot.retries.kind import Kind
 from bot.retries.limiter import Limiter
 from bot.retries.outcome import Outcome
 from bot.retries.recorder import BRIEFLY, Claimed, Recorder, said
 from bot.retries.request import Request, Retry
 from bot.retries.rules import Limits, Next, Refusal
+from bot.retries.sending import send
 from bot.retries.state import State
 from bot.sift.client import Sift
 from bot.sift.errors import MustWait, OutcomeUnknown, SiftError
@@ -171,14 +173,14 @@ class Attempt:
         if job is None:
             raise Refused(rules.UNKNOWN_JOB)
         newest = None if job.retryable else await self._newest()
-        refusal = rules.job_refusal(job, self.request.offered, newest)
+        refusal = rules.refusal(self.request, job, newest, self.services.limits)
         if refusal is not None:
             raise Refused(refusal, job)
         self.job = job
 
     async def _newest(self) -> Retry | None:
-        job_id = self.request.job_id
-        return await self.services.database.run(lambda connection: store.last_attempts(connection, job_id).newest)
+        job_id, kind = self.request.job_id, self.request.kind
+        return await self.services.database.run(lambda connection: store.last_attempts(connection, job_id, kind).newest)
 
     async def _mark_and_send(self) -> "asyncio.Task[About] | None":
         """Marks the request as sent, sends it, and records what came of it.
@@ -187,7 +189,7 @@ class Attempt:
             MustWait: Sift asked to be left alone; nothing is marked or sent.
         """
         sift = self.services.sift
-        if (seconds := sift.must_wait("retry")) > BRIEFLY:
+        if (seconds := sift.must_wait(self.request.kind)) > BRIEFLY:
             raise MustWait(retry_after=seconds)
         key_user = await sift.key_user()
         why = asyncio.create_task(self._look_up())  # before the retry, which may make Sift forget why
@@ -231,8 +233,8 @@ class Attempt:
         claimed = claims.claim(connection, [State.REQUESTED], now, only=request.id)
         if not claimed:
             return None
-        earlier = store.last_attempts(connection, request.job_id)
-        attempt = earlier.accepted + 1
+        earlier = store.last_attempts(connection, request.job_id, request.kind)
+        attempt = earlier.accepted + 1 if request.kind is Kind.RETRY else None
         step = rules.next_step(claimed[0], earlier, read_at=self.read_at, at=at, limits=services.limits)
         match step:
             case Refusal():
@@ -246,7 +248,13 @@ class Attempt:
                 assert_never(step)
 
     def _mark(
-        self, connection: Connection, claimed: Retry, attempt: int, decision: Decision, at: datetime, now: datetime
+        self,
+        connection: Connection,
+        claimed: Retry,
+        attempt: int | None,
+        decision: Decision,
+        at: datetime,
+        now: datetime,
     ) -> Retry:
         grant, person = decision.grant, self.person
         return store.transition(
@@ -268,10 +276,10 @@ class Attempt:
         )
 
     async def _send(self, retry: Retry, key_user: str | None) -> None:
-        """Calls Sift's retry endpoint, once, and records what it returned."""
+        """Asks Sift, once, and records what it returned."""
         recorder, claimed = self.services.recorder, Claimed.now(retry)
         try:
-            answer = await self.services.sift.retry(retry.job_id)
+            found, changes = await send(self.services.sift, retry, key_user)
         except OutcomeUnknown as error:
             await recorder.outcome(claimed, Outcome(State.UNKNOWN, said(error, "post")))
         except MustWait as limit:
@@ -279,7 +287,7 @@ class Attempt:
         except SiftError as error:
             await recorder.outcome(claimed, Outcome(State.FAILED, said(error, "post")))
         else:
-            await recorder.outcome(claimed, outcome.answered(retry.job_before, answer, key_user), job_after=answer)
+            await recorder.outcome(claimed, found, **changes)
 
 
 def rank_of(request: Request) -> int:

@@ -1,4 +1,4 @@
-"""Several retries asked for at once: recorded as one row before the ack, then spelled out a few at a time.
+"""Several requests of one kind made at once: recorded as one row before the ack, then spelled out a few at a time.
 
 Whether their person may is decided once, before; who may not leaves one entry and no rows.
 
@@ -22,6 +22,7 @@ from bot.base.text import new_id
 from bot.db.once import insert_once
 from bot.db.tables import batches, retries
 from bot.retries import claims, known, store
+from bot.retries.kind import EVENTS, Kind
 from bot.retries.request import Batch, JobRef, Request, Retry
 from bot.retries.rules import Refusal
 from bot.retries.state import OFFERING, RefusalReason, State
@@ -103,7 +104,7 @@ def open_batch(
 
     Args:
         first: who asks, from where, and why: a request as it would be for the first job alone; its ID is the batch's.
-        wanted: the jobs, each named once.
+        wanted: the jobs, each named once; of reruns, with their reports.
         origin: the storm or the batch whose button asks for all of it.
 
     Returns:
@@ -113,11 +114,17 @@ def open_batch(
     values |= {
         "created_at": at,
         "total": len(wanted),
-        "todo": json.dumps([[one.job_id, one.offered] for one in wanted]),
+        "todo": json.dumps([[one.job_id, one.offered, one.report_id] for one in wanted]),
         "due_at": at,
         "origin": origin,
     }
     return _insert(connection, values)
+
+
+def find(connection: Connection, request_id: str) -> Retry | None:
+    """A request, alone or of a batch; None if there is none by that ID."""
+    row = connection.execute(select(retries).where(retries.c.id == request_id)).first()
+    return None if row is None else Retry.of(row._mapping)
 
 
 def delivered(connection: Connection, delivery_key: str) -> bool:
@@ -175,7 +182,7 @@ def spell_out(connection: Connection, batch_id: str, now: datetime, at: datetime
         return Spelled()
     stale = now - row.due_at > claims.STALE_AFTER
     todo = json.loads(row.todo)
-    requests = [_request(row, job_id, offered) for job_id, offered in todo[:CHUNK]]
+    requests = [_request(row, *one) for one in todo[:CHUNK]]
     for number, request in enumerate(requests):
         store.add(connection, request, at + timedelta(microseconds=number))  # which keeps their order
         if stale:
@@ -190,8 +197,8 @@ def spell_out(connection: Connection, batch_id: str, now: datetime, at: datetime
 def spell_out_rest(connection: Connection, at: datetime) -> None:
     """Records every retry that batches have left."""
     for row in connection.execute(select(batches).where(batches.c.due_at.is_not(None))).all():
-        for number, (job_id, offered) in enumerate(json.loads(row.todo)):
-            store.add(connection, _request(row, job_id, offered), at + timedelta(microseconds=number))
+        for number, one in enumerate(json.loads(row.todo)):
+            store.add(connection, _request(row, *one), at + timedelta(microseconds=number))
         connection.execute(_REST, {"b_id": row.id, "todo": "[]", "due_at": None})
         store.touch(connection, row.id, at)
 
@@ -210,16 +217,21 @@ def left_over(connection: Connection, batch_id: str) -> list[JobRef]:
 def _entry(row: Row[Any], outcome: State, detail: Mapping[str, Any]) -> entry.Entry:
     names = ("team_id", "user_id", "user_name", "channel_id", "source", "reason")
     return entry.Entry(
-        event=entry.Event.REQUEST, outcome=outcome, detail=detail, **{name: row._mapping[name] for name in names}
+        event=EVENTS[Kind(row.kind)],
+        outcome=outcome,
+        detail=detail,
+        **{name: row._mapping[name] for name in names},
     )
 
 
-def _request(row: Row[Any], job_id: str, offered: str | None) -> Request:
+def _request(row: Row[Any], job_id: str, offered: str | None, report_id: str | None = None) -> Request:
     return Request(
         id=new_id(),
         delivery_key=f"batch:{row.id}:{job_id}",
+        kind=Kind(row.kind),
         job_id=job_id,
         offered=offered,
+        report_id=report_id,
         batch_id=row.id,
         team_id=row.team_id,
         user_id=row.user_id,
@@ -236,7 +248,12 @@ def _load(connection: Connection, row: Row[Any], interrupted: bool) -> Batch:
     listed = [Retry.of(found._mapping) for found in connection.execute(_LISTED, {"b_id": row.id})]
     offered = connection.scalar(_OFFERED, {"b_id": row.id}) or 0
     return Batch(
-        **{**values_of(Batch, row._mapping), "source": Source(row.source), "refusal": json.loads(row.refusal or "{}")},
+        **{
+            **values_of(Batch, row._mapping),
+            "kind": Kind(row.kind),
+            "source": Source(row.source),
+            "refusal": json.loads(row.refusal or "{}"),
+        },
         states=states,
         members=known.completed(connection, listed),
         offered=offered,

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Integer, Update, bindparam, select, update
 
 from bot.db.columns import Moment
 from bot.db.tables import retries
+from bot.retries.kind import Kind
 from bot.retries.request import Retry
 from bot.retries.state import State
 from bot.slack.outbox import LEASE
@@ -26,7 +27,11 @@ KEPT_AT_A_TIME = 500
 _ROW = retries.c
 _DUE = (
     select(_ROW.id)
-    .where(_ROW.state.in_(bindparam("b_states", expanding=True)), _ROW.due_at <= bindparam("b_now"))
+    .where(
+        _ROW.state.in_(bindparam("b_states", expanding=True)),
+        _ROW.kind.in_(bindparam("b_kinds", expanding=True)),
+        _ROW.due_at <= bindparam("b_now"),
+    )
     .order_by(_ROW.due_at)
     .limit(bindparam("b_limit", type_=Integer))
     .with_for_update(skip_locked=True)
@@ -61,6 +66,7 @@ def claim(
     only: str | None = None,
     until: datetime | None = None,
     limit: int = 1_000,
+    kinds: Sequence[Kind] = tuple(Kind),
 ) -> list[Retry]:
     """Takes rows that are due, or only one; until `until`, a lease from now, nobody else takes them.
 
@@ -69,7 +75,7 @@ def claim(
     """
     values = {"b_states": states, "b_now": at, "b_until": until or at + LEASE, "b_limit": limit}
     if only is None:
-        rows = connection.execute(_CLAIM_DUE, values)
+        rows = connection.execute(_CLAIM_DUE, values | {"b_kinds": kinds})
     else:
         rows = connection.execute(_CLAIM_ONE, values | {"b_id": only})
     return [Retry.of(row._mapping) for row in rows]

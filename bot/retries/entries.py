@@ -5,22 +5,24 @@ from typing import Any
 
 from bot import VERSION
 from bot.audit.entry import Entry, Event
+from bot.retries.kind import EVENTS
 from bot.retries.request import Request, Retry
 
 
 def entry_of(
-    request: Request, outcome: str | None, detail: Mapping[str, Any] | None = None, event: Event = Event.REQUEST
+    request: Request, outcome: str | None, detail: Mapping[str, Any] | None = None, event: Event | None = None
 ) -> Entry:
-    """What the audit says of a request and its job as they are now."""
+    """What the audit says of a request and its job as they are now; by default that it entered a state."""
     before = request.job_before if isinstance(request, Retry) else None
     after = request.job_after if isinstance(request, Retry) else None
     facts = {"version": VERSION, **{name: value for name, value in (detail or {}).items() if value is not None}}
-    if request.batch_id is not None:
-        facts["batch"] = request.batch_id
+    for name, value in (("batch", request.batch_id), ("report_id", request.report_id)):
+        if value is not None:
+            facts[name] = value
     if isinstance(request, Retry):
-        facts |= _story_of(request)
+        facts = {**_story_of(request), **facts}
     return Entry(
-        event=event,
+        event=event or EVENTS[request.kind],
         outcome=outcome,
         request_id=request.id,
         job_id=request.job_id,
@@ -43,6 +45,7 @@ def _story_of(retry: Retry) -> dict[str, Any]:
     details = job.job_details if job else None
     facts = {
         "attempt": retry.attempt,
+        "new_job_id": retry.new_job_id,
         "thread_ts": retry.root_ts,
         "approved_by": retry.approved_by,
         "override_reason": retry.override_reason,

@@ -14,7 +14,8 @@ from bot.base.clock import Clock
 from bot.base.errors import WrongState
 from bot.base.loops import Tasks, until_written
 from bot.db.database import Database
-from bot.retries import about, claims, outcome, store
+from bot.retries import about, claims, late, outcome, store
+from bot.retries.kind import Kind
 from bot.retries.outcome import Outcome
 from bot.retries.request import Retry
 from bot.retries.state import State
@@ -26,6 +27,9 @@ from bot.sift.subject import About
 from bot.sift.subjects import Subjects
 
 log = structlog.get_logger(__name__)
+
+BY_THE_JOB = (Kind.RETRY, Kind.CANCEL)
+"""What a job tells of an unknown outcome; that of a rerun is told by a report, see `reruns`."""
 
 LATE_POLLS = 3
 """For so many polls after a retry, a read that shows the job as before is taken for a late one."""
@@ -51,6 +55,7 @@ class Follower:
         changed: told when rows changed, so that they are shown.
         entered: told each state that a request entered.
         tasks: where the reason of a new failure is looked up, so that nothing waits for it.
+        finds_late: whether it is looked for reports that were evaluated before an import's data arrived.
     """
 
     def __init__(
@@ -65,6 +70,7 @@ class Follower:
         changed: Callable[[], None],
         entered: Callable[[State], None],
         tasks: Tasks,
+        finds_late: bool = False,
     ) -> None:
         self._database = database
         self._sift = sift
@@ -75,6 +81,7 @@ class Follower:
         self._changed = changed
         self._entered = entered
         self._tasks = tasks
+        self._finds_late = finds_late
 
     async def step(self) -> None:
         """Reads every job that is due in as few requests as there can be, and records what moved.
@@ -86,7 +93,7 @@ class Follower:
         if not retries:
             return
         try:
-            jobs = await self._sift.jobs({retry.job_id for retry in retries})
+            jobs = await self._sift.jobs({retry.followed_id for retry in retries})
         except SiftError:
             await self._record(retries, self._unreadable)
             raise
@@ -95,7 +102,9 @@ class Follower:
 
     def _claim(self, connection: Connection) -> list[Retry]:
         now = self._database.now(connection)
-        return claims.claim(connection, (State.ACCEPTED, State.UNKNOWN), now, until=now + self._poll * CLAIMED)
+        until = now + self._poll * CLAIMED
+        followed = claims.claim(connection, [State.ACCEPTED], now, until=until)
+        return followed + claims.claim(connection, [State.UNKNOWN], now, until=until, kinds=BY_THE_JOB)
 
     async def _record(self, retries: list[Retry], look: Callable[[Retry, datetime], Step | None]) -> None:
         """Writes what changed, all in one transaction, and has it shown."""
@@ -114,7 +123,7 @@ class Follower:
 
     def _look(self, retry: Retry, jobs: Mapping[str, Job], at: datetime, key_user: str | None) -> Step | None:
         """What one row's job shows: a verdict, progress, or nothing new."""
-        job = jobs.get(retry.job_id)
+        job = jobs.get(retry.followed_id)
         if retry.state is State.UNKNOWN:
             found = outcome.settled(retry, job, at, self._settle, key_user)
         else:
@@ -129,6 +138,8 @@ class Follower:
 
     def _enter(self, retry: Retry, found: Outcome, job: Job | None, at: datetime) -> Step:
         changes: Changes = {} if job is None else {"job_after": job}
+        if self._finds_late and late.may_have_come_late(retry.kind, found.state, job):
+            changes["late_until"] = at + late.LOOK_FOR
 
         def write(connection: Connection) -> Retry:
             due_at = self._database.now(connection) + self._poll * CLAIMED

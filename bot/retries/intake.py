@@ -16,7 +16,8 @@ from bot.base.metrics import Metrics
 from bot.base.requester import Requester
 from bot.db.database import Database
 from bot.retries import batches, store
-from bot.retries.messages import answers
+from bot.retries.kind import EVENTS, Kind
+from bot.retries.messages import answers, rerun
 from bot.retries.request import JobRef, Request
 from bot.retries.runner import Runner
 from bot.slack.message import Message
@@ -47,8 +48,9 @@ class Intake:
         wanted: Sequence[JobRef],
         reason: str | None = None,
         origin: str | None = None,
+        kind: Kind = Kind.RETRY,
     ) -> Message | None:
-        """Records what is to be retried, durably, and has it carried out; a redelivery does neither.
+        """Records what is to be done, durably, and has it carried out; a redelivery does neither.
 
         Args:
             origin: the storm or the batch whose button asks for all of it.
@@ -56,7 +58,7 @@ class Intake:
         Returns:
             What the person is told if nothing was recorded, since it is too much.
         """
-        first = Request.by(requester, wanted[0], reason)
+        first = Request.by(requester, wanted[0], reason, kind)
         with self.runner.giving_way():
             new = await self.database.run(lambda connection: self._record(connection, first, wanted, origin))
         if isinstance(new, Message):
@@ -72,9 +74,14 @@ class Intake:
             self.runner.start_batches()
         return None
 
-    async def take_or_tell(self, requester: Requester, wanted: Sequence[JobRef], origin: str | None = None) -> None:
+    async def take_or_tell(
+        self, requester: Requester, wanted: Sequence[JobRef], origin: str | None = None, kind: Kind = Kind.RETRY
+    ) -> None:
         """The same for a click, whose ack carries no message; there may be nothing left of what the button offered."""
-        problem = await self.take(requester, wanted, origin=origin) if wanted else answers.nothing_left()
+        if wanted:
+            problem = await self.take(requester, wanted, origin=origin, kind=kind)
+        else:
+            problem = rerun.nothing_left() if kind is Kind.RERUN else answers.nothing_left()
         if problem is not None:
             self.replies.answer(requester, problem)
 
@@ -104,7 +111,8 @@ class Intake:
         if not self.quota.admits(connection, first, at):
             if batches.delivered(connection, first.delivery_key):
                 return False
-            return access_messages.too_many(self.quota.refuse(connection, first, at), self.quota.per_minute)
+            refused = self.quota.refuse(connection, first, at, EVENTS[first.kind])
+            return access_messages.too_many(refused, self.quota.per_minute)
         if len(wanted) == 1:
             new = store.add(connection, first, at)
         else:

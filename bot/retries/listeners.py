@@ -1,7 +1,9 @@
-"""Buttons, the message shortcut and the modal that retry jobs; Approve and Override, where it takes a second person.
+"""Buttons, the message shortcut and the modals that retry and cancel jobs and evaluate reports again; second persons.
 
 **Retry**, **Retry again (3)**: recorded before the ack; the summary appears in the thread.
 “Retry Sift job” in a message's menu: a modal with the jobs that the message names.
+**Cancel…**: a modal asks why; its submission is recorded before the ack.
+**Rerun…**, **Rerun all (3)**: recorded before the ack; what comes of it appears in the thread.
 **Approve**: the retry goes out. **Override…**: a modal asks an admin why; the channel is told.
 """
 
@@ -15,10 +17,11 @@ from sqlalchemy import Connection
 from bot.base.metrics import Metrics
 from bot.base.requester import Requester, Source
 from bot.db.database import Database
-from bot.retries import batches, request
+from bot.retries import batches, late_rows, request
 from bot.retries.approvals import Approvals
 from bot.retries.intake import Intake
-from bot.retries.messages import job, modals
+from bot.retries.kind import Kind
+from bot.retries.messages import cancel, job, modals, rerun
 from bot.retries.messages.approval import APPROVE, OVERRIDE, OVERRIDE_TITLE, OVERRIDE_VIEW, override_view
 from bot.retries.messages.batch import RETRY_BATCH, RETRY_REST
 from bot.retries.request import MAX_JOBS, JobRef
@@ -75,6 +78,50 @@ def register(
     app.view(modals.RETRY_VIEW)(on_retry_view)
 
 
+def register_kinds(app: AsyncApp, *, database: Database, slack: Slack, intake: Intake, replies: Replies) -> None:
+    """Registers what cancels jobs and evaluates reports again."""
+
+    async def on_cancel(ack: AsyncAck, body: dict[str, Any]) -> None:
+        requester, trigger_id = payloads.requester_of_click(body, Source.MODAL), payloads.trigger_of(body)
+        request_id = payloads.value_of(body)
+        running = await database.run(lambda connection: batches.find(connection, request_id))
+        await ack()
+        if running is None or not cancel.cancellable(running):
+            replies.answer(requester, cancel.nothing_to_cancel())
+        else:
+            replies.start(requester, slack.open_view(trigger_id, cancel.cancel_view(running, _origin(requester))))
+
+    async def on_cancel_view(ack: AsyncAck, body: dict[str, Any]) -> None:
+        submitted = request.from_cancel(body)
+        problem = await intake.take(submitted.requester, [submitted.job], submitted.reason, kind=Kind.CANCEL)
+        view = None if problem is None else message_view(problem, cancel.CANCEL_TITLE)
+        await (ack() if view is None else ack(response_action="update", view=view))
+
+    async def on_rerun(ack: AsyncAck, body: dict[str, Any]) -> None:
+        requester = payloads.requester_of_click(body, Source.ALERT)
+        shown_by, _, report_id = payloads.value_of(body).partition(" ")
+        wanted = await database.run(lambda connection: late_rows.offered(connection, shown_by, report_id))
+        await intake.take_or_tell(requester, wanted, kind=Kind.RERUN)
+        await ack()
+
+    async def on_rerun_all(ack: AsyncAck, body: dict[str, Any]) -> None:
+        requester, shown_by = payloads.requester_of_click(body, Source.BULK), payloads.value_of(body)
+        wanted = await database.run(lambda connection: late_rows.offered(connection, shown_by))
+        await intake.take_or_tell(requester, wanted, shown_by, Kind.RERUN)
+        await ack()
+
+    app.action(cancel.CANCEL)(on_cancel)
+    app.view(cancel.CANCEL_VIEW)(on_cancel_view)
+    app.action(rerun.RERUN)(on_rerun)
+    app.action(rerun.RERUN_ALL)(on_rerun_all)
+
+
+def _origin(requester: Requester) -> dict[str, str | None]:
+    """Where a click was made, as a modal keeps it."""
+    names = ("source", "channel_id", "thread_ts", "asked_in")
+    return {name: getattr(requester, name) for name in names}
+
+
 def register_approvals(app: AsyncApp, *, approvals: Approvals, slack: Slack, replies: Replies) -> None:
     """Registers the buttons of the second person, and the modal."""
 
@@ -112,10 +159,4 @@ def _shortcut_view(requester: Requester, found: list[str]) -> dict[str, Any]:
     """The modal for the jobs that a message names; the summary goes into that message's thread."""
     if not found:
         return modals.nothing_found_view()
-    origin = {
-        "source": requester.source,
-        "channel_id": requester.channel_id,
-        "thread_ts": requester.thread_ts,
-        "asked_in": requester.asked_in,
-    }
-    return modals.retry_view([modals.plain_option(job_id) for job_id in found], origin, picked=1)
+    return modals.retry_view([modals.plain_option(job_id) for job_id in found], _origin(requester), picked=1)

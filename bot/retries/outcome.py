@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any
 
+from bot.retries.kind import Kind
 from bot.retries.request import Retry
 from bot.retries.state import OutcomeReason, RefusalReason, State
 from bot.sift.job import Job
@@ -65,7 +66,9 @@ def settled(retry: Retry, job: Job | None, at: datetime, settle: timedelta, key_
     Args:
         settle: for so long after our side gave up, a request may still arrive.
     """
-    overdue = at - (retry.unknown_at or retry.created_at) >= settle
+    overdue = is_overdue(retry, at, settle)
+    if retry.kind is Kind.CANCEL:
+        return _settled_cancel(retry, job, overdue)
     if retry.detail.get("why") == OutcomeReason.RESTORED:
         return _settled_after_restore(retry, job, overdue, key_user)
     if job is None:
@@ -76,6 +79,49 @@ def settled(retry: Retry, job: Job | None, at: datetime, settle: timedelta, key_
     if how is Moved.BY_ANOTHER:
         return Outcome(State.NOT_APPLIED, {"why": OutcomeReason.OUTSIDE, "modified_by": job.modified_by_user_id})
     return Outcome(State.NOT_APPLIED, {"why": OutcomeReason.UNCHANGED}) if overdue else None
+
+
+def is_overdue(retry: Retry, at: datetime, settle: timedelta) -> bool:
+    """Whether an unknown outcome has been read back for long enough."""
+    return at - (retry.unknown_at or retry.created_at) >= settle
+
+
+def _settled_cancel(retry: Retry, job: Job | None, overdue: bool) -> Outcome | None:
+    """The outcome of a cancellation that may have arrived: whoever asked for it, the job stops, or has ended."""
+    restored = retry.detail.get("why") == OutcomeReason.RESTORED
+    if restored and retry.detail.get("was") == State.ACCEPTED:
+        return Outcome(State.ACCEPTED, {"why": OutcomeReason.RESTORED}) if job is not None or overdue else None
+    if job is None:
+        return Outcome(State.NOT_APPLIED, {"why": OutcomeReason.GONE}) if overdue else None
+    if job.being_cancelled or job.job_status == "JOB_STATUS_CANCELLED":
+        return Outcome(State.ACCEPTED, {"why": OutcomeReason.READ_BACK})
+    if job.ended:
+        return Outcome(_ENDS[job.job_status], {"why": OutcomeReason.READ_BACK})
+    return Outcome(State.NOT_APPLIED, {"why": OutcomeReason.UNCHANGED}) if overdue else None
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """What evaluating a report again made, as it was read back."""
+
+    job_id: str
+    report_id: str
+
+
+def settled_rerun(retry: Retry, found: NewJob | None, overdue: bool) -> Outcome | None:
+    """The outcome of a rerun that may have arrived, by whether there is a report that it made.
+
+    Args:
+        found: that report; None: there is none yet.
+    """
+    if retry.new_job_id is not None:
+        return Outcome(State.ACCEPTED, {"why": OutcomeReason.RESTORED})
+    if found is not None:
+        return Outcome(State.ACCEPTED, {"why": OutcomeReason.READ_BACK, "new_report_id": found.report_id})
+    if not overdue:
+        return None
+    restored = retry.detail.get("why") == OutcomeReason.RESTORED
+    return Outcome(State.NOT_APPLIED, {"why": OutcomeReason.RESTORED if restored else OutcomeReason.UNCHANGED})
 
 
 def _settled_after_restore(retry: Retry, job: Job | None, overdue: bool, key_user: str | None) -> Outcome | None:
@@ -130,4 +176,4 @@ def is_late(retry: Retry, job: Job) -> bool:
 
 
 def _mark(job: Job) -> tuple[Any, ...]:
-    return job.job_status, job.modified_date, job.completed_date
+    return job.job_id, job.job_status, job.modified_date, job.completed_date

@@ -15,6 +15,7 @@ from bot.base.loops import until_written
 from bot.db.database import Database
 from bot.retries import claims, store
 from bot.retries.decider import Decider
+from bot.retries.kind import Kind
 from bot.retries.messages import answers
 from bot.retries.outcome import Outcome
 from bot.retries.request import Request, Retry
@@ -28,6 +29,8 @@ from bot.slack.message import Message
 from bot.slack.outbox import LEASE
 
 log = structlog.get_logger(__name__)
+
+_WHAT = {Kind.RETRY: "retry", Kind.RERUN: "new evaluation", Kind.CANCEL: "cancellation"}
 
 BRIEFLY = 1.0
 """Seconds that a turn keeps its place while Sift asks to wait; for longer, the request goes back to the queue."""
@@ -149,7 +152,8 @@ class Recorder:
         log.info("retry.put_off", request_id=request.id, job_id=request.job_id, seconds=round(seconds))
         told = isinstance(request, Retry) and request.detail.get("why") == limit.name
         if request.batch_id is None and not told:
-            self.tell(request, answers.put_off(request.id, request.job_id, timedelta(seconds=seconds)))
+            wait = timedelta(seconds=seconds)
+            self.tell(request, answers.put_off(request.id, request.job_id, wait, _WHAT[request.kind]))
 
 
 def said(error: SiftError, stage: str) -> dict[str, Any]:

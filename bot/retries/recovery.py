@@ -1,7 +1,7 @@
 """After a restore from a backup: whatever was open then may have been sent since, so none of it is sent again.
 
-Every open request becomes `unknown`, and is settled by reading its job. A job has one request under way at most, so
-further requests of the same job are refused.
+Every open request becomes `unknown`, and is settled by reading its job. A job has one request of a kind under way at
+most, so further ones are refused.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from bot.audit import log as audit
 from bot.audit.entry import Entry, Event
 from bot.base.requester import Source
 from bot.retries import batches, store
+from bot.retries.kind import Kind
 from bot.retries.request import Retry
 from bot.retries.state import OutcomeReason, RefusalReason, State
 from bot.retries.store import Changes
@@ -33,10 +34,10 @@ def recover(connection: Connection, by: str, at: datetime) -> Recovered:
         by: who does it.
     """
     batches.spell_out_rest(connection, at)
-    kept: dict[str, Retry] = {}
+    kept: dict[tuple[str, Kind], Retry] = {}
     refused = 0
     for retry in store.open_requests(connection):
-        other = kept.setdefault(retry.job_id, retry)
+        other = kept.setdefault((retry.job_id, retry.kind), retry)
         if other is not retry:
             refused += 1
             store.transition(
@@ -53,6 +54,6 @@ def _doubt(connection: Connection, retry: Retry, at: datetime) -> None:
     """Has a request be read back, as one that may have been sent."""
     detail = {"why": OutcomeReason.RESTORED, "was": retry.state}
     changes: Changes = {"detail": detail, "due_at": at, "sent_at": retry.sent_at or at}
-    if retry.attempt is None:
+    if retry.attempt is None and retry.kind is Kind.RETRY:
         changes["attempt"] = store.last_attempts(connection, retry.job_id).accepted + 1
     store.transition(connection, retry, State.UNKNOWN, at, **changes)

@@ -8,6 +8,8 @@ from typing import Any, Self
 
 from bot.base.requester import Requester, Source
 from bot.base.text import new_id
+from bot.retries.kind import Kind
+from bot.retries.late import Late
 from bot.retries.record import Record
 from bot.retries.state import FINAL, State
 from bot.sift.about import file_of
@@ -32,10 +34,16 @@ MAX_JOBS = 100
 
 @dataclass(frozen=True)
 class JobRef:
-    """A job to retry, and the failure that the button stood for, if it was a button."""
+    """A job to retry, or to cancel, or whose report is to be evaluated again.
+
+    Args:
+        offered: what the button stood for, if it was a button; see `Request`.
+        report_id: the report.
+    """
 
     job_id: str
     offered: str | None = None
+    report_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,20 +51,23 @@ class Request(Requester):
     """What somebody asked for.
 
     Args:
-        offered: the failure that the clicked button stood for.
+        offered: what the clicked button stood for: a failure of the job; of a rerun, the request whose data came late.
         batch_id: the batch it belongs to, which then shows it.
+        report_id: of a rerun, the report that is evaluated again.
     """
 
     id: str
     job_id: str
+    kind: Kind = Kind.RETRY
+    report_id: str | None = None
     offered: str | None = None
     reason: str | None = None
     batch_id: str | None = None
 
     @classmethod
-    def by(cls, requester: Requester, wanted: JobRef, reason: str | None) -> "Request":
-        """Returns somebody's request to retry a job, with an ID of its own."""
-        return cls(id=new_id(), job_id=wanted.job_id, offered=wanted.offered, reason=reason, **vars(requester))
+    def by(cls, requester: Requester, wanted: JobRef, reason: str | None = None, kind: Kind = Kind.RETRY) -> "Request":
+        """Returns somebody's request, with an ID of its own."""
+        return cls(id=new_id(), kind=kind, reason=reason, **vars(wanted), **vars(requester))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +94,9 @@ class Retry(Request, OutboxRow):
     override_reason: str | None = None
     job_before: Job | None = None
     job_after: Job | None = None
+    new_job_id: str | None = None
+    late: Late = field(default_factory=Late)
+    late_until: datetime | None = None
     superseded_by: str | None = None
     sent_at: datetime | None = None
     unknown_at: datetime | None = None
@@ -92,8 +106,13 @@ class Retry(Request, OutboxRow):
 
     @property
     def job(self) -> Job | None:
-        """The job as last seen."""
+        """The job as last seen; of a rerun, the new one, once it was seen."""
         return self.job_after or self.job_before
+
+    @property
+    def followed_id(self) -> str:
+        """The job that is followed: of a rerun the new one, once there is one."""
+        return self.new_job_id or self.job_id
 
     @property
     def reader(self) -> str:
@@ -116,7 +135,8 @@ class Retry(Request, OutboxRow):
     def of(cls, row: Mapping[Any, Any], **more: Any) -> Self:
         values = values_of(cls, row)
         values |= {"state": State(values["state"]), "source": Source(values["source"])}
-        values["detail"] = json.loads(values["detail"] or "{}")
+        values |= {"kind": Kind(values.get("kind", Kind.RETRY)), "late": Late.from_json(_read(values.get("late")))}
+        values["detail"] = _read(values["detail"])
         values["about"], values["again"] = about_of(values["about"])
         for name in ("job_before", "job_after"):
             values[name] = Job.model_validate_json(values[name]) if values[name] else None
@@ -172,6 +192,7 @@ class Batch(Requester, OutboxRow):
     total: int
     states: Mapping[State, int]
     members: Sequence[Retry]
+    kind: Kind = Kind.RETRY
     reason: str | None = None
     offered: int = 0
     stale: int = 0
@@ -184,6 +205,11 @@ class Batch(Requester, OutboxRow):
     @property
     def final(self) -> bool:
         return bool(self.refusal) or sum(count for state, count in self.states.items() if state in FINAL) >= self.total
+
+
+def _read(stored: str | None) -> Any:
+    """A column that holds JSON, or nothing."""
+    return json.loads(stored) if stored else {}
 
 
 def job_of_click(body: Mapping[str, Any]) -> JobRef:
@@ -234,3 +260,22 @@ def from_override(body: Mapping[str, Any]) -> tuple[str, str]:
     """The request that an admin overrides the second person for, and why."""
     reason = input_of(inputs_of(body), "reason")
     return text_of(mapping_of(body, "view"), "private_metadata"), text_of(reason, "value")
+
+
+@dataclass(frozen=True)
+class ToCancel:
+    """What somebody filled in to cancel a job."""
+
+    requester: Requester
+    job: JobRef
+    reason: str | None
+
+
+def from_cancel(body: Mapping[str, Any]) -> ToCancel:
+    """A submitted modal that cancels a job."""
+    reason = text_or_none(input_of(inputs_of(body), "reason"), "value")
+    try:
+        origin = json.loads(text_of(mapping_of(body, "view"), "private_metadata"))
+    except ValueError:
+        raise Malformed from None
+    return ToCancel(_requester_of_view(body), JobRef(text_of(origin, "job_id")), reason)

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
-from bot.retries.request import Retry
+from bot.retries.kind import Kind
+from bot.retries.request import Request, Retry
 from bot.retries.state import ACTIVE, ApprovalReason, RefusalReason, State
 from bot.sift.job import Job
 
@@ -21,14 +22,16 @@ class Limits:
     Args:
         cooldown: the least time between two retries of one job.
         approval_after: from this retry of one job on, a second person must approve; None: never.
+        rerun: whether reports are evaluated again from here.
     """
 
     cooldown: timedelta
     approval_after: int | None = None
+    rerun: bool = True
 
 
 class Earlier(NamedTuple):
-    """The retries of one job that were sent so far.
+    """The requests of one kind for one job that were sent so far.
 
     Args:
         newest: the one that was sent last.
@@ -68,6 +71,34 @@ UNKNOWN_JOB = Refusal(State.REFUSED, {"why": RefusalReason.UNKNOWN_JOB})
 """Sift has no such job."""
 
 
+def refusal(request: Request, job: Job, newest: Retry | None, limits: Limits) -> Refusal | None:
+    """Why the job as it is now, or the settings, leave nothing to be sent; None if there is something.
+
+    Args:
+        newest: the newest request of the same kind for the job that was sent; of a retry, see `job_refusal`.
+    """
+    match request.kind:
+        case Kind.RETRY:
+            return job_refusal(job, request.offered, newest)
+        case Kind.CANCEL:
+            return _cancel_refusal(job, newest)
+        case Kind.RERUN:
+            return None if limits.rerun else Refusal(State.REFUSED, {"why": RefusalReason.RERUN_OFF})
+        case unreachable:
+            assert_never(unreachable)
+
+
+def _cancel_refusal(job: Job, newest: Retry | None) -> Refusal | None:
+    """Why a job cannot be cancelled as it is."""
+    if job.ended:
+        return Refusal(State.REFUSED, {"why": RefusalReason.ENDED})
+    if job.being_cancelled:
+        if newest is not None and newest.state in ACTIVE:
+            return _because_of(newest, RefusalReason.UNDER_WAY)
+        return Refusal(State.REFUSED, {"why": RefusalReason.BEING_CANCELLED})
+    return None
+
+
 def job_refusal(job: Job, offered: str | None, newest: Retry | None) -> Refusal | None:
     """Why a job cannot be retried as it is; None if it can.
 
@@ -86,13 +117,17 @@ def job_refusal(job: Job, offered: str | None, newest: Retry | None) -> Refusal 
 
 
 def next_step(retry: Retry, earlier: Earlier, *, read_at: datetime, at: datetime, limits: Limits) -> Next | Refusal:
-    """What the retries of a job so far allow of one more.
+    """What the requests of this kind for a job so far allow of one more.
+
+    Cooldown and second person are for retries alone.
 
     Args:
         retry: the request, claimed.
         read_at: when its job was read.
         at: now.
     """
+    if retry.kind is not Kind.RETRY:
+        return _earlier_refusal(earlier, read_at, at, timedelta(0)) or Next.SEND
     return _earlier_refusal(earlier, read_at, at, limits.cooldown) or _approval(
         retry, earlier.accepted + 1, at, limits.approval_after
     )

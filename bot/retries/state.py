@@ -87,6 +87,15 @@ class RefusalReason(StrEnum):
     RESTORED = "restored"
     """It was open in a restored backup, beside another request of the same job."""
 
+    ENDED = "ended"
+    """There is nothing to cancel: the job has ended."""
+
+    BEING_CANCELLED = "being_cancelled"
+    """The job is being cancelled already, in Sift."""
+
+    RERUN_OFF = "rerun_off"
+    """The settings say that no report is evaluated again from here."""
+
 
 class ApprovalReason(StrEnum):
     """Why a second person's word is missing: the `why` of a denied request, or of a denied approval."""
@@ -174,7 +183,7 @@ FACTS: dict[State, Facts] = {
     S.UNKNOWN: Facts(
         ":grey_question:",
         "Sift did not answer; checking whether it took the retry",
-        frozenset({S.ACCEPTED, S.NOT_APPLIED}),
+        frozenset({S.ACCEPTED, S.NOT_APPLIED, S.FINISHED, S.FAILED_AGAIN}),
         active=True,
         alert=AlertState.RETRYING,
     ),

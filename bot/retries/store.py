@@ -15,8 +15,9 @@ from bot.base.errors import WrongState
 from bot.db.columns import Moment
 from bot.db.once import insert_once
 from bot.db.tables import alerts, batches, retries, storms
-from bot.retries import claims, known
+from bot.retries import claims, known, late_rows
 from bot.retries.entries import entry_of
+from bot.retries.kind import Kind
 from bot.retries.request import Request, Retry
 from bot.retries.rules import Earlier
 from bot.retries.state import ACTIVE, FACTS, FINAL, OFFERING, AlertState, RefusalReason, State
@@ -41,6 +42,7 @@ _SUPERSEDE = (
     update(retries)
     .where(
         _ROW.job_id == bindparam("b_job"),
+        _ROW.kind == Kind.RETRY,
         _ROW.id != bindparam("b_id"),
         _ROW.superseded_by.is_(None),
         _ROW.state.in_(OFFERING) | IS_STALE,
@@ -48,13 +50,9 @@ _SUPERSEDE = (
     .values(superseded_by=bindparam("b_id"), version=_ROW.version + 1, show_at=_SOON)
     .returning(_ROW.batch_id)
 )
-_NEWEST_SENT = (
-    select(retries)
-    .where(_ROW.job_id == bindparam("b_job"), _ROW.sent_at.is_not(None))
-    .order_by(_ROW.sent_at.desc())
-    .limit(1)
-)
-_ACCEPTED = select(func.max(_ROW.accepted_at), func.count(_ROW.accepted_at)).where(_ROW.job_id == bindparam("b_job"))
+_OF_KIND = (_ROW.job_id == bindparam("b_job")) & (_ROW.kind == bindparam("b_kind"))
+_NEWEST_SENT = select(retries).where(_OF_KIND, _ROW.sent_at.is_not(None)).order_by(_ROW.sent_at.desc()).limit(1)
+_ACCEPTED = select(func.max(_ROW.accepted_at), func.count(_ROW.accepted_at)).where(_OF_KIND)
 _ALERT_MOVED = (
     update(alerts)
     .where(alerts.c.job_id == bindparam("b_job"), alerts.c.parent_id.is_(None))
@@ -85,6 +83,7 @@ class Changes(TypedDict, total=False):
         detail: why, for the messages and the audit alike.
         due_at: when the row is to be looked at again; None: never.
         missed: reads in a row without the job.
+        late_until: until when reports are looked for that were evaluated before this import's data arrived.
     """
 
     detail: Mapping[str, Any]
@@ -95,7 +94,9 @@ class Changes(TypedDict, total=False):
     approval_until: datetime
     job_before: Job | None
     job_after: Job | None
+    new_job_id: str
     missed: int
+    late_until: datetime
 
 
 def add(connection: Connection, request: Request, at: datetime) -> bool:
@@ -154,10 +155,11 @@ def transition(
     if state in (State.UNKNOWN, State.ACCEPTED):
         values[f"{state}_at"] = at
     moved = _change(connection, retry, values, at, show=state is not State.SENDING)
-    if state in (State.ACCEPTED, State.UNKNOWN):
-        _supersede(connection, moved, at)
-    if moved.sent_at is not None and (alert := FACTS[state].alert) is not None:
-        _move_alert(connection, moved, alert, at)
+    if moved.kind is Kind.RETRY:
+        _tell_others(connection, moved, at)
+    elif moved.kind is Kind.RERUN and moved.offered is not None:
+        for batch_id in late_rows.mark(connection, moved, at):
+            touch(connection, batch_id, at)
     detail = {**changes.get("detail", {}), **(note or {})}
     audit.append(connection, entry_of(moved, state, detail=detail), at)
     return moved
@@ -195,19 +197,21 @@ def open_requests(connection: Connection) -> list[Retry]:
     return [Retry.of(row._mapping) for row in connection.execute(query)]
 
 
-def last_attempts(connection: Connection, job_id: str) -> Earlier:
-    """The retries of a job that were sent so far."""
-    newest = connection.execute(_NEWEST_SENT, {"b_job": job_id}).first()
+def last_attempts(connection: Connection, job_id: str, kind: Kind = Kind.RETRY) -> Earlier:
+    """The requests of one kind for a job that were sent so far."""
+    named = {"b_job": job_id, "b_kind": kind}
+    newest = connection.execute(_NEWEST_SENT, named).first()
     if newest is None:
         return Earlier()
-    accepted_at, count = connection.execute(_ACCEPTED, {"b_job": job_id}).one()
+    accepted_at, count = connection.execute(_ACCEPTED, named).one()
     return Earlier(Retry.of(newest._mapping), accepted_at, count)
 
 
 def latest_of(connection: Connection, user_id: str, limit: int = 5) -> list[Retry]:
-    """Somebody's newest requests."""
-    query = select(retries).where(retries.c.user_id == user_id).order_by(retries.c.created_at.desc()).limit(limit)
-    return known.completed(connection, [Retry.of(row._mapping) for row in connection.execute(query)])
+    """Somebody's newest requests to retry something."""
+    query = select(retries).where(retries.c.user_id == user_id, retries.c.kind == Kind.RETRY)
+    newest = query.order_by(retries.c.created_at.desc()).limit(limit)
+    return known.completed(connection, [Retry.of(row._mapping) for row in connection.execute(newest)])
 
 
 def _change(
@@ -223,6 +227,14 @@ def _change(
     if row.batch_id is not None:
         touch(connection, row.batch_id, at)
     return Retry.of(row._mapping)
+
+
+def _tell_others(connection: Connection, retry: Retry, at: datetime) -> None:
+    """Has whatever else shows a retried job follow: its earlier retries, and its alert."""
+    if retry.state in (State.ACCEPTED, State.UNKNOWN):
+        _supersede(connection, retry, at)
+    if retry.sent_at is not None and (alert := FACTS[retry.state].alert) is not None:
+        _move_alert(connection, retry, alert, at)
 
 
 def _supersede(connection: Connection, retry: Retry, at: datetime) -> None:

@@ -26,6 +26,7 @@ class Cause:
 
 
 ENDED = frozenset({"JOB_STATUS_FINISHED", "JOB_STATUS_FAILED", "JOB_STATUS_CANCELLED"})
+CANCELLING = "JOB_STATUS_CANCEL_REQUESTED"
 RETRYABLE = frozenset({"JOB_STATUS_FAILED", "JOB_STATUS_CANCELLED"})
 
 
@@ -163,6 +164,11 @@ class Job(Value):
     def ended(self) -> bool:
         """Whether it runs no more."""
         return self.job_status in ENDED
+
+    @property
+    def being_cancelled(self) -> bool:
+        """Whether it was asked to stop; it may still finish."""
+        return self.job_status == CANCELLING
 
     @property
     def run_ids(self) -> tuple[str, ...]:

@@ -40,6 +40,7 @@ MEANINGS = {
     "retry_concurrency": "retries that may be with Sift at a time",
     "requests_per_minute": "so many requests of one person are recorded in a minute, a batch counting as one",
     "settle_seconds": "how long an unknown outcome is read back before it counts as not applied",
+    "rerun": "offering to evaluate reports again that were evaluated before late data arrived",
     "approval_after": "from this retry of one job on, a second person must approve; empty: never",
     "anchor_channel": "channel that gets the audit's head once a day (UTC); empty: none",
     "audit_signing_key_file": "signs the audit's heads, see [audit.md](audit.md); empty: unsigned",
@@ -67,6 +68,8 @@ def default(field: FieldInfo) -> str:
     value: Any = field.get_default()
     if isinstance(value, SecretStr):
         return value.get_secret_value()
+    if isinstance(value, bool):
+        return "on" if value else "off"
     return str(value) if isinstance(value, str | int | float) else ""
 
 

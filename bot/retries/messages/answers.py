@@ -115,7 +115,7 @@ def _why_refused(retry: Retry, place: Place) -> Said:
             return _not_retryable(retry)
         case RefusalReason.UNKNOWN_JOB:
             return Said(f"Sift knows no {job}, or its key may not see it.", "Check the ID in Sift.")
-        case None:
+        case RefusalReason.ENDED | RefusalReason.BEING_CANCELLED | RefusalReason.RERUN_OFF | None:  # no retry's
             return Said(f"Job `{retry.job_id}` was not retried.")
         case unreachable:
             assert_never(unreachable)
@@ -171,11 +171,15 @@ def still_at_it(reference: str, job_id: str) -> Message:
     return Message(text, [section(text), referring(reference)])
 
 
-def put_off(reference: str, job_id: str, wait: timedelta) -> Message:
-    """Said, once, when Sift asks to wait for longer than a moment."""
+def put_off(reference: str, job_id: str, wait: timedelta, what: str = "retry") -> Message:
+    """Said, once, when Sift asks to wait for longer than a moment.
+
+    Args:
+        what: of the job waits.
+    """
     text = (
         f":hourglass_flowing_sand: Sift limits requests just now and asks to wait for {say_duration(wait)}. "
-        f"The retry of job `{job_id}` waits until then and goes on by itself. You will be told here."
+        f"The {what} of job `{job_id}` waits until then and goes on by itself. You will be told here."
     )
     return Message(text, [section(text), referring(reference)])
 

@@ -8,6 +8,7 @@
 from bot.base.clock import say_duration
 from bot.retries.messages.answers import answer, cannot_post
 from bot.retries.messages.approval import approval, broken_glass, nobody_can_approve
+from bot.retries.messages.cancel import being_cancelled, cancel_buttons
 from bot.retries.messages.job import facts, footer, kind_of, progress, ran_for, retry_button, why_now
 from bot.retries.request import Retry
 from bot.retries.state import FACTS, OFFERING, UNSENT, State
@@ -98,6 +99,7 @@ def summary(retry: Retry, place: Place) -> Message:
         *_cause(retry),
         *_reason(retry.reason),
         *_explained(retry),
+        *being_cancelled(retry),
         *_buttons(retry),
         footer(retry.id, place),
     ]
@@ -130,7 +132,9 @@ def offered(retry: Retry) -> bool:
 
 
 def _buttons(retry: Retry) -> list[Block]:
-    return [actions([retry_button(retry.job)])] if retry.job and offered(retry) else []
+    again = [retry_button(retry.job)] if retry.job and offered(retry) else []
+    buttons = [*again, *cancel_buttons(retry)]
+    return [actions(buttons)] if buttons else []
 
 
 def _cause(retry: Retry) -> list[Block]:

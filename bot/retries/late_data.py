@@ -1,0 +1,120 @@
+"""Finds which reports were evaluated before an import's data arrived, once its retry has finished.
+
+Level-triggered: a row that finished says until when its reports are looked for, whatever happens to this process. What
+Sift does not say within that time is not offered.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from sqlalchemy import Connection
+
+from bot.base.clock import Clock
+from bot.db.database import Database
+from bot.retries import late, late_rows, store
+from bot.retries.late import Late
+from bot.retries.request import Retry
+from bot.sift.client import Sift
+from bot.sift.data_import import DataImport
+from bot.sift.errors import SiftError
+from bot.sift.report import Report
+from bot.sift.subject import Named
+
+log = structlog.get_logger(__name__)
+
+LOOK_SECONDS = 20.0
+"""How long one look may take."""
+
+RUNS_AT_A_TIME = 20
+"""So many runs are asked about in one look; the others in the next one."""
+
+
+@dataclass(frozen=True)
+class LateData:
+    """Looks for late reports.
+
+    Args:
+        changed: told when messages are to be shown again.
+    """
+
+    database: Database
+    sift: Sift
+    clock: Clock
+    changed: Callable[[], None]
+
+    async def step(self) -> None:
+        """Looks once for everything that is looked for, and writes what was found."""
+        rows = await self.database.run(late_rows.looking)
+        if not rows:
+            return
+        found: dict[str, Late] = {}
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                await self._look(rows, found)
+        except (SiftError, TimeoutError) as error:
+            log.info("late.unreadable", error=type(error).__name__)
+        at = self.clock()
+        over = {row.id for row in rows if row.id in found or _given_up(row, at)}
+
+        def work(connection: Connection) -> None:
+            for row in rows:
+                if row.id in over:
+                    late_rows.note(connection, row.id, found.get(row.id, Late()), at)
+                    if row.batch_id is not None:
+                        store.touch(connection, row.batch_id, at)
+
+        if over:
+            await self.database.run(work)
+            self.changed()
+
+    async def _look(self, rows: Sequence[Retry], found: dict[str, Late]) -> None:
+        """Asks which imports they are, of which runs, and which reports those have; notes it row by row.
+
+        Raises:
+            SiftError: the imports cannot be read.
+        """
+        wanted = {row.id: _import_of(row) for row in rows}
+        imports: dict[str, DataImport] = {}
+        async for some in self.sift.lookups.data_imports(set(filter(None, wanted.values()))):
+            imports |= some
+        runs = {row.id: imports[one].run_id for row in rows if (one := wanted[row.id]) in imports}
+        run_ids = list(dict.fromkeys(filter(None, runs.values())))[:RUNS_AT_A_TIME]
+        names = await self._names(run_ids)
+        reports = dict(zip(run_ids, await asyncio.gather(*map(self._reports, run_ids)), strict=True))
+        for row in rows:
+            run_id = runs.get(row.id, "")
+            listed = reports.get(run_id)
+            ended_at = row.job_after.completed_date if row.job_after else None
+            if listed is not None and ended_at is not None:
+                called = names.get(run_id) or imports[wanted[row.id]].uploader_run
+                found[row.id] = late.before(Named(run_id, called), listed, ended_at)
+
+    async def _reports(self, run_id: str) -> list[Report] | None:
+        """The reports of a run; None if Sift does not say."""
+        try:
+            return await self.sift.lookups.reports_of_run(run_id)
+        except SiftError:
+            return None
+
+    async def _names(self, run_ids: Sequence[str]) -> Mapping[str, str]:
+        """What the runs are called, as far as Sift says."""
+        names: dict[str, str] = {}
+        try:
+            async for some in self.sift.lookups.runs(run_ids):
+                names |= {run_id: run.name for run_id, run in some.items()}
+        except SiftError:
+            pass
+        return names
+
+
+def _import_of(row: Retry) -> str:
+    details = row.job_after.job_details if row.job_after else None
+    return details.data_import.data_import_id if details and details.data_import else ""
+
+
+def _given_up(row: Retry, at: datetime) -> bool:
+    """Whether it was looked for long enough."""
+    return row.late_until is None or at >= row.late_until

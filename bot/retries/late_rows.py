@@ -1,0 +1,124 @@
+"""The reports that rows offer to evaluate again: which row looks for them, what it offers, what somebody has taken up.
+
+Every function runs inside one transaction of the caller's.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Integer, bindparam, case, null, select, update
+
+from bot.audit import entry
+from bot.db.columns import Moment
+from bot.db.tables import retries
+from bot.retries import late
+from bot.retries.kind import Kind
+from bot.retries.late import Late
+from bot.retries.request import JobRef, Retry
+from bot.retries.state import UNSENT, State
+from bot.slack.outbox import soon
+
+AT_A_TIME = 100
+"""So many rows are looked at in one go."""
+
+# Statements are built once; see `store`.
+_ROW = retries.c
+_LOOKING = (
+    select(retries)
+    .where(_ROW.late_until.is_not(None))
+    .order_by(_ROW.late_until)
+    .limit(bindparam("b_limit", type_=Integer))
+)
+_OFFER = _ROW.late.is_not(None) & ((_ROW.id == bindparam("b_id")) | (_ROW.batch_id == bindparam("b_id")))
+_OFFERED = select(retries).where(_OFFER).order_by(_ROW.created_at, _ROW.id)
+_WRITE = (
+    update(retries)
+    .where(_ROW.id == bindparam("b_id"))
+    .values(
+        late=bindparam("b_late"),
+        late_until=None,
+        version=_ROW.version + 1,
+        show_at=case((_ROW.batch_id.is_not(None), null()), else_=soon(retries)),
+    )
+)
+_FOUND = _WRITE.where(_ROW.late_until.is_not(None))
+_NOT_LATER = (
+    update(retries)
+    .where(_ROW.late_until > bindparam("b_until", type_=Moment()))
+    .values(late_until=bindparam("b_until", type_=Moment()))
+)
+_RERUNS = select(_ROW.new_job_id).where(
+    _ROW.job_id == bindparam("b_job"), _ROW.kind == Kind.RERUN, _ROW.new_job_id.is_not(None)
+)
+
+
+def looking(connection: Connection) -> list[Retry]:
+    """The imports whose late reports are still looked for."""
+    return [Retry.of(row._mapping) for row in connection.execute(_LOOKING, {"b_limit": AT_A_TIME})]
+
+
+def note(connection: Connection, request_id: str, found: Late, at: datetime) -> None:
+    """Writes which reports were evaluated before an import's data arrived, unless another process already has.
+
+    From then on nobody looks for them any more.
+    """
+    connection.execute(_FOUND, _values(request_id, found, at))
+
+
+def offered(connection: Connection, shown_by: str, only: str | None = None) -> list[JobRef]:
+    """What a message offers to evaluate again and nobody has taken up, each report once.
+
+    Args:
+        shown_by: the request, or the batch, that the message shows.
+        only: this report alone.
+    """
+    found: dict[str, JobRef] = {}
+    for row in _offering(connection, shown_by):
+        for report in row.late.open:
+            if only in (None, report.id):
+                found.setdefault(report.job_id, JobRef(report.job_id, row.id, report.id))
+    return list(found.values())
+
+
+def mark(connection: Connection, rerun: Retry, at: datetime) -> set[str]:
+    """Has those who offered to evaluate a report again offer it no longer, or anew if nothing came of it.
+
+    Returns:
+        The batches that show it otherwise now.
+    """
+    mine = connection.execute(select(retries).where(_ROW.id == rerun.offered)).first()
+    if mine is None or rerun.report_id is None:
+        return set()
+    by = rerun.user_id if _taken_up(rerun) else ""
+    changed = set()
+    for row in _offering(connection, mine.batch_id or mine.id):
+        marked = row.late.marked(rerun.report_id, by)
+        if marked != row.late:
+            connection.execute(_WRITE, _values(row.id, marked, at))
+            changed.add(row.batch_id)
+    return {batch_id for batch_id in changed if batch_id is not None}
+
+
+def others(connection: Connection, rerun: Retry) -> set[str]:
+    """The jobs that other requests to evaluate the same report again began."""
+    return {row.new_job_id for row in connection.execute(_RERUNS, {"b_job": rerun.job_id})} - {rerun.new_job_id}
+
+
+def not_later(connection: Connection, at: datetime) -> None:
+    """Has nothing be looked for longer than from now on."""
+    connection.execute(_NOT_LATER, {"b_until": at + late.LOOK_FOR})
+
+
+def _taken_up(rerun: Retry) -> bool:
+    """Whether a report is being evaluated again, or was, as far as is known."""
+    return rerun.state not in (State.REQUESTED, State.NOT_APPLIED, *UNSENT)
+
+
+def _values(request_id: str, found: Late, at: datetime) -> dict[str, Any]:
+    kept = entry.canonical(found.to_json()) if found.reports else None
+    return {"b_id": request_id, "b_late": kept, "b_at": at}
+
+
+def _offering(connection: Connection, shown_by: str) -> Iterable[Retry]:
+    return [Retry.of(row._mapping) for row in connection.execute(_OFFERED, {"b_id": shown_by})]
