@@ -1,12 +1,16 @@
 """An alert and a storm, as they were read. Pure."""
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Any, Self
 
+from bot.retries.record import Record
 from bot.retries.request import Retry
-from bot.retries.state import AlertState
+from bot.retries.state import AlertState, State
 from bot.sift.job import Job
+from bot.sift.subject import About, Why
 from bot.slack.piece import OutboxRow, values_of
 
 
@@ -17,6 +21,9 @@ class Alert(OutboxRow):
     Args:
         offered: the failure that the Retry button stands for.
         job: the job as last seen failed, or moved.
+        about: what it is about and why it failed, as far as that is known by now.
+        cause: why it failed, in one line, where that was known before anything was looked up.
+        record: how earlier retries after this cause ended.
         retry: the newest retry of the job that the bot sent.
         repeats: later failures that nobody announces otherwise.
     """
@@ -28,7 +35,11 @@ class Alert(OutboxRow):
     state: AlertState
     offered: str
     job: Job
+    about: About = field(default_factory=About)
     cause: str | None = None
+    cause_key: str | None = None
+    topic: str | None = None
+    record: Record = field(default_factory=Record)
     muted_by: str | None = None
     storm_id: str | None = None
     retry: Retry | None = None
@@ -39,7 +50,95 @@ class Alert(OutboxRow):
         values = values_of(cls, row)
         values["job"] = Job.model_validate_json(values["job"])
         values["state"] = AlertState(values["state"])
+        values["about"] = about_of(values["about"], values["cause"])
         return cls(**values, **more)
+
+
+def about_of(kept: str | None, cause: str | None) -> About:
+    """What a row knows of its job; the cause alone where the row is older than that, or nothing was found out yet."""
+    about = About.from_json(json.loads(kept)) if kept else About()
+    return about if about.why.headline or not cause else replace(about, why=Why(message=cause))
+
+
+class Standing(StrEnum):
+    """How a job of a storm stands, for whoever reads the storm's title."""
+
+    FAILED = "failed"
+    """Failed, and nothing was done about it that is still of use."""
+
+    FAILED_AGAIN = "failed again"
+    """Retried by the bot, and failed once more."""
+
+    QUEUED = "queued"
+    """Asked for and not sent yet."""
+
+    UNDER_WAY = "under way"
+    """Sent to Sift, and not ended."""
+
+    OUTSIDE = "retried in Sift by somebody else"
+    """Moved by somebody else."""
+
+    THROUGH = "through"
+    """Retried by the bot, and finished."""
+
+    CLOSED = "through without the bot"
+    """No longer failed, though the bot did not retry it."""
+
+
+OFFERED = (Standing.FAILED, Standing.FAILED_AGAIN)
+"""How a job stands that may be retried now."""
+
+
+def standing_of(state: AlertState, retry: State | None, queued: bool) -> Standing:
+    """How a job of a storm stands.
+
+    Args:
+        state: of its alert.
+        retry: the state of the newest retry that the bot sent.
+        queued: whether somebody asked for a retry that is not sent yet.
+    """
+    match state:
+        case AlertState.CLOSED:
+            return Standing.THROUGH if retry is State.FINISHED else Standing.CLOSED
+        case AlertState.OUTSIDE:
+            return Standing.OUTSIDE
+        case AlertState.RETRYING:
+            return Standing.QUEUED if retry is State.REQUESTED else Standing.UNDER_WAY
+        case AlertState.OPEN:
+            again = Standing.FAILED_AGAIN if retry is State.FAILED_AGAIN else Standing.FAILED
+            return Standing.QUEUED if queued else again
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """The failures of a storm that have the same cause, and the same run or asset.
+
+    Args:
+        id: finds the group again when its button is pressed.
+        standings: how many of them stand how.
+        kind: the type of its jobs, such as `data_import`; empty: they are of several.
+        cause: why they failed, in their own words if all say the same; empty: nobody says.
+        cause_key: what their causes have in common.
+        topic: the run or asset; empty: not known.
+        record: how earlier retries after this cause ended.
+    """
+
+    id: str
+    standings: Mapping[Standing, int]
+    kind: str = ""
+    cause: str = ""
+    cause_key: str = ""
+    topic: str = ""
+    record: Record = field(default_factory=Record)
+
+    @property
+    def total(self) -> int:
+        return sum(self.standings.values())
+
+    @property
+    def offered(self) -> int:
+        """How many of them may be retried now."""
+        return sum(self.standings.get(standing, 0) for standing in OFFERED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,19 +146,32 @@ class Storm(OutboxRow):
     """A row of `storms`, with how its jobs stand.
 
     Args:
-        states: how many of its jobs are in which state.
-        kinds: how many of them are of which job type.
-        causes: the most frequent reasons, of as many failures as Sift gave one for.
+        kinds: how many of its jobs are of which job type.
+        groups: its jobs by what they share, most first.
+        retrying: who asked for what is queued or under way.
+        retried: who asked for what is through.
         members: the first of its alerts.
         repeats: later failures that nobody announces otherwise.
     """
 
-    states: Mapping[AlertState, int]
     kinds: Mapping[str, int]
-    causes: Mapping[str, int]
+    groups: Sequence[Group]
     members: Sequence[Alert]
+    retrying: Sequence[str] = ()
+    retried: Sequence[str] = ()
     repeats: Sequence[Alert] = ()
 
     @property
+    def standings(self) -> dict[Standing, int]:
+        """How many of its jobs stand how."""
+        counts = {one: sum(group.standings.get(one, 0) for group in self.groups) for one in Standing}
+        return {one: count for one, count in counts.items() if count}
+
+    @property
     def total(self) -> int:
-        return sum(self.states.values())
+        return sum(group.total for group in self.groups)
+
+    @property
+    def offered(self) -> int:
+        """How many of its jobs may be retried now."""
+        return sum(group.offered for group in self.groups)

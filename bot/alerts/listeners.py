@@ -1,6 +1,7 @@
 """The buttons of alerts and storms.
 
-**Mute**, **Unmute**: the alert says so. **Retry all (25)**: one batch, its tally in the storm's thread.
+**Mute**, **Unmute**: the alert says so.
+**Retry all (25)**, **Retry these 9**: one batch, its tally in the storm's thread.
 **Select…**: a modal with the failures that wait.
 """
 
@@ -9,14 +10,13 @@ from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
-from bot.alerts import queries
-from bot.alerts.messages import MUTE, RETRY_STORM, SELECT_STORM, UNMUTE
+from bot.alerts import storms
+from bot.alerts.messages import MUTE, UNMUTE
 from bot.alerts.mute import Muting
-from bot.base.clock import Clock
+from bot.alerts.storm_messages import RETRY_GROUP, RETRY_STORM, SELECT_STORM, selection
 from bot.base.requester import Requester, Source
 from bot.db.database import Database
 from bot.retries.intake import Intake
-from bot.retries.messages import modals
 from bot.slack import payloads
 from bot.slack.blocks import MAX_OPTIONS
 from bot.slack.client import Slack
@@ -31,7 +31,6 @@ def register(
     intake: Intake,
     muting: Muting,
     replies: Replies,
-    clock: Clock,
 ) -> None:
     """Registers the buttons."""
 
@@ -46,9 +45,10 @@ def register(
         return on_button
 
     async def on_retry_storm(ack: AsyncAck, body: dict[str, Any]) -> None:
-        requester, storm_id = payloads.requester_of_click(body, Source.BULK), payloads.value_of(body)
-        wanted = await database.run(lambda connection: queries.open_in_storm(connection, storm_id))
-        await intake.take_or_tell(requester, wanted, storm_id)
+        requester, origin = payloads.requester_of_click(body, Source.BULK), payloads.value_of(body)
+        storm_id, _, group_id = origin.partition(" ")
+        wanted = await database.run(lambda connection: storms.to_retry(connection, storm_id, group_id or None))
+        await intake.take_or_tell(requester, wanted, origin.replace(" ", ":"))
         await ack()
 
     async def on_select_storm(ack: AsyncAck, body: dict[str, Any]) -> None:
@@ -58,12 +58,12 @@ def register(
 
     async def open_selection(requester: Requester, trigger_id: str, storm_id: str) -> None:
         """Opens the modal that selects some of a storm's jobs; the answer goes into the storm's thread."""
-        jobs = await database.run(lambda connection: queries.to_pick(connection, storm_id, MAX_OPTIONS))
+        alerts, total = await database.run(lambda connection: storms.to_pick(connection, storm_id, MAX_OPTIONS))
         origin = {"source": requester.source, "channel_id": requester.channel_id, "thread_ts": requester.thread_ts}
-        now = clock()
-        await slack.open_view(trigger_id, modals.retry_view([modals.option_of(job, now) for job in jobs], origin))
+        await slack.open_view(trigger_id, selection(alerts, total, origin))
 
     app.action(MUTE)(on_mute(True))
     app.action(UNMUTE)(on_mute(False))
     app.action(RETRY_STORM)(on_retry_storm)
+    app.action(RETRY_GROUP)(on_retry_storm)
     app.action(SELECT_STORM)(on_select_storm)

@@ -5,13 +5,15 @@ What is read of them for people is in `queries`.
 Every function runs inside one transaction of the caller's.
 """
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypedDict, Unpack
 
 from sqlalchemy import Connection, Row, bindparam, case, func, insert, null, select, update
 
-from bot.alerts.alert import Alert
+from bot.alerts.subjects import LOOK_UP
 from bot.audit import entry
 from bot.audit import log as audit
 from bot.audit.entry import Event
@@ -19,17 +21,17 @@ from bot.base.requester import Source
 from bot.base.text import new_id
 from bot.db.once import insert_once
 from bot.db.tables import alerts, retries, storms
+from bot.retries.messages.job import why_now
 from bot.retries.request import Retry
 from bot.retries.state import ACTIVE, AlertState
 from bot.retries.store import touch_storm
+from bot.sift.cause import normalised
 from bot.sift.job import Job
+from bot.sift.subject import About, Why
 from bot.slack.outbox import soon
 
-ENRICH_WITHIN = timedelta(seconds=5)
-"""For so long at most an alert waits for the reason of the failure."""
-
-SAMPLE = 20
-"""So many failures of a storm are looked up for their reason, where the job does not say it itself."""
+EXPLAIN_WITHIN = timedelta(seconds=3)
+"""For so long at most an alert waits until it is known what the job is about."""
 
 WAITING = (AlertState.OPEN, AlertState.OUTSIDE)
 """The states in which a job may move without the bot."""
@@ -48,19 +50,20 @@ _CHANGE = (
     .returning(*_ROW)
 )
 _NEW_BY_CHANNEL = select(_ROW.channel_id, func.count()).where(_ROW.manner == "new").group_by(_ROW.channel_id)
-_NEW = (
-    select(alerts)
-    .where(_ROW.manner == "new", _ROW.channel_id == bindparam("b_channel"))
-    .order_by(_ROW.cause.is_not(None), _ROW.created_at)
-)
+_NEW = (_ROW.manner == "new") & (_ROW.channel_id == bindparam("b_channel"))
+_ALONE = update(alerts).where(_NEW).values(manner="alone", version=1)
+_TOGETHER = update(alerts).where(_NEW).values(manner="storm")
 
 
 class _Changes(TypedDict, total=False):
-    """What may change of a job's first alert; `job` is the job as JSON."""
+    """What may change of a job's first alert; `job` and `about` are JSON."""
 
     state: AlertState
     offered: str
     job: str
+    about: str
+    cause: str | None
+    cause_key: str | None
     manner: str
     muted_by: str | None
 
@@ -109,7 +112,6 @@ def _row(job: Job, channel_id: str, first: Row[Any] | None, sent: Retry | None, 
         manner = "silent" if ours else "new"
     else:
         manner = "silent" if ours or first.muted_by is not None else "repeat"  # said in the first one's thread
-    why = job.job_status_details.data_export if job.job_status_details else None
     return {
         "id": new_id(),
         "job_id": job.job_id,
@@ -117,20 +119,30 @@ def _row(job: Job, channel_id: str, first: Row[Any] | None, sent: Retry | None, 
         "offered": job.failure,
         "job_type": job.job_type,
         "job": _text(job),
-        "cause": why.error_message or None if why else None,
+        **_cause(job),
         "channel_id": first.channel_id if first is not None else channel_id,
         "parent_id": first.id if first is not None else None,
         "storm_id": first.storm_id if first is not None else None,
         "manner": manner,
         "state": AlertState.OPEN,
         "created_at": at,
+        "look_up_until": at + LOOK_UP if first is not None and first.muted_by is None else None,
     }
+
+
+def _cause(job: Job) -> dict[str, str | None]:
+    """Why a job failed, where it says so itself."""
+    said = why_now(job) or ""
+    return {"cause": said or None, "cause_key": normalised(said) or None}
 
 
 def _failed_again(connection: Connection, first: Row[Any], job: Job, manner: str, at: datetime) -> None:
     """Has the job's first alert offer the Retry button for the new failure; what the bot retries, its retry moves."""
     if manner == "repeat" or first.muted_by is not None:
         changes: _Changes = {"state": AlertState.OPEN, "offered": job.failure, "job": _text(job)}
+        about, why = About.from_json(json.loads(first.about or "{}")), _cause(job)
+        changes["about"] = json.dumps(replace(about, why=Why(message=why["cause"] or "")).to_json())
+        changes["cause"], changes["cause_key"] = why["cause"], why["cause_key"]
         if first.manner == "silent":
             changes["manner"] = "new"  # it has no message in whose thread to say so
         _change(connection, first.id, at, **changes)
@@ -143,45 +155,25 @@ def _change(connection: Connection, alert_id: str, at: datetime, **columns: Unpa
         touch_storm(connection, row.storm_id, at)
 
 
-def fold(connection: Connection, most: int, at: datetime) -> list[Alert]:
-    """Decides how the new failures of each channel are shown; returns those whose reason should be looked up.
+def fold(connection: Connection, most: int, at: datetime) -> None:
+    """Decides how the new failures of each channel are shown, soon, and has it looked up what they are about.
 
     Args:
         most: more than so many for one channel become a storm.
     """
-    wanted: list[Alert] = []
     for channel_id, count in connection.execute(_NEW_BY_CHANNEL).all():
-        few = _NEW.limit(SAMPLE if count > most else most)
-        wanted += [Alert.of(row._mapping) for row in connection.execute(few, {"b_channel": channel_id})]
+        here = {"b_channel": channel_id, "look_up_until": at + LOOK_UP}
         if count > most:
-            _make_storm(connection, channel_id, at)
+            connection.execute(_TOGETHER, {**here, "storm_id": _make_storm(connection, channel_id, at)})
         else:
-            alone = update(alerts).where(_ROW.manner == "new", _ROW.channel_id == channel_id)
-            connection.execute(alone.values(manner="alone", show_at=at + ENRICH_WITHIN, version=1))
-    return wanted
+            connection.execute(_ALONE, {**here, "show_at": at + EXPLAIN_WITHIN})
 
 
-def _make_storm(connection: Connection, channel_id: str, at: datetime) -> None:
+def _make_storm(connection: Connection, channel_id: str, at: datetime) -> str:
     storm_id = new_id()
-    row = {"id": storm_id, "channel_id": channel_id, "created_at": at, "show_at": at + ENRICH_WITHIN, "version": 1}
+    row = {"id": storm_id, "channel_id": channel_id, "created_at": at, "show_at": at + EXPLAIN_WITHIN, "version": 1}
     connection.execute(insert(storms).values(row))
-    members = update(alerts).where(_ROW.manner == "new", _ROW.channel_id == channel_id)
-    connection.execute(members.values(manner="storm", storm_id=storm_id))
-
-
-def add_causes(connection: Connection, causes: Mapping[str, str | None], at: datetime) -> None:
-    """Writes why jobs failed, by alert, and has the alerts shown at once."""
-    touched: set[str] = set()
-    for alert_id, cause in causes.items():
-        columns = {"cause": cause} if cause else {}
-        row = connection.execute(_CHANGE, {"b_id": alert_id, "b_at": at, **columns}).first()
-        if row is not None and row.storm_id is not None:
-            touched.add(row.storm_id)
-    for storm_id in touched:
-        shown = update(storms).where(storms.c.id == bindparam("b_id"))
-        # Not sooner than whoever is posting it has done so: two at once would post twice.
-        shown = shown.values(show_at=soon(storms), version=storms.c.version + 1)
-        connection.execute(shown, {"b_id": storm_id, "b_at": at})
+    return storm_id
 
 
 def note_moves(connection: Connection, jobs: Sequence[Job], at: datetime) -> int:

@@ -18,7 +18,6 @@ from cachetools import LRUCache
 from sqlalchemy import Connection
 
 from bot.alerts import store
-from bot.alerts.alert import Alert
 from bot.base.clock import Clock, rfc3339
 from bot.base.loops import PASSING
 from bot.base.text import new_id
@@ -48,9 +47,6 @@ AHEAD = timedelta(seconds=5)
 CHUNK = 100
 """Jobs recorded in one transaction, so that nobody else waits for long."""
 
-LOOK_UPS = 4
-"""Reasons that are looked up at a time."""
-
 
 class Watcher:
     """Finds failures and keeps their rows true.
@@ -60,6 +56,7 @@ class Watcher:
         poll: how often Sift is asked.
         most: more new failures than this for one channel become one storm.
         look_back: how far back failures are looked for after the bot was down.
+        found: told when there are new failures, so that it is looked up what they are about.
         changed: told when there is something to show.
         polled: told when the last good poll was.
         left_out: told why, for each job that cannot be recorded.
@@ -75,6 +72,7 @@ class Watcher:
         poll: timedelta,
         most: int,
         look_back: timedelta,
+        found: Callable[[], None],
         changed: Callable[[], None],
         polled: Callable[[datetime], None],
         left_out: Callable[[str], None],
@@ -85,6 +83,7 @@ class Watcher:
         self._route = route
         self._most = most
         self._look_back = look_back
+        self._found = found
         self._changed = changed
         self._polled = polled
         self._left_out = left_out
@@ -94,6 +93,8 @@ class Watcher:
         self._lease = max(poll * 4, timedelta(seconds=60))
         self._begun = clock()
         self.last_good_poll: datetime | None = None
+        self.watching = False
+        """Whether this process is the one that finds failures, by its last look."""
 
     def begin(self, connection: Connection) -> None:
         """Has the watch begin now, at the very first start: failures that exist already are nobody's news."""
@@ -114,6 +115,7 @@ class Watcher:
             SiftError: Sift could not be read; the next poll asks for the same again.
         """
         asked = await self._database.run(self.whom_to_ask)
+        self.watching = asked is not None
         if asked is None:
             return
         since, only_failed = asked
@@ -242,28 +244,9 @@ class Watcher:
         return routed
 
     async def _announce(self) -> None:
-        """Decides how what is new is shown, looks up why it failed, and has it shown."""
+        """Decides how what is new is shown, and has it explained; shown it is when its time comes, explained or not."""
         at = self._clock()
-        wanted = await self._database.run(lambda connection: store.fold(connection, self._most, at))
-        if wanted:
-            causes = await self._causes(wanted)
-            await self._database.run(
-                lambda connection: store.add_causes(connection, causes, self._database.now(connection))
-            )
+        await self._database.run(lambda connection: store.fold(connection, self._most, at))
+        self._found()
         self._changed()
-
-    async def _causes(self, wanted: Sequence[Alert]) -> dict[str, str | None]:
-        """Why jobs failed, by alert; best effort, a few at a time, and not for long."""
-        slots = asyncio.Semaphore(LOOK_UPS)
-        found: dict[str, str | None] = {alert.id: alert.cause for alert in wanted}
-
-        async def look_up(alert: Alert) -> None:
-            async with slots:
-                found[alert.id] = (await self._sift.why_failed(alert.job)).error_message or None
-
-        look_ups = [asyncio.create_task(look_up(alert)) for alert in wanted if alert.cause is None]
-        if look_ups:
-            _, late = await asyncio.wait(look_ups, timeout=store.ENRICH_WITHIN.total_seconds() * 0.8)
-            for task in late:
-                task.cancel()
-        return found
+        asyncio.get_running_loop().call_later(store.EXPLAIN_WITHIN.total_seconds(), self._changed)

@@ -12,7 +12,9 @@ from bot.access.authorizer import Access, Authorizer
 from bot.access.changes import Granting
 from bot.access.quota import Quota, end_minutes
 from bot.alerts import messages as shown_alerts
-from bot.alerts import queries
+from bot.alerts import queries, storms
+from bot.alerts import storm_messages as shown_storms
+from bot.alerts.explainer import Explainer
 from bot.alerts.mute import Muting
 from bot.alerts.watcher import Watcher
 from bot.app.help import help_text
@@ -75,7 +77,7 @@ HOME_SECONDS = 3.0
 PAUSE = timedelta(seconds=2)
 """How often at most a message that counts is updated: `chat.update` allows about 50 calls a minute."""
 
-OUTBOXES: Sequence[Outbox[Any]] = (store.outbox, batches.outbox, queries.outbox, queries.storm_outbox)
+OUTBOXES: Sequence[Outbox[Any]] = (store.outbox, batches.outbox, queries.outbox, storms.outbox)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +133,7 @@ class Features:
             "retries": self._publisher(store.outbox, kinds.pieces, timedelta(0)),
             "batches": self._publisher(batches.outbox, kinds.batch_pieces),
             "alerts": self._publisher(queries.outbox, shown_alerts.pieces, timedelta(0)),
-            "storms": self._publisher(queries.storm_outbox, shown_alerts.storm_pieces),
+            "storms": self._publisher(storms.outbox, shown_storms.pieces),
         }
 
     def _publisher(
@@ -217,10 +219,25 @@ class Features:
             poll=timedelta(seconds=self.settings.alert_poll_seconds),
             most=self.settings.alert_storm,
             look_back=timedelta(hours=self.settings.alert_lookback_hours),
+            found=self.explaining.wake,
             changed=self.changed,
             polled=self.metrics.polled,
             left_out=self.metrics.left_out,
         )
+
+    @cached_property
+    def explainer(self) -> Explainer:
+        return Explainer(
+            database=self.database,
+            subjects=self.subjects,
+            clock=self.clock,
+            watching=lambda: self.watcher is not None and self.watcher.watching,
+            changed=self.changed,
+        )
+
+    @cached_property
+    def explaining(self) -> Loop:
+        return Loop("explainer", SWEEP_SECONDS, self.explainer.step)
 
     @cached_property
     def use_cases(self) -> UseCases:
@@ -248,6 +265,7 @@ class Features:
         return [
             Loop("runner", SWEEP_SECONDS, self.runner.sweep),
             *([Loop("watcher", settings.alert_poll_seconds, self.watcher.step, "sift")] if self.watcher else []),
+            self.explaining,
             Loop("follower", settings.follow_poll_seconds, self.follower.step, "sift"),
             Loop("reruns", settings.follow_poll_seconds, self.reruns.step),
             Loop("late", settings.follow_poll_seconds, self.late_data.step),
@@ -282,5 +300,6 @@ class Features:
 
     async def drain(self, seconds: float) -> None:
         """Finishes what is under way, and leaves for the next start what takes longer than `seconds`."""
+        await self.explainer.stop()
         publishing = [publisher.stop(seconds) for publisher in self.publishers.values()]
         await asyncio.gather(self.runner.stop(seconds), *publishing)

@@ -129,9 +129,7 @@ def register(app: AsyncApp, use: UseCases) -> None:
     retries.register(app, database=database, slack=slack, intake=intake, replies=replies, metrics=use.metrics)
     retries.register_kinds(app, database=database, slack=slack, intake=intake, replies=replies)
     retries.register_approvals(app, approvals=use.approvals, slack=slack, replies=replies)
-    alerts.register(
-        app, database=database, slack=slack, intake=intake, muting=use.muting, replies=replies, clock=use.clock
-    )
+    alerts.register(app, database=database, slack=slack, intake=intake, muting=use.muting, replies=replies)
     access.register(app, granting=use.granting, slack=slack, people=use.people, replies=replies)
     home.register(app, home=use.home, database=database, intake=intake, replies=replies)
     records.register(app, history=use.history, replies=replies)

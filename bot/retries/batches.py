@@ -51,7 +51,7 @@ _DUE_ONE = select(batches).where(batches.c.id == bindparam("b_id"), batches.c.du
 _UNDER_WAY = (
     select(batches)
     .where(
-        batches.c.origin == bindparam("b_origin"),
+        batches.c.origin.in_(bindparam("b_origins", expanding=True)),
         batches.c.id != bindparam("b_id"),
         _BEGUN,
         _WAITING | batches.c.due_at.is_not(None),
@@ -105,7 +105,7 @@ def open_batch(
     Args:
         first: who asks, from where, and why: a request as it would be for the first job alone; its ID is the batch's.
         wanted: the jobs, each named once; of reruns, with their reports.
-        origin: the storm or the batch whose button asks for all of it.
+        origin: the storm or the batch whose button asks for all of it; `storm:group` for a part of a storm.
 
     Returns:
         Whether it is new; False for one that was already delivered.
@@ -148,7 +148,8 @@ def under_way(connection: Connection, batch_id: str) -> Refusal | None:
     mine = connection.execute(_ONE, {"b_id": batch_id}).one()
     if mine.origin is None:
         return None
-    other = connection.execute(_UNDER_WAY, {"b_id": batch_id, "b_origin": mine.origin}).first()
+    origins = {mine.origin, mine.origin.partition(":")[0]}  # a part of a storm, and the whole of it
+    other = connection.execute(_UNDER_WAY, {"b_id": batch_id, "b_origins": list(origins)}).first()
     if other is None:
         return None
     ts = other.thread_ts or json.loads(other.shown).get("announcement", {}).get("ts")
@@ -187,6 +188,7 @@ def spell_out(connection: Connection, batch_id: str, now: datetime, at: datetime
         store.add(connection, request, at + timedelta(microseconds=number))  # which keeps their order
         if stale:
             store.refuse_stale(connection, request.id, row.created_at, now, at)
+    store.touch_storms(connection, [request.job_id for request in requests], now)
     left = todo[CHUNK:]
     again = row.due_at if stale else now  # what is left of a stale one stays so
     connection.execute(_REST, {"b_id": row.id, "todo": json.dumps(left), "due_at": again if left else None})

@@ -3,7 +3,7 @@
 Every function runs inside one transaction of the caller's. The table of states is in docs/design.md.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
@@ -20,7 +20,7 @@ from bot.retries.entries import entry_of
 from bot.retries.kind import Kind
 from bot.retries.request import Request, Retry
 from bot.retries.rules import Earlier
-from bot.retries.state import ACTIVE, FACTS, FINAL, OFFERING, AlertState, RefusalReason, State
+from bot.retries.state import ACTIVE, FACTS, FINAL, OFFERING, UNSENT, AlertState, RefusalReason, State
 from bot.sift.job import Job
 from bot.slack.outbox import Outbox, soon
 
@@ -73,6 +73,11 @@ def _touching(table: Table) -> Update:
 
 
 _TOUCH, _TOUCH_STORM = _touching(batches), _touching(storms)
+_STORMS_OF = (
+    select(alerts.c.storm_id)
+    .where(alerts.c.job_id.in_(bindparam("b_jobs", expanding=True)), alerts.c.storm_id.is_not(None))
+    .distinct()
+)
 _insert = insert_once(retries, "delivery_key")
 
 
@@ -235,6 +240,8 @@ def _tell_others(connection: Connection, retry: Retry, at: datetime) -> None:
         _supersede(connection, retry, at)
     if retry.sent_at is not None and (alert := FACTS[retry.state].alert) is not None:
         _move_alert(connection, retry, alert, at)
+    elif retry.state in UNSENT:
+        touch_storms(connection, [retry.job_id], at)
 
 
 def _supersede(connection: Connection, retry: Retry, at: datetime) -> None:
@@ -257,6 +264,12 @@ def _move_alert(connection: Connection, retry: Retry, state: AlertState, at: dat
 def touch_storm(connection: Connection, storm_id: str, at: datetime) -> None:
     """Has a storm shown again: one of its jobs moved."""
     connection.execute(_TOUCH_STORM, {"b_id": storm_id, "b_at": at})
+
+
+def touch_storms(connection: Connection, job_ids: Sequence[str], at: datetime) -> None:
+    """Has the storms of jobs shown again: somebody asked for a retry, or it was refused."""
+    for storm_id in connection.scalars(_STORMS_OF, {"b_jobs": list(job_ids)}).all():
+        touch_storm(connection, storm_id, at)
 
 
 def touch(connection: Connection, batch_id: str, at: datetime) -> None:

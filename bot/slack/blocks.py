@@ -101,9 +101,19 @@ def select(options: Sequence[Block], picked: Block | None = None) -> Block:
     return {**shown, "initial_option": picked} if picked else shown
 
 
-def multi_select(options: Sequence[Block], picked: Sequence[Block] = (), placeholder: str | None = None) -> Block:
-    """Any of several options, at most a hundred."""
-    shown: Block = {"type": "multi_static_select", "options": list(options[:MAX_OPTIONS])}
+def multi_select(
+    options: Sequence[Block],
+    picked: Sequence[Block] = (),
+    placeholder: str | None = None,
+    groups: Sequence[Block] = (),
+) -> Block:
+    """Any of several options, at most a hundred; typing searches them.
+
+    Args:
+        groups: the options under headings, instead of `options`.
+    """
+    offered = {"option_groups": list(groups)} if groups else {"options": list(options[:MAX_OPTIONS])}
+    shown: Block = {"type": "multi_static_select", **offered}
     shown = {**shown, "placeholder": plain_text(placeholder)} if placeholder else shown
     return {**shown, "initial_options": list(picked)} if picked else shown
 
@@ -111,6 +121,11 @@ def multi_select(options: Sequence[Block], picked: Sequence[Block] = (), placeho
 def option(text: str, value: str) -> Block:
     """Something to pick."""
     return {"text": plain_text(clip(text, MAX_OPTION_TEXT)), "value": value}
+
+
+def option_group(label: str, options: Sequence[Block]) -> Block:
+    """Options under a heading."""
+    return {"label": plain_text(clip(label, MAX_OPTION_TEXT)), "options": list(options)}
 
 
 def modal(

@@ -35,21 +35,31 @@ def plain_option(job_id: str) -> Block:
 
 
 def retry_view(
-    options: Sequence[Block], origin: Mapping[str, str | None], *, picked: int = 0, under_way: int = 0
+    options: Sequence[Block],
+    origin: Mapping[str, str | None],
+    *,
+    groups: Sequence[Block] = (),
+    picked: int = 0,
+    under_way: int = 0,
+    unlisted: int = 0,
 ) -> View:
     """Asks which jobs to retry, and why.
 
     Args:
         options: the jobs to pick from, at most a hundred.
         origin: the source, and the channel and thread that the answer goes into; kept in the view.
+        groups: the same under headings, instead of `options`.
         picked: how many of the options are picked from the start.
         under_way: how many failed jobs are left out because they are being retried already.
+        unlisted: how many are left out because there are too many.
     """
     blocks: list[Block] = []
-    if options:
-        blocks.append(input_("jobs", "Jobs", multi_select(options, options[:picked], placeholder="Pick")))
+    if options or groups:
+        blocks.append(input_("jobs", "Jobs", multi_select(options, options[:picked], "Pick", groups)))
     elif not under_way:
         blocks.append(section(":white_check_mark: No job is failed in Sift just now."))
+    if unlisted:
+        blocks.append(section(f"{counted(unlisted, 'more job')} that may be retried: too many to list."))
     if under_way:
         blocks.append(section(f":arrows_counterclockwise: {counted(under_way, 'job')} being retried already."))
     if origin.get("source") == Source.MODAL:
