@@ -25,6 +25,7 @@ class Cause:
     asset_id: str = ""
 
 
+FAILED = "JOB_STATUS_FAILED"
 ENDED = frozenset({"JOB_STATUS_FINISHED", "JOB_STATUS_FAILED", "JOB_STATUS_CANCELLED"})
 RETRYABLE = frozenset({"JOB_STATUS_FAILED", "JOB_STATUS_CANCELLED"})
 

@@ -54,10 +54,21 @@ def upgrade() -> None:
     )
     op.create_index("ix_job_runs_run", "job_runs", ["run_id"])
     op.create_index("ix_job_runs_name", "job_runs", ["name_key"])
+    op.create_table(
+        "offers",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_offers"),
+    )
+    op.create_index("ix_offers_user", "offers", ["user_id", "created_at"])
+    op.create_index("ix_offers_created", "offers", ["created_at"])
     _note_runs_of_the_audit()
 
 
 def downgrade() -> None:
+    op.drop_table("offers")
     op.drop_table("job_runs")
     _one_under_way(["job_id"])
     for name, table, _, _ in INDEXES:

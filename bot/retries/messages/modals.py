@@ -21,6 +21,9 @@ RETRY_VIEW = "retry_view"
 
 TITLE = "Retry Sift jobs"
 
+MAX_REASON = 1_000
+"""Characters of a reason that is typed in a modal."""
+
 
 def option_of(job: Job, now: datetime) -> Block:
     """A failed job as something to pick."""
@@ -35,7 +38,12 @@ def plain_option(job_id: str) -> Block:
 
 
 def retry_view(
-    options: Sequence[Block], origin: Mapping[str, str | None], *, picked: int = 0, under_way: int = 0
+    options: Sequence[Block],
+    origin: Mapping[str, str | None],
+    *,
+    picked: int = 0,
+    under_way: int = 0,
+    reason: str | None = None,
 ) -> View:
     """Asks which jobs to retry, and why.
 
@@ -44,6 +52,7 @@ def retry_view(
         origin: the source, and the channel and thread that the answer goes into; kept in the view.
         picked: how many of the options are picked from the start.
         under_way: how many failed jobs are left out because they are being retried already.
+        reason: what stands there as the reason from the start.
     """
     blocks: list[Block] = []
     if options:
@@ -54,7 +63,7 @@ def retry_view(
         blocks.append(section(f":arrows_counterclockwise: {counted(under_way, 'job')} being retried already."))
     if origin.get("source") == Source.MODAL:
         blocks.append(input_("ids", "Job IDs or Sift links", text_input(3_000)))
-    blocks.append(input_("reason", "Reason", text_input(1_000)))
+    blocks.append(input_("reason", "Reason", text_input(MAX_REASON, reason)))
     kept = json.dumps({name: value for name, value in origin.items() if value})
     return modal(TITLE, blocks, submit="Retry", callback_id=RETRY_VIEW, private_metadata=kept)
 
