@@ -76,12 +76,15 @@ class Failed:
 def failed(seen: Failed, place: Place) -> Message:
     """What failed of a run now, by cause, and the buttons that retry it."""
     name = foreign(seen.run.name or seen.run.run_id, MAX_PART)
-    count = counted(len(seen.jobs), "job") or "No job"
-    what = "failed" if seen.jobs else "is failed in Sift just now"
-    emoji = ":x:" if seen.jobs else ":white_check_mark:"
-    shown = f"{emoji} *{count} of {_linked(seen.run, name, place)} {what}*"
-    blocks = [section(shown), *_causes(seen), *_notes(seen), *_buttons(seen)]
-    return Message(f"{count} of {name} {what}", blocks)
+    linked = _linked(seen.run, name, place)
+    if seen.jobs:
+        emoji, before, after = ":x:", f"{counted(len(seen.jobs), 'job')} of", "failed"
+    elif seen.under_way:
+        emoji, before, after = ":arrows_counterclockwise:", "Everything that failed of", "is being retried already"
+    else:
+        emoji, before, after = ":white_check_mark:", "No job of", "is failed in Sift just now"
+    title = section(f"{emoji} *{before} {linked} {after}*")
+    return Message(f"{before} {name} {after}", [title, *_causes(seen), *_notes(seen), *_buttons(seen)])
 
 
 def _linked(run: Choice, name: str, place: Place) -> str:
@@ -170,7 +173,8 @@ def selection(offer: Offer, origin: Mapping[str, str | None], under_way: int) ->
         under_way: how many of them are being retried by now.
     """
     options = [option(one.label or one.job_id, one.job_id) for one in offer.jobs[:MAX_OPTIONS]]
-    return retry_view(options, origin, under_way=under_way, reason=offer.reason)
+    unlisted = max(0, len(offer.jobs) - MAX_OPTIONS)
+    return retry_view(options, origin, under_way=under_way, unlisted=unlisted, reason=offer.reason)
 
 
 def recorded(run: Choice, count: int) -> Message:
