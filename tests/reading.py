@@ -125,4 +125,5 @@ def _input(element: Mapping[str, Any]) -> str:
     ]
     most = f", at most {element['max_length']}" if "max_length" in element else ""
     hint = f" “{element['placeholder']['text']}”" if "placeholder" in element else ""
-    return f"[{element['type']} {element['action_id']}{most}]{hint}{''.join(lines)}"
+    given = f" = {element['initial_value']}" if "initial_value" in element else ""
+    return f"[{element['type']} {element['action_id']}{most}]{given}{hint}{''.join(lines)}"

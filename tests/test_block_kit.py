@@ -13,6 +13,7 @@ from tests.access import test_messages as access
 from tests.alerts import test_messages as alerts
 from tests.app import test_help as app
 from tests.home import test_messages as home
+from tests.home import test_run_messages as runs
 from tests.reading import Shown, Words, as_written
 from tests.records import test_messages as records
 from tests.retries import test_messages as retries
@@ -32,7 +33,7 @@ FOREIGN: dict[str, Words] = {
 
 def everything(words: Words) -> dict[str, Shown]:
     """What all features show."""
-    features = (access, alerts, app, home, records, retries)
+    features = (access, alerts, app, home, records, retries, runs)
     return {f"{one.__name__}: {name}": shown for one in features for name, shown in one.shown(words).items()}
 
 

@@ -27,6 +27,7 @@ from bot.base.loops import Loop, Soon
 from bot.base.metrics import Metrics
 from bot.db.database import Database
 from bot.home.lookup import Lookup
+from bot.home.run import Runs
 from bot.home.tab import Home
 from bot.records.anchor import Anchor
 from bot.records.counts import Counts
@@ -252,6 +253,7 @@ class Features:
             muting=Muting(self.authorizer, self.changed),
             granting=Granting(self.authorizer, self.changed),
             lookup=Lookup(self.authorizer, self.sift, self.subjects, self.place),
+            runs=Runs(self.authorizer, self.sift, self.place),
             home=self.home,
             history=History(self.authorizer, self.counts, self.workspace, self.signer),
             metrics=self.metrics,

@@ -9,7 +9,7 @@ from html import unescape
 from bot.base.clock import parse_duration
 from bot.base.text import clean, clip
 from bot.retries.request import MAX_JOBS
-from bot.sift.ids import EXAMPLE, job_id_in
+from bot.sift.ids import EXAMPLE, RunRef, job_id_in, run_ref
 
 ROLES = ("operator", "auditor", "admin")
 
@@ -29,7 +29,20 @@ class Pick:
 
 @dataclass(frozen=True)
 class ListFailed:
-    """List the jobs that failed lately."""
+    """List the jobs that failed lately, or those of a run."""
+
+    run: RunRef | None = None
+
+
+@dataclass(frozen=True)
+class RetryRun:
+    """Show what failed of a run, to be retried.
+
+    Args:
+        readings: the ways to tell the run's name from the reason after it, the likeliest first.
+    """
+
+    readings: tuple[tuple[RunRef, str | None], ...]
 
 
 @dataclass(frozen=True)
@@ -91,7 +104,7 @@ class Usage:
     example: str = f"{EXAMPLE} sensor was offline"
 
 
-Command = Retry | Pick | ListFailed | Status | ReadAudit | Stats | Allow | Revoke | ShowAccess | Help | Usage
+Command = Retry | RetryRun | Pick | ListFailed | Status | ReadAudit | Stats | Allow | Revoke | ShowAccess | Help | Usage
 
 
 def parse_mention(text: str) -> Command:
@@ -110,6 +123,8 @@ def parse(text: str) -> Command:
     words = text.split()
     if not words:
         return Pick()
+    if read_text := _TEXTS.get(words[0].lower()):
+        return read_text(text.split(maxsplit=1)[1] if words[1:] else "")
     read = _WORDS.get(words[0].lower())
     if read is not None:
         return read(words[1:])
@@ -131,8 +146,44 @@ def _retry(text: str, words: list[str]) -> Command:
     if len(set(job_ids)) > MAX_JOBS:
         return Usage(f"that is more than {MAX_JOBS} jobs at once")
     rest = text.split(maxsplit=len(job_ids))[len(job_ids) :]
-    reason = clean(unescape(rest[0])).strip() if rest else ""
-    return Retry(tuple(dict.fromkeys(job_ids)), reason or None)
+    return Retry(tuple(dict.fromkeys(job_ids)), reason_of(rest[0] if rest else ""))
+
+
+def reason_of(text: str) -> str | None:
+    """Returns the reason somebody typed, without a leading `because`, unless it is `because of`; None for nothing."""
+    reason = clean(unescape(text)).strip()
+    return re.sub(r"^because\s+(?!of\b)", "", reason, flags=re.IGNORECASE) or None
+
+
+_QUOTED = re.compile(r"\s*(?:\"([^\"]+)\"|“([^”]+)”|'([^']+)'|‘([^’]+)’|«([^»]+)»)(?=\s|$)")
+_BECAUSE = re.compile(r"\s+because\s+", re.IGNORECASE)
+
+
+def _run(text: str) -> Command:
+    problem = Usage(
+        "run takes the name, ID or link of a Sift run", clip(unescape(text)), "run hotfire-118 sensor fixed"
+    )
+    if quoted := _QUOTED.match(text):
+        name = next(part for part in quoted.groups() if part)
+        readings = [(name, text[quoted.end() :])]
+    else:
+        first, *rest = text.split(maxsplit=1) or [""]
+        readings = [(first, rest[0] if rest else "")]
+        if because := _BECAUSE.search(text):
+            readings.insert(0, (text[: because.start()], text[because.start() :]))
+    found = [(ref, reason_of(reason)) for name, reason in readings if (ref := run_ref(name))]
+    return RetryRun(tuple(dict.fromkeys(found))) if found else problem
+
+
+def _list(text: str) -> Command:
+    word, *rest = text.split(maxsplit=1) or [""]
+    if not word:
+        return ListFailed()
+    quoted = _QUOTED.fullmatch(rest[0].strip()) if rest else None
+    run = run_ref(next(part for part in quoted.groups() if part) if quoted else "".join(rest))
+    if word.lower() != "run" or run is None:
+        return Usage("list takes nothing, or a run", clip(unescape(text)), "list run hotfire-118")
+    return ListFailed(run)
 
 
 def _status(words: list[str]) -> Command:
@@ -186,7 +237,6 @@ def _revoke(words: list[str]) -> Command:
 
 _WORDS: dict[str, Callable[[list[str]], Command]] = {
     "help": lambda _: Help(),
-    "list": lambda _: ListFailed(),
     "status": _status,
     "audit": _audit,
     "stats": _stats,
@@ -194,6 +244,9 @@ _WORDS: dict[str, Callable[[list[str]], Command]] = {
     "revoke": _revoke,
     "access": lambda _: ShowAccess(),
 }
+
+_TEXTS: dict[str, Callable[[str], Command]] = {"list": _list, "run": _run}
+"""What is read from the text as it stands, since blanks in it tell something."""
 
 _SUBJECT = re.compile(r"<(?:@([UW][A-Z0-9]+)|!subteam\^(S[A-Z0-9]+))(?:\|[^>]*)?>")
 

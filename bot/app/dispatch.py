@@ -22,6 +22,7 @@ from bot.app.commands import (
     Pick,
     ReadAudit,
     Retry,
+    RetryRun,
     Revoke,
     ShowAccess,
     Stats,
@@ -32,6 +33,7 @@ from bot.app.help import help_text, usage
 from bot.base.metrics import Metrics
 from bot.base.requester import Requester
 from bot.home.lookup import Lookup
+from bot.home.run import Runs
 from bot.records.history import History
 from bot.retries.intake import Intake
 from bot.retries.request import JobRef
@@ -41,7 +43,7 @@ from bot.slack.replies import Replies, private
 
 COMMAND = "/sift-retry"
 
-Look = Pick | ListFailed | Status | ShowAccess | ReadAudit | Stats
+Look = Pick | RetryRun | ListFailed | Status | ShowAccess | ReadAudit | Stats
 """What only looks something up."""
 
 
@@ -52,6 +54,7 @@ class Dispatch:
     intake: Intake
     replies: Replies
     lookup: Lookup
+    runs: Runs
     granting: Granting
     history: History
 
@@ -84,8 +87,12 @@ class Dispatch:
         match command:
             case Pick():
                 return self.lookup.pick(requester, trigger_id)
-            case ListFailed():
-                return self.lookup.failed(requester)
+            case RetryRun(readings):
+                return self.runs.show(requester, readings)
+            case ListFailed(run):
+                if run is None:
+                    return self.lookup.failed(requester)
+                return self.runs.show(requester, [(run, None)], readonly=True)
             case Status(job_id):
                 return self.lookup.status(requester, job_id)
             case ShowAccess():

@@ -31,6 +31,7 @@ from bot.base.text import new_id
 from bot.db.database import Database
 from bot.home import listeners as home
 from bot.home.lookup import Lookup
+from bot.home.run import Runs
 from bot.home.tab import Home
 from bot.records import listeners as records
 from bot.records.history import History
@@ -107,6 +108,7 @@ class UseCases:
     muting: Muting
     granting: Granting
     lookup: Lookup
+    runs: Runs
     home: Home
     history: History
     metrics: Metrics
@@ -125,13 +127,14 @@ def register(app: AsyncApp, use: UseCases) -> None:
 
     database, slack, replies, intake = use.database, use.slack, use.replies, use.intake
     app.use(_in_time)
-    dispatch.register(app, Dispatch(intake, replies, use.lookup, use.granting, use.history), use.metrics)
+    dispatch.register(app, Dispatch(intake, replies, use.lookup, use.runs, use.granting, use.history), use.metrics)
     retries.register(app, database=database, slack=slack, intake=intake, replies=replies, metrics=use.metrics)
     retries.register_kinds(app, database=database, slack=slack, intake=intake, replies=replies)
     retries.register_approvals(app, approvals=use.approvals, slack=slack, replies=replies)
     alerts.register(app, database=database, slack=slack, intake=intake, muting=use.muting, replies=replies)
     access.register(app, granting=use.granting, slack=slack, people=use.people, replies=replies)
     home.register(app, home=use.home, database=database, intake=intake, replies=replies)
+    home.register_runs(app, runs=use.runs, slack=slack, intake=intake, replies=replies)
     records.register(app, history=use.history, replies=replies)
     app.action(re.compile(""))(on_other_action)
     app.error(on_error)

@@ -108,7 +108,7 @@ class Filters:
     """Which entries are asked for; all that are given must hold.
 
     Args:
-        run_id: requests whose job concerned this run, as far as any of their entries knows; looks through all entries.
+        run: a run's ID or its name, letter case apart: entries of jobs that belong to it, as far as that was looked up.
         since: from this moment on.
         until: before this moment.
     """
@@ -117,7 +117,7 @@ class Filters:
     user_id: str | None = None
     request_id: str | None = None
     outcome: str | None = None
-    run_id: str | None = None
+    run: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 

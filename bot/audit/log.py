@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Row, Select, insert, select, tuple_
 from bot.audit.entry import GENESIS, Broken, Entry, Event, Filters, Head, NotThere, canonical, digest, follows
 from bot.db import marks
 from bot.db.guard import cleaner
+from bot.db.job_runs import jobs_of
 from bot.db.tables import audit
 
 BASE = "audit_base"
@@ -218,10 +219,8 @@ def _filtered(filters: Filters, until: bool = True) -> Select[Any]:
         wanted = getattr(filters, column)
         if wanted is not None:
             query = query.where(audit.c[column] == wanted)
-    if filters.run_id is not None:
-        named = audit.alias("named")
-        knows = named.c.detail.contains(json.dumps(filters.run_id), autoescape=True)
-        query = query.where(audit.c.request_id.in_(select(named.c.request_id).where(knows)))
+    if filters.run is not None:
+        query = query.where(audit.c.job_id.in_(jobs_of(filters.run)))
     if filters.since is not None:
         query = query.where(audit.c.at >= filters.since)
     if until and filters.until is not None:

@@ -33,7 +33,7 @@ def _filters(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--outcome", type=click.Choice(STATES), help="Only entries with this outcome."),
         click.option("--until", type=MOMENT, help="Before this moment."),
         click.option("--since", type=MOMENT, help="From this moment on: a date, RFC 3339, or a time ago (7d)."),
-        click.option("--run", "run_id", help="Only requests whose job concerned this Sift run."),
+        click.option("--run", help="Only jobs that belong to this Sift run: its ID, or its name in any letter case."),
         click.option("--user", "user_id", help="Only what this Slack user did."),
         click.option("--job", "job_id", help="Only this job."),
     ):

@@ -195,6 +195,18 @@ job_runs = Table(
     Index("ix_job_runs_name", "name_key"),
 )
 
+offers = Table(
+    "offers",
+    metadata,
+    # What somebody was shown privately, to retry or to choose from; it is kept for hours only.
+    Column("id", Text, primary_key=True),
+    Column("user_id", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("content", Text, nullable=False),  # JSON: the run, the failures shown, the reason that goes with them
+    Index("ix_offers_user", "user_id", "created_at"),
+    Index("ix_offers_created", "created_at"),
+)
+
 audit = Table(
     "audit",
     metadata,

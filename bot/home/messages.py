@@ -77,7 +77,8 @@ RETRY_WAITING = "retry_waiting"
 
 HELP = (
     ("", "lets you pick from the jobs that failed lately"),
-    ("list", "lists them"),
+    ("list [run <run>]", "lists them, or those of a Sift run"),
+    ("run <run> [reason]", "shows what failed of a run (name, ID or link), to retry all of it or some"),
     ("status <job ID>", "shows a job without retrying it"),
 )
 """What can be typed to look at jobs, and what it does."""

@@ -5,25 +5,17 @@ Every function runs inside one transaction of the caller's.
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, Select, or_, select
+from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
+from bot.db.job_runs import MAX_NAME, name_key
 from bot.db.tables import job_runs
 from bot.sift.subject import About
 
-MAX_NAME = 300
-"""Characters of a run's name that are kept."""
-
-_ROW = job_runs.c
 _NOTE = {
     dialect: upsert(job_runs).on_conflict_do_nothing(index_elements=["job_id", "run_id", "name_key"])
     for dialect, upsert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
 }
-
-
-def name_key(name: str) -> str:
-    """A run's name, letter case apart."""
-    return name[:MAX_NAME].casefold()
 
 
 def note(connection: Connection, about: Mapping[str, About]) -> None:
@@ -42,9 +34,3 @@ def _rows(job_id: str, about: About) -> list[dict[str, str]]:
         {"job_id": job_id, "run_id": run_id, "name_key": name_key(name), "name": name[:MAX_NAME]}
         for run_id, name in named
     ]
-
-
-def jobs_of(run: str) -> Select[tuple[str]]:
-    """The query for the jobs of a run, by its ID or name, letter case apart."""
-    name = _ROW.name_key == name_key(run)
-    return select(_ROW.job_id).where(or_(_ROW.run_id == run.lower(), name)).distinct()

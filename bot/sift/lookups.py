@@ -64,6 +64,13 @@ class Lookups:
             async for imports in pages:
                 yield imports
 
+    async def failed_imports(self, run_id: str = "") -> list[DataImport]:
+        """The data imports that are failed now, of one run or of all, the newest first, in one request."""
+        condition = f"status == {quoted('DATA_IMPORT_STATUS_FAILED')}"
+        if run_id:
+            condition = f"run_id == {quoted(run_id)} && {condition}"
+        return await self._lists.some(IMPORTS, condition, "created_date desc", LARGE_ITEMS_PAGE)
+
     async def reports(
         self, identifiers: Collection[str], allowance: Allowance | None = None, since: datetime | None = None
     ) -> AsyncGenerator[dict[str, Report]]:

@@ -90,9 +90,10 @@ def input_(name: str, label: str, element: Block, *, optional: bool = True) -> B
     return {"type": "input", **named, **({"optional": True} if optional else {})}
 
 
-def text_input(most: int) -> Block:
-    """A line to type in, of so many characters at most."""
-    return {"type": "plain_text_input", "max_length": most}
+def text_input(most: int, given: str | None = None) -> Block:
+    """A line to type in, of so many characters at most; what is given stands there from the start."""
+    shown: Block = {"type": "plain_text_input", "max_length": most}
+    return {**shown, "initial_value": shorten(visible(given), most)} if given else shown
 
 
 def select(options: Sequence[Block], picked: Block | None = None) -> Block:

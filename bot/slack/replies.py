@@ -29,9 +29,13 @@ class Replies:
     slack: Slack
     tasks: Tasks
 
-    def answer(self, requester: Requester, message: Message) -> None:
-        """Tells whoever asked, on the side: an ack of a click or an event carries no message."""
-        self.start(requester, self._tell(requester, message))
+    def answer(self, requester: Requester, message: Message, *, replace: bool = False) -> None:
+        """Tells whoever asked, on the side: an ack of a click or an event carries no message.
+
+        Args:
+            replace: whether the answer takes the place of the message that was clicked on.
+        """
+        self.start(requester, self._tell(requester, message, replace))
 
     def answer_when_known(
         self, requester: Requester, looking_up: Coroutine[Any, Any, Message | None], *, replace: bool = False

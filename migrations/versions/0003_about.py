@@ -1,5 +1,7 @@
 """What jobs are about and why they failed; requests to evaluate a report again, or to cancel a job."""
 
+import json
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -52,9 +54,21 @@ def upgrade() -> None:
     )
     op.create_index("ix_job_runs_run", "job_runs", ["run_id"])
     op.create_index("ix_job_runs_name", "job_runs", ["name_key"])
+    op.create_table(
+        "offers",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_offers"),
+    )
+    op.create_index("ix_offers_user", "offers", ["user_id", "created_at"])
+    op.create_index("ix_offers_created", "offers", ["created_at"])
+    _note_runs_of_the_audit()
 
 
 def downgrade() -> None:
+    op.drop_table("offers")
     op.drop_table("job_runs")
     _one_under_way(["job_id"])
     for name, table, _, _ in INDEXES:
@@ -72,3 +86,26 @@ def _one_under_way(columns: list[str]) -> None:
     op.create_index(
         "uq_retries_active_job", "retries", columns, unique=True, sqlite_where=ACTIVE, postgresql_where=ACTIVE
     )
+
+
+def _note_runs_of_the_audit() -> None:
+    """Notes the runs that the audit's details name, by their IDs: more was not known of them."""
+    connection = op.get_bind()
+    named = sa.text("SELECT job_id, detail FROM audit WHERE job_id IS NOT NULL AND detail LIKE '%\"run_ids\"%'")
+    noted = sa.text(
+        "INSERT INTO job_runs (job_id, run_id, name_key, name) VALUES (:job_id, :run_id, '', '') ON CONFLICT DO NOTHING"
+    )
+    known: set[tuple[str, str]] = set()
+    for job_id, detail in connection.execute(named, execution_options={"yield_per": 1_000}):
+        known |= {(job_id, run_id) for run_id in _run_ids(detail)}
+    if known:
+        connection.execute(noted, [{"job_id": job_id, "run_id": run_id} for job_id, run_id in sorted(known)])
+
+
+def _run_ids(detail: str) -> list[str]:
+    """The runs that an entry's detail names."""
+    try:
+        named = json.loads(detail)["run_ids"]
+    except (ValueError, TypeError, LookupError):  # an entry that somebody changed: `verify` tells, this goes on
+        return []
+    return [one.lower() for one in named if isinstance(one, str) and one] if isinstance(named, list) else []

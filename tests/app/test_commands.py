@@ -1,7 +1,7 @@
 import pytest
 
-from bot.app.commands import Help, Pick, Retry, Usage, parse, parse_mention
-from bot.sift.ids import EXAMPLE, job_ids_in
+from bot.app.commands import Help, ListFailed, Pick, Retry, RetryRun, Usage, parse, parse_mention
+from bot.sift.ids import EXAMPLE, RunRef, job_ids_in
 
 OTHER = "6b0a7c1e-95b5-4b53-9a3e-0b8f3a8d2c11"
 
@@ -95,3 +95,57 @@ def test_job_ids_are_found_anywhere_in_a_message() -> None:
         "attachments": [{"fallback": "none here"}],
     }
     assert job_ids_in(message) == [EXAMPLE, OTHER]
+
+
+RUN = "7b1c8f0e-1111-4222-8333-944445555566"
+
+
+@pytest.mark.parametrize(
+    ("text", "readings"),
+    [
+        ("run hotfire-118", [("hotfire-118", None)]),
+        ("RUN hotfire-118 sensor fixed", [("hotfire-118", "sensor fixed")]),
+        ("run hotfire-118 because  the sensor was fixed", [("hotfire-118", "the sensor was fixed")]),
+        ("run hotfire-118 because of rain", [("hotfire-118", "because of rain")]),
+        ("run cold flow 3 because it rained", [("cold flow 3", "it rained"), ("cold", "flow 3 because it rained")]),
+        ('run "cold flow 3" it rained', [("cold flow 3", "it rained")]),
+        ("run “cold flow because 3” because it rained", [("cold flow because 3", "it rained")]),
+        ("run `hotfire-118` x", [("hotfire-118", "x")]),
+        ("run a&amp;b", [("a&b", None)]),
+    ],
+)
+def test_a_run_is_told_from_the_reason_after_it(text: str, readings: list[tuple[str, str | None]]) -> None:
+    assert parse(text) == RetryRun(tuple((RunRef(name=name), reason) for name, reason in readings))
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        RUN,
+        RUN.upper(),
+        f"https://app.siftstack.com/run/{RUN}",
+        f"<https://app.siftstack.com/run/{RUN}?tab=1|run>",
+        f"<https://sift.example/app/run/{RUN}>",
+    ],
+)
+def test_a_run_is_known_by_its_id_or_link(word: str) -> None:
+    assert parse(f"run {word} late data") == RetryRun(((RunRef(run_id=RUN), "late data"),))
+    assert parse(f"list run {word}") == ListFailed(RunRef(run_id=RUN))
+
+
+@pytest.mark.parametrize("text", ["run", "run  ", "run ``", "list run", "list everything"])
+def test_a_run_that_is_not_named_is_asked_for(text: str) -> None:
+    command = parse(text)
+    assert isinstance(command, Usage)
+    assert "run" in command.example
+
+
+def test_the_jobs_of_a_run_are_listed() -> None:
+    assert parse("list") == ListFailed()
+    assert parse("list run cold flow 3") == parse('list run "cold flow 3"') == ListFailed(RunRef(name="cold flow 3"))
+
+
+def test_because_is_no_part_of_a_reason_but_because_of_is() -> None:
+    assert parse(f"{EXAMPLE} because it rained") == Retry((EXAMPLE,), "it rained")
+    assert parse(f"{EXAMPLE} because of rain") == Retry((EXAMPLE,), "because of rain")
+    assert parse(f"{EXAMPLE} Because") == Retry((EXAMPLE,), "Because")

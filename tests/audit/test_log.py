@@ -6,14 +6,16 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import event, text, update
+from sqlalchemy import Connection, event, insert, text, update
 from sqlalchemy.exc import DBAPIError
 
 from bot.audit import entry as audit_entry
 from bot.audit import log as audit
 from bot.audit.entry import GENESIS, Broken, Entry, Event, Filters, Head
 from bot.db.database import Database
+from bot.db.job_runs import name_key
 from bot.db.tables import audit as table
+from bot.db.tables import job_runs
 from tests.conftest import NOW
 
 
@@ -224,18 +226,50 @@ def test_a_head_written_down_elsewhere_shows_a_cut_tail_and_a_rewritten_log(data
         assert isinstance(audit.verify(connection, head), Broken)
 
 
-def test_a_run_is_found_in_every_entry_of_its_requests(database: Database) -> None:
+def of_runs(connection: Connection) -> None:
+    """Six entries of three jobs, each of a run of its own and of one that they share."""
+    for job, run in (("j1", "run-a"), ("j2", "run-b"), ("j3", "run-ab")):
+        for run_id, name in ((run, f"Hotfire {run}"), ("run-c", "STRASSE"), ("", f"early {job}")):
+            row = {"job_id": job, "run_id": run_id, "name_key": name_key(name), "name": name}
+            connection.execute(insert(job_runs).values(row))
+        for outcome in ("requested", "finished"):
+            audit.append(connection, Entry(event=Event.REQUEST, outcome=outcome, request_id=job, job_id=job), NOW)
+
+
+def test_a_run_is_found_in_every_entry_of_its_jobs(database: Database) -> None:
     with database.transaction() as connection:
-        for request, run in (("r1", "run-a"), ("r2", "run-b"), ("r3", "run-ab")):
-            for outcome in ("requested", "finished"):
-                detail = {"run_ids": [run, "run-c"]} if outcome == "finished" else {}
-                audit.append(
-                    connection, Entry(event=Event.REQUEST, outcome=outcome, request_id=request, detail=detail), NOW
-                )
+        of_runs(connection)
+        audit.append(connection, Entry(event=Event.REQUEST, outcome="denied"), NOW)
     with database.reading() as connection:
-        assert [row.id for row in audit.export(connection, Filters(run_id="run-a"))] == [1, 2]
-        assert [row.id for row in audit.export(connection, Filters(run_id="run-c"))] == [1, 2, 3, 4, 5, 6]
-        assert list(audit.export(connection, Filters(run_id="run-%"))) == []
+        for run, found in {
+            "run-a": [1, 2],
+            "RUN-A": [1, 2],
+            "run-c": [1, 2, 3, 4, 5, 6],
+            "hotfire RUN-b": [3, 4],
+            "straße": [1, 2, 3, 4, 5, 6],
+            "early j3": [5, 6],
+            "run-%": [],
+            "": [],
+        }.items():
+            assert [row.id for row in audit.export(connection, Filters(run=run))] == found, run
+        assert [row.id for row in audit.page(connection, Filters(run="run-c", outcome="finished"))] == [6, 4, 2]
+
+
+def test_a_run_is_found_by_index(database: Database) -> None:
+    with database.transaction() as connection:
+        of_runs(connection)
+        if not database.is_sqlite:
+            connection.execute(text("SET LOCAL enable_seqscan = off"))
+        queries: list[Any] = []
+        event.listen(connection, "before_cursor_execute", lambda *given: queries.append(given[2:4]))
+        audit.page(connection, Filters(run="run-a"))
+        (asked,) = queries
+        explain = "EXPLAIN QUERY PLAN" if database.is_sqlite else "EXPLAIN"
+        plan = str(connection.exec_driver_sql(f"{explain} {asked[0]}", asked[1]).all())
+    for index in ("ix_job_runs_run", "ix_job_runs_name", "ix_audit_job"):
+        assert index in plan
+    assert "SCAN audit" not in plan
+    assert "Seq Scan" not in plan
 
 
 WHOLE = st.integers(-(2**53) + 1, 2**53 - 1)  # RFC 8785 knows no others

@@ -19,7 +19,7 @@ from bot.audit import log as audit
 from bot.base.errors import AlreadyRunning, DatabaseUnavailable, FileReplaced, SchemaNewer, SchemaOutdated
 from bot.db.columns import metadata
 from bot.db.database import Database, migrate, require_schema, schema_version
-from bot.db.tables import SCHEMA_VERSION, marks
+from bot.db.tables import SCHEMA_VERSION, job_runs, marks
 from bot.retries import batches
 from tests.conftest import NOW
 
@@ -78,11 +78,17 @@ def test_what_was_written_before_a_migration_is_there_after_it(database: Databas
             {"at": NOW.replace(tzinfo=None) if database.is_sqlite else NOW},
         )
         audit.append(connection, entry.Entry(event=entry.Event.GRANT, grant_id=1), NOW)
+        for run_ids in (["Run-A", "run-b"], ["run-b", 7], "run-c", ["run-%"]):
+            audit.append(
+                connection, entry.Entry(event=entry.Event.REQUEST, job_id="j1", detail={"run_ids": run_ids}), NOW
+            )
     migrate(database.engine)
     with database.transaction() as connection:
         require_schema(connection)
         (opened,) = batches.due(connection, NOW)
         assert [one.job_id for one in batches.spell_out(connection, opened.id, NOW, NOW).requests] == ["j1", "j2"]
+        noted = connection.execute(select(job_runs.c.job_id, job_runs.c.run_id).order_by(job_runs.c.run_id)).all()
+        assert noted == [("j1", "run-%"), ("j1", "run-a"), ("j1", "run-b")], "the runs that its old entries name"
         assert isinstance(audit.verify(connection), entry.Head)
 
 

@@ -21,6 +21,9 @@ RETRY_VIEW = "retry_view"
 
 TITLE = "Retry Sift jobs"
 
+MAX_REASON = 1_000
+"""Characters of a reason that is typed in a modal."""
+
 
 def option_of(job: Job, now: datetime) -> Block:
     """A failed job as something to pick."""
@@ -42,6 +45,7 @@ def retry_view(
     picked: int = 0,
     under_way: int = 0,
     unlisted: int = 0,
+    reason: str | None = None,
 ) -> View:
     """Asks which jobs to retry, and why.
 
@@ -52,6 +56,7 @@ def retry_view(
         picked: how many of the options are picked from the start.
         under_way: how many failed jobs are left out because they are being retried already.
         unlisted: how many are left out because there are too many.
+        reason: what stands there as the reason from the start.
     """
     blocks: list[Block] = []
     if options or groups:
@@ -62,9 +67,11 @@ def retry_view(
         blocks.append(section(f"{counted(unlisted, 'more job')} that may be retried: too many to list."))
     if under_way:
         blocks.append(section(f":arrows_counterclockwise: {counted(under_way, 'job')} being retried already."))
+    if unlisted:
+        blocks.append(section(f"{counted(unlisted, 'more job')} did not fit into the list."))
     if origin.get("source") == Source.MODAL:
         blocks.append(input_("ids", "Job IDs or Sift links", text_input(3_000)))
-    blocks.append(input_("reason", "Reason", text_input(1_000)))
+    blocks.append(input_("reason", "Reason", text_input(MAX_REASON, reason)))
     kept = json.dumps({name: value for name, value in origin.items() if value})
     return modal(TITLE, blocks, submit="Retry", callback_id=RETRY_VIEW, private_metadata=kept)
 
