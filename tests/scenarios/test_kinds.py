@@ -208,7 +208,7 @@ async def test_reports_that_missed_the_data_are_evaluated_again_one_by_one(both:
     await both.slack.redeliver(clicked)
     await until(both, Event.RERUN, "finished")
     assert outcomes(both, Event.RERUN) == ["requested", "sending", "accepted", "finished"]
-    await reply(both, f"<@{OPERATOR}>, the new evaluation finished")
+    await reply(both, f"<@{OPERATOR}>, the rerun finished")
     await both.until(lambda: f"evaluated again by <@{OPERATOR}>" in offer.text_shown())
     assert actions(offer) == ["rerun_report"] * 3 + ["rerun_reports"]
     assert both.sift.count("rerun") == 1
@@ -228,7 +228,7 @@ async def test_all_of_them_at_once_are_one_batch(live: World) -> None:
     _, offer = await late(live)
     await live.slack.click(OPERATOR, LAUNCH_OPS, offer.ts, "rerun_reports")
     ending = await reply(live, f"<@{OPERATOR}>, your 4 reports: 3 finished, 1 failed.")
-    tally = await reply(live, f"<@{OPERATOR}> had 4 reports evaluated again")
+    tally = await reply(live, f"<@{OPERATOR}> reran 4 reports")
     assert {ending.thread_ts, tally.thread_ts} == {live.messages()[0].ts}
     assert actions(tally) == ["retry"]
     await live.until(lambda: actions(offer) == [])
@@ -268,7 +268,7 @@ async def test_who_may_not_rerun_is_refused_privately_and_audited(live: World) -
     value = offer.buttons()[0]["value"]
     await live.slack.click(UNLISTED, LAUNCH_OPS, offer.ts, "rerun_report", value=value)
     (said,) = await live.until(lambda: live.whispers(UNLISTED))
-    assert "You may not evaluate reports again: you are not on the allow-list." in said
+    assert "You may not rerun reports: you are not on the allow-list." in said
     await live.slack.click(UNLISTED, LAUNCH_OPS, offer.ts, "rerun_reports")
     await live.until(lambda: len(live.whispers(UNLISTED)) == 2)
     assert outcomes(live, Event.RERUN) == ["requested", "denied", "denied"]
@@ -300,7 +300,7 @@ async def test_an_unknown_rerun_is_settled_by_the_run_s_reports(live: World, arr
     assert outcomes(live, Event.RERUN) == ["requested", "sending", "unknown", *middle]
     assert live.sift.count("rerun") == 1
     if not arrives:
-        await reply(live, "Sift never took it; nothing was evaluated again")
+        await reply(live, "Sift never took it; nothing was rerun")
         await live.until(lambda: len(actions(offer)) == 5)
         await live.slack.click(OPERATOR, LAUNCH_OPS, offer.ts, "rerun_report", value=offer.buttons()[0]["value"])
         await until(live, Event.RERUN, "finished")
@@ -313,7 +313,7 @@ async def test_a_rerun_is_cancelled_like_a_retry(live: World) -> None:
     _, offer = await late(live)
     live.sift.run_seconds = LONG
     await live.slack.click(OPERATOR, LAUNCH_OPS, offer.ts, "rerun_report", value=offer.buttons()[0]["value"])
-    shown = await reply(live, "evaluated again: under way")
+    shown = await reply(live, "is rerunning")
     await ask(live, shown)
     await until(live, Event.CANCEL, "cancelled")
     await until(live, Event.RERUN, "cancelled")
@@ -327,7 +327,7 @@ async def test_switched_off_nothing_is_offered_and_an_old_button_refused(world: 
     async with world.running(socket_mode=False, RERUN="off"):
         await world.slack.click(OPERATOR, LAUNCH_OPS, offer.ts, "rerun_report", value=offer.buttons()[0]["value"])
         (said,) = await world.until(world.whispers)
-        assert "Evaluating reports again is switched off here." in said
+        assert "Rerunning reports is switched off here." in said
         assert outcomes(world, Event.RERUN) == ["requested", "refused"]
         await world.retried(world.sift.add(IMPORT, run=world.sift.run_named(THIRD)))
         await world.until_outcome("finished")
