@@ -16,6 +16,7 @@ from tests.home import test_messages as home
 from tests.home import test_run_messages as runs
 from tests.reading import Shown, Words, as_written
 from tests.records import test_messages as records
+from tests.retries import test_kind_messages as kinds
 from tests.retries import test_messages as retries
 
 FOREIGN: dict[str, Words] = {
@@ -33,7 +34,7 @@ FOREIGN: dict[str, Words] = {
 
 def everything(words: Words) -> dict[str, Shown]:
     """What all features show."""
-    features = (access, alerts, app, home, records, retries, runs)
+    features = (access, alerts, app, home, kinds, records, retries, runs)
     return {f"{one.__name__}: {name}": shown for one in features for name, shown in one.shown(words).items()}
 
 

@@ -30,7 +30,7 @@ from bot.slack.outbox import LEASE
 
 log = structlog.get_logger(__name__)
 
-_WHAT = {Kind.RETRY: "retry", Kind.RERUN: "new evaluation", Kind.CANCEL: "cancellation"}
+_WHAT = {Kind.RETRY: "retry", Kind.RERUN: "rerun", Kind.CANCEL: "cancellation"}
 
 BRIEFLY = 1.0
 """Seconds that a turn keeps its place while Sift asks to wait; for longer, the request goes back to the queue."""

@@ -6,7 +6,19 @@ from typing import Any
 
 import pytest
 
-from bot.retries.outcome import FOLLOW_LIMIT, MISSES, Moved, answered, followed, is_late, moved, settled
+from bot.retries.kind import Kind
+from bot.retries.outcome import (
+    FOLLOW_LIMIT,
+    MISSES,
+    Moved,
+    NewJob,
+    answered,
+    followed,
+    is_late,
+    moved,
+    settled,
+    settled_rerun,
+)
 from bot.retries.request import Retry
 from bot.sift.job import Job
 from tests.conftest import NOW
@@ -175,3 +187,80 @@ def test_a_date_from_2099_makes_no_later_read_a_late_one() -> None:
     absurd = retry(job_after=job("RUNNING", minutes=60 * 24 * 365 * 70, by=KEY))
     assert not is_late(absurd, job("RUNNING", 5, by=KEY))
     assert is_late(retry(job_after=job("RUNNING", 6, by=KEY)), job("RUNNING", 5, by=KEY))
+
+
+RUNNING = job("RUNNING")
+
+
+@pytest.mark.parametrize(
+    ("now", "seconds", "detail", "found"),
+    [
+        (RUNNING, 119, {}, None),
+        (RUNNING, 120, {}, ("not_applied", "unchanged")),
+        (job("CREATED"), 120, {}, ("not_applied", "unchanged")),
+        (job("RUNNING", 1), 119, {}, None),  # it moved, but not because it is being cancelled
+        (job("CANCEL_REQUESTED", 1), 0, {}, ("accepted", "read_back")),
+        (job("CANCELLED", 1), 0, {}, ("accepted", "read_back")),
+        (job("FINISHED", 1), 0, {}, ("finished", "read_back")),
+        (job("FAILED", 1), 0, {}, ("failed_again", "read_back")),
+        (job("A_STATUS_OF_TOMORROW", 1), 120, {}, ("not_applied", "unchanged")),
+        (None, 119, {}, None),
+        (None, 120, {}, ("not_applied", "gone")),
+        (RUNNING, 0, {"why": "restored", "was": "accepted"}, ("accepted", "restored")),
+        (None, 119, {"why": "restored", "was": "accepted"}, None),
+        (RUNNING, 119, {"why": "restored", "was": "sending"}, None),
+        (RUNNING, 120, {"why": "restored", "was": "requested"}, ("not_applied", "unchanged")),
+        (job("CANCELLED", 1), 0, {"why": "restored", "was": "sending"}, ("accepted", "read_back")),
+    ],
+)
+def test_an_unknown_cancellation_is_settled_by_the_job(
+    now: Job | None, seconds: int, detail: dict[str, Any], found: tuple[str, str] | None
+) -> None:
+    asked = retry("unknown", kind=Kind.CANCEL, job_before=RUNNING, detail=detail)
+    said = settled(asked, now, NOW + timedelta(seconds=seconds), SETTLE, KEY)
+    assert (said and (said.state, said.detail["why"])) == found
+
+
+MADE = NewJob("new", "report")
+
+
+@pytest.mark.parametrize(
+    ("new_job_id", "made", "overdue", "why", "found"),
+    [
+        (None, None, False, None, None),
+        (None, None, True, None, ("not_applied", "unchanged")),
+        (None, MADE, False, None, ("accepted", "read_back")),
+        (None, MADE, True, None, ("accepted", "read_back")),
+        (None, None, True, "restored", ("not_applied", "restored")),
+        (None, MADE, True, "restored", ("accepted", "read_back")),
+        ("known", None, False, "restored", ("accepted", "restored")),
+    ],
+)
+def test_an_unknown_rerun_is_settled_by_the_report_that_it_made(
+    new_job_id: str | None, made: NewJob | None, overdue: bool, why: str | None, found: tuple[str, str] | None
+) -> None:
+    asked = retry("unknown", kind=Kind.RERUN, new_job_id=new_job_id, detail={"why": why})
+    said = settled_rerun(asked, made, overdue)
+    assert (said and (said.state, said.detail["why"])) == found
+
+
+@pytest.mark.parametrize(
+    ("now", "state"),
+    [
+        (RUNNING, None),
+        (job("CANCEL_REQUESTED", 1), None),
+        (job("CANCELLED", 1), "cancelled"),
+        (job("FINISHED", 1), "finished"),
+        (job("FAILED", 1), "failed_again"),
+    ],
+)
+def test_a_cancellation_ends_as_its_job_does(now: Job, state: str | None) -> None:
+    found = followed(retry(kind=Kind.CANCEL, job_before=RUNNING), now, NOW + timedelta(hours=1), GRACE)
+    assert (found.state if found else None) == state
+
+
+def test_a_rerun_s_new_job_is_not_taken_for_the_old_one() -> None:
+    old, new = job("FINISHED"), job("FINISHED").model_copy(update={"job_id": "new"})
+    again = retry(kind=Kind.RERUN, job_before=old, new_job_id="new")
+    assert again.followed_id == "new"
+    assert not is_late(again, new)

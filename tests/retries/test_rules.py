@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from bot.base.requester import Source
+from bot.retries.kind import Kind
 from bot.retries.request import Retry
-from bot.retries.rules import UNKNOWN_JOB, Earlier, Limits, Next, Refusal, job_refusal, next_step
+from bot.retries.rules import UNKNOWN_JOB, Earlier, Limits, Next, Refusal, job_refusal, next_step, refusal
 from bot.retries.state import ACTIVE, State
 from bot.sift.job import Job
 from tests.conftest import NOW
@@ -172,3 +173,59 @@ def test_what_is_refused_anyway_is_put_before_no_second_person(waits: dict[str, 
     before = earlier(State.ACCEPTED, timedelta(hours=1), count=9)
     limits = Limits(COOLDOWN, approval_after=1)
     assert next_step(replace(RETRY, **waits), before, read_at=NOW, at=NOW, limits=limits) == UNDER_WAY
+
+
+ENDED, STOPPING = refused("ended"), refused("being_cancelled")
+
+
+@pytest.mark.parametrize(
+    ("status", "newest", "expected"),
+    [
+        ("JOB_STATUS_RUNNING", None, None),
+        ("JOB_STATUS_CREATED", None, None),
+        ("a status of tomorrow", None, None),
+        ("JOB_STATUS_RUNNING", State.ACCEPTED, None),  # what the rows say of it is the next table
+        ("JOB_STATUS_FINISHED", None, ENDED),
+        ("JOB_STATUS_FAILED", None, ENDED),
+        ("JOB_STATUS_CANCELLED", None, ENDED),
+        ("JOB_STATUS_CANCELLED", State.ACCEPTED, ENDED),
+        ("JOB_STATUS_CANCEL_REQUESTED", None, STOPPING),
+        ("JOB_STATUS_CANCEL_REQUESTED", State.FINISHED, STOPPING),
+        *(("JOB_STATUS_CANCEL_REQUESTED", state, UNDER_WAY) for state in ACTIVE),
+    ],
+)
+def test_what_the_job_allows_of_a_cancellation(status: str, newest: State | None, expected: Refusal | None) -> None:
+    job = FAILED.model_copy(update={"job_status": status})
+    other = replace(OTHER, state=newest, kind=Kind.CANCEL) if newest is not None else None
+    assert refusal(replace(RETRY, kind=Kind.CANCEL), job, other, Limits(COOLDOWN)) == expected
+
+
+@pytest.mark.parametrize("status", ["FINISHED", "FAILED", "CANCELLED", "RUNNING", "CREATED"])
+@pytest.mark.parametrize(("on", "expected"), [(True, None), (False, refused("rerun_off"))])
+def test_a_report_is_evaluated_again_whatever_became_of_it(status: str, on: bool, expected: Refusal | None) -> None:
+    job = FAILED.model_copy(update={"job_status": f"JOB_STATUS_{status}"})
+    assert refusal(replace(RETRY, kind=Kind.RERUN), job, None, Limits(COOLDOWN, rerun=on)) == expected
+
+
+def test_of_a_retry_the_job_alone_decides() -> None:
+    assert refusal(RETRY, FAILED, None, Limits(COOLDOWN, rerun=False)) is None
+    assert refusal(replace(RETRY, offered="x"), FAILED, None, Limits(COOLDOWN)) == refused("outdated")
+
+
+@pytest.mark.parametrize("kind", [Kind.RERUN, Kind.CANCEL])
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        (Earlier(), Next.SEND),
+        *((earlier(state, timedelta(hours=1)), UNDER_WAY) for state in ACTIVE),
+        (earlier(AGAIN, 4 * SECOND), JUST_RETRIED),
+        (earlier(AGAIN, 6 * SECOND, 6 * SECOND), Next.SEND),  # no cooldown
+        (earlier(AGAIN, timedelta(hours=1), timedelta(hours=1), 99), Next.SEND),  # no second person
+    ],
+)
+def test_cooldown_and_second_person_are_for_retries_alone(
+    kind: Kind, before: Earlier, expected: Next | Refusal
+) -> None:
+    limits = Limits(COOLDOWN, approval_after=1)
+    asked = replace(RETRY, kind=kind)
+    assert next_step(asked, before, read_at=NOW - 5 * SECOND, at=NOW, limits=limits) == expected

@@ -45,6 +45,18 @@ def around_post(*, before: bool) -> None:
     Sift.retry = dying  # type: ignore[method-assign]  # the point is to change it
 
 
+def around(call: str, *, before: bool) -> None:
+    """The same of another call of Sift's."""
+    send = getattr(Sift, call)
+
+    async def dying(self: Sift, identifier: str) -> Any:
+        if not before:
+            await send(self, identifier)
+        die()
+
+    setattr(Sift, call, dying)
+
+
 def before_showing() -> None:
     """Dies with the outcome committed and nothing shown yet."""
     Publisher.show = die  # type: ignore[assignment,method-assign]  # the point is to change it
@@ -78,6 +90,10 @@ POINTS: dict[str, Callable[[], None]] = {
     "in the mark": lambda: at_state("sending", before=False),
     "after the mark": lambda: around_post(before=True),
     "after the POST": lambda: around_post(before=False),
+    "cancel after the mark": lambda: around("cancel", before=True),
+    "cancel after the POST": lambda: around("cancel", before=False),
+    "rerun after the mark": lambda: around("rerun_report", before=True),
+    "rerun after the POST": lambda: around("rerun_report", before=False),
     "in the outcome": lambda: at_state("accepted", before=False),
     "before the summary": before_showing,
     "after the summary": after_posting,

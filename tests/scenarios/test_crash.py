@@ -19,7 +19,7 @@ from bot.access import grants
 from bot.access.policy import Role
 from bot.audit import entry
 from bot.audit import log as audit
-from bot.audit.entry import Filters
+from bot.audit.entry import Event, Filters
 from bot.base.clock import utc_now
 from bot.db.database import Database, migrate
 from bot.sandbox import LAUNCH_OPS, OPERATOR
@@ -69,13 +69,19 @@ class Process:
                 process.kill()
             await process.wait()
 
-    def outcomes(self) -> list[str]:
+    def outcomes(self, event: Event = Event.REQUEST) -> list[str]:
         database = Database(self.url, utc_now)
         with database.reading() as connection:
-            found = [row.outcome for row in audit.export(connection, Filters()) if row.event == "request"]
+            found = [row.outcome for row in audit.export(connection, Filters()) if row.event == event]
             assert isinstance(audit.verify(connection), entry.Head)
         database.close()
         return found
+
+    async def until_last(self, event: Event, outcome: str) -> None:
+        """Waits until the newest outcome of a kind of request is this one."""
+        async with asyncio.timeout(10):
+            while self.outcomes(event)[-1:] != [outcome]:
+                await asyncio.sleep(0.05)
 
     async def until_final(self) -> list[str]:
         async with asyncio.timeout(30):  # on a busy machine

@@ -106,17 +106,22 @@ def _how(retry: Retry) -> tuple[str, str]:
     return emoji, words
 
 
+def _within(words: str) -> str:
+    """The sentence as it stands within another one."""
+    return words if words.startswith("Sift ") else words[:1].lower() + words[1:]
+
+
 def _told(retry: Retry) -> Message:
     """Who asked to cancel what, and how that stands."""
     emoji, words = _how(retry)
     text = f"<@{retry.user_id}> asked Sift to cancel {called(retry)}"
     reason = [plain(f"Reason: {retry.reason}")] if retry.reason else []
     blocks = [section(f"{emoji} {text}\n{words}."), *reason, *grey(retry.job, retry.job_id, retry.id)]
-    return Message(f"{text}: {words[:1].lower()}{words[1:]}.", blocks)
+    return Message(f"{text}: {_within(words)}.", blocks)
 
 
 def _ending(retry: Retry) -> Message:
     """Tells the requester how it ended."""
     emoji, words = _how(retry)
-    text = f"<@{retry.user_id}>, {words[:1].lower()}{words[1:]}: {called(retry)}"
+    text = f"<@{retry.user_id}>, {_within(words)}: {called(retry)}"
     return Message(text, [section(f"{emoji} {text}")])

@@ -39,7 +39,7 @@ class _Words(NamedTuple):
 
 _WORDS = {
     Kind.RETRY: _Words("retry jobs", "retried", "being retried", "retry it again"),
-    Kind.RERUN: _Words("evaluate reports again", "evaluated again", "being evaluated again", "press *Rerun…* again"),
+    Kind.RERUN: _Words("rerun reports", "rerun", "being rerun", "press *Rerun…* again"),
     Kind.CANCEL: _Words("cancel jobs", "cancelled", "being cancelled", "press *Cancel…* again"),
 }
 
@@ -92,7 +92,7 @@ def _why_refused(retry: Retry, words: _Words, place: Place) -> Said:
             status = status_of(retry.job.job_status if retry.job else None)[1].lower()
             return Said(f"There is nothing to cancel any more: {name} is *{status}*.")
         case RefusalReason.RERUN_OFF:
-            return Said("Evaluating reports again is switched off here.", "Rerun the report in Sift.")
+            return Said("Rerunning reports is switched off here.", "Rerun it in Sift.")
         case RefusalReason.UNKNOWN_JOB:
             return Said(f"Sift knows no such job, or its key may not see it: {name}.", "Look for it in Sift.")
         case RefusalReason.STALE:

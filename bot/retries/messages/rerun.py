@@ -35,14 +35,14 @@ _HOW = {
     State.SENDING: (":hourglass_flowing_sand:", "waiting"),
     State.UNKNOWN: (":grey_question:", "Sift did not answer; checking whether it took the request"),
     State.ACCEPTED: (":arrows_counterclockwise:", "under way"),
-    State.NOT_APPLIED: (":warning:", "Sift never took it; nothing was evaluated again"),
+    State.NOT_APPLIED: (":warning:", "Sift never took it; nothing was rerun"),
     State.DENIED: (":no_entry:", "not allowed"),
     State.REFUSED: (":information_source:", "refused"),
     State.FAILED: (":x:", "Sift did not accept it"),
     State.FINISHED: (":white_check_mark:", "finished"),
     State.FAILED_AGAIN: (":x:", "failed"),
     State.CANCELLED: (":no_entry_sign:", "was cancelled"),
-    State.LOST: (":grey_question:", "no longer followed; look at it in Sift"),
+    State.LOST: (":grey_question:", "is no longer followed; look at it in Sift"),
 }
 
 
@@ -128,7 +128,10 @@ def pieces(retry: Retry, place: Place) -> list[Piece]:
 def _told(retry: Retry, place: Place) -> Message:
     """Who has what evaluated again, and how that stands."""
     emoji, words = _HOW[retry.state]
-    text = f"<@{retry.user_id}> {'had' if retry.final else 'has'} {called(retry)} evaluated again: {words}"
+    doing = "reran" if retry.final else "is rerunning"
+    if retry.state is State.NOT_APPLIED:
+        doing = "wanted to rerun"
+    text = f"<@{retry.user_id}> {doing} {called(retry)}: {words}"
     blocks = [
         section(f"{emoji} {text}{_new_report(retry, place)}"),
         *(progress(retry.job_after) if retry.job_after is not None else []),
@@ -143,7 +146,7 @@ def _told(retry: Retry, place: Place) -> Message:
 def _ending(retry: Retry, place: Place) -> Message:
     """Tells the requester how it ended."""
     emoji, words = _HOW[retry.state]
-    text = f"<@{retry.user_id}>, the new evaluation {words}: {called(retry)}"
+    text = f"<@{retry.user_id}>, the rerun {words}: {called(retry)}"
     if retry.state is State.NOT_APPLIED:
         text = f"<@{retry.user_id}>, {words}: {called(retry)}"
     return Message(text, [section(f"{emoji} {text}{_new_report(retry, place)}"), *_why(retry), *_buttons(retry)])
@@ -207,8 +210,10 @@ def batch_pieces(batch: Batch, place: Place) -> list[Piece]:
 
 def _tally(batch: Batch, place: Place) -> Message:
     """Who has how many reports evaluated again, and how each of them stands."""
-    text = f"<@{batch.user_id}> {'had' if batch.final else 'has'} {counted(batch.total, 'report')} evaluated again"
-    emoji = ":white_check_mark:" if batch.final else ":arrows_counterclockwise:"
+    text = f"<@{batch.user_id}> {'reran' if batch.final else 'is rerunning'} {counted(batch.total, 'report')}"
+    emoji = ":information_source:" if batch.final else ":arrows_counterclockwise:"
+    if batch.states.get(State.FINISHED, 0) >= batch.total:
+        emoji = ":white_check_mark:"
     lines = [section(f"{_HOW[one.state][0]} {_member(one, place)}", _cancel_beside(one)) for one in batch.members[:20]]
     blocks = [section(f"{emoji} *{text}*"), *lines, context(f"Reference `{batch.id}`")]
     return Message(f"{text}: {_standing(batch)}", blocks)
@@ -239,7 +244,7 @@ def _batch_ending(batch: Batch) -> Message:
 
 def _refused(batch: Batch, unsent: Sequence[Retry], place: Place) -> Message:
     """Which of the reports were not evaluated again, and why: for whoever asked alone."""
-    title = f":no_entry: {len(unsent):,} of {counted(batch.total, 'report')} not evaluated again."
+    title = f":no_entry: {len(unsent):,} of {counted(batch.total, 'report')} not rerun."
     return Message(title, [section(title), *refusal.reasons(unsent, place), context(f"Reference `{batch.id}`")])
 
 
@@ -251,5 +256,5 @@ def _refused_whole(batch: Batch, place: Place) -> Message:
         there = f" Follow it <{link}|in its thread>." if link else ""
         title = f":information_source: All of this is already under way by <@{batch.refusal.get('by')}>.{there}"
         return Message(title, [section(f"{title}\nNothing was sent to Sift for you."), reference])
-    said = denied(batch.refusal, "evaluate reports again")
+    said = denied(batch.refusal, "rerun reports")
     return Message(said.text, [*said.blocks, section("Nothing was sent to Sift."), reference])
