@@ -7,7 +7,7 @@
 from bot.alerts.alert import Alert, Storm
 from bot.base.clock import say_duration
 from bot.base.text import clip
-from bot.retries.messages.job import facts, footer, kind_of, ran_for, retry_button, status_of
+from bot.retries.messages.job import facts, kind_of, ran_for, referring, retry_button, status_of
 from bot.retries.messages.retry import outcome_of
 from bot.retries.request import Retry
 from bot.retries.state import AlertState
@@ -42,7 +42,7 @@ def announcement(alert: Alert, place: Place) -> Message:
         *([section("*Because*"), plain(alert.cause)] if alert.cause else []),
         *([section(standing)] if standing else []),
         actions(_buttons(alert)),
-        footer(alert.id, place),
+        referring(alert.id),
     ]
     return Message(f"{title}: {job.job_id}" + (f" — {standing}" if standing else ""), blocks)
 
@@ -102,7 +102,7 @@ def storm_announcement(storm: Storm, place: Place) -> Message:
     blocks = [section(f"{emoji} *{title}*\n{kinds}"), section(standing), *_causes(storm)]
     if waiting:
         blocks.append(actions([_retry_all(storm.id, waiting), button("Select…", SELECT_STORM, storm.id)]))
-    return Message(f"{title}: {kinds}. {standing}", [*blocks, footer(storm.id, place)])
+    return Message(f"{title}: {kinds}. {standing}", [*blocks, referring(storm.id)])
 
 
 def _storm_standing(storm: Storm) -> str:

@@ -101,9 +101,20 @@ def select(options: Sequence[Block], picked: Block | None = None) -> Block:
     return {**shown, "initial_option": picked} if picked else shown
 
 
-def multi_select(options: Sequence[Block], picked: Sequence[Block] = (), placeholder: str | None = None) -> Block:
-    """Any of several options, at most a hundred."""
-    shown: Block = {"type": "multi_static_select", "options": list(options[:MAX_OPTIONS])}
+def multi_select(
+    options: Sequence[Block] = (),
+    picked: Sequence[Block] = (),
+    placeholder: str | None = None,
+    groups: Sequence[tuple[str, Sequence[Block]]] = (),
+) -> Block:
+    """Any of several options, at most a hundred.
+
+    Args:
+        groups: the options under labels of at most 75 characters, in place of `options`.
+    """
+    grouped = [{"label": plain_text(label), "options": list(some)} for label, some in groups]
+    offered = {"option_groups": grouped} if grouped else {"options": list(options[:MAX_OPTIONS])}
+    shown: Block = {"type": "multi_static_select", **offered}
     shown = {**shown, "placeholder": plain_text(placeholder)} if placeholder else shown
     return {**shown, "initial_options": list(picked)} if picked else shown
 
