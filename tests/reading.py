@@ -6,6 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from bot.sift.job import Job
+from bot.sift.subject import About, FailedRule, Named, Subject, Why
 from bot.slack.links import Place, Workspace
 from bot.slack.message import Message
 from bot.slack.piece import Piece
@@ -40,6 +41,29 @@ def a_job(status: str = "FAILED", kind: str = "DATA_IMPORT", job_id: str = JOB, 
             **more,
         }
     )
+
+
+def about(t: Words = as_written) -> About:
+    """What a data import of the example is about, and why it failed."""
+    return About(
+        Subject(
+            runs=(Named("r1", t("hotfire-118")),),
+            assets=(Named("a1", t("stand-2")),),
+            file=t("telemetry_0412.csv"),
+            window=(NOW - timedelta(hours=3), NOW - timedelta(hours=2)),
+        ),
+        Why(t("column 'tank_pressure_kpa' is not a number in row 4,512"), (t("2 columns without data were left out"),)),
+    )
+
+
+def about_rules(t: Words = as_written) -> About:
+    """What a rule evaluation of the example is about, and which rules failed."""
+    failed = [
+        FailedRule(t(name), f"rule-{name}", t(f"channel not found: engine.{name}"), 1, "", t("KeyError: 'engine'"))
+        for name in ("thrust_max", "lox_lead_time", "chamber_pressure_max", "igniter_on_time")
+    ]
+    subject = Subject(runs=(Named("r1", t("hotfire-118")),), report=Named("p1", t("Nightly, hot fire 7")))
+    return About(subject, Why(failed[0].message, rules_total=40, rules_failed=tuple(failed)))
 
 
 def read(shown: Shown) -> str:
@@ -119,10 +143,13 @@ def _input(element: Mapping[str, Any]) -> str:
     chosen = {
         option["value"] for option in element.get("initial_options", [element.get("initial_option", {})]) if option
     }
-    lines = [
-        f"\n  {'*' if option['value'] in chosen else '-'} {option['text']['text']} = {option['value']}"
-        for option in element.get("options", ())
-    ]
+    lines = []
+    for group in element.get("option_groups", [element]):
+        lines += [f"\n {group['label']['text']}"] if "label" in group else []
+        lines += [
+            f"\n  {'*' if option['value'] in chosen else '-'} {option['text']['text']} = {option['value']}"
+            for option in group.get("options", ())
+        ]
     most = f", at most {element['max_length']}" if "max_length" in element else ""
     hint = f" “{element['placeholder']['text']}”" if "placeholder" in element else ""
     given = f" = {element['initial_value']}" if "initial_value" in element else ""

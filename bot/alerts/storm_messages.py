@@ -13,7 +13,7 @@ from bot.alerts.alert import OFFERED, Alert, Group, Standing, Storm
 from bot.alerts.messages import cause_in_a_line, repeated
 from bot.base.text import clip
 from bot.retries.messages.job import kind_of, referring
-from bot.retries.messages.modals import retry_view
+from bot.retries.messages.modals import JobOption, retry_view
 from bot.retries.messages.naming import SHORT_ID, name_of
 from bot.retries.messages.record import readable, words
 from bot.retries.state import AlertState
@@ -28,7 +28,6 @@ from bot.slack.blocks import (
     listing,
     mention,
     option,
-    option_group,
     say_type,
     section,
 )
@@ -201,11 +200,11 @@ def selection(alerts: Sequence[Alert], total: int, origin: Mapping[str, str | No
         total: how many might be.
     """
     names = Counter(name_of(alert.job_id, alert.about, MAX_NAME) for alert in alerts)
-    groups = [
-        option_group(_label(some), [_option(alert, names) for alert in some])
-        for some in (list(some) for _, some in groupby(alerts, key=_alike))
-    ]
-    return retry_view([], origin, groups=groups, unlisted=total - len(alerts))
+    choices: list[JobOption] = []
+    for _, alike in groupby(alerts, key=_alike):
+        some = list(alike)
+        choices += [JobOption(_option(alert, names), _label(some)) for alert in some]
+    return retry_view(choices, origin, unlisted=total - len(alerts))
 
 
 def _alike(alert: Alert) -> tuple[str, str]:

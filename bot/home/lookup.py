@@ -1,7 +1,7 @@
 """What may be looked at without retrying anything: what failed lately, one job as it is, the modal to pick from."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
@@ -11,6 +11,8 @@ from bot.access.policy import Permission
 from bot.base.requester import Requester, Source
 from bot.db.tables import retries
 from bot.home import messages
+from bot.home.messages import Listed
+from bot.retries import known
 from bot.retries.kind import Kind
 from bot.retries.messages import answers, modals
 from bot.retries.request import Retry
@@ -18,6 +20,7 @@ from bot.retries.state import ACTIVE
 from bot.retries.store import last_attempts
 from bot.sift.client import Sift
 from bot.sift.errors import SiftError
+from bot.sift.job import Job
 from bot.sift.subject import About
 from bot.sift.subjects import Subjects
 from bot.slack.blocks import MAX_OPTIONS, message_view
@@ -55,7 +58,7 @@ class Lookup:
             jobs = await self.sift.failed_lately(LISTED)
         except SiftError as error:
             return answers.unreadable(str(error))
-        return messages.failed(jobs, await self._under_way([job.job_id for job in jobs]), self.place)
+        return messages.failed(jobs, await self._known(jobs), self.place)
 
     async def status(self, requester: Requester, job_id: str) -> Message:
         """One job as it is now."""
@@ -68,9 +71,9 @@ class Lookup:
             return answers.unreadable(str(error))
         if job is None:
             return messages.unknown(job_id)
-        about = (await self.subjects.about([job], within=LOOK_UP_SECONDS)).get(job_id, About())
+        listed = await self._known([job])
         newest = await self.authorizer.database.run(lambda connection: last_attempts(connection, job_id).newest)
-        return messages.status(job, newest, about.why.headline or None, self.place)
+        return messages.status(job, newest, listed, self.place)
 
     async def pick(self, requester: Requester, trigger_id: str) -> None:
         """Opens the modal to pick from: at once, since its trigger does not live long; filled as soon as can be."""
@@ -85,20 +88,27 @@ class Lookup:
             jobs = await self.sift.failed_lately(MAX_OPTIONS)
         except SiftError as error:
             return message_view(answers.unreadable(str(error)), modals.TITLE)
-        under_way = await self._under_way([job.job_id for job in jobs])
-        options = [modals.option_of(job, self.authorizer.clock()) for job in jobs if job.job_id not in under_way]
+        listed, now = await self._known(jobs), self.authorizer.clock()
+        free = [job for job in jobs if job.job_id not in listed.under_way]
+        options = [modals.option_of(job, now, listed.about_of(job.job_id)) for job in free]
         origin = {"source": Source.MODAL, "channel_id": requester.channel_id}
         return modals.retry_view(options, origin, under_way=len(jobs) - len(options))
 
     async def refusal_of(self, requester: Requester) -> Message | None:
         return await self.authorizer.refusal(await self.authorizer.decide(requester, Permission.LOOK), "look at jobs")
 
-    async def _under_way(self, job_ids: Collection[str]) -> dict[str, Retry]:
-        """The retries under way, by job."""
+    async def _known(self, jobs: Sequence[Job]) -> Listed:
+        """What is known of jobs: of our own rows at once, of Sift within a moment."""
+        found = await self.subjects.about(jobs, within=LOOK_UP_SECONDS)
 
-        def work(connection: Connection) -> dict[str, Retry]:
-            return {
-                row.job_id: Retry.of(row._mapping) for row in connection.execute(_UNDER_WAY, {"b_jobs": list(job_ids)})
-            }
+        def work(connection: Connection) -> Listed:
+            ids = [job.job_id for job in jobs]
+            nameless = [one for one in ids if not found.get(one, About()).subject.title_parts()]
+            about = dict(found)
+            for job_id, subject in known.subjects(connection, nameless).items():
+                about[job_id] = replace(found.get(job_id, About()), subject=subject)
+            under_way = {row.job_id: Retry.of(row._mapping) for row in connection.execute(_UNDER_WAY, {"b_jobs": ids})}
+            causes = [about[one].why.cause for one in ids if one in about and about[one].why.cause]
+            return Listed(under_way, about, known.records(connection, causes))
 
         return await self.authorizer.database.run(work)

@@ -1,11 +1,13 @@
 """What people see who only look: what failed lately, one job as it is now, the Home tab. Pure.
 
-❌ Data import `0f9d1b60-…` · failed 11:00 AM after 6 min  [Retry]
+❌ Data import *hotfire-118* · stand-2 · telemetry_0412.csv  [Retry]
+> column 'tank_pressure_kpa' is not a number
+Failed 11:00 AM after 6 min
 🟢 You may retry jobs as operator until 8:00 PM.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,47 +16,77 @@ from bot.access.policy import Decision, Grant, Reason
 from bot.base.clock import say_duration
 from bot.records.messages import OPEN_AUDIT, OPEN_STATS, numbers
 from bot.records.stats import Stats
-from bot.retries.messages.job import facts, into_sift, kind_of, progress, ran_for, retry_button, status_of, why_now
+from bot.retries.messages.job import export_facts, progress, ran_for, retry_button, status_of
+from bot.retries.messages.naming import cause_of, details, grey, links_of, title_of, why_block
+from bot.retries.messages.record import words as helped
 from bot.retries.messages.retry import outcome_of
+from bot.retries.record import Record
 from bot.retries.request import Retry
 from bot.sift.job import Job
-from bot.slack.blocks import actions, button, confirm, date, divider, foreign, home, plain, section
+from bot.sift.subject import About
+from bot.slack.blocks import actions, button, confirm, date, divider, fields, foreign, home, section
 from bot.slack.links import Place
 from bot.slack.message import Block, Message, View
 
 
-def failed(jobs: Sequence[Job], under_way: Mapping[str, Retry], place: Place) -> Message:
+@dataclass(frozen=True)
+class Listed:
+    """What is known of jobs that are listed, by their IDs.
+
+    Args:
+        under_way: the retries of them that are under way.
+        about: what they are about and why they failed.
+        records: how earlier retries ended, by cause.
+    """
+
+    under_way: Mapping[str, Retry] = field(default_factory=dict)
+    about: Mapping[str, About] = field(default_factory=dict)
+    records: Mapping[str, Record] = field(default_factory=dict)
+
+    def about_of(self, job_id: str) -> About:
+        """What a job is about."""
+        return self.about.get(job_id, About())
+
+    def record_of(self, job_id: str) -> Record | None:
+        """How earlier retries after the same cause ended."""
+        return self.records.get(self.about_of(job_id).why.cause)
+
+
+def failed(jobs: Sequence[Job], known: Listed, place: Place) -> Message:
     """The jobs that failed lately, newest first."""
     if not jobs:
         text = ":white_check_mark: No job is failed in Sift just now."
         return Message(text, [section(text)])
     title = "The jobs that failed last, newest first"
-    lines = [_line(job, under_way.get(job.job_id), place) for job in jobs]
+    lines = [_line(job, known, place) for job in jobs]
     hint = section("Type `/sift-retry` alone to pick several of them at once.")
     return Message(title, [section(f"*{title}*"), *lines, hint])
 
 
-def _line(job: Job, retry: Retry | None, place: Place) -> Block:
-    when = f" · failed {date(job.completed_date, 'time')}" if job.completed_date else ""
+def _line(job: Job, known: Listed, place: Place) -> Block:
+    about, retry = known.about_of(job.job_id), known.under_way.get(job.job_id)
+    title = title_of(job, job.job_id, about)
+    when = f"Failed {date(job.completed_date, 'time')}" if job.completed_date else "Failed"
     took = ran_for(job)
-    ran = f" after {say_duration(took)}" if took is not None and took > timedelta(0) else ""
-    why = why_now(job)
-    because = f"\n> {foreign(why, 200)}" if why else ""
+    after = f" after {say_duration(took)}" if took is not None and took > timedelta(0) else ""
+    cause = cause_of(job, about)
+    because = f"\n> {foreign(cause, 200)}" if cause else ""
+    text = f"{title}{because}\n{when}{after} · `{job.job_id}`"
     if retry is None:
-        return section(f":x: {kind_of(job).capitalize()} `{job.job_id}`{when}{ran}{because}", retry_button(job))
+        return section(f":x: {text}", retry_button(job, record=known.record_of(job.job_id)))
     link = place.workspace.link(retry.channel_id, retry.root_ts)
     where = f" <{link}|Follow it>." if link else ""
-    retried = f"\nAlready being retried by <@{retry.user_id}>.{where}"
-    return section(f":arrows_counterclockwise: {kind_of(job).capitalize()} `{job.job_id}`{when}{ran}{retried}")
+    return section(f":arrows_counterclockwise: {text}\nAlready being retried by <@{retry.user_id}>.{where}")
 
 
-def status(job: Job, newest: Retry | None, why: str | None, place: Place) -> Message:
+def status(job: Job, newest: Retry | None, known: Listed, place: Place) -> Message:
     """A job as it is now, and the last retry of it."""
     emoji, word = status_of(job.job_status)
-    title = f"{kind_of(job).capitalize()}: {word.lower()}"
-    blocks = [section(f"{emoji} *{title}*\n`{job.job_id}`"), *facts(job, []), *progress(job)]
-    if why and job.retryable:
-        blocks += [section("*Failed because*"), plain(why)]
+    about = known.about_of(job.job_id)
+    title = title_of(job, job.job_id, about)
+    blocks = [section(f"{emoji} *{word}*\n{title}"), *progress(job)]
+    blocks += _why(job, about, known.record_of(job.job_id), place) if job.retryable else []
+    blocks += fields(export_facts(job))
     if newest is not None:
         _, words = outcome_of(newest)
         link = place.workspace.link(newest.channel_id, newest.root_ts)
@@ -62,8 +94,18 @@ def status(job: Job, newest: Retry | None, why: str | None, place: Place) -> Mes
         asked = f"Last retried by <@{newest.user_id}> {date(newest.created_at, 'time')}: {words}.{where}"
         blocks.append(section(asked))
     if job.retryable and (newest is None or newest.final):
-        blocks.append(actions([retry_button(job)]))
-    return Message(title, [*blocks, *into_sift(place)])
+        blocks.append(actions([retry_button(job, record=known.record_of(job.job_id))]))
+    links = links_of(about, place)
+    blocks += [section(links)] if links else []
+    return Message(f"{title}: {word.lower()}", [*blocks, *grey(job, job.job_id, "")])
+
+
+def _why(job: Job, about: About, record: Record | None, place: Place) -> list[Block]:
+    """Why it failed, and whether retrying that ever helped."""
+    cause = why_block(job, about)
+    said = helped(record, job.kind) if record else None
+    told = [section(f":bulb: {said}.")] if said else []
+    return [*([section("*Failed because*"), *cause] if cause else []), *told, *details(about, place)]
 
 
 def unknown(job_id: str) -> Message:
@@ -91,6 +133,7 @@ class Seen:
     Args:
         decision: whether they may retry, or at least read the audit.
         waiting: failures that nobody has retried yet.
+        known: what is known of those.
         own: their last requests.
         entries: the audit's newest entries; None for who may not read it.
         grants: the allow-list; None for who may not grant.
@@ -106,6 +149,7 @@ class Seen:
     entries: Sequence[Any] | None
     grants: Sequence[Grant] | None
     stats: Stats | None
+    known: Listed = field(default_factory=Listed)
 
 
 def home_view(seen: Seen, help_text: Message) -> View:
@@ -116,7 +160,7 @@ def home_view(seen: Seen, help_text: Message) -> View:
     """
     blocks = [
         section(_standing(seen)),
-        *_part("Failures waiting", [_waiting(job) for job in seen.waiting]),
+        *_part("Failures waiting", [_waiting(job, seen.known) for job in seen.waiting]),
         *_part("Retries under way", [section(_retry(retry, named=True)) for retry in seen.under_way]),
         *_part("Your last requests", [section(_retry(retry)) for retry in seen.own]),
         *(_part("Lately", numbers(seen.stats, {}).blocks) if seen.stats and seen.stats.total else []),
@@ -146,15 +190,19 @@ def _part(title: str, lines: Sequence[Block]) -> list[Block]:
     return [divider(), section(f"*{title}*"), *lines] if lines else []
 
 
-def _waiting(job: Job) -> Block:
-    when = f" · failed {date(job.completed_date, 'time')}" if job.completed_date else ""
-    return section(f":x: {kind_of(job).capitalize()} `{job.job_id}`{when}", retry_button(job, RETRY_WAITING))
+def _waiting(job: Job, known: Listed) -> Block:
+    about = known.about_of(job.job_id)
+    when = f"\nFailed {date(job.completed_date, 'time')}" if job.completed_date else ""
+    cause = cause_of(job, about)
+    because = f"\n> {foreign(cause, 150)}" if cause else ""
+    button = retry_button(job, RETRY_WAITING, known.record_of(job.job_id))
+    return section(f":x: {title_of(job, job.job_id, about)}{because}{when}", button)
 
 
 def _retry(retry: Retry, named: bool = False) -> str:
     emoji, words = outcome_of(retry)
     by = f" · <@{retry.user_id}>" if named else ""
-    return f"{emoji} {date(retry.created_at)} · {kind_of(retry.job)} `{retry.job_id}` · {words}{by}"
+    return f"{emoji} {title_of(retry.job, retry.job_id, retry.about)} — {words}{by} · {date(retry.created_at, 'time')}"
 
 
 def _audit(entries: Sequence[Any] | None) -> list[Block]:

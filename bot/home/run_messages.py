@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from bot.base.text import clip
 from bot.home.offer import Choice, Offer
 from bot.retries.messages.job import kind_of
-from bot.retries.messages.modals import retry_view
+from bot.retries.messages.modals import JobOption, retry_view
 from bot.retries.messages.naming import MAX_PART, SHORT_ID, cause_of
 from bot.sift import web
 from bot.sift.job import Job
@@ -172,7 +172,7 @@ def selection(offer: Offer, origin: Mapping[str, str | None], under_way: int) ->
         origin: the source, and the channel and thread that the answer goes into.
         under_way: how many of them are being retried by now.
     """
-    options = [option(one.label or one.job_id, one.job_id) for one in offer.jobs[:MAX_OPTIONS]]
+    options = [JobOption(option(one.label or one.job_id, one.job_id)) for one in offer.jobs[:MAX_OPTIONS]]
     unlisted = max(0, len(offer.jobs) - MAX_OPTIONS)
     return retry_view(options, origin, under_way=under_way, unlisted=unlisted, reason=offer.reason)
 

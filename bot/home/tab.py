@@ -5,7 +5,7 @@ Refreshed when something shown changes, for people who opened it lately only.
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,12 +22,15 @@ from bot.audit.entry import Entry, Event, Filters
 from bot.base.errors import DatabaseUnavailable
 from bot.base.requester import Actor, Source
 from bot.db.tables import retries
-from bot.home.messages import Seen, home_view
+from bot.home.messages import Listed, Seen, home_view
 from bot.records.counts import Counts
+from bot.retries import known
 from bot.retries.kind import Kind
 from bot.retries.request import Retry
 from bot.retries.state import ACTIVE
 from bot.retries.store import latest_of
+from bot.sift.job import Job
+from bot.sift.subject import About
 from bot.slack.errors import SlackError
 from bot.slack.message import Message
 from bot.slack.people import Person
@@ -124,12 +127,14 @@ class Home:
         stats = await self._counts.since(since, None if may_read.allowed else user_id, since) if looks else None
 
         def work(connection: Connection) -> Seen:
+            waiting = queries.waiting(connection, MAX_SHOWN) if may_retry.allowed else []
             return Seen(
                 at=at,
                 decision=may_retry if may_retry.allowed or not may_read.allowed else may_read,
                 admins=self._authorizer.access.who_may_grant(connection, at),
                 under_way=_under_way(connection) if looks else [],
-                waiting=queries.waiting(connection, MAX_SHOWN) if may_retry.allowed else [],
+                waiting=waiting,
+                known=_known(connection, waiting),
                 own=latest_of(connection, user_id),
                 entries=audit.page(connection, Filters(), limit=MAX_SHOWN)
                 if may_read.allowed and viewer.reads
@@ -154,7 +159,19 @@ class Home:
 def _under_way(connection: Connection) -> list[Retry]:
     query = select(retries).where(retries.c.state.in_(ACTIVE), retries.c.kind == Kind.RETRY)
     newest = query.order_by(retries.c.created_at.desc()).limit(MAX_SHOWN)
-    return [Retry.of(row._mapping) for row in connection.execute(newest)]
+    return known.completed(connection, [Retry.of(row._mapping) for row in connection.execute(newest)])
+
+
+def _known(connection: Connection, waiting: Sequence[Job]) -> Listed:
+    """What our rows tell of failures: as they were alerted, or of earlier ones of the job at least the name."""
+    named = known.subjects(connection, [job.job_id for job in waiting])
+    about = {job_id: About(subject) for job_id, subject in named.items()}
+    for job in waiting:
+        failure = known.failure(connection, job.job_id, job.failure)
+        if failure != About():
+            about[job.job_id] = failure
+    records = known.records(connection, [one.why.cause for one in about.values() if one.why.cause])
+    return Listed({}, about, records)
 
 
 def _grants(connection: Connection, at: datetime) -> list[Any]:

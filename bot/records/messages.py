@@ -14,6 +14,7 @@ from bot.audit.signing import SignedHead
 from bot.base.clock import rfc3339
 from bot.base.text import clip, shorten
 from bot.records.stats import Stats
+from bot.retries.messages.record import readable
 from bot.sift.ids import job_kind
 from bot.slack.blocks import actions, button, counted, date, escape, foreign, listing, say_type, section
 from bot.slack.links import Workspace
@@ -142,7 +143,19 @@ def numbers(stats: Stats, names: Mapping[str, str]) -> Message:
     kinds = listing(counted(count, say_type(job_kind(name))) for name, count in _most_first(stats.types))
     people = listing(f"<@{user_id}> {count:,}" for user_id, count in _most_first(stats.people))
     parts = [f"*{title}*", f"By outcome: {states}.", f"By job type: {kinds}." if kinds else "", f"By person: {people}."]
-    return Message(escape(alternative(stats, names)), [section("\n".join(part for part in parts if part))])
+    blocks = [section("\n".join(part for part in parts if part)), *_causes(stats)]
+    return Message(escape(alternative(stats, names)), blocks)
+
+
+def _causes(stats: Stats) -> list[Block]:
+    """Why most of the retried jobs had failed, and how often a retry helped."""
+    if not stats.causes:
+        return []
+    lines = [
+        f"• {foreign(readable(one.cause_key), 120)}: helped in {one.record.helped:,} of {one.record.tried:,}"
+        for one in stats.causes
+    ]
+    return [section("\n".join(["*Most frequent causes*, and how often a retry helped", *lines]))]
 
 
 def alternative(stats: Stats, names: Mapping[str, str]) -> str:

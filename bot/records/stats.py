@@ -1,8 +1,10 @@
 """How retries went, in numbers. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+
+from bot.retries.record import Frequent
 
 
 @dataclass(frozen=True)
@@ -13,12 +15,14 @@ class Stats:
         days: for each day (UTC, `2026-11-24`) how many requests ended, or are, in which state.
         types: how many were for each job type as Sift names it.
         people: how many each of the most active asked for.
+        causes: the failures that most retries were made for; empty where one person's are counted.
     """
 
     since: datetime
     days: Mapping[str, Mapping[str, int]]
     types: Mapping[str, int]
     people: Mapping[str, int]
+    causes: Sequence[Frequent] = ()
 
     @property
     def states(self) -> dict[str, int]:

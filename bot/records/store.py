@@ -1,14 +1,17 @@
 """How retries went, counted in the database."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Text, cast, func, select
 
 from bot.db.tables import retries
 from bot.records.stats import Stats
+from bot.retries.causes import frequent
 
 MAX_PEOPLE = 15
+
+_LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 
 
 def counted(connection: Connection, since: datetime, user_id: str | None = None) -> Stats:
@@ -27,6 +30,7 @@ def counted(connection: Connection, since: datetime, user_id: str | None = None)
         days,
         _counts(connection, retries.c.job_type, chosen & retries.c.job_type.is_not(None)),
         _counts(connection, retries.c.user_id, chosen),
+        frequent(connection, since, _LATEST) if user_id is None else (),
     )
 
 

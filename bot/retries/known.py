@@ -17,7 +17,7 @@ from bot.retries.record import Record
 from bot.retries.request import Retry, about_of
 from bot.retries.state import OFFERING
 from bot.sift.cause import normalised
-from bot.sift.subject import About
+from bot.sift.subject import About, Subject
 
 MAX_ROWS = 1_000
 """So many rows tell of the jobs of one message, the newest."""
@@ -37,14 +37,14 @@ _OF_FAILURE = select(alerts.c.about).where(
 )
 
 
-def jobs(connection: Connection, job_ids: Collection[str]) -> dict[str, About]:
-    """Returns what is known of jobs, by ID: the newest that names one."""
-    found: dict[str, About] = {}
+def subjects(connection: Connection, job_ids: Collection[str]) -> dict[str, Subject]:
+    """Returns what jobs are about, by ID: the newest row that names one tells."""
+    found: dict[str, Subject] = {}
     for query in (_OF_RETRIES, _OF_ALERTS):
         for row in connection.execute(query, {"b_jobs": list(job_ids)}) if job_ids else ():
             about, _ = about_of(row.about)
             if row.job_id not in found and about.subject.title_parts():
-                found[row.job_id] = about
+                found[row.job_id] = about.subject
     return found
 
 
@@ -61,9 +61,9 @@ def failure(connection: Connection, job_id: str, failed: str) -> About:
 def completed(connection: Connection, found: Sequence[Retry]) -> list[Retry]:
     """Returns rows as they are shown: what their jobs are called, and whether retrying helped before."""
     nameless = {retry.job_id for retry in found if not retry.about.subject.title_parts()}
-    known = jobs(connection, nameless)
+    known = subjects(connection, nameless)
     named = [
-        replace(retry, about=replace(retry.about, subject=known[retry.job_id].subject))
+        replace(retry, about=replace(retry.about, subject=known[retry.job_id]))
         if retry.job_id in known and retry.job_id in nameless
         else retry
         for retry in found

@@ -103,17 +103,18 @@ def select(options: Sequence[Block], picked: Block | None = None) -> Block:
 
 
 def multi_select(
-    options: Sequence[Block],
+    options: Sequence[Block] = (),
     picked: Sequence[Block] = (),
     placeholder: str | None = None,
-    groups: Sequence[Block] = (),
+    groups: Sequence[tuple[str, Sequence[Block]]] = (),
 ) -> Block:
-    """Any of several options, at most a hundred; typing searches them.
+    """Any of several options, at most a hundred.
 
     Args:
-        groups: the options under headings, instead of `options`.
+        groups: the options under headings, in place of `options`.
     """
-    offered = {"option_groups": list(groups)} if groups else {"options": list(options[:MAX_OPTIONS])}
+    grouped = [option_group(label, some) for label, some in groups]
+    offered = {"option_groups": grouped} if grouped else {"options": list(options[:MAX_OPTIONS])}
     shown: Block = {"type": "multi_static_select", **offered}
     shown = {**shown, "placeholder": plain_text(placeholder)} if placeholder else shown
     return {**shown, "initial_options": list(picked)} if picked else shown

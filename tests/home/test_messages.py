@@ -10,11 +10,13 @@ from syrupy.assertion import SnapshotAssertion
 from bot.access.policy import Decision, Reason, Role
 from bot.app.help import help_text
 from bot.home import messages
-from bot.home.messages import Seen
+from bot.home.messages import Listed, Seen
+from bot.retries.record import Record
 from bot.retries.state import State
+from bot.sift.subject import About, Why
 from tests.access.test_messages import a_grant, grants
 from tests.conftest import NOW
-from tests.reading import JOB, OTHER, PLACE, Shown, Words, a_job, as_written, read
+from tests.reading import JOB, OTHER, PLACE, Shown, Words, a_job, about, about_rules, as_written, read
 from tests.records.test_messages import STATS, entries
 from tests.retries.test_messages import a_retry
 
@@ -36,6 +38,7 @@ def _tabs(t: Words) -> dict[str, Shown]:
         "under_way": [a_retry(), a_retry(State.UNKNOWN, user_id="UBEN")],
         "own": [a_retry(State.FINISHED), a_retry(State.DENIED)],
         "stats": STATS,
+        "known": Listed({}, {JOB: about(t)}),
     }
     admin = {"entries": entries(t), "grants": grants(t)}
     expired = a_grant(expires_at=NOW - timedelta(hours=2))
@@ -57,17 +60,21 @@ def _tabs(t: Words) -> dict[str, Shown]:
 def shown(t: Words = as_written) -> dict[str, Shown]:
     """Everything that is shown to who looks, by name; other people's words as `t` puts them."""
     why = t("Line 7 is no number.")
+    known = Listed({}, {JOB: about(t), OTHER: About(why=Why(why))}, {about(t).why.cause: Record(0, 12)})
+    rules = Listed({}, {JOB: about_rules(t)}, {about_rules(t).why.cause: Record(41, 43, timedelta(minutes=6))})
     export = a_job(kind="DATA_EXPORT", job_id=OTHER, jobStatusDetails={"dataExport": {"errorMessage": why}})
     ended = a_retry(State.FAILED_AGAIN)
     return {
-        "list": messages.failed([a_job(), export], {JOB: a_retry()}, PLACE),
-        "list, under way unseen": messages.failed([a_job()], {JOB: a_retry(channel_id=None)}, PLACE),
-        "list, empty": messages.failed([], {}, PLACE),
-        "status, failed": messages.status(export, None, why, PLACE),
-        "status, failed, retried before": messages.status(a_job(), ended, None, PLACE),
-        "status, running": messages.status(a_job("RUNNING"), a_retry(), None, PLACE),
-        "status, finished": messages.status(a_job("FINISHED"), a_retry(State.FINISHED), None, PLACE),
-        "status, no way into Sift": messages.status(a_job(), None, None, replace(PLACE, sift_app_url=None)),
+        "list": messages.failed([a_job(), export], known, PLACE),
+        "list, under way": messages.failed([a_job(), export], replace(known, under_way={JOB: a_retry()}), PLACE),
+        "list, under way unseen": messages.failed([a_job()], Listed({JOB: a_retry(channel_id=None)}), PLACE),
+        "list, empty": messages.failed([], Listed(), PLACE),
+        "status, failed": messages.status(export, None, known, PLACE),
+        "status, failed, retried before": messages.status(a_job(), ended, known, PLACE),
+        "status, running": messages.status(a_job("RUNNING"), a_retry(), Listed(), PLACE),
+        "status, finished": messages.status(a_job("FINISHED"), a_retry(State.FINISHED), known, PLACE),
+        "status, no way into Sift": messages.status(a_job(), None, known, replace(PLACE, sift_app_url=None)),
+        "status, evaluation": messages.status(a_job(kind="RULE_EVALUATION"), None, rules, PLACE),
         "status, unknown": messages.unknown(JOB),
         **_tabs(t),
     }

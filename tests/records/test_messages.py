@@ -11,6 +11,7 @@ from bot.audit.entry import Filters, Head
 from bot.audit.signing import SignedHead
 from bot.records import messages
 from bot.records.stats import Stats
+from bot.retries.record import Frequent, Record
 from tests.conftest import NOW
 from tests.reading import JOB, PLACE, Shown, Words, as_written, read
 
@@ -46,6 +47,10 @@ STATS = Stats(
     {"2026-11-19": {"finished": 5, "failed_again": 2, "denied": 1}, "2026-11-20": {"finished": 1}},
     {"JOB_TYPE_DATA_IMPORT": 6, "JOB_TYPE_RULE_EVALUATION": 1},
     {"UANN": 6, "UBEN": 3},
+    (
+        Frequent("column ‹name› is not a number in row ‹n›", Record(0, 5)),
+        Frequent("the source did not answer within ‹n› s", Record(6, 7)),
+    ),
 )
 """Nine requests of two people."""
 

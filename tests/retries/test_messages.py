@@ -9,13 +9,14 @@ from syrupy.assertion import SnapshotAssertion
 
 from bot.retries.messages import answers, approval, batch, modals
 from bot.retries.messages import retry as messages
+from bot.retries.record import Record
 from bot.retries.request import Batch, Retry
 from bot.retries.state import ApprovalReason, RefusalReason, State
 from bot.sift.errors import AnswerTooLarge, OutcomeUnknown, SiftError
-from bot.sift.subject import About, Named, Subject, Why
+from bot.sift.subject import About, Why
 from bot.slack.blocks import message_view
 from tests.conftest import NOW
-from tests.reading import JOB, OTHER, PLACE, Shown, Words, a_job, as_written, read
+from tests.reading import JOB, OTHER, PLACE, Shown, Words, a_job, about, about_rules, as_written, read
 
 
 def a_retry(state: State = State.ACCEPTED, **more: Any) -> Retry:
@@ -133,13 +134,20 @@ def _reasons(t: Words) -> dict[str, Shown]:
         said = t("Sift does not answer as it should.")
         shown[f"failed {why}"] = a_retry(State.FAILED, detail={"why": why, "message": said, **detail})
     shown["refused unknown_job, never read"] = a_retry(State.REFUSED, detail={"why": "unknown_job"}, job_before=None)
+    shown["refused, known"] = a_retry(State.REFUSED, detail={"why": "cooldown", **by, "seconds": 25}, about=about(t))
     return {name: messages.pieces(one, PLACE) for name, one in shown.items()}
 
 
 def _retries(t: Words) -> dict[str, Shown]:
     after = {"job_after": a_job("FINISHED")}
     why = t("Line 7 is no number.")
-    failed_again = {"job_after": a_job("FAILED"), "about": About(why=Why(why)), "again": Why(t("Line 8 is no number."))}
+    known = about(t)
+    failed_again = {
+        "job_after": a_job("FAILED", **_points(300, 1_200)),
+        "about": About(known.subject, Why(why)),
+        "again": Why(t("Line 8 is no number.")),
+    }
+    never = Record(0, 12)
     retries = {
         "requested": a_retry(State.REQUESTED),
         "sending": a_retry(State.SENDING),
@@ -149,7 +157,11 @@ def _retries(t: Words) -> dict[str, Shown]:
         "not applied": a_retry(State.NOT_APPLIED, detail={"why": "unchanged"}),
         "not applied outside": a_retry(State.NOT_APPLIED, detail={"why": "outside"}, job_after=a_job("RUNNING")),
         "not applied restored": a_retry(State.NOT_APPLIED, detail={"why": "restored"}),
-        "accepted": a_retry(reason=t("the sensor was offline"), job_after=a_job("RUNNING", **_points(300, 1_200))),
+        "accepted": a_retry(
+            reason=t("the sensor was offline"),
+            job_after=a_job("RUNNING", **_points(300, 1_200), completedDate=None),
+            about=known,
+        ),
         "accepted, never read": a_retry(job_before=None),
         "accepted, not started": a_retry(job_after=a_job("CREATED", startedDate=None, completedDate=None)),
         "accepted, total unknown": a_retry(job_after=a_job("RUNNING", **_points(300, 0))),
@@ -157,12 +169,26 @@ def _retries(t: Words) -> dict[str, Shown]:
         "accepted export": a_retry(job_before=a_job(kind="DATA_EXPORT", **_EXPORT)),
         "accepted evaluation": a_retry(
             job_before=a_job(kind="RULE_EVALUATION"),
-            about=About(Subject(report=Named("p1", t("Nightly, hot fire 7"))), Why(t("no data in the range"))),
+            about=about_rules(t),
         ),
         "accepted of a newer sort": a_retry(job_before=a_job(t("HOLD_STILL"), t("DATA_SHREDDING"))),
         "accepted unpostable": a_retry(unpostable="not_in_channel", shown={}),
         "accepted from home": a_retry(channel_id=None, shown={}, source="home"),
-        "finished": a_retry(State.FINISHED, **after),
+        "finished": a_retry(State.FINISHED, **after, about=known, attempt=2),
+        "finished evaluation": a_retry(
+            State.FINISHED,
+            job_before=a_job(kind="RULE_EVALUATION"),
+            job_after=a_job("FINISHED", kind="RULE_EVALUATION"),
+            about=about_rules(t),
+        ),
+        "failed again, hopeless": a_retry(State.FAILED_AGAIN, **failed_again, record=never),
+        "failed again, evaluation": a_retry(
+            State.FAILED_AGAIN,
+            job_before=a_job(kind="RULE_EVALUATION"),
+            job_after=a_job(kind="RULE_EVALUATION"),
+            about=about_rules(t),
+            again=about_rules(t).why,
+        ),
         "finished unpostable": a_retry(State.FINISHED, **after, unpostable="not_in_channel", shown={}),
         "finished thread deleted": a_retry(State.FINISHED, **after, unpostable="thread_not_found"),
         "failed again": a_retry(State.FAILED_AGAIN, **failed_again),
@@ -181,11 +207,15 @@ def _approvals(t: Words) -> dict[str, Shown]:
     overridden = {**asked, "approved_by": "UADA", "override_reason": t("the customer waits")}
     retries = {
         "approval asked": a_retry(State.REQUESTED, **asked),
+        "approval asked, known": a_retry(State.REQUESTED, **asked, about=about(t)),
+        "approval asked where nobody sees, known": a_retry(
+            State.REQUESTED, **asked, unpostable="not_in_channel", about=about(t)
+        ),
         "approval asked where nobody sees": a_retry(State.REQUESTED, **asked, unpostable="not_in_channel"),
         "approval given": a_retry(State.REQUESTED, **asked, approved_by="UBEN"),
         "approval given, accepted": a_retry(**asked, approved_by="UBEN"),
         "approval expired": a_retry(State.DENIED, **asked, detail={"why": "approval_expired"}),
-        "approval overridden": a_retry(**overridden),
+        "approval overridden": a_retry(**overridden, about=about(t)),
         "approval restored": a_retry(State.UNKNOWN, **asked, detail={"why": "restored"}),
     }
     return {
@@ -197,10 +227,13 @@ def _approvals(t: Words) -> dict[str, Shown]:
 
 
 def _batches(t: Words) -> dict[str, Shown]:
-    again = a_retry(State.FAILED_AGAIN, job_after=a_job(), again=Why(t("Line 8 is no number.")))
+    why = Why(t("Line 8 is no number."))
+    again = a_retry(State.FAILED_AGAIN, job_after=a_job(), again=why, about=about(t), record=Record(0, 5))
     refusals = [
         a_retry(State.DENIED, detail={"why": "other_job_type", "job_types": ["data_export"], "ask": ["UADA"]}),
-        a_retry(State.REFUSED, job_id=OTHER, job_before=a_job("FINISHED"), detail={"why": "not_retryable"}),
+        a_retry(
+            State.REFUSED, job_id=OTHER, job_before=a_job("FINISHED"), detail={"why": "not_retryable"}, about=about(t)
+        ),
         a_retry(State.REFUSED, job_id=OTHER, detail={"why": "stale", "seconds": 1_500}),
         a_retry(State.FAILED, detail={"why": "unreachable", "message": t("no route to host")}),
     ]
@@ -231,9 +264,11 @@ def _batches(t: Words) -> dict[str, Shown]:
 def _modals(t: Words) -> dict[str, Shown]:
     jobs = [a_job(), a_job("FAILED", t("RULE_EVALUATION"), OTHER)]
     options = [modals.option_of(job, NOW) for job in jobs]
+    known = [modals.option_of(jobs[0], NOW, about(t)), modals.option_of(a_job(job_id="j3"), NOW, about_rules(t))]
     picking = {"source": "modal", "channel_id": "COPS", "thread_ts": None}
     shortcut = {"source": "shortcut", "channel_id": "COPS", "thread_ts": "1763640000.000400"}
     return {
+        "modal to pick, by run": modals.retry_view([*known, *options[1:]], picking, picked=1),
         "modal to pick": modals.retry_view(options, picking),
         "modal to pick, some under way": modals.retry_view(options, picking, under_way=2),
         "modal to pick, all under way": modals.retry_view([], picking, under_way=1),

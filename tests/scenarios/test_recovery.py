@@ -220,6 +220,6 @@ def test_whose_request_gives_way_is_told_so(database: Database) -> None:
         recovery.recover(connection, "cli:test", NOW + timedelta(hours=1))
         (refused,) = [one for one in store.latest_of(connection, "U2") if one.id == second.id]
     workspace = Workspace(team_id="T1", url="https://x.slack.com/", bot_user_id="U0", bot_id="B0", scopes=frozenset())
-    said = why_not(refused, Place(workspace, None))
+    said = why_not(refused, Place(workspace, None), "The job")
     assert "restored from a backup" in said.what
     assert said.done == "Yours is not sent again."

@@ -2,7 +2,7 @@
 
 ⛔ You may not retry jobs: you are not on the allow-list. Nothing was sent to Sift.
 Ask @Ada for access.
-Reference `abcdefghjk` · Open Sift
+reference `abcdefghjk`
 """
 
 from collections.abc import Mapping
@@ -12,16 +12,8 @@ from typing import Any, assert_never
 
 from bot.access.messages import denial, whom_to_ask
 from bot.base.clock import say_duration
-from bot.retries.messages.job import (
-    facts,
-    footer,
-    kind_of,
-    progress,
-    referring,
-    retry_button,
-    retry_button_of,
-    status_of,
-)
+from bot.retries.messages.job import progress, referring, retry_button, retry_button_of, status_of
+from bot.retries.messages.naming import grey, links_of, ran, title_of
 from bot.retries.request import Retry
 from bot.retries.state import RefusalReason, State
 from bot.slack.blocks import actions, plain, section
@@ -32,18 +24,29 @@ from bot.slack.piece import OutboxRow
 
 def answer(retry: Retry, place: Place) -> Message:
     """Why a request was denied, refused, or failed for good: said to the requester alone."""
-    said = why_not(retry, place)
+    said = why_not(retry, place, title_of(retry.job, retry.job_id, retry.about))
     next_step = f"\n{said.next}" if said.next else ""
     blocks = [section(f"{said.emoji} {said.what} {said.done}{next_step}")]
     if said.quote:
         blocks.append(plain(said.quote))
-    if said.show_job and retry.job is not None:
-        blocks += [*facts(retry.job, []), *progress(retry.job)]
+    if said.show_job:
+        blocks += _as_it_is(retry)
     if said.offer:
         job = retry.job
         button = retry_button(job) if job is not None else retry_button_of(retry.job_id, retry.offered)
         blocks.append(actions([button]))
-    return Message(f"{said.what} {said.done}", [*blocks, footer(retry.id, place)])
+    links = links_of(retry.about, place) if retry.job is not None else ""
+    blocks += [section(links)] if links else []
+    return Message(f"{said.what} {said.done}", [*blocks, *grey(None, retry.job_id, retry.id)])
+
+
+def _as_it_is(retry: Retry) -> list[Block]:
+    """The job as it was read: its status, since when, and how far it is."""
+    if retry.job is None:
+        return []
+    emoji, status = status_of(retry.job.job_status)
+    times = ran(retry.job)
+    return [section(f"{emoji} *{status}*" + (f" · {times}" if times else "")), *progress(retry.job)]
 
 
 def cannot_post(row: OutboxRow) -> Block:
@@ -71,52 +74,56 @@ class Said:
     offer: bool = False
 
 
-def why_not(retry: Retry, place: Place) -> Said:
-    """Why a request led to no retry."""
+def why_not(retry: Retry, place: Place, name: str) -> Said:
+    """Why a request led to no retry.
+
+    Args:
+        name: what the job is called, as a sentence begins; escaped.
+    """
     why, detail = str(retry.detail.get("why")), retry.detail
     if retry.state is State.DENIED:
         return Said(denial(detail, "retry jobs"), whom_to_ask(detail), emoji=":no_entry:")
     if retry.state is State.FAILED:
         return Said(
-            f"Job `{retry.job_id}` was not retried.",
+            f"{name} was not retried.",
             _FAILED_NEXT.get(why, "Try again in a few minutes."),
             emoji=":x:",
             done=_FAILED_DONE.get("read" if detail.get("stage") == "read" else why, "Sift said no."),
             quote=str(detail.get("message") or why),
         )
-    return _why_refused(retry, place)
+    return _why_refused(retry, place, name)
 
 
-def _why_refused(retry: Retry, place: Place) -> Said:
+def _why_refused(retry: Retry, place: Place, name: str) -> Said:
     """Why there was nothing to retry, or it was too late."""
-    detail, job = retry.detail, f"job `{retry.job_id}`"
+    detail = retry.detail
     match _refusal_reason(detail.get("why")):
         case RefusalReason.UNDER_WAY | RefusalReason.JUST_RETRIED:
             link = place.workspace.link(detail.get("channel_id"), detail.get("ts"))
             there = f" Follow it <{link}|in its thread>." if link else ""
-            return Said(f"Job `{retry.job_id}` is already being retried by <@{detail.get('by')}>.{there}")
+            return Said(f"{name} is already being retried by <@{detail.get('by')}>.{there}")
         case RefusalReason.COOLDOWN:
-            what = f"Job `{retry.job_id}` was retried a moment ago by <@{detail.get('by')}>."
+            what = f"{name} was retried a moment ago by <@{detail.get('by')}>."
             return Said(what, f"Try again in {_seconds(detail)}.")
         case RefusalReason.RESTORED:
             return Said(
-                f"The bot was restored from a backup, so it is not known whether your retry of {job} was sent before. "
+                f"The bot was restored from a backup, so it is not known whether this was sent before: {name}. "
                 "Another request for the job is being looked into.",
                 "Look at the job before you retry it.",
                 done="Yours is not sent again.",
             )
         case RefusalReason.OUTDATED:
-            what = f"That button is outdated: {job} has moved on since. This is how it is now:"
+            what = f"That button is outdated: {name} has moved on since. This is how it is now:"
             return Said(what, "If you still want to retry it, use this button.", show_job=True, offer=True)
         case RefusalReason.STALE:
-            what = f"Job `{retry.job_id}` was asked for {_seconds(detail)} ago, and nobody carried it out: I was down."
+            what = f"{name} was asked for {_seconds(detail)} ago, and nobody carried it out: I was down."
             return Said(f"{what} It was not retried.", "If it is still wanted, retry it again.", offer=True)
         case RefusalReason.NOT_RETRYABLE:
-            return _not_retryable(retry)
+            return _not_retryable(retry, name)
         case RefusalReason.UNKNOWN_JOB:
-            return Said(f"Sift knows no {job}, or its key may not see it.", "Check the ID in Sift.")
+            return Said(f"Sift knows no job `{retry.job_id}`, or its key may not see it.", "Check the ID in Sift.")
         case RefusalReason.ENDED | RefusalReason.BEING_CANCELLED | RefusalReason.RERUN_OFF | None:  # no retry's
-            return Said(f"Job `{retry.job_id}` was not retried.")
+            return Said(f"{name} was not retried.")
         case unreachable:
             assert_never(unreachable)
 
@@ -133,10 +140,10 @@ def _seconds(detail: Mapping[str, Any]) -> str:
     return say_duration(timedelta(seconds=int(detail.get("seconds", 0))))
 
 
-def _not_retryable(retry: Retry) -> Said:
+def _not_retryable(retry: Retry, name: str) -> Said:
     emoji, status = status_of(retry.job.job_status if retry.job else None)
     return Said(
-        f"There is nothing to retry: {kind_of(retry.job)} `{retry.job_id}` is *{status.lower()}*.",
+        f"There is nothing to retry: {name} is *{status.lower()}*.",
         _NOT_RETRYABLE_NEXT.get(status, "Only failed and cancelled jobs can be retried."),
         done=_FAILED_DONE["asked"] if retry.detail.get("stage") == "post" else Said.done,
         emoji=emoji,

@@ -1,12 +1,13 @@
 """What a request shows while it waits for a second person, and after. Pure.
 
-👥 Retry number 3 of this job takes a second person: somebody other than @Ann who may retry it has to approve …
+👥 Retry 3 of this job takes a second person: somebody other than @Ann who may retry it has to approve …
 [Approve] [Override…]
 """
 
+from bot.retries.messages.naming import title_of, why_block
 from bot.retries.request import Retry
 from bot.slack.blocks import actions, button, date, input_, modal, plain, section, text_input
-from bot.slack.message import Message, View
+from bot.slack.message import Block, Message, View
 
 APPROVE, OVERRIDE = "approve_retry", "override_retry"
 """The action IDs of the buttons; their values are the request's ID."""
@@ -32,26 +33,37 @@ def approval(retry: Retry) -> Message:
         text = ":hourglass: Nobody else approved this in time, so nothing was sent to Sift. Retry it to ask again."
         return Message(text, [section(text)])
     text = (
-        f":busts_in_silhouette: Retry number {retry.attempt or 1} of this job takes a second person: "
+        f":busts_in_silhouette: Retry {retry.attempt or 1} of this job takes a second person: "
         f"somebody other than <@{retry.user_id}> who may retry it has to approve, "
         f"until {date(retry.approval_until, 'time')}. Nothing was sent to Sift yet."
     )
     approve = button("Approve", APPROVE, retry.id, style="primary")
-    return Message(text, [section(text), actions([approve, button("Override…", OVERRIDE, retry.id)])])
+    buttons = actions([approve, button("Override…", OVERRIDE, retry.id)])
+    return Message(text, [section(text), *_why(retry), buttons])
+
+
+def _why(retry: Retry) -> list[Block]:
+    """Why it failed, which whoever approves wants to know."""
+    cause = why_block(retry.job, retry.about)
+    return [section("*Failed because*"), *cause] if cause else []
+
+
+def _title(retry: Retry) -> str:
+    return title_of(retry.job, retry.job_id, retry.about)
 
 
 def nobody_can_approve(retry: Retry) -> Message:
     """Said to the requester alone where nobody else can see that they wait."""
     text = (
-        f":busts_in_silhouette: Retry number {retry.attempt or 1} of `{retry.job_id}` takes a second person, but "
-        "nobody else sees this: I may not post there. Nothing was sent to Sift. Retry it in a channel that I am in."
+        f":busts_in_silhouette: Retry {retry.attempt or 1} of this takes a second person: {_title(retry)}. "
+        "Nobody else sees this, since I may not post there. Nothing was sent to Sift. Retry it in a channel I am in."
     )
     return Message(text, [section(text)])
 
 
 def broken_glass(retry: Retry) -> Message:
     """Tells the whole channel that an admin overrode the second person."""
-    text = f":rotating_light: <@{retry.approved_by}> overrode the second person for the retry of `{retry.job_id}`."
+    text = f":rotating_light: <@{retry.approved_by}> overrode the second person for the retry of {_title(retry)}."
     return Message(text, [section(text), plain(f"Because: {retry.override_reason}")])
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from bot.access.messages import denied
 from bot.retries.messages.answers import cannot_post, why_not
-from bot.retries.messages.job import footer, kind_of, retry_button
-from bot.retries.messages.retry import offered, outcome_of, why_it_ended_so
+from bot.retries.messages.job import referring, retry_button
+from bot.retries.messages.retry import offered, outcome_of, title, why_it_ended_so
 from bot.retries.request import Batch, Retry
 from bot.retries.state import UNSENT, State
 from bot.slack.blocks import actions, button, confirm, counted, foreign, plain, section
@@ -25,6 +25,9 @@ RETRY_REST = "retry_rest"
 
 LINES = 40
 """Retries to a message: Slack takes 50 blocks."""
+
+NAMED = 10
+"""Jobs that are named for each reason that they were not retried for."""
 
 _TALLY = (
     (":hourglass_flowing_sand:", "waiting", ("requested", "sending")),
@@ -50,23 +53,23 @@ def pieces(batch: Batch, place: Place) -> list[Piece]:
     if sum(batch.states.values()) - unsent - _count(batch, "requested") <= 0:
         return private  # as long as nothing was sent to Sift, there is nothing to show to others
     if batch.unpostable is not None:
-        told = tally(batch, place)
+        told = tally(batch)
         phase = "private-end" if batch.final else "private-start"
         return [Piece(phase, Message(told.text, [cannot_post(batch), *told.blocks])), *private]
-    shown = [Piece("announcement" if batch.thread_ts is None else "tally", tally(batch, place)), *_lists(batch)]
+    shown = [Piece("announcement" if batch.thread_ts is None else "tally", tally(batch)), *_lists(batch)]
     if batch.final:
         shown.append(Piece("ending", ending(batch)))
     return [*shown, *private]
 
 
-def tally(batch: Batch, place: Place) -> Message:
+def tally(batch: Batch) -> Message:
     """Who retries how many jobs, and how they stand."""
     verb = "retried" if batch.final else "is retrying"
     text = f"<@{batch.user_id}> {verb} {counted(batch.total, 'job')}"
     emoji = ":white_check_mark:" if batch.final else ":arrows_counterclockwise:"
     reason = [plain(f"Reason: {batch.reason}")] if batch.reason else []
     standing = _standing(batch)
-    blocks = [section(f"{emoji} *{text}*\n{standing}"), *reason, footer(batch.id, place)]
+    blocks = [section(f"{emoji} *{text}*\n{standing}"), *reason, referring(batch.id)]
     return Message(f"{text}: {standing}", blocks)
 
 
@@ -112,8 +115,8 @@ def _line(retry: Retry) -> Block:
         emoji, words = outcome_of(retry)
     why = why_it_ended_so(retry)
     because = f"\n> {foreign(why, 200)}" if why else ""
-    again = retry_button(retry.job) if offered(retry) and retry.job else None
-    return section(f"{emoji} {kind_of(retry.job)} `{retry.job_id}` · {words}{because}", again)
+    again = retry_button(retry.job, record=retry.record) if offered(retry) and retry.job else None
+    return section(f"{emoji} {title(retry)} — {words}{because}", again)
 
 
 def _refused(batch: Batch, place: Place) -> Message:
@@ -122,7 +125,7 @@ def _refused(batch: Batch, place: Place) -> Message:
     count = _count(batch, *UNSENT)
     title = f":no_entry: {count:,} of {counted(batch.total, 'job')} {'was' if count == 1 else 'were'} not retried."
     rest = [actions([_button(RETRY_REST, batch.id, "Retry the rest", batch.stale)])] if batch.stale else []
-    blocks = [section(title), *_reasons(unsent, place), *rest, footer(batch.id, place)]
+    blocks = [section(title), *_reasons(unsent, place), *rest, referring(batch.id)]
     return Message(title, blocks)
 
 
@@ -132,23 +135,23 @@ def _refused_whole(batch: Batch, place: Place) -> Message:
         link = place.workspace.link(batch.refusal.get("channel_id"), batch.refusal.get("ts"))
         there = f" Follow it <{link}|in its thread>." if link else ""
         title = f":information_source: All of this is already under way by <@{batch.refusal.get('by')}>.{there}"
-        return Message(title, [section(f"{title}\nNothing was sent to Sift for you."), footer(batch.id, place)])
+        return Message(title, [section(f"{title}\nNothing was sent to Sift for you."), referring(batch.id)])
     title = f":no_entry: {batch.total:,} of {counted(batch.total, 'job')} were not retried. Nothing was sent to Sift."
-    return Message(title, [section(title), *denied(batch.refusal, "retry jobs").blocks, footer(batch.id, place)])
+    return Message(title, [section(title), *denied(batch.refusal, "retry jobs").blocks, referring(batch.id)])
 
 
 def _reasons(unsent: Sequence[Retry], place: Place) -> list[Block]:
     """Each reason once, with what to do next; then the jobs it is about."""
-    by_reason: dict[tuple[str, str], list[str]] = {}
+    by_reason: dict[tuple[str, str], list[Retry]] = {}
     for retry in unsent:
-        said = why_not(retry, place)
-        what = said.what.replace(f" `{retry.job_id}`", "")
-        by_reason.setdefault((f"{what} {said.done}", said.next), []).append(retry.job_id)
+        said = why_not(retry, place, "The job")
+        what = said.what.replace(f" `{retry.job_id}`", "").replace(": The job", ": the job")
+        by_reason.setdefault((f"{what} {said.done}", said.next), []).append(retry)
     blocks = []
-    for (what, following), job_ids in list(by_reason.items())[:20]:
-        ids = " ".join(f"`{job_id}`" for job_id in job_ids[:20])
-        more = f" and {len(job_ids) - 20} more" if len(job_ids) > 20 else ""
-        blocks.append(section(f"{what} {following}\n{ids}{more}"))
+    for (what, following), concerned in list(by_reason.items())[:20]:
+        names = "\n".join(f"• {title(retry)}" for retry in concerned[:NAMED])
+        more = f"\n… and {len(concerned) - NAMED:,} more" if len(concerned) > NAMED else ""
+        blocks.append(section(f"{what} {following}\n{names}{more}"))
     return blocks
 
 

@@ -1,6 +1,5 @@
-"""A job as people read it: kind, status, times, progress, what it exports; and the Retry button. Pure.
+"""A job as people read it: kind, status, progress, what it exports; and the Retry button. Pure.
 
-Status: ⚙️ Running · Created: … · Started: …
 ███░░░░░░░ 25 % · 300 of 1,200 points
 """
 
@@ -8,9 +7,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from bot.base.clock import say_duration
+from bot.retries.messages.record import asked_once_more
+from bot.retries.record import Record
 from bot.sift.job import Job
 from bot.slack.blocks import button, context, counted, date, fields, foreign, say_type, section
-from bot.slack.links import Place
 from bot.slack.message import Block
 
 RETRY = "retry"
@@ -26,14 +26,19 @@ _STATUSES = {
 }
 
 
-def retry_button(job: Job, action_id: str = RETRY) -> Block:
-    """A Retry button for the failure that the job shows now."""
-    return retry_button_of(job.job_id, job.failure, action_id)
+def retry_button(job: Job, action_id: str = RETRY, record: Record | None = None) -> Block:
+    """A Retry button for the failure that the job shows now; it asks once more where retrying its cause never helped.
+
+    Args:
+        record: how earlier retries after the same cause ended.
+    """
+    asked = asked_once_more(record, job.kind) if record else None
+    return button("Retry", action_id, f"{job.job_id} {job.failure}".strip(), style="primary", confirm=asked)
 
 
-def retry_button_of(job_id: str, failure: str | None, action_id: str = RETRY) -> Block:
+def retry_button_of(job_id: str, failure: str | None) -> Block:
     """A Retry button for one failure of a job; None: for the job as it is when the button is clicked."""
-    return button("Retry", action_id, f"{job_id} {failure or ''}".strip(), style="primary")
+    return button("Retry", RETRY, f"{job_id} {failure or ''}".strip(), style="primary")
 
 
 def facts(job: Job | None, more: Sequence[tuple[str, str]]) -> list[Block]:
@@ -43,7 +48,7 @@ def facts(job: Job | None, more: Sequence[tuple[str, str]]) -> list[Block]:
     emoji, status = status_of(job.job_status)
     known = [("Status", f"{emoji} {status}"), *more]
     known += [
-        (name, date(moment))
+        (name, date(moment, "time"))
         for name, moment in (
             ("Created", job.created_date),
             ("Started", job.started_date),
@@ -53,10 +58,11 @@ def facts(job: Job | None, more: Sequence[tuple[str, str]]) -> list[Block]:
     ]
     took = ran_for(job)
     known += [("Ran for", say_duration(took))] if took is not None else []
-    return fields(known + _export_facts(job))
+    return fields(known + export_facts(job))
 
 
-def _export_facts(job: Job) -> list[tuple[str, str]]:
+def export_facts(job: Job) -> list[tuple[str, str]]:
+    """What an export is to hold, by name; nothing for other jobs. The values are escaped."""
     export = job.job_details.data_export if job.job_details else None
     request = export.request if export else None
     if request is None:
@@ -102,19 +108,9 @@ def ran_for(job: Job | None) -> timedelta | None:
     return job.completed_date - job.started_date
 
 
-def footer(reference: str, place: Place) -> Block:
-    """The reference that finds the log lines, and the way into Sift."""
-    return referring(reference, f" · <{place.sift_app_url}|Open Sift>" if place.sift_app_url else "")
-
-
-def into_sift(place: Place) -> list[Block]:
-    """The way into Sift, where one is known."""
-    return [context(f"<{place.sift_app_url}|Open Sift>")] if place.sift_app_url else []
-
-
-def referring(reference: str, more: str = "") -> Block:
-    """The reference alone, with whatever follows it."""
-    return context(f"Reference `{reference}`{more}")
+def referring(reference: str) -> Block:
+    """The reference, which finds the log lines."""
+    return context(f"Reference `{reference}`")
 
 
 def kind_of(job: Job | None) -> str:

@@ -1,23 +1,41 @@
 """The modals in which people pick jobs to retry. Pure.
 
 Retry Sift jobs
-Jobs: [data import, 1 h ago: 0f9d1b60-…]  Job IDs or Sift links: […]  Reason: […]
+Jobs: [hotfire-118: telemetry_0412.csv – column 'tank_pressure_kpa' is not a number]
+Job IDs or Sift links: […]  Reason: […]
 [Cancel] [Retry]
 """
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from bot.base.clock import say_duration
 from bot.base.requester import Source
+from bot.base.text import clip
 from bot.retries.messages.job import kind_of
+from bot.retries.messages.naming import cause_of, name_of
 from bot.sift.job import Job
-from bot.slack.blocks import MAX_OPTION_TEXT, counted, input_, modal, multi_select, option, section, text_input
+from bot.sift.subject import About
+from bot.slack.blocks import (
+    MAX_OPTION_TEXT,
+    MAX_OPTIONS,
+    counted,
+    input_,
+    modal,
+    multi_select,
+    option,
+    section,
+    text_input,
+)
 from bot.slack.message import Block, View
 
 RETRY_VIEW = "retry_view"
 """The callback ID of the modal that retries the jobs of a message."""
+
+MAX_NAME = 45
+"""Characters of an option's name: the rest is left to its cause."""
 
 TITLE = "Retry Sift jobs"
 
@@ -25,23 +43,40 @@ MAX_REASON = 1_000
 """Characters of a reason that is typed in a modal."""
 
 
-def option_of(job: Job, now: datetime) -> Block:
-    """A failed job as something to pick."""
-    ago = f", {say_duration(now - job.completed_date)} ago" if job.completed_date else ""
-    text = f"{kind_of(job)}{ago}: {job.job_id}"
-    return option(text if len(text) <= MAX_OPTION_TEXT else job.job_id, job.job_id)
+@dataclass(frozen=True)
+class JobOption:
+    """A job as something to pick.
+
+    Args:
+        group: what it stands under, such as its run; empty where nothing is known.
+    """
+
+    option: Block
+    group: str = ""
 
 
-def plain_option(job_id: str) -> Block:
+def option_of(job: Job, now: datetime, about: About | None = None) -> JobOption:
+    """A failed job as something to pick: under its run, by what it is called and why it failed; typing finds both."""
+    about = about or About()
+    first, *_ = about.subject.title_parts() or ("",)
+    if not first:
+        ago = f", {say_duration(now - job.completed_date)} ago" if job.completed_date else ""
+        text = f"{kind_of(job)}{ago}: {job.job_id}"
+        return JobOption(option(text if len(text) <= MAX_OPTION_TEXT else job.job_id, job.job_id))
+    cause = cause_of(job, about)
+    text = name_of(job.job_id, about, MAX_NAME) + (f" – {cause}" if cause else f" – {kind_of(job)}")
+    return JobOption(option(text, job.job_id), clip(first, MAX_OPTION_TEXT))
+
+
+def plain_option(job_id: str) -> JobOption:
     """A job that is known by its ID alone, as something to pick."""
-    return option(job_id, job_id)
+    return JobOption(option(job_id, job_id))
 
 
 def retry_view(
-    options: Sequence[Block],
+    options: Sequence[JobOption],
     origin: Mapping[str, str | None],
     *,
-    groups: Sequence[Block] = (),
     picked: int = 0,
     under_way: int = 0,
     unlisted: int = 0,
@@ -52,15 +87,14 @@ def retry_view(
     Args:
         options: the jobs to pick from, at most a hundred.
         origin: the source, and the channel and thread that the answer goes into; kept in the view.
-        groups: the same under headings, instead of `options`.
         picked: how many of the options are picked from the start.
         under_way: how many failed jobs are left out because they are being retried already.
         unlisted: how many are left out because there are too many.
         reason: what stands there as the reason from the start.
     """
     blocks: list[Block] = []
-    if options or groups:
-        blocks.append(input_("jobs", "Jobs", multi_select(options, options[:picked], "Pick", groups)))
+    if options:
+        blocks.append(input_("jobs", "Jobs", _select(options, picked)))
     elif not under_way:
         blocks.append(section(":white_check_mark: No job is failed in Sift just now."))
     if unlisted:
@@ -74,6 +108,19 @@ def retry_view(
     blocks.append(input_("reason", "Reason", text_input(MAX_REASON, reason)))
     kept = json.dumps({name: value for name, value in origin.items() if value})
     return modal(TITLE, blocks, submit="Retry", callback_id=RETRY_VIEW, private_metadata=kept)
+
+
+def _select(choices: Sequence[JobOption], picked: int) -> Block:
+    """What to pick from, in groups if any is known; those of no group stand last."""
+    chosen = [choice.option for choice in choices[:picked]]
+    grouped: dict[str, list[Block]] = {}
+    for choice in choices[:MAX_OPTIONS]:
+        grouped.setdefault(choice.group, []).append(choice.option)
+    others = grouped.pop("", [])
+    if not grouped:
+        return multi_select(others, chosen, placeholder="Pick")
+    groups = [*grouped.items(), *([("Others", others)] if others else [])]
+    return multi_select(groups=groups, picked=chosen, placeholder="Pick")
 
 
 def loading_view() -> View:

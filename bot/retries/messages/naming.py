@@ -14,7 +14,7 @@ from bot.retries.messages.job import kind_of, ran_for, why_now
 from bot.sift import web
 from bot.sift.job import Job
 from bot.sift.subject import About, FailedRule, Subject
-from bot.slack.blocks import context, date, escape, foreign, plain, section
+from bot.slack.blocks import context, counted, date, escape, foreign, plain, section
 from bot.slack.links import Place
 from bot.slack.message import Block
 
@@ -26,6 +26,9 @@ MAX_CAUSE = 300
 
 SHORT_ID = 8
 """So many characters of an ID tell jobs apart where people see them side by side."""
+
+MAX_RULES = 3
+"""Failed rules that are shown with what they printed: more are found in Sift."""
 
 MAX_LINKS = 4
 """Rules whose links stand beside one another."""
@@ -47,9 +50,9 @@ def name_of(job_id: str, about: About, most: int = MAX_PART) -> str:
     return clip(" · ".join(parts), most) if parts else job_id[:SHORT_ID]
 
 
-def cause_of(job: Job | None, about: About) -> str:
+def cause_of(job: Job | None, about: About, most: int = MAX_CAUSE) -> str:
     """Why it failed, in one line of foreign words, not escaped yet; empty where nobody says."""
-    return clip(about.why.headline or why_now(job) or "", MAX_CAUSE)
+    return clip(about.why.headline or why_now(job) or "", most)
 
 
 def notification(job: Job | None, job_id: str, about: About, how: str = "failed") -> str:
@@ -71,10 +74,11 @@ def details(about: About, place: Place) -> list[Block]:
     """What is folded away: each failed rule with what it printed, an import's warnings; empty where there is none."""
     why = about.why
     blocks: list[Block] = []
-    for rule in why.rules_failed:
+    for rule in why.rules_failed[:MAX_RULES]:
         blocks += _rule(rule, place)
-    if why.more_failed:
-        blocks.append(section(f"… and {why.more_failed:,} more rules failed."))
+    more = why.more_failed + len(why.rules_failed[MAX_RULES:])
+    if more:
+        blocks.append(section(f"… and {counted(more, 'more rule')} failed."))
     if why.warnings:
         lines = "\n".join(clip(warning, 200) for warning in why.warnings)
         blocks += [section("*Warnings*"), plain(lines, 2_000)]
@@ -125,20 +129,21 @@ def grey(job: Job | None, job_id: str, reference: str, more: Iterable[str] = ())
     """The last, small lines: when it ran and for how long, whatever else there is, the reference; and the full job ID.
 
     Args:
+        reference: empty where there is nothing to refer to.
         more: such as `retry 2`, escaped already.
     """
-    line = " · ".join([*_when(job), *(part for part in more if part), f"reference `{reference}`"])
-    return [context(line), context(f"`{escape(job_id)}`")]
+    parts = [part for part in (ran(job), *more, f"reference `{reference}`" if reference else "") if part]
+    return [*([context(" · ".join(parts))] if parts else []), context(f"`{escape(job_id)}`")]
 
 
-def _when(job: Job | None) -> list[str]:
-    """When a job ran, and for how long, in each reader's own time zone."""
+def ran(job: Job | None) -> str:
+    """When a job ran, and for how long, in each reader's own time zone; empty where it has not begun."""
     if job is None or job.started_date is None:
-        return []
+        return ""
     took = ran_for(job)
     if took is None or job.completed_date is None:
-        return [f"since {date(job.started_date, 'time')}"]
-    return [f"{date(job.started_date, 'time')} – {_time(job)}, ran {say_duration(took)}"]
+        return f"since {date(job.started_date, 'time')}"
+    return f"{date(job.started_date, 'time')} – {_time(job)}, ran {say_duration(took)}"
 
 
 def _time(job: Job) -> str:

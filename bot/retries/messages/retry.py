@@ -1,21 +1,27 @@
 """The messages that show a retry: the announcement in the channel, the summary in the thread, the ending. Pure.
 
-🔄 @Ann is retrying data import `0f9d1b60-…`
-└ 🔄 Data import: under way, with its times, progress and cause
-└ ✅ @Ann, the data import `0f9d1b60-…` finished after 6 min.
+🔄 @Ada is retrying Data import *hotfire-118* · stand-2 · telemetry_0412.csv
+└ 🔄 *Under way*, with what it is about, progress, why it failed before, and where to look
+└ ✅ @Ada, Data import *hotfire-118* · stand-2 · telemetry_0412.csv finished after 6 min.
 """
 
 from bot.base.clock import say_duration
+from bot.retries.messages import naming
 from bot.retries.messages.answers import answer, cannot_post
 from bot.retries.messages.approval import approval, broken_glass, nobody_can_approve
 from bot.retries.messages.cancel import being_cancelled, cancel_buttons
-from bot.retries.messages.job import facts, footer, kind_of, progress, ran_for, retry_button, why_now
+from bot.retries.messages.job import export_facts, progress, ran_for, retry_button, status_of
 from bot.retries.request import Retry
 from bot.retries.state import FACTS, OFFERING, UNSENT, State
-from bot.slack.blocks import actions, plain, section
+from bot.sift.job import Job
+from bot.sift.subject import About
+from bot.slack.blocks import actions, fields, plain, section
 from bot.slack.links import Place
 from bot.slack.message import Block, Message
 from bot.slack.piece import Piece
+
+MAX_CAUSE = 1_000
+"""Characters of a cause where it is told in full."""
 
 _RESTORED = {
     "unknown": (":grey_question:", "the bot was restored from a backup; checking whether this was sent before"),
@@ -73,6 +79,11 @@ def _with_approval(retry: Retry, place: Place) -> list[Piece]:
     return first + [piece for piece in _in_thread(retry, place) if piece.kind != "announcement"]
 
 
+def title(retry: Retry) -> str:
+    """What the job is called, of escaped words: kind and name."""
+    return naming.title_of(retry.job, retry.job_id, retry.about)
+
+
 def announcement(retry: Retry) -> Message:
     """The one message in the channel: who retries what, and how that stands."""
     emoji, words = outcome_of(retry)
@@ -84,37 +95,38 @@ def announcement(retry: Retry) -> Message:
         how = " — nobody else approved it in time; nothing was retried"
     if retry.superseded_by is not None:
         how += ", and was retried again since"
-    text = f"<@{retry.user_id}> {verb} {kind_of(retry.job)} `{retry.job_id}`{how}"
+    text = f"<@{retry.user_id}> {verb} {title(retry)}{how}"
     return Message(text, [section(f"{emoji} {text}"), *_reason(retry.reason)])
 
 
 def summary(retry: Retry, place: Place) -> Message:
-    """The job and its retry, as the thread shows them until the job ends."""
+    """The job and its retry, as the thread shows them until the job ends: the outcome first, the rest as needed."""
     emoji, words = outcome_of(retry)
-    title = f"{kind_of(retry.job).capitalize()}: {words}"
+    words = f"{words[:1].upper()}{words[1:]}{_status(retry)}"
+    links = naming.links_of(retry.about, place)
     blocks = [
-        section(f"{emoji} *{title}*\n`{retry.job_id}`"),
-        *facts(retry.job, [("Requested by", f"<@{retry.user_id}>"), ("Attempt", str(retry.attempt or 1))]),
-        *progress(retry.job),
+        section(f"{emoji} *{words}*\n{title(retry)}"),
+        *([] if retry.state == "finished" else progress(retry.job_after)),
         *_cause(retry),
         *_reason(retry.reason),
         *_explained(retry),
         *being_cancelled(retry),
+        *_details(retry, place),
         *_buttons(retry),
-        footer(retry.id, place),
+        *([section(links)] if links else []),
+        *naming.grey(_running(retry), retry.job_id, retry.id, [f"retry {retry.attempt or 1} by <@{retry.user_id}>"]),
     ]
-    return Message(title, blocks)
+    return Message(f"{words}: {title(retry)}", blocks)
 
 
 def ending(retry: Retry) -> Message:
     """Tells the requester how it ended."""
     emoji, words = outcome_of(retry)
-    took = ran_for(retry.job)
+    took = ran_for(retry.job_after)
     if retry.state == "not_applied":
-        sentence = f"{words}: {kind_of(retry.job)} `{retry.job_id}`"
+        sentence = f"{words}: {title(retry)}"
     else:
-        sentence = f"the {kind_of(retry.job)} `{retry.job_id}` {words}"
-        sentence += f" after {say_duration(took)}" if took is not None else ""
+        sentence = f"{title(retry)} {words}" + (f" after {say_duration(took)}" if took is not None else "")
     why = why_it_ended_so(retry)
     text = f"<@{retry.user_id}>, {sentence}."
     return Message(text, [section(f"{emoji} {text}"), *([plain(why)] if why else []), *_buttons(retry)])
@@ -126,39 +138,54 @@ def _privately(retry: Retry, place: Place) -> Message:
     return Message(shown.text, [cannot_post(retry), *shown.blocks])
 
 
+def _running(retry: Retry) -> Job | None:
+    """The job as the retry made it; None while nothing but the failure before is known."""
+    return None if retry.state == "not_applied" else retry.job_after
+
+
+def _status(retry: Retry) -> str:
+    """How far a job is that does not run yet, or is on its way out: in Sift's own words."""
+    job = retry.job_after
+    if retry.state != "accepted" or job is None or job.ended or job.job_status in ("JOB_STATUS_RUNNING", ""):
+        return ""
+    return f", {status_of(job.job_status)[1].lower()}"
+
+
 def offered(retry: Retry) -> bool:
     """Whether the job may be retried once more, and no newer retry is there to do it from."""
     return retry.state in OFFERING and retry.superseded_by is None and retry.job is not None and retry.job.retryable
 
 
 def _buttons(retry: Retry) -> list[Block]:
-    again = [retry_button(retry.job)] if retry.job and offered(retry) else []
+    again = [retry_button(retry.job, record=retry.record)] if retry.job and offered(retry) else []
     buttons = [*again, *cancel_buttons(retry)]
     return [actions(buttons)] if buttons else []
 
 
 def _cause(retry: Retry) -> list[Block]:
-    """Why it failed before, and what it was about."""
-    blocks: list[Block] = []
-    report = retry.about.subject.report
-    if report and report.name:
-        blocks.append(plain(f"Report: {report.name}"))
-    message = retry.about.why.headline or why_now(retry.job_before)
-    if message:
-        blocks += [section("*Failed before because*"), plain(message)]
+    """Why it failed before, and why again."""
+    before = naming.cause_of(retry.job_before, retry.about, MAX_CAUSE)
     again = why_it_ended_so(retry)
-    if again and again == message:
-        blocks.append(section("*Failed again for the same reason*"))
-    elif again:
-        blocks += [section("*Failed again because*"), plain(again)]
-    return blocks
+    if again and again == before:
+        return [section("*Failed again for the same reason*"), plain(again)]
+    blocks = [section("*Failed before because*"), plain(before)] if before else []
+    return blocks + ([section("*Failed again because*"), plain(again)] if again else [])
 
 
-def why_it_ended_so(retry: Retry) -> str | None:
-    """Why the job failed again, where Sift says so."""
+def why_it_ended_so(retry: Retry) -> str:
+    """Why the job failed again, in foreign words; empty where Sift does not say."""
     if retry.state != "failed_again":
-        return None
-    return retry.again.headline or why_now(retry.job_after)
+        return ""
+    return naming.cause_of(retry.job_after, About(why=retry.again), MAX_CAUSE)
+
+
+def _details(retry: Retry, place: Place) -> list[Block]:
+    """What an export is to hold; what the rules that failed last printed, and what an import warned of."""
+    blocks = fields(export_facts(retry.job)) if retry.job else []
+    if retry.state == "finished":
+        return blocks
+    why = retry.again if retry.again.headline else retry.about.why
+    return [*blocks, *naming.details(About(why=why), place)]
 
 
 _NOT_APPLIED = {
@@ -179,6 +206,7 @@ def _explained(retry: Retry) -> list[Block]:
         )
     elif retry.state == "not_applied":
         text = _NOT_APPLIED.get(str(retry.detail.get("why")), _NOT_APPLIED["unchanged"])
+        text += f" It is {status_of(retry.job_after.job_status)[1].lower()} now." if retry.job_after else ""
     elif retry.state == "lost":
         gone = retry.detail.get("why") == "gone"
         text = "Sift no longer lists the job." if gone else "It ran for too long to be followed further."
