@@ -1,6 +1,6 @@
 """Messages and views as a reader would see them, in plain text: what the literal tests compare."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import groupby
 from typing import Any
@@ -119,10 +119,14 @@ def _input(element: Mapping[str, Any]) -> str:
     chosen = {
         option["value"] for option in element.get("initial_options", [element.get("initial_option", {})]) if option
     }
-    lines = [
-        f"\n  {'*' if option['value'] in chosen else '-'} {option['text']['text']} = {option['value']}"
-        for option in element.get("options", ())
-    ]
+    lines = [f"\n  {line}" for group in element.get("option_groups", [element]) for line in _options(group, chosen)]
     most = f", at most {element['max_length']}" if "max_length" in element else ""
     hint = f" “{element['placeholder']['text']}”" if "placeholder" in element else ""
     return f"[{element['type']} {element['action_id']}{most}]{hint}{''.join(lines)}"
+
+
+def _options(group: Mapping[str, Any], chosen: Collection[str]) -> Iterator[str]:
+    if "label" in group:
+        yield f"[{group['label']['text']}]"
+    for option in group.get("options", ()):
+        yield f"{'*' if option['value'] in chosen else '-'} {option['text']['text']} = {option['value']}"
