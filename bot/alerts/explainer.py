@@ -24,7 +24,7 @@ CHUNK = 100
 LEFT_BEHIND = timedelta(seconds=8)
 """Whoever found a failure has this much time; then another process looks it up."""
 
-PAUSES = (timedelta(seconds=4), timedelta(seconds=10))
+PAUSES = (timedelta(seconds=3), timedelta(seconds=6), timedelta(seconds=12))
 """Between two look-ups of one failure; there are no more of them."""
 
 
@@ -110,20 +110,17 @@ class Explainer:
 
     async def _end(self, failures: Sequence[Unexplained], known: Mapping[str, About]) -> None:
         """Ends the look-up of what is known, and of what was asked for often enough; the rest is asked for again."""
-        left = {
-            one.id
-            for one in failures
-            if rows.is_lacking(one.job, known.get(one.job.job_id, About())) and self._put_off(one.id)
-        }
-        for some in _some_at_a_time([one.id for one in failures if one.id not in left]):
+        told = [(one, known.get(one.job.job_id, About())) for one in failures]
+        left = {one.id for one, about in told if rows.is_lacking(one.job, about) and self._put_off(one.id)}
+        for some in _some_at_a_time([(one, about) for one, about in told if one.id not in left]):
             await self._end_some(some)
         waiting = {one.storm_id for one in failures if one.id in left}
         over = [one.storm_id for one in failures if one.storm_id is not None and one.storm_id not in waiting]
         await self._show(list(dict.fromkeys(over)))
         self._changed()
 
-    async def _end_some(self, ids: Sequence[str]) -> None:
-        await self._database.run(lambda connection: rows.end(connection, ids, self._database.now(connection)))
+    async def _end_some(self, some: Sequence[tuple[Unexplained, About]]) -> None:
+        await self._database.run(lambda connection: rows.end(connection, some, self._database.now(connection)))
 
     async def _show(self, storm_ids: Sequence[str]) -> None:
         await self._database.run(lambda connection: rows.show(connection, storm_ids, self._database.now(connection)))

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
-from bot.alerts.alert import OFFERED, Alert, Group, Standing, Storm
+from bot.alerts.alert import Alert, Group, Standing, Storm
 from bot.alerts.messages import cause_in_a_line, repeated
 from bot.base.text import clip
 from bot.retries.messages.job import kind_of, referring
@@ -73,9 +73,14 @@ def announcement(storm: Storm) -> Message:
     blocks = [section(f"{_emoji(storm)} *{title}*\n{of}"), *_groups(storm)]
     if storm.offered:
         blocks.append(actions([_retry_all(storm), button("Select…", SELECT_STORM, storm.id)]))
-    shared = "; ".join(_shared(group) for group in storm.groups[:1])
-    more = f"; {len(storm.groups) - 1:,} other causes or runs" if len(storm.groups) > 1 else ""
-    return Message(f"{title}: {shared}{more}", [*blocks, referring(storm.id)])
+    return Message(f"{title}: {_gist(storm)}", [*blocks, referring(storm.id)])
+
+
+def _gist(storm: Storm) -> str:
+    """What a phone shows beside the title: the largest group, and how many jobs there are besides."""
+    first = storm.groups[0]
+    rest = storm.total - first.total
+    return f"{first.total:,} × {_shared(first, bold=False)}" + (f"; {counted(rest, 'other')}" if rest else "")
 
 
 def _emoji(storm: Storm) -> str:
@@ -121,31 +126,38 @@ def _groups(storm: Storm) -> list[Block]:
     rest = storm.groups[MAX_GROUPS:]
     if rest:
         jobs = sum(group.total for group in rest)
-        blocks.append(section(f"… and {counted(jobs, 'job')} with {counted(len(rest), 'other cause')} or run."))
+        blocks.append(section(f"… and {counted(jobs, 'job')} in {counted(len(rest), 'more group')}."))
     return blocks
 
 
 def _told(group: Group, storm: Storm) -> str:
     """A group with how it stands, where that differs, and whether retrying helped before."""
     lines = [f"{group.total:,} × {_shared(group)}"]
-    if set(group.standings) - set(OFFERED) or len(storm.standings) > 1:
+    if len(storm.standings) > 1:
         counts = [(standing, group.standings.get(standing, 0)) for standing in Standing]
         lines.append(", ".join(f"{count:,} {standing}" for standing, count in counts if count))
     helps = words(group.record, group.kind) if group.offered else None
     return "\n".join([*lines, *([f"{helps}."] if helps else [])])
 
 
-def _shared(group: Group) -> str:
+def _shared(group: Group, *, bold: bool = True) -> str:
     """What a group has in common: `‘column … is not a number’ in *hotfire-118*`."""
-    what = f"‘{foreign(group.cause, 160)}’" if group.cause else f"{say_type(group.kind)}, for no reason that is known"
-    return what + (f" in *{foreign(group.topic, 60)}*" if group.topic else "")
+    what = f"‘{foreign(group.cause, 160)}’" if group.cause else f"{say_type(group.kind)}, no reason known"
+    topic, mark = foreign(group.topic, 60), "*" if bold else ""
+    return what + (f" in {mark}{topic}{mark}" if topic else "")
 
 
 def _retry_these(storm: Storm, group: Group) -> Block | None:
     if not group.offered:
         return None
-    asked = _confirm("Retry these?", group.offered, [group])
-    return button(f"Retry these {group.offered:,}", RETRY_GROUP, f"{storm.id} {group.id}", confirm=asked)
+    several = group.offered > 1
+    asked = _confirm("Retry these?" if several else "Retry it?", group.offered, [group])
+    return button(
+        f"Retry these {group.offered:,}" if several else "Retry this one",
+        RETRY_GROUP,
+        f"{storm.id} {group.id}",
+        confirm=asked,
+    )
 
 
 def _retry_all(storm: Storm) -> Block:

@@ -88,7 +88,7 @@ def load(connection: Connection, ids: Sequence[str], at: datetime) -> list[Unexp
         try:
             found[row.id] = Unexplained(row.id, Job.model_validate_json(row.job), row.parent_id, row.storm_id)
         except ValueError:
-            end(connection, [row.id], at)
+            connection.execute(_END, {"b_ids": [row.id], "b_at": at})
     return [found[one] for one in ids if one in found]
 
 
@@ -98,14 +98,14 @@ def explain(connection: Connection, found: Sequence[tuple[Unexplained, About]], 
         values = [_values(one, about, at) for one, about in found if is_whole(about) is whole]
         if values:
             connection.execute(statement, values)
-    runs.note(connection, {one.job.job_id: about for one, about in found})
     for storm_id in {one.storm_id for one, _ in found if one.storm_id is not None}:
         touch_storm(connection, storm_id, at)
 
 
-def end(connection: Connection, ids: Collection[str], at: datetime) -> None:
-    """Ends the look-up of failures; those that are not shown yet are shown now."""
-    connection.execute(_END, {"b_ids": list(ids), "b_at": at})
+def end(connection: Connection, found: Sequence[tuple[Unexplained, About]], at: datetime) -> None:
+    """Ends the look-up of failures, and notes their runs; those that are not shown yet are shown now."""
+    connection.execute(_END, {"b_ids": [one.id for one, _ in found], "b_at": at})
+    runs.note(connection, {one.job.job_id: about for one, about in found})
 
 
 def show(connection: Connection, storm_ids: Collection[str], at: datetime) -> None:

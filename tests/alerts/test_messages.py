@@ -1,13 +1,16 @@
 """What people read of failures, word for word."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from bot.alerts import messages
-from bot.alerts.alert import Alert, Storm
+from bot.alerts import messages, storm_messages
+from bot.alerts.alert import Alert, Group, Standing, Storm, about_of
+from bot.retries.record import Record
 from bot.retries.state import AlertState, State
+from bot.sift.subject import About, FailedRule, Named, Subject, Why
 from tests.conftest import NOW
 from tests.reading import JOB, OTHER, PLACE, Shown, Words, a_job, as_written, read
 from tests.retries.test_messages import a_retry
@@ -32,15 +35,47 @@ def an_alert(state: AlertState = AlertState.OPEN, **more: Any) -> Alert:
     return Alert(**{**values, **more})
 
 
-def a_storm(states: dict[AlertState, int], members: list[Alert] | None = None, **more: Any) -> Storm:
+def about(t: Words = as_written, cause: str = "column 'tank_pressure_kpa' is not a number in row 4,512") -> About:
+    """What an import of the test day is about."""
+    window = (datetime(2026, 11, 20, 10, tzinfo=UTC), datetime(2026, 11, 20, 10, 10, tzinfo=UTC))
+    run, asset = Named("run-1", t("hotfire-118")), Named("asset-1", t("stand-2"))
+    subject = Subject(runs=(run,), assets=(asset,), file=t("telemetry_0412.csv"), window=window)
+    return About(subject, Why(message=t(cause)))
+
+
+def about_rules(t: Words = as_written) -> About:
+    """What an evaluation is about of which two rules failed."""
+    link = "https://app.siftstack.com/explore?runs=run-1"
+    rules = (
+        FailedRule(t("chamber_pressure_max"), "rule-1", t("channel not found"), 1, "", t("Traceback\nKeyError"), link),
+        FailedRule(t("injector_dp_min"), "rule-2", t("channel not found"), None, t("evaluated 81 %")),
+    )
+    subject = Subject(runs=(Named("run-1", t("hotfire-118")),), report=Named("report-1", t("Hot-fire limits")))
+    why = Why(message=t("channel not found"), rules_total=40, rules_failed=rules, warnings=(t("2 columns left out"),))
+    return About(subject, why)
+
+
+def a_group(standings: dict[Standing, int], t: Words = as_written, **more: Any) -> Group:
+    """A group of imports that failed for one reason."""
+    values: dict[str, Any] = {
+        "id": "0123456789ab",
+        "standings": standings,
+        "kind": "data_import",
+        "cause": t("column … is not a number"),
+        "cause_key": "column ‹name› is not a number",
+        "topic": t("hotfire-118"),
+    }
+    return Group(**{**values, **more})
+
+
+def a_storm(groups: list[Group], members: list[Alert] | None = None, **more: Any) -> Storm:
     """A storm of failed imports and exports."""
-    total = sum(states.values())
+    total = sum(group.total for group in groups)
     values: dict[str, Any] = {
         "id": "efghjkmnpq",
-        "states": {state.value: count for state, count in states.items()},
+        "groups": groups,
         "kinds": {"JOB_TYPE_DATA_IMPORT": total - 1, "JOB_TYPE_DATA_EXPORT": 1},
-        "causes": {},
-        "members": members or [an_alert(state) for state, count in states.items() for _ in range(count)],
+        "members": members or [an_alert(about=about())],
         "channel_id": "COPS",
         "created_at": NOW,
         "shown": {"announcement": {"ts": "1763640000.000600"}},
@@ -50,42 +85,70 @@ def a_storm(states: dict[AlertState, int], members: list[Alert] | None = None, *
 
 def _alerts(t: Words) -> dict[str, Shown]:
     here: dict[str, Any] = {"thread_ts": "1763640000.000500"}
-    cause: dict[str, Any] = {"cause": t("Line 7 is no number.")}
-    finished: dict[str, Any] = {"job": a_job("FINISHED")}
+    known: dict[str, Any] = {"about": about(t)}
+    finished: dict[str, Any] = {"job": a_job("FINISHED"), **known}
+    evaluation: dict[str, Any] = {"job": a_job(kind="RULE_EVALUATION"), "about": about_rules(t)}
     alerts = {
-        "open": an_alert(**cause),
-        "open without a cause": an_alert(),
+        "open": an_alert(**known),
+        "open, nothing known": an_alert(),
+        "open, of before": an_alert(about=about_of(None, t("Line 7 is no number.")), cause=t("Line 7 is no number.")),
         "open of a newer sort": an_alert(job=a_job(t("FAILED"), t("DATA_SHREDDING"))),
-        "retrying": an_alert(AlertState.RETRYING, retry=a_retry(**here)),
-        "retrying elsewhere": an_alert(AlertState.RETRYING, retry=a_retry()),
-        "retrying unknown": an_alert(AlertState.RETRYING, retry=a_retry(State.UNKNOWN, **here)),
-        "failed again": an_alert(**cause, retry=a_retry(State.FAILED_AGAIN, **here, attempt=2)),
-        "not applied": an_alert(retry=a_retry(State.NOT_APPLIED, **here)),
-        "outside": an_alert(AlertState.OUTSIDE, job=a_job("RUNNING")),
+        "open, rules failed": an_alert(**evaluation),
+        "open, retrying helps": an_alert(**known, record=Record(41, 43, timedelta(minutes=5.5))),
+        "open, retrying is hopeless": an_alert(**known, record=Record(0, 12)),
+        "retrying": an_alert(AlertState.RETRYING, **known, retry=a_retry(**here)),
+        "retrying elsewhere": an_alert(AlertState.RETRYING, **known, retry=a_retry()),
+        "retrying unknown": an_alert(AlertState.RETRYING, **known, retry=a_retry(State.UNKNOWN, **here)),
+        "failed again": an_alert(**known, retry=a_retry(State.FAILED_AGAIN, **here, attempt=2)),
+        "not applied": an_alert(**known, retry=a_retry(State.NOT_APPLIED, **here)),
+        "outside": an_alert(AlertState.OUTSIDE, job=a_job("RUNNING"), **known),
         "closed by the bot": an_alert(AlertState.CLOSED, **finished, retry=a_retry(State.FINISHED, **here)),
         "closed without the bot": an_alert(AlertState.CLOSED, **finished),
-        "muted": an_alert(muted_by="UBEN"),
-        "muted while retrying": an_alert(AlertState.RETRYING, muted_by="UBEN", retry=a_retry(**here)),
-        "repeated": an_alert(repeats=[an_alert(id="fghjkmnpqr", **cause), an_alert(id="ghjkmnpqrs")]),
+        "muted": an_alert(muted_by="UBEN", **known),
+        "muted while retrying": an_alert(AlertState.RETRYING, muted_by="UBEN", **known, retry=a_retry(**here)),
+        "repeated": an_alert(**known, repeats=[an_alert(id="fghjkmnpqr", **known), an_alert(id="ghjkmnpqrs")]),
     }
     return {name: messages.pieces(alert, PLACE) for name, alert in alerts.items()}
 
 
 def _storms(t: Words) -> dict[str, Shown]:
-    causes = {t("Line 7 is no number."): 9, t("no data in the range"): 2}
-    open_, retrying, outside, closed = AlertState
-    exported = an_alert(job_id=OTHER, job=a_job(kind="DATA_EXPORT", job_id=OTHER), cause=t("no data in the range"))
+    failed, again, queued, under_way, outside, through, closed = Standing
+    exported = an_alert(job_id=OTHER, job=a_job(kind="DATA_EXPORT", job_id=OTHER), topic=t("hotfire-118"))
+    imported = an_alert(about=about(t), topic=t("hotfire-118"), cause_key="column ‹name› is not a number")
+    unknown: dict[str, Any] = {"cause": "", "cause_key": "", "topic": "", "kind": "data_export"}
+    others = [a_group({failed: 1}, t, id=f"{number:012}", topic=t(f"hotfire-{number}")) for number in range(12)]
+    three = [
+        a_group({failed: 9}, t, record=Record(0, 12)),
+        a_group({failed: 2}, t, topic="", record=Record(3, 4)),
+        a_group({failed: 1}, t, **unknown),
+    ]
+    by: dict[str, Any] = {"retrying": ["UANN"]}
     storms = {
-        "storm open": a_storm({open_: 12}, [an_alert(cause=t("Line 7 is no number.")), exported], causes=causes),
-        "storm open, all causes known": a_storm({open_: 11}, [exported], causes=causes),
-        "storm mixed": a_storm({open_: 5, retrying: 3, outside: 1, closed: 2}),
-        "storm retrying": a_storm({retrying: 3}),
-        "storm over without the bot": a_storm({outside: 2, closed: 1}),
-        "storm closed": a_storm({closed: 3}),
-        "storm of many": a_storm({open_: 1_200}, [exported] * 130),
-        "storm repeated": a_storm({open_: 2}, [exported], repeats=[an_alert(id="hjkmnpqrst")]),
+        "storm open": a_storm(three, [imported, exported]),
+        "storm of one group": a_storm([a_group({failed: 11}, t, record=Record(0, 12))], [imported]),
+        "storm queued": a_storm([a_group({under_way: 14}, t), a_group({queued: 11}, t, topic="")], **by),
+        "storm queued in part": a_storm([a_group({queued: 9}, t), a_group({failed: 3}, t, **unknown)], **by),
+        "storm mixed": a_storm(
+            [
+                a_group({failed: 5, under_way: 3, through: 2}, t),
+                a_group({again: 4, outside: 1, closed: 2}, t, topic=""),
+            ],
+            retrying=["UANN", "UBEN"],
+            retried=["UANN"],
+        ),
+        "storm failed again": a_storm([a_group({again: 2, through: 10}, t)], retried=["UANN"]),
+        "storm over without the bot": a_storm([a_group({closed: 3}, t)]),
+        "storm outside": a_storm([a_group({outside: 2, closed: 1}, t)]),
+        "storm through": a_storm([a_group({through: 25}, t)], retried=["UANN"]),
+        "storm through by many": a_storm([a_group({through: 25, closed: 3}, t)], retried=["UA", "UB", "UC", "UD"]),
+        "storm of many": a_storm([a_group({failed: 1_188}, t), *others], [imported] * 130),
+        "storm repeated": a_storm([a_group({failed: 2}, t)], [exported], repeats=[an_alert(id="hjkmnpqrst")]),
     }
-    return {name: messages.storm_pieces(storm, PLACE) for name, storm in storms.items()}
+    selection = storm_messages.selection([imported, imported, exported], 150, {"source": "modal"})
+    return {
+        **{name: storm_messages.pieces(storm, PLACE) for name, storm in storms.items()},
+        "storm selection": selection,
+    }
 
 
 def shown(t: Words = as_written) -> dict[str, Shown]:

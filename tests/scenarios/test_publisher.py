@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, select, text, update
 
-from bot.alerts import queries, store
+from bot.alerts import queries, store, storms, subjects
 from bot.alerts.alert import Alert
 from bot.app.server import serving
 from bot.base.clock import Clock, utc_now
@@ -21,6 +21,7 @@ from bot.db.database import Database
 from bot.db.tables import alerts as alerts_table
 from bot.sandbox import DATA_IMPORTS, LAUNCH_OPS, SlackWorkspace
 from bot.sift.job import Job
+from bot.sift.subject import About, Why
 from bot.slack.client import Slack
 from bot.slack.message import Message
 from bot.slack.outbox import LEASE
@@ -246,10 +247,11 @@ async def test_reasons_that_come_late_bring_nobody_else_to_a_storm_that_is_being
     at = utc_now()
     with stage.database.transaction() as connection:
         connection.execute(update(alerts_table).values(manner="new"))
-        wanted = store.fold(connection, 1, at)
-        (storm,) = queries.storm_outbox.claim(connection, at + timedelta(seconds=10))
-        store.add_causes(connection, {wanted[0].id: "late"}, at + timedelta(seconds=11))
-        assert queries.storm_outbox.claim(connection, at + timedelta(seconds=12)) == [], "two at once would post twice"
-        queries.storm_outbox.showed(connection, storm, at + timedelta(seconds=13), shown={}, unpostable=None)
-        (again,) = queries.storm_outbox.claim(connection, at + timedelta(seconds=14))
-        assert again.causes == {"late": 1}
+        store.fold(connection, 1, at)
+        first = subjects.load(connection, subjects.waiting(connection, at, at + subjects.LOOK_UP), at)[0]
+        (storm,) = storms.outbox.claim(connection, at + timedelta(seconds=10))
+        subjects.explain(connection, [(first, About(why=Why(message="late")))], at + timedelta(seconds=11))
+        assert storms.outbox.claim(connection, at + timedelta(seconds=12)) == [], "two at once would post twice"
+        storms.outbox.showed(connection, storm, at + timedelta(seconds=13), shown={}, unpostable=None)
+        (again,) = storms.outbox.claim(connection, at + timedelta(seconds=14))
+        assert {group.cause: group.total for group in again.groups} == {"late": 1, "": 2}

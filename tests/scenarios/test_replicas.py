@@ -38,7 +38,7 @@ async def test_an_outage_on_postgresql_is_alerted_once_and_retried_whole(world: 
         jobs = world.sift.outage(30)
         (storm,) = await world.until(world.messages, timeout=15)
         await world.slack.click(OPERATOR, LAUNCH_OPS, storm.ts, "retry_storm")
-        await world.until(lambda: "30 no longer failed" in storm.text_shown(), timeout=30)
+        await world.until(lambda: "All 30 are through" in storm.text_shown(), timeout=30)
         assert len(world.messages()) == 1
         assert all(world.sift.count("retry", job.job_id) == 1 for job in jobs)
         assert [row.event for row in world.entries()].count("alert") == 30
