@@ -6,6 +6,7 @@ import pytest
 
 from bot.retries.messages.record import asked_once_more, readable, words
 from bot.retries.record import Record
+from bot.slack.blocks import plain_text
 
 
 @pytest.mark.parametrize(
@@ -40,7 +41,7 @@ def test_only_what_never_helped_is_asked_once_more() -> None:
     assert asked_once_more(Record(1, 30), "data_import") is None
     asked = asked_once_more(Record(0, 3), "data_import")
     assert asked is not None
-    assert asked["text"]["text"] == "Retrying this cause never helped in 3 tries: the file needs fixing."
+    assert asked["text"] == plain_text("Retrying this cause never helped in 3 tries: the file needs fixing.")
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,16 @@ import json
 import re
 
 import pytest
+from sqlalchemy import update
 
 from bot.access.policy import Role
+from bot.db.tables import retries
 from bot.home.offers import MAX_KEPT
 from bot.sandbox import AUDITOR, LAUNCH_OPS, OPERATOR, SECOND_OPERATOR, UNLISTED
 from bot.sandbox.sift.jobs import EVALUATION, EXPORT, FINISHED, IMPORT, SandboxJob
 from bot.sandbox.sift.records import SiftRun
 from bot.sandbox.slack.messages import Message
+from bot.sift.cause import normalised
 from tests.scenarios.conftest import World
 
 NAME = "vibration-7"
@@ -33,6 +36,11 @@ async def asked(world: World, text: str, user_id: str = OPERATOR) -> Message:
     shown = await world.until(lambda: world.slack.ephemerals(user_id)[before:])
     assert isinstance(shown[0], Message)
     return shown[0]
+
+
+def export_of(run: SiftRun) -> dict[str, object]:
+    """The details of an export of a run."""
+    return {"dataExport": {"request": {"runsAndTimeRange": {"runIds": [run.run_id]}}, "storageKey": ""}}
 
 
 def labels(message: Message) -> list[str]:
@@ -278,6 +286,20 @@ async def test_jobs_known_from_an_alert_are_found_without_the_import(live: World
     await live.slack.click(OPERATOR, LAUNCH_OPS, shown.ts, "retry_run")
     await live.until(lambda: live.outcomes(run=NAME.upper()).count("finished") == 3, timeout=10)
     assert {row.job_id for row in live.entries(run=NAME)} == {job.job_id for job in jobs}
+
+
+async def test_what_retries_of_the_same_cause_did_before_is_said(live: World) -> None:
+    run, _ = failures(live, count=0)
+    for _ in range(3):
+        job = live.sift.add(EXPORT, run=run, reason="no disk", then=["fail"], details=export_of(run))
+        await live.slack.command(OPERATOR, LAUNCH_OPS, job.job_id)
+        await live.until_outcome("failed_again", job_id=job.job_id)
+    assert live.bot is not None
+    with live.bot.database.transaction() as connection:  # as the look-up of causes leaves it
+        connection.execute(update(retries).values(cause_key=normalised("no disk")))
+    shown = await asked(live, f"run {NAME}")
+    assert "3 × no disk" in shown.text_shown()
+    assert "never helped in 3 tries" in shown.text_shown()
 
 
 async def test_thousands_of_failures_and_long_names(live: World) -> None:

@@ -53,7 +53,7 @@ def retry_view(
         origin: the source, and the channel and thread that the answer goes into; kept in the view.
         picked: how many of the options are picked from the start.
         under_way: how many failed jobs are left out because they are being retried already.
-        unlisted: how many are left out because they are too many.
+        unlisted: how many are left out because there are too many.
         reason: what stands there as the reason from the start.
     """
     blocks: list[Block] = []
@@ -64,7 +64,7 @@ def retry_view(
     if under_way:
         blocks.append(section(f":arrows_counterclockwise: {counted(under_way, 'job')} being retried already."))
     if unlisted:
-        blocks.append(section(f"{counted(unlisted, 'more job')} did not fit into the list."))
+        blocks.append(section(f"{counted(unlisted, 'more job')} that may be retried: too many to list."))
     if origin.get("source") == Source.MODAL:
         blocks.append(input_("ids", "Job IDs or Sift links", text_input(3_000)))
     blocks.append(input_("reason", "Reason", text_input(MAX_REASON, reason)))
