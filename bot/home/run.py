@@ -5,8 +5,9 @@ recorded in time for its ack, whichever replica it reaches.
 """
 
 import asyncio
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
@@ -18,13 +19,16 @@ from bot.home import offers, run_messages
 from bot.home.offer import Choice, Offer, Offered
 from bot.home.run_messages import Failed
 from bot.retries import batches, runs
+from bot.retries.causes import records_of
 from bot.retries.messages import answers
 from bot.retries.request import JobRef
 from bot.sift.client import Sift
 from bot.sift.errors import SiftError
 from bot.sift.failures import Failures, RunSearch
 from bot.sift.ids import RunRef
+from bot.sift.job import Job
 from bot.sift.resources import Run
+from bot.sift.subject import About
 from bot.slack.blocks import MAX_OPTIONS
 from bot.slack.links import Place
 from bot.slack.message import Message, View
@@ -158,43 +162,48 @@ class Runs:
     async def _failed(self, requester: Requester, search: RunSearch, run: Run, offer: Offer) -> Message:
         """What failed of a run, and what that offers to press."""
         failures = await search.failures_of(run, await self._noted(offer.runs[0]))
-        offer_id, busy = await self._note(requester, failures, offer)
-        jobs = [job for job in failures.jobs if job.job_id not in busy]
-        seen = Failed(
-            run=offer.runs[0],
-            jobs=jobs,
-            about=failures.about,
-            under_way=len(busy),
-            complete=failures.complete,
-            reason=offer.reason,
-            offer_id=offer_id,
+        seen = await self.authorizer.database.run(
+            lambda connection: self._seen(connection, requester.user_id, failures, offer)
         )
         return run_messages.failed(seen, self.place)
 
     async def _noted(self, run: Choice) -> set[str]:
         return await self.authorizer.database.run(lambda connection: offers.noted(connection, run))
 
-    async def _note(self, requester: Requester, failures: Failures, offer: Offer) -> tuple[str | None, set[str]]:
-        """Notes whose jobs they are, and keeps what is offered; returns its ID and what is being retried already."""
-
-        def work(connection: Connection) -> tuple[str | None, set[str]]:
-            runs.note(connection, failures.about)
-            busy = offers.under_way(connection, [job.job_id for job in failures.jobs])
-            waiting = [job for job in failures.jobs if job.job_id not in busy]
-            labelled = {job.job_id: run_messages.label_of(job, failures.about) for job in waiting[:MAX_OPTIONS]}
-            jobs = tuple(Offered(job.job_id, job.failure, labelled.get(job.job_id, "")) for job in waiting)
-            if offer.readonly or not jobs:
-                return None, busy
-            at = self.authorizer.clock()
-            return offers.keep(connection, requester.user_id, replace(offer, jobs=jobs), at), busy
-
-        return await self.authorizer.database.run(work)
+    def _seen(self, connection: Connection, user_id: str, failures: Failures, offer: Offer) -> Failed:
+        """What is shown of failures; notes whose jobs they are, and keeps what is offered."""
+        runs.note(connection, failures.about)
+        busy = offers.under_way(connection, [job.job_id for job in failures.jobs])
+        waiting = [job for job in failures.jobs if job.job_id not in busy]
+        offer_id = None
+        if waiting and not offer.readonly:
+            jobs = _offered(waiting, failures.about)
+            offer_id = offers.keep(connection, user_id, replace(offer, jobs=jobs), self.authorizer.clock())
+        first = [jobs[0] for jobs in run_messages.by_cause(waiting, failures.about)[: run_messages.MAX_CAUSES]]
+        causes = {failures.about[job.job_id].why.cause for job in first} - {""}
+        return Failed(
+            run=offer.runs[0],
+            jobs=waiting,
+            about=failures.about,
+            under_way=len(busy),
+            complete=failures.complete,
+            records=records_of(connection, causes),
+            reason=offer.reason,
+            offer_id=offer_id,
+        )
 
     async def _keep(self, requester: Requester, offer: Offer) -> str:
         at = self.authorizer.clock()
         return await self.authorizer.database.run(
             lambda connection: offers.keep(connection, requester.user_id, offer, at)
         )
+
+
+def _offered(jobs: Sequence[Job], about: Mapping[str, About]) -> tuple[Offered, ...]:
+    """Failures as they are kept; those that a modal can list, with what they are called there."""
+    labels = [run_messages.label_of(job, about) for job in jobs[:MAX_OPTIONS]]
+    padded = itertools.chain(labels, itertools.repeat(""))
+    return tuple(Offered(job.job_id, job.failure, label) for job, label in zip(jobs, padded, strict=False))
 
 
 async def _nearest(search: RunSearch, name: str) -> list[Run]:

@@ -7,13 +7,15 @@ telemetry_0412.csv · telemetry_0413.csv · …
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bot.base.text import clip
 from bot.home.offer import Choice, Offer
 from bot.retries.messages.job import kind_of
 from bot.retries.messages.modals import JobOption, retry_view
 from bot.retries.messages.naming import MAX_PART, SHORT_ID, cause_of
+from bot.retries.messages.record import asked_once_more, words
+from bot.retries.record import Record
 from bot.sift import web
 from bot.sift.job import Job
 from bot.sift.resources import Run
@@ -61,6 +63,7 @@ class Failed:
         about: what they are about, by their IDs.
         under_way: how many failed ones are being retried already.
         complete: whether everything could be looked at.
+        records: how retries after failures of the same causes ended; by `Why.cause`.
         offer_id: what the buttons stand for; None: there are none.
     """
 
@@ -69,6 +72,7 @@ class Failed:
     about: Mapping[str, About]
     under_way: int = 0
     complete: bool = True
+    records: Mapping[str, Record] = field(default_factory=dict)
     reason: str | None = None
     offer_id: str | None = None
 
@@ -95,27 +99,36 @@ def _linked(run: Choice, name: str, place: Place) -> str:
 
 def _causes(seen: Failed) -> list[Block]:
     """The failures by what they have in common, the most frequent first."""
-    groups: dict[str, list[Job]] = {}
-    for job in seen.jobs:
-        groups.setdefault(_key(job, seen.about), []).append(job)
-    ordered = sorted(groups.values(), key=len, reverse=True)
+    ordered = by_cause(seen.jobs, seen.about)
     rest = ordered[MAX_CAUSES:]
     more = f"… and {counted(sum(map(len, rest)), 'job')} with {counted(len(rest), 'other cause')}" if rest else ""
-    return [*(_cause(jobs, seen.about) for jobs in ordered[:MAX_CAUSES]), *([section(more)] if more else [])]
+    return [*(_cause(jobs, seen) for jobs in ordered[:MAX_CAUSES]), *([section(more)] if more else [])]
 
 
-def _cause(jobs: Sequence[Job], about: Mapping[str, About]) -> Block:
-    """One cause in bold, and the jobs that failed for it."""
+def by_cause(jobs: Sequence[Job], about: Mapping[str, About]) -> list[list[Job]]:
+    """Returns failures that have their cause in common together, the most frequent first."""
+    groups: dict[str, list[Job]] = {}
+    for job in jobs:
+        known = about.get(job.job_id, About())
+        groups.setdefault(known.why.cause or cause_of(job, known), []).append(job)
+    return sorted(groups.values(), key=len, reverse=True)
+
+
+def _cause(jobs: Sequence[Job], seen: Failed) -> Block:
+    """One cause in bold, the jobs that failed for it, and whether a retry helped before."""
+    about = seen.about
     cause = foreign(cause_of(jobs[0], about.get(jobs[0].job_id, About())), 200) or "Sift does not say why"
     times = f"{len(jobs):,} × " if len(jobs) > 1 else ""
     names = [foreign(_name(job, about), MAX_PART) for job in jobs[:MAX_NAMES]]
     more = f" and {len(jobs) - MAX_NAMES:,} more" if len(jobs) > MAX_NAMES else ""
-    return section(f"*{times}{cause}*\n{' · '.join(names)}{more}")
+    helped = words(_record(jobs[0], seen), jobs[0].kind)
+    known = f"\n{helped}" if helped else ""
+    return section(f"*{times}{cause}*\n{' · '.join(names)}{more}{known}")
 
 
-def _key(job: Job, about: Mapping[str, About]) -> str:
-    known = about.get(job.job_id, About())
-    return known.why.cause or cause_of(job, known)
+def _record(job: Job, seen: Failed) -> Record:
+    """How retries after failures like this one ended."""
+    return seen.records.get(seen.about.get(job.job_id, About()).why.cause, Record())
 
 
 def _name(job: Job, about: Mapping[str, About]) -> str:
@@ -152,7 +165,8 @@ def _buttons(seen: Failed) -> list[Block]:
         return []
     count = len(seen.jobs)
     if count == 1:
-        return [actions([button("Retry", RETRY_RUN, seen.offer_id, style="primary")])]
+        asked = asked_once_more(_record(seen.jobs[0], seen), seen.jobs[0].kind)
+        return [actions([button("Retry", RETRY_RUN, seen.offer_id, style="primary", confirm=asked)])]
     what = f"Sift will be asked to retry {counted(count, 'failed job')} of {_plainly(seen.run)}, a few at a time."
     asked = confirm("Retry all?", what, "Retry all", "Not now")
     retry_all = button(f"Retry all ({count:,})", RETRY_RUN, seen.offer_id, style="primary", confirm=asked)

@@ -11,12 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert
 
 from bot.__main__ import main
 from bot.audit import log as audit
 from bot.audit.entry import Entry, Event
 from bot.base.clock import utc_now
 from bot.db.database import Database
+from bot.db.tables import job_runs
 from bot.settings import Settings
 
 Run = Callable[..., tuple[int, str, str]]
@@ -233,7 +235,11 @@ def test_listing_shows_who_and_what_on_one_line_each(run: Run) -> None:
             reason="a\nb\x1b[31m",
         )
         audit.append(connection, entry, utc_now())
+        connection.execute(
+            insert(job_runs).values(job_id="j", run_id="r-1", name_key="hotfire-118", name="Hotfire-118")
+        )
     database.close()
+    assert [len(run("audit", "list", "--run", one)[1].splitlines()) for one in ("R-1", "HotFire-118", "x")] == [1, 1, 0]
     _, out, _ = run("audit", "list", "--job", "J", "--since", "1d", "--outcome", "accepted")
     (line,) = out.splitlines()
     assert line.split("\t")[1:] == [

@@ -10,6 +10,7 @@ from bot.base.requester import Source
 from bot.home import run_messages as messages
 from bot.home.offer import Choice, Offer, Offered
 from bot.home.run_messages import Failed
+from bot.retries.record import Record
 from bot.sift.job import Job
 from bot.sift.resources import Run
 from bot.sift.subject import About, FailedRule, Named, Subject, Why
@@ -76,11 +77,15 @@ def shown(t: Words = as_written) -> dict[str, Shown]:
     offered = tuple(Offered(job.job_id, job.failure, messages.label_of(job, about)) for job in jobs)
     offer = Offer((Choice(RUN_ID, t("hotfire-118")),), offered, t("the sensor was fixed"))
     unborn = Choice("", t("hotfire-120"))
+    helped = Record(41, 43, timedelta(minutes=6))
+    records = {about[jobs[0].job_id].why.cause: Record(0, 12), about[jobs[2].job_id].why.cause: helped}
     origin = {"source": Source.MODAL, "channel_id": "COPS"}
     return {
         "run, one failed": messages.failed(replace(one, reason=None), PLACE),
         "run, several failed": messages.failed(_failed(t, 4, under_way=1), PLACE),
         "run, many failed": messages.failed(_failed(t, 40, under_way=2, complete=False), PLACE),
+        "run, retries helped": messages.failed(_failed(t, 4, records=records), PLACE),
+        "run, one failed, retries never helped": messages.failed(replace(one, records=records), PLACE),
         "run, many causes": messages.failed(_many_causes(t), PLACE),
         "run, nobody says why": messages.failed(_failed(t, 2, about={}), PLACE),
         "run, not in Sift yet": messages.failed(_failed(t, 3, run=unborn), PLACE),

@@ -5,13 +5,16 @@ import json
 import re
 
 import pytest
+from sqlalchemy import update
 
 from bot.access.policy import Role
+from bot.db.tables import retries
 from bot.home.offers import MAX_KEPT
 from bot.sandbox import AUDITOR, LAUNCH_OPS, OPERATOR, SECOND_OPERATOR, UNLISTED
 from bot.sandbox.sift.jobs import EVALUATION, EXPORT, FINISHED, IMPORT, SandboxJob
 from bot.sandbox.sift.records import SiftRun
 from bot.sandbox.slack.messages import Message
+from bot.sift.cause import normalised
 from tests.scenarios.conftest import World
 
 NAME = "vibration-7"
@@ -33,6 +36,11 @@ async def asked(world: World, text: str, user_id: str = OPERATOR) -> Message:
     shown = await world.until(lambda: world.slack.ephemerals(user_id)[before:])
     assert isinstance(shown[0], Message)
     return shown[0]
+
+
+def export_of(run: SiftRun) -> dict[str, object]:
+    """The details of an export of a run."""
+    return {"dataExport": {"request": {"runsAndTimeRange": {"runIds": [run.run_id]}}, "storageKey": ""}}
 
 
 def labels(message: Message) -> list[str]:
@@ -280,19 +288,36 @@ async def test_jobs_known_from_an_alert_are_found_without_the_import(live: World
     assert {row.job_id for row in live.entries(run=NAME)} == {job.job_id for job in jobs}
 
 
-async def test_thousands_of_failures_and_long_names(live: World) -> None:
-    run = live.sift.add_run("x" * 5_000)
-    live.sift.outage(1_300)
-    jobs = [live.sift.add(IMPORT, run=run, reason="y" * 5_000) for _ in range(200)]
-    shown = await asked(live, f"run {run.run_id} because {'z' * 2_000}")
-    assert labels(shown) == ["Retry all (200)", "Select…"]
-    assert "Not everything could be looked at" in shown.text_shown()
-    assert len(live.sift.calls) <= 10
-    await live.slack.click(OPERATOR, LAUNCH_OPS, shown.ts, "select_run")
-    await live.until(lambda: live.slack.modals[OPERATOR])
-    await live.slack.click(OPERATOR, LAUNCH_OPS, shown.ts, "retry_run")
-    await live.until(lambda: live.sift.count("retry") == 200, timeout=30)
-    assert all(live.sift.count("retry", job.job_id) == 1 for job in jobs)
+async def test_what_retries_of_the_same_cause_did_before_is_said(live: World) -> None:
+    run, _ = failures(live, count=0)
+    for _ in range(3):
+        job = live.sift.add(EXPORT, run=run, reason="no disk", then=["fail"], details=export_of(run))
+        await live.slack.command(OPERATOR, LAUNCH_OPS, job.job_id)
+        await live.until_outcome("failed_again", job_id=job.job_id)
+    assert live.bot is not None
+    with live.bot.database.transaction() as connection:  # as the look-up of causes leaves it
+        connection.execute(update(retries).values(cause_key=normalised("no disk")))
+    shown = await asked(live, f"run {NAME}")
+    assert "3 × no disk" in shown.text_shown()
+    assert "never helped in 3 tries" in shown.text_shown()
+
+
+async def test_thousands_of_failures_and_long_names(world: World) -> None:
+    async with world.running(socket_mode=False, SIFT_TIMEOUT_SECONDS="20"):
+        world.allow()
+        run = world.sift.add_run("x" * 5_000)
+        world.sift.outage(1_000)
+        jobs = [world.sift.add(IMPORT, run=run, reason="y" * 5_000) for _ in range(110)]
+        await world.slack.command(OPERATOR, LAUNCH_OPS, f"run {run.run_id} because {'z' * 2_000}")
+        (shown,) = await world.until(lambda: world.slack.ephemerals(OPERATOR), timeout=25)
+        assert labels(shown) == ["Retry all (110)", "Select…"]
+        assert "Not everything could be looked at" in shown.text_shown()
+        assert len(world.sift.calls) <= 10
+        await world.slack.click(OPERATOR, LAUNCH_OPS, shown.ts, "select_run")
+        await world.until(lambda: world.slack.modals[OPERATOR], timeout=10)
+        await world.slack.click(OPERATOR, LAUNCH_OPS, shown.ts, "retry_run")
+        await world.until(lambda: world.sift.count("retry") == 110, timeout=60)
+        assert all(world.sift.count("retry", job.job_id) == 1 for job in jobs)
 
 
 async def test_an_old_list_says_so(live: World) -> None:

@@ -34,7 +34,7 @@ class Rig:
 async def rig() -> AsyncIterator[Rig]:
     server = EmbeddedSift()
     async with serving(server.app) as url:
-        sift = Sift(url, SecretStr(server.api_key), timeout_seconds=2)
+        sift = Sift(url, SecretStr(server.api_key), timeout_seconds=20)
         yield Rig(server, sift)
         await sift.aclose()
 
