@@ -16,6 +16,7 @@ from bot.app import listeners
 from bot.cli import doctor
 from bot.retries.messages import modals
 from bot.retries.messages.approval import OVERRIDE_VIEW
+from bot.retries.messages.cancel import CANCEL_VIEW
 from bot.sandbox.slack.state import SCOPES as SANDBOX_SCOPES
 from bot.sandbox.slack.workspace import SlackWorkspace
 from bot.slack.client import HISTORY_SCOPES
@@ -120,5 +121,5 @@ def test_its_events_command_shortcut_and_home_tab_are_those_registered(registere
     assert ({shortcut["callback_id"]}, shortcut["type"]) == (registered["shortcut"], "message")
     assert shortcut["name"] == "Retry Sift job"
     assert features["app_home"]["home_tab_enabled"] is ("app_home_opened" in registered["event"])
-    assert registered["view"] == {modals.RETRY_VIEW, GRANT_VIEW, OVERRIDE_VIEW}
+    assert registered["view"] == {modals.RETRY_VIEW, CANCEL_VIEW, GRANT_VIEW, OVERRIDE_VIEW}
     assert settings["interactivity"]["is_enabled"] is True

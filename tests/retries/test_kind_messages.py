@@ -21,9 +21,9 @@ BY: dict[str, Any] = {"by": "UBEN", "channel_id": "COPS", "ts": "1763640000.0003
 THREAD = "1763640000.000400"
 
 
-def _about(t: Words) -> dict[str, Any]:
+def _about(t: Words) -> About:
     named = Named("r1", t("hotfire-118")), Named("a1", t("stand-2"))
-    return About(Subject(runs=(named[0],), assets=(named[1],), file=t("telemetry_0412.csv"))).to_json()
+    return About(Subject(runs=(named[0],), assets=(named[1],), file=t("telemetry_0412.csv")))
 
 
 def _late(t: Words, *rerun_by: str, more: int = 0) -> Late:
@@ -46,7 +46,7 @@ def a_cancellation(t: Words, state: State = State.ACCEPTED, **more: Any) -> Retr
 
 
 def a_rerun(t: Words, state: State = State.ACCEPTED, **more: Any) -> Retry:
-    about = About(Subject(runs=(Named("r1", t("hotfire-118")),), report=Named(REPORT, t("Hot-fire limits")))).to_json()
+    about = About(Subject(runs=(Named("r1", t("hotfire-118")),), report=Named(REPORT, t("Hot-fire limits"))))
     values: dict[str, Any] = {
         "kind": Kind.RERUN,
         "thread_ts": THREAD,
@@ -71,7 +71,7 @@ def _cancellations(t: Words) -> dict[str, Retry]:
     return {
         "requested": a_cancellation(t, State.REQUESTED),
         "accepted": a_cancellation(t, reason=t("wrong file"), **stopping),
-        "accepted, nothing known of the job": a_cancellation(t, about={}),
+        "accepted, nothing known of the job": a_cancellation(t, about=About()),
         "accepted in a channel": a_cancellation(t, thread_ts=None),
         "accepted unpostable": a_cancellation(t, unpostable="not_in_channel"),
         "unknown": a_cancellation(t, State.UNKNOWN),

@@ -15,7 +15,6 @@ from bot.retries.messages.naming import grey, title_of
 from bot.retries.messages.refusal import called
 from bot.retries.request import Retry
 from bot.retries.state import UNSENT, State
-from bot.sift.subject import About
 from bot.slack.blocks import button, context, input_, modal, plain, plain_text, section, text_input
 from bot.slack.links import Place
 from bot.slack.message import Block, Message, View
@@ -65,7 +64,7 @@ def cancel_view(retry: Retry, origin: Mapping[str, str | None]) -> View:
     Args:
         origin: the source, and the channel and thread that the answer goes into; kept in the view.
     """
-    title = title_of(retry.job, retry.followed_id, About.from_json(retry.about))
+    title = title_of(retry.job, retry.followed_id, retry.about)
     blocks = [
         section(title),
         context("What has begun may take a while to stop, and may still finish."),

@@ -101,8 +101,6 @@ def retry_view(
         blocks.append(section(f"{counted(unlisted, 'more job')} that may be retried: too many to list."))
     if under_way:
         blocks.append(section(f":arrows_counterclockwise: {counted(under_way, 'job')} being retried already."))
-    if unlisted:
-        blocks.append(section(f"{counted(unlisted, 'more job')} that may be retried: too many to list."))
     if origin.get("source") == Source.MODAL:
         blocks.append(input_("ids", "Job IDs or Sift links", text_input(3_000)))
     blocks.append(input_("reason", "Reason", text_input(MAX_REASON, reason)))

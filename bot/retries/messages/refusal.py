@@ -15,7 +15,6 @@ from bot.retries.messages.job import status_of
 from bot.retries.messages.naming import grey, title_of
 from bot.retries.request import Retry
 from bot.retries.state import RefusalReason, State
-from bot.sift.subject import About
 from bot.slack.blocks import plain, section
 from bot.slack.links import Place
 from bot.slack.message import Block, Message
@@ -55,7 +54,7 @@ def answer(retry: Retry, place: Place) -> Message:
 
 def called(retry: Retry) -> str:
     """What a request's job is called, within a sentence: `data import *hotfire-118* · stand-2`."""
-    title = title_of(retry.job, retry.job_id, About.from_json(retry.about))
+    title = title_of(retry.job, retry.job_id, retry.about)
     return title[:1].lower() + title[1:]
 
 
