@@ -6,6 +6,7 @@ Each function answers what is meant or raises `Refused` with Slack's name for wh
 from collections.abc import Mapping
 from typing import Any
 
+from bot.sandbox.payload import Payload
 from bot.sandbox.slack import block_kit
 from bot.sandbox.slack.directory import APP, BOT, BOT_USER, TEAM, Channel, User
 from bot.sandbox.slack.messages import Message
@@ -92,7 +93,7 @@ def own_message(
     return channel, message
 
 
-def content(state: WorkspaceState, arguments: Arguments, most_text: int = MAX_TEXT) -> dict[str, Any]:
+def content(state: WorkspaceState, arguments: Arguments, most_text: int = MAX_TEXT) -> Payload:
     """Text, blocks and attachments of a message, within Slack's limits and of the kinds that the workspace has."""
     text, blocks = str(arguments.get("text") or ""), arguments.get("blocks") or []
     attachments = arguments.get("attachments") or []
@@ -121,7 +122,7 @@ def invalid(error: str, problems: list[str]) -> Refused:
     return Refused(error, errors=problems, response_metadata={"messages": messages})
 
 
-def view_of(arguments: Arguments, kind: str) -> dict[str, Any]:
+def view_of(arguments: Arguments, kind: str) -> Payload:
     """The view given, if it is one of that kind and within Slack's limits."""
     view = arguments.get("view")
     if not isinstance(view, dict) or view.get("type") != kind:
@@ -134,7 +135,7 @@ def view_of(arguments: Arguments, kind: str) -> dict[str, Any]:
     return view
 
 
-def as_slack(state: WorkspaceState, message: Message) -> dict[str, Any]:
+def as_slack(state: WorkspaceState, message: Message) -> Payload:
     """A message as the Web API gives it, with what is known of its thread."""
     given = {**message.as_slack(), "team": TEAM, **({"app_id": APP} if message.bot_id == BOT else {})}
     replies = state.thread(message.channel, message.ts)[1:]

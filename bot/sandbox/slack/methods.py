@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from bot.sandbox.payload import Payload
 from bot.sandbox.slack.arguments import (
     MAX_UPDATED_TEXT,
     Arguments,
@@ -25,7 +26,7 @@ from bot.sandbox.slack.messages import Message
 from bot.sandbox.slack.state import File, Refused, WorkspaceState
 from bot.sandbox.slack.views import View, with_ids
 
-Answer = dict[str, Any]
+Answer = Payload
 Method = Callable[[WorkspaceState, Arguments], Answer]
 
 URL = "https://sandbox.slack.example/"
@@ -216,7 +217,7 @@ def files_complete_upload_external(state: WorkspaceState, arguments: Arguments) 
     return {"files": shared}
 
 
-def _with_ids(view: dict[str, Any]) -> dict[str, Any]:
+def _with_ids(view: Payload) -> Payload:
     return {**view, "blocks": with_ids(view["blocks"])}
 
 

@@ -8,6 +8,7 @@ from itertools import count
 from typing import Any
 
 from bot.base.clock import Clock
+from bot.sandbox.payload import Payload
 from bot.sandbox.slack import directory
 from bot.sandbox.slack.changes import Changes
 from bot.sandbox.slack.directory import BOT, BOT_USER, SLACKBOT, Channel, User
@@ -53,7 +54,7 @@ class ApiCall:
     """One call of the app's to the Web API, carried out or not."""
 
     method: str
-    arguments: dict[str, Any]
+    arguments: Payload
     at: datetime
 
 
@@ -164,7 +165,7 @@ class WorkspaceState(Changes):
         user_id: str,
         text: str = "",
         *,
-        blocks: Iterable[dict[str, Any]] = (),
+        blocks: Iterable[Payload] = (),
         thread_ts: str | None = None,
         visible_to: str | None = None,
         **more: Any,

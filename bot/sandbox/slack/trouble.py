@@ -75,7 +75,7 @@ class RateLimits:
     _left: dict[tuple[str, str], tuple[float, datetime]] = field(default_factory=dict)
 
     def wait(self, method: str, channel: str, now: datetime) -> int | None:
-        """Takes one call out of its bucket; answers how many seconds to wait if there is none."""
+        """Takes one call out of its bucket; returns how many seconds to wait if there is none."""
         rate = RATES.get(method)
         if rate is None:
             return None
