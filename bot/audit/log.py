@@ -8,14 +8,14 @@ shows only against a head that was written down elsewhere.
 import contextlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, insert, select, tuple_
 
-from bot.audit.entry import GENESIS, Broken, Entry, Event, Filters, Head, NotThere, canonical, digest, follows
+from bot.audit.entry import GENESIS, Broken, Columns, Entry, Event, Filters, Head, NotThere, canonical, digest, follows
 from bot.db import marks
 from bot.db.guard import cleaner
 from bot.db.tables import audit
@@ -27,6 +27,9 @@ STREAMED = {"yield_per": 1_000}
 """How many entries are held at a time while all of them are read."""
 
 COLUMNS = tuple(column.name for column in audit.columns)
+
+Rows = Iterable[Row[Any]]
+"""Entries as the database gives them."""
 
 # Built once: building a statement costs more than SQLite takes to run it.
 _APPEND = insert(audit)
@@ -45,7 +48,7 @@ def append(connection: Connection, entry: Entry, at: datetime) -> Head:
 def append_all(connection: Connection, entries: Sequence[Entry], at: datetime) -> Head:
     """Adds entries, in their order, in the running transaction."""
     last, clean = head(connection), cleaner(connection)
-    rows: list[dict[str, Any]] = []
+    rows: list[Columns] = []
     for entry in entries:
         row: dict[str, Any] = {
             **entry.__dict__,
@@ -106,10 +109,10 @@ def base(connection: Connection) -> Head:
 def verify(
     connection: Connection,
     expected: Head | None = None,
-    watch: Callable[[Iterable[Any]], Iterable[Any]] = iter,
-    each: Callable[[Mapping[str, Any]], None] = lambda _: None,
+    watch: Callable[[Rows], Rows] = iter,
+    each: Callable[[Columns], None] = lambda _: None,
 ) -> Head | Broken:
-    """Recomputes the whole chain; answers its head, or the first entry that does not fit.
+    """Recomputes the whole chain; returns its head, or the first entry that does not fit.
 
     Args:
         expected: a head that was written down elsewhere; a count of 0 stands for any entry with that hash.
@@ -178,7 +181,7 @@ class Archived:
     def __init__(self) -> None:
         self.spans: list[Span] = []
 
-    def look(self, row: Mapping[str, Any]) -> None:
+    def look(self, row: Columns) -> None:
         """Remembers an entry if it is about archiving."""
         if row["event"] != Event.ARCHIVE:
             return

@@ -30,9 +30,14 @@ MAX_OF_A_FILE = 65_536
 """Characters read of a secret's file, which is shorter; also of one that never ends."""
 
 
-def split(value: Any) -> Any:
-    """Returns the parts of a text between commas, without empty ones; what is no text is returned as it is."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+def parts(text: str) -> list[str]:
+    """Returns the parts of a text between commas, without empty ones."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def split(value: object) -> object:
+    """Returns the parts of a text between commas; what is no text is returned as it is."""
+    return parts(value) if isinstance(value, str) else value
 
 
 def _users(value: list[str]) -> frozenset[str]:
@@ -71,7 +76,7 @@ class SecretFile:
     beside: bool
 
 
-def _or_from_file(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+def _or_from_file(value: object, check: ValidatorFunctionWrapHandler) -> Any:
     """A secret as it is, or read from its file; what is wrong then is the file's fault."""
     if not isinstance(value, SecretFile):
         return check(value)
