@@ -137,6 +137,9 @@ def decide(
         grants: those of the person and of any user group.
         admins: users that are admins by the `ADMINS` setting.
         groups: the user groups the person is in; None if Slack cannot say.
+
+    Returns:
+        Yes with the oldest grant that allows it, or no with the reason of the grant that comes nearest.
     """
     refusal = refused_as(person, request.workspace)
     if person is None or refusal is not None:

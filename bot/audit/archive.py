@@ -125,6 +125,9 @@ def verify_segment(
     Args:
         each: called with the columns of each entry that fits.
 
+    Returns:
+        What the file holds, or the first entry in it that is not as it was written.
+
     Raises:
         NoSegment: the file is something else.
     """

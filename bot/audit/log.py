@@ -41,12 +41,19 @@ def append(connection: Connection, entry: Entry, at: datetime) -> Head:
     """Adds an entry in the running transaction, so that it stands or falls with the change it records.
 
     Writing transactions take turns (see `database`), so nobody else appends in between.
+
+    Returns:
+        The new end of the chain.
     """
     return append_all(connection, [entry], at)
 
 
 def append_all(connection: Connection, entries: Sequence[Entry], at: datetime) -> Head:
-    """Adds entries, in their order, in the running transaction."""
+    """Adds entries, in their order, in the running transaction.
+
+    Returns:
+        The end of the chain after them; the same as before if there are none.
+    """
     last, clean = head(connection), cleaner(connection)
     rows: list[Columns] = []
     for entry in entries:
@@ -112,12 +119,15 @@ def verify(
     watch: Callable[[Rows], Rows] = iter,
     each: Callable[[Columns], None] = lambda _: None,
 ) -> Head | Broken:
-    """Recomputes the whole chain; returns its head, or the first entry that does not fit.
+    """Recomputes the whole chain.
 
     Args:
         expected: a head that was written down elsewhere; a count of 0 stands for any entry with that hash.
         watch: passes the entries on, and may show how far it is.
         each: called with the columns of each entry that fits.
+
+    Returns:
+        Its head, or the first entry that does not fit.
     """
     begin = last = base(connection)
     sought, archived = Sought(expected), Archived()

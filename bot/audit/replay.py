@@ -9,7 +9,6 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, select
 
@@ -60,7 +59,7 @@ class Replay:
         self._since: datetime | None = None
         self._begun = False
         self._grants: dict[int, Given] = {}
-        self._moves: list[tuple[Any, ...]] = []
+        self._moves: list[tuple[object, ...]] = []
         self._scratch = sqlite3.connect("")
         self._scratch.executescript(_TABLES)
 
@@ -211,7 +210,7 @@ def _terms(row: Columns) -> dict[str, object]:
     }
 
 
-def _listed(array: str | None) -> Any:
+def _listed(array: str | None) -> object:
     try:
         return sorted(json.loads(array or "[]"))
     except (ValueError, TypeError):

@@ -82,6 +82,9 @@ def verify(
         key: whose signature the segments must carry; None: any, or none.
         watch: for so many entries, passes them on, and may show how far it is.
 
+    Returns:
+        The head of the chain, a line about each segment, and how many rows of which table are older than the entries.
+
     Raises:
         NotAsWritten: it names the first bad entry, or what the tables say otherwise.
         NoSegment: one of the files is something else.

@@ -112,6 +112,9 @@ async def until_written(
         seconds: for how long at most; what is left of the lease.
         sleep: waits between two tries.
 
+    Returns:
+        What the write returned.
+
     Raises:
         Exception: what the last try raised; at once if it is nothing that passes.
     """

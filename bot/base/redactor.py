@@ -61,7 +61,7 @@ class Redactor:
         return text
 
     def scrub(self, text: str) -> str:
-        """The text without our secrets, and without anything that looks like somebody's: for errors and logs."""
+        """Returns the text without our secrets, or anything that looks like somebody's: for errors and logs."""
         text = self.clean(text)
         for hints, shape, instead in self._shapes:
             if any(hint in text for hint in hints):

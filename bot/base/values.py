@@ -6,7 +6,7 @@ Whoever refuses says no more than that: the value may be a secret, and what is e
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -76,7 +76,7 @@ class SecretFile:
     beside: bool
 
 
-def _or_from_file(value: object, check: ValidatorFunctionWrapHandler) -> Any:
+def _or_from_file(value: object, check: ValidatorFunctionWrapHandler) -> object:
     """A secret as it is, or read from its file; what is wrong then is the file's fault."""
     if not isinstance(value, SecretFile):
         return check(value)

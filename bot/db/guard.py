@@ -22,7 +22,7 @@ def guard(engine: Engine, redactor: Redactor) -> None:
 
 
 def cleaner(connection: Connection) -> Callable[[str], str]:
-    """What cleans the texts written over a connection, for who needs them as they will be: a hash covers them."""
+    """Returns what cleans the texts written over a connection, so that a hash covers them as they will be."""
     redactor: Redactor | None = connection.get_execution_options().get("redactor")
     return redactor.clean if redactor is not None else str
 

@@ -45,7 +45,7 @@ def refusal_of(error: Any, scrub: Callable[[str], str]) -> SlackError:
 
 
 def part(answer: Answer, name: str, kind: type[P]) -> P:
-    """A part of an answer, if it is what it should be.
+    """Returns a part of an answer, if it is what it should be.
 
     Raises:
         SlackUnavailable: it is not.
@@ -58,7 +58,11 @@ def part(answer: Answer, name: str, kind: type[P]) -> P:
 
 
 def text_of(answer: Answer, name: str) -> str:
-    """A text in an answer; the same for one that lacks it."""
+    """Returns a text in an answer, which is not empty.
+
+    Raises:
+        SlackUnavailable: there is none.
+    """
     if not (found := part(answer, name, str)):
         raise SlackUnavailable(UNREADABLE)
     return found

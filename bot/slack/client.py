@@ -54,7 +54,12 @@ class Slack:
         self._scopes: frozenset[str] = frozenset()
 
     async def identify(self) -> Workspace:
-        """Asks Slack whose token this is, and what it may do."""
+        """Asks Slack whose token this is, and what it may do.
+
+        Returns:
+            The workspace, with the scopes that the header `x-oauth-scopes` lists
+            (docs.slack.dev/reference/methods/auth.test).
+        """
         response = await self.web.call("auth.test")
         headers = {name.lower(): value for name, value in response.headers.items()}
         granted = headers.get("x-oauth-scopes", "").split(",")
@@ -99,10 +104,13 @@ class Slack:
         await self.web.call("chat.update", channel=channel_id, ts=ts, text=message.text, blocks=list(message.blocks))
 
     async def find(self, channel_id: str, thread_ts: str | None, marker: str, since: datetime) -> str | None:
-        """Looks for a message of the bot by a part of its block IDs; None also where the bot may not look.
+        """Looks for a message of the bot by a part of its block IDs.
 
         Args:
             since: how far back it may be.
+
+        Returns:
+            Its ts; None if there is none, or the bot may not look.
 
         Raises:
             SlackUnavailable: Slack did not say.

@@ -39,7 +39,7 @@ class Waits:
 
 
 def seconds_of(header: str | None) -> float:
-    """Reads a `Retry-After` header; Slack sends whole seconds."""
+    """Returns the seconds that a `Retry-After` header asks for, from 1 to 300; Slack sends whole ones."""
     try:
         seconds = float(header or "")
     except ValueError:

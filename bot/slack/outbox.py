@@ -41,7 +41,7 @@ S = TypeVar("S", bound=OutboxRow)
 
 
 def soon(table: Table) -> Case[datetime]:
-    """The value of `show_at` after a change, with parameter `b_at`: then, unless somebody is showing the row.
+    """Returns the value of `show_at` after a change: parameter `b_at`, unless somebody is showing the row.
 
     The changed version brings whoever that is back to it.
     """
@@ -83,6 +83,9 @@ class Outbox(Generic[S]):
         Args:
             apart_from: places whose rows are left alone.
             lease: for how long nobody else takes them.
+
+        Returns:
+            The rows, to be shown before the lease is over; none if no message lags behind.
         """
         values: dict[str, object] = {"b_now": at, "b_limit": limit, "b_apart_from": list(apart_from)}
         query = self._lagging if only is None else self._lagging_one
@@ -157,7 +160,7 @@ class Outbox(Generic[S]):
 
 
 def pause_after(failures: int) -> timedelta:
-    """How long a row is left alone that could not be shown: longer and longer."""
+    """Returns how long a row is left alone that could not be shown: 1 s at first, then twice as long, up to 300 s."""
     return timedelta(seconds=min(300, 2 ** min(failures, 9)))
 
 

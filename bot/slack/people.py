@@ -35,7 +35,8 @@ PERSON_SECONDS = 30
 """How long a person's standing (guest, deactivated, …) may be remembered."""
 
 MEMBERS_SECONDS = 60
-"""How long a user group's members may be remembered: `usergroups.users.list` allows about 20 calls a minute."""
+"""How long a user group's members may be remembered: `usergroups.users.list` allows about 20 calls a minute
+(tier 2; docs.slack.dev/reference/methods/usergroups.users.list)."""
 
 LOOK_UP_SECONDS = 5.0
 """The whole time for looking up a person or a group, which decisions wait for."""

@@ -83,7 +83,8 @@ class WebApi:
         return self._waits.left(method, {})
 
     async def respond(self, response_url: str, payload: Mapping[str, object]) -> bool:
-        """Uses a response URL; it may be used 5 times within 30 minutes, so a no is nothing unusual.
+        """Uses a response URL; it may be used 5 times within 30 minutes, so a no is nothing unusual
+        (docs.slack.dev/interactivity/handling-user-interaction).
 
         Returns:
             Whether Slack took it.

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 from urllib.parse import parse_qs
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -93,7 +92,7 @@ class Page:
     async def updates(self, websocket: WebSocket) -> None:
         """Tells the page whenever something changed; what, it asks for itself."""
         await websocket.accept()
-        leaving: asyncio.Future[Any] = asyncio.ensure_future(websocket.receive())
+        leaving = asyncio.ensure_future(websocket.receive())
         try:
             seen = self._fingerprint()
             while not leaving.done():

@@ -18,7 +18,7 @@ MAX_TEXT = 40_000
 MAX_UPDATED_TEXT = 4_000
 
 
-def user_of(state: WorkspaceState, user_id: Any) -> User:
+def user_of(state: WorkspaceState, user_id: object) -> User:
     """The person of that ID."""
     user = state.users.get(str(user_id))
     if user is None:
@@ -69,7 +69,7 @@ def thread_to_post_in(channel: Channel, arguments: Arguments) -> str | None:
     return root.ts
 
 
-def message_of(channel: Channel, ts: Any, error: str = "message_not_found") -> Message:
+def message_of(channel: Channel, ts: object, error: str = "message_not_found") -> Message:
     """A message that everybody in the channel sees."""
     message = channel.find(str(ts))
     if message is None or message.visible_to:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from bot.sandbox.payload import Payload
 
@@ -56,7 +55,7 @@ class Message:
         return {"type": "message", "user": self.user, "text": self.text, "ts": self.ts, **given}
 
 
-def texts(node: Any) -> Iterator[str]:
+def texts(node: object) -> Iterator[str]:
     """Every text that a person reads in some blocks, in order."""
     if isinstance(node, list):
         for child in node:

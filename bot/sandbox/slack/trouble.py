@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 
 @dataclass
@@ -30,9 +29,9 @@ class Fault:
     lost: bool = False
     answer: bytes | None = None
     times: int = 1
-    where: Mapping[str, Any] = field(default_factory=dict)
+    where: Mapping[str, object] = field(default_factory=dict)
 
-    def concerns(self, method: str, arguments: Mapping[str, Any]) -> bool:
+    def concerns(self, method: str, arguments: Mapping[str, object]) -> bool:
         """Whether it is for this call."""
         return self.method == method and all(arguments.get(name) == value for name, value in self.where.items())
 
