@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 from urllib.parse import parse_qs
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -92,7 +93,7 @@ class Page:
     async def updates(self, websocket: WebSocket) -> None:
         """Tells the page whenever something changed; what, it asks for itself."""
         await websocket.accept()
-        leaving = asyncio.ensure_future(websocket.receive())
+        leaving: asyncio.Future[Any] = asyncio.ensure_future(websocket.receive())
         try:
             seen = self._fingerprint()
             while not leaving.done():
