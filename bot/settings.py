@@ -29,18 +29,18 @@ from bot.base.values import (
     Users,
     WebAddress,
     channel,
+    parts,
     secret,
-    split,
 )
 
 JOB_TYPES = ("data_import", "rule_evaluation", "data_export")
 
 
-def _routes(value: Any) -> Any:
+def _routes(value: object) -> object:
     """`data_import=C1,data_export=C2` → a dictionary."""
     if not isinstance(value, str):
         return value
-    routes = dict(part.split("=", 1) for part in split(value))
+    routes = dict(part.split("=", 1) for part in parts(value))
     if not routes.keys() <= set(JOB_TYPES):
         raise ValueError
     return {job_type: channel(text.strip()) for job_type, text in routes.items()}

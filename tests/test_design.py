@@ -1,7 +1,9 @@
-"""docs/design.md shows the tree and the states as they are in the code."""
+"""docs/design.md shows the tree and the states as they are in the code, and the code keeps to its own limits."""
 
+import ast
 import re
 from pathlib import Path
+from statistics import median
 
 from bot.retries.state import FACTS, State
 
@@ -57,3 +59,16 @@ def test_the_states_and_their_arrows_are_those_of_the_code() -> None:
 def test_the_layers_are_those_that_the_linter_checks() -> None:
     (layers,) = re.findall(r"layers = \[\n(.*?)\]", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.DOTALL)
     assert "\n".join(re.findall(r'"(.*?)"', layers)) in TEXT
+
+
+def test_functions_and_files_stay_short() -> None:
+    lengths = {
+        f"{path.relative_to(ROOT)}:{node.name}": (node.end_lineno or node.lineno) - node.lineno + 1
+        for path in (ROOT / "bot").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in (ROOT / "bot").rglob("*.py")}
+    assert {name: length for name, length in lengths.items() if length > 45} == {}
+    assert {str(path.relative_to(ROOT)): count for path, count in lines.items() if count > 300} == {}
+    assert median(lengths.values()) <= 8

@@ -5,7 +5,6 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 from bot.slack.people import Person
 
@@ -39,7 +38,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
 
 
 ANYWHERE = "*"
-"""The channel of a wish that no channel limits, such as one in the Home tab."""
+"""The channel of a request that no channel limits, such as one in the Home tab."""
 
 
 class Reason(StrEnum):
@@ -106,11 +105,11 @@ class Decision:
     grant: Grant | None = None
     groups: frozenset[str] | None = frozenset()
 
-    def explained(self, at: datetime) -> dict[str, Any]:
+    def explained(self, at: datetime) -> dict[str, object]:
         """The reason and the grant behind it, as facts for the audit and the presenter."""
         if self.grant is None:
             return {"why": self.why.value}
-        facts: dict[str, Any] = {
+        facts: dict[str, object] = {
             "why": self.why.value,
             "grant_id": self.grant.id,
             "role": self.grant.role.value,
@@ -123,30 +122,33 @@ class Decision:
 
 
 def decide(
-    wish: AccessRequest,
+    request: AccessRequest,
     person: Person | None,
     grants: Iterable[Grant],
     *,
     admins: Collection[str] = (),
     groups: frozenset[str] | None = frozenset(),
 ) -> Decision:
-    """Decides one wish.
+    """Decides one request.
 
     Args:
-        wish: what is wanted.
+        request: what somebody wants to do.
         person: who wants it; None if Slack cannot say.
         grants: those of the person and of any user group.
         admins: users that are admins by the `ADMINS` setting.
         groups: the user groups the person is in; None if Slack cannot say.
+
+    Returns:
+        Yes with the oldest grant that allows it, or no with the reason of the grant that comes nearest.
     """
-    refusal = refused_as(person, wish.workspace)
+    refusal = refused_as(person, request.workspace)
     if person is None or refusal is not None:
         return Decision(False, refusal or Reason.UNKNOWN_PERSON, groups=groups)
     if person.user_id in admins:
         return Decision(True, Reason.ADMINS_SETTING, groups=groups)
     best = Decision(False, Reason.NOT_LISTED, groups=groups)
     for grant in sorted(grants, key=lambda grant: grant.id):
-        why = _fits(grant, wish, person, groups)
+        why = _fits(grant, request, person, groups)
         if why is Reason.GRANTED:
             return Decision(True, why, grant, groups)
         if why is not None and _NEARNESS[why] > _NEARNESS[best.why]:
@@ -155,7 +157,7 @@ def decide(
 
 
 def decide_anywhere(
-    wish: AccessRequest,
+    request: AccessRequest,
     person: Person | None,
     grants: Collection[Grant],
     terms: Terms | None = None,
@@ -170,10 +172,10 @@ def decide_anywhere(
     Args:
         terms: what is to be granted or revoked; None if that is not known yet.
     """
-    decision = decide(wish, person, [_anywhere(grant) for grant in grants], admins=admins, groups=groups)
+    decision = decide(request, person, [_anywhere(grant) for grant in grants], admins=admins, groups=groups)
     if not decision.allowed or decision.why is Reason.ADMINS_SETTING:
         return decision
-    held = [grant for grant in grants if decide(wish, person, [_anywhere(grant)], groups=groups).allowed]
+    held = [grant for grant in grants if decide(request, person, [_anywhere(grant)], groups=groups).allowed]
     missed = [(grant, exceeded(grant, terms) if terms else None) for grant in sorted(held, key=lambda grant: grant.id)]
     for grant, excess in missed:
         if excess is None:
@@ -229,9 +231,9 @@ _NEARNESS = {
 }
 
 
-def _fits(grant: Grant, wish: AccessRequest, person: Person, groups: frozenset[str] | None) -> Reason | None:
-    """Whether a grant allows the wish, or what it misses; None if it is somebody else's."""
-    if grant.team_id not in (None, wish.workspace):
+def _fits(grant: Grant, request: AccessRequest, person: Person, groups: frozenset[str] | None) -> Reason | None:
+    """Why a grant allows a request or does not; None if it is somebody else's."""
+    if grant.team_id not in (None, request.workspace):
         return None
     if grant.subject != person.user_id:
         if not grant.subject.startswith("S"):
@@ -240,12 +242,12 @@ def _fits(grant: Grant, wish: AccessRequest, person: Person, groups: frozenset[s
             return Reason.GROUPS_UNKNOWN
         if grant.subject not in groups:
             return None
-    if wish.right not in PERMISSIONS[grant.role]:
+    if request.right not in PERMISSIONS[grant.role]:
         return Reason.OTHER_ROLE
-    if not grant.holds(wish.at):
+    if not grant.holds(request.at):
         return Reason.EXPIRED
-    if grant.channels and wish.channel_id not in {*grant.channels, ANYWHERE}:
+    if grant.channels and request.channel_id not in {*grant.channels, ANYWHERE}:
         return Reason.OTHER_CHANNEL
-    if grant.job_types and wish.job_type is not None and wish.job_type not in grant.job_types:
+    if grant.job_types and request.job_type is not None and request.job_type not in grant.job_types:
         return Reason.OTHER_JOB_TYPE
     return Reason.GRANTED

@@ -19,7 +19,7 @@ from bot.alerts.mute import Muting
 from bot.alerts.watcher import Watcher
 from bot.app.help import help_text
 from bot.app.listeners import UseCases
-from bot.app.timekeeper import Timekeeper
+from bot.app.timekeeper import TIMEKEEPER_SECONDS, Timekeeper
 from bot.audit.inspection import Inspection
 from bot.audit.signing import Signer
 from bot.base.clock import Clock
@@ -29,7 +29,7 @@ from bot.db.database import Database
 from bot.home.lookup import Lookup
 from bot.home.run import Runs
 from bot.home.tab import Home
-from bot.records.anchor import Anchor
+from bot.records.anchor import ANCHOR_SECONDS, Anchor
 from bot.records.counts import Counts
 from bot.records.history import History
 from bot.retries import batches, store
@@ -60,14 +60,8 @@ SWEEP_SECONDS = 2.0
 GATHER_SECONDS = 0.1
 """For so long changes are gathered before what shows them is looked at again."""
 
-ANCHOR_SECONDS = 60.0
-"""How often it is looked at whether a new day has begun."""
-
 INSPECTION_SECONDS = 3_600.0
 """How often triggers and allow-list are compared with the audit."""
-
-TIMEKEEPER_SECONDS = 5.0
-"""How often it is looked at whether the clock was set back."""
 
 QUOTA_SECONDS = 5.0
 """How often it is looked at whose minute is over."""
@@ -204,10 +198,6 @@ class Features:
         )
 
     @cached_property
-    def late_data(self) -> LateData:
-        return LateData(self.database, self.sift, self.clock, self.changed)
-
-    @cached_property
     def watcher(self) -> Watcher | None:
         """What finds failures; None where no channel is to hear of them."""
         if not self.settings.watches:
@@ -270,17 +260,20 @@ class Features:
             self.explaining,
             Loop("follower", settings.follow_poll_seconds, self.follower.step, "sift"),
             Loop("reruns", settings.follow_poll_seconds, self.reruns.step),
-            Loop("late", settings.follow_poll_seconds, self.late_data.step),
+            Loop(
+                "late", settings.follow_poll_seconds, LateData(self.database, self.sift, self.clock, self.changed).step
+            ),
             *self.publishing,
             Loop("home", HOME_SECONDS, self.home.refresh),
             Loop("audit", INSPECTION_SECONDS, Inspection(self.database).step, "audit"),
-            Loop("quotas", QUOTA_SECONDS, self._end_minutes),
+            Loop(
+                "quotas",
+                QUOTA_SECONDS,
+                lambda: self.database.run(lambda connection: end_minutes(connection, self.clock())),
+            ),
             *self._keeping_time(),
             *self._anchoring(),
         ]
-
-    async def _end_minutes(self) -> None:
-        await self.database.run(lambda connection: end_minutes(connection, self.clock()))
 
     def _keeping_time(self) -> list[Loop]:
         if not self.database.is_sqlite:

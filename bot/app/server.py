@@ -5,9 +5,9 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
-from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from bot.app.limits import BoundedProtocol, Limits
 from bot.base.errors import CannotListen
@@ -22,7 +22,9 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(app: Any, host: str = "127.0.0.1", port: int = 0, limits: Limits | None = None) -> AsyncIterator[str]:
+async def serving(
+    app: ASGIApp, host: str = "127.0.0.1", port: int = 0, limits: Limits | None = None
+) -> AsyncIterator[str]:
     """Serves `app` until the block ends, then lets open requests finish for a moment.
 
     Args:

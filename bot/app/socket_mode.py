@@ -1,4 +1,4 @@
-"""The Socket Mode connection: opened, watched, and rebuilt from nothing when it stays deaf."""
+"""The Socket Mode connection: opened, watched, and rebuilt from nothing when it stays unconnected."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ CHECK_SECONDS = 1.0
 RECONNECT_AFTER_SECONDS = 10.0
 """A socket that has not been connected for so long is rebuilt; the SDK itself needs about the time of a ping."""
 
-LONGEST_DEAF_SECONDS = 40.0
+LONGEST_PAUSE_SECONDS = 40.0
 """While rebuilding does not help, the pauses grow to this, since Slack limits how often connections are opened."""
 
 CLOSE_SECONDS = 0.5
@@ -31,14 +31,14 @@ CLOSE_SECONDS = 0.5
 class SocketMode:
     """Keeps one Socket Mode connection up.
 
-    A connection that stays deaf is thrown away, client and all: the SDK's client tries one address for ever, even one
-    that never answers (python-slack-sdk#1379), and stays deaf at times (bolt-python#1529, #470). A new client asks
+    A connection that stays away is thrown away, client and all: the SDK's client tries one address for ever, even one
+    that never answers (python-slack-sdk#1379), and stays away at times (bolt-python#1529, #470). A new client asks
     Slack for a new address, and nothing here waits for it.
 
     Args:
         app: what handles the requests.
         token: the app-level token.
-        deaf_seconds: how long a connection may be deaf before it is rebuilt.
+        reconnect_after: seconds that it may be unconnected before it is rebuilt.
         check_seconds: how often that is looked at.
     """
 
@@ -47,14 +47,14 @@ class SocketMode:
         app: AsyncApp,
         token: str,
         *,
-        deaf_seconds: float = RECONNECT_AFTER_SECONDS,
+        reconnect_after: float = RECONNECT_AFTER_SECONDS,
         check_seconds: float = CHECK_SECONDS,
     ) -> None:
         self._app = app
         self._token = token
-        self._deaf_seconds = deaf_seconds
+        self._reconnect_after = reconnect_after
         self._check_seconds = check_seconds
-        self._patience = deaf_seconds
+        self._patience = reconnect_after
         self._heard_at = 0.0
         self._handler: AsyncSocketModeHandler | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -76,10 +76,10 @@ class SocketMode:
     async def _watch(self) -> None:
         now = asyncio.get_running_loop().time()
         if await self.hears():
-            self._heard_at, self._patience = now, self._deaf_seconds
+            self._heard_at, self._patience = now, self._reconnect_after
         elif now - self._heard_at >= self._patience:
-            log.warning("socket.rebuilding", deaf_seconds=round(now - self._heard_at))
-            self._patience = min(self._patience * 2, max(LONGEST_DEAF_SECONDS, self._deaf_seconds))
+            log.warning("socket.rebuilding", unconnected_seconds=round(now - self._heard_at))
+            self._patience = min(self._patience * 2, max(LONGEST_PAUSE_SECONDS, self._reconnect_after))
             await self._close()
             self._open()
 

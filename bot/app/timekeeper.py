@@ -23,6 +23,9 @@ log = structlog.get_logger(__name__)
 TOLERATED = timedelta(seconds=5)
 """Less than this is waited for."""
 
+TIMEKEEPER_SECONDS = 5.0
+"""How often it is looked at whether the clock was set back."""
+
 
 class Timekeeper:
     """Compares the clock to one that only ever goes forward.

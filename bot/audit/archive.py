@@ -9,7 +9,7 @@ It is written from a snapshot, while others write on; the database is theirs aga
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from sqlalchemy import Connection, delete, func, select, text
 
 from bot.audit import entry
 from bot.audit import log as audit
-from bot.audit.entry import Broken, Entry, Event, Head
+from bot.audit.entry import Broken, Columns, Entry, Event, Head
 from bot.audit.log import BASE, STREAMED
 from bot.audit.signing import SignedHead, Signer
 from bot.base.clock import rfc3339
@@ -118,12 +118,15 @@ def _written(database: Database, before: datetime, target: Path, at: datetime, s
 
 def verify_segment(
     path: Path,
-    each: Callable[[Mapping[str, Any]], None] = lambda _: None,
+    each: Callable[[Columns], None] = lambda _: None,
 ) -> Segment | Broken:
     """Checks a segment by itself: its seal, and the chain of its entries.
 
     Args:
         each: called with the columns of each entry that fits.
+
+    Returns:
+        What the file holds, or the first entry in it that is not as it was written.
 
     Raises:
         NoSegment: the file is something else.
@@ -153,7 +156,7 @@ def _header(line: str) -> Head:
     return Head(int(header["after_id"]), str(header["head_before"]))
 
 
-def _read(file: IO[str], each: Callable[[Mapping[str, Any]], None]) -> Segment | Broken:
+def _read(file: IO[str], each: Callable[[Columns], None]) -> Segment | Broken:
     first = file.readline(LONGEST_HEADER)
     begin = last = _header(first)
     digested = hashlib.sha256(first.encode("utf-8"))
@@ -176,7 +179,7 @@ def _read(file: IO[str], each: Callable[[Mapping[str, Any]], None]) -> Segment |
     return Broken(last.count, "the seal is missing")
 
 
-def _sealed(seal: dict[str, Any], begin: Head, last: Head, digested: str, file: IO[str]) -> Segment | Broken:
+def _sealed(seal: dict[str, object], begin: Head, last: Head, digested: str, file: IO[str]) -> Segment | Broken:
     signature = seal.pop("signature", None)
     if seal != {"last_id": last.count, "head_after": last.hash, "sha256": digested}:
         return Broken(last.count, "the seal is broken")
@@ -224,15 +227,15 @@ def _sync_folder(file: Path) -> None:
         os.close(folder)
 
 
-def _line(row: Mapping[str, Any]) -> str:
+def _line(row: Columns) -> str:
     return _json_line({**row, "at": rfc3339(row["at"]), "detail": json.loads(row["detail"])})
 
 
-def _json_line(content: Mapping[str, Any]) -> str:
+def _json_line(content: Columns) -> str:
     return entry.quickly(content) + "\n"
 
 
-def _as_row(content: Mapping[str, Any], encode: Callable[[Any], str]) -> dict[str, Any]:
+def _as_row(content: Columns, encode: Callable[[Any], str]) -> Columns:
     return {**content, "at": datetime.fromisoformat(content["at"]), "detail": encode(content["detail"])}
 
 

@@ -23,6 +23,10 @@ DENIED = "denied"
 """The outcome of what somebody asked for who may not."""
 
 
+Columns = Mapping[str, Any]
+"""An entry as the columns of its row (`at` a datetime, `detail` a text). A tampered file may hold anything."""
+
+
 class Event(StrEnum):
     """What an entry tells of; written as it is."""
 
@@ -95,10 +99,10 @@ class Entry:
     source: Source | None = None
     reason: str | None = None
     grant_id: int | None = None
-    detail: Mapping[str, Any] = field(default_factory=dict)
+    detail: Mapping[str, object] = field(default_factory=dict)
 
 
-def denied(event: Event, by: Actor, detail: Mapping[str, Any], job_id: str | None = None) -> Entry:
+def denied(event: Event, by: Actor, detail: Mapping[str, object], job_id: str | None = None) -> Entry:
     """Returns the entry of what somebody wanted who may not; `detail` says why."""
     return Entry(event=event, outcome=DENIED, job_id=job_id, detail=detail, **by.columns)
 
@@ -165,18 +169,18 @@ def quickly(value: Any) -> str:
     return _ENCODE(value)
 
 
-def digest(row: Mapping[str, Any]) -> str:
-    """The hash of an entry, given as its columns (`at` as a datetime, `detail` as canonical text)."""
+def digest(row: Columns) -> str:
+    """Returns the SHA-256 of an entry, in lower-case hex; `detail` must be canonical."""
     return hashlib.sha256(rfc8785.dumps(_payload(row))).hexdigest()
 
 
-def _payload(row: Mapping[str, Any]) -> dict[str, Any]:
+def _payload(row: Columns) -> dict[str, Any]:
     payload = {**row, "at": rfc3339(row["at"])}
     payload.pop("hash", None)
     return payload
 
 
-def _has_its_hash(row: Mapping[str, Any]) -> bool:
+def _has_its_hash(row: Columns) -> bool:
     try:
         likely = hashlib.sha256(quickly(_payload(row)).encode("utf-8")).hexdigest()
         return bool(row["hash"] == likely or row["hash"] == digest(row))
@@ -184,7 +188,7 @@ def _has_its_hash(row: Mapping[str, Any]) -> bool:
         return False
 
 
-def follows(last: Head, row: Mapping[str, Any]) -> Head | Broken:
+def follows(last: Head, row: Columns) -> Head | Broken:
     """The head after one more entry, given as its columns; or why it cannot be the next one."""
     if row["id"] != last.count + 1:
         return Broken(row["id"], f"entry {last.count + 1} is missing before it")

@@ -2,17 +2,17 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
-from typing import IO, Any
+from typing import IO
 
 from bot.audit import entry as audit_entry
 from bot.audit import log as audit
 from bot.base.clock import rfc3339
 
 
-def write_csv(rows: Iterable[Any], target: IO[str]) -> int:
-    """Writes entries as CSV with a header; answers how many."""
+def write_csv(rows: audit.Rows, target: IO[str]) -> int:
+    """Writes entries as CSV with a header; returns how many."""
     writer = csv.writer(target)
     writer.writerow(audit.COLUMNS)
     count = 0
@@ -22,8 +22,8 @@ def write_csv(rows: Iterable[Any], target: IO[str]) -> int:
     return count
 
 
-def write_jsonl(rows: Iterable[Any], target: IO[str]) -> int:
-    """Writes entries as JSON Lines, `detail` as an object; answers how many."""
+def write_jsonl(rows: audit.Rows, target: IO[str]) -> int:
+    """Writes entries as JSON Lines, `detail` as an object; returns how many."""
     count = 0
     for row in rows:
         entry = {**row._mapping, "at": rfc3339(row.at), "detail": json.loads(row.detail)}
@@ -32,10 +32,10 @@ def write_jsonl(rows: Iterable[Any], target: IO[str]) -> int:
     return count
 
 
-WRITERS: dict[str, Callable[[Iterable[Any], IO[str]], int]] = {"csv": write_csv, "jsonl": write_jsonl}
+WRITERS: dict[str, Callable[[audit.Rows, IO[str]], int]] = {"csv": write_csv, "jsonl": write_jsonl}
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: object) -> object:
     """A CSV cell that no spreadsheet takes for a formula; numbers stay numbers."""
     if isinstance(value, datetime):
         return rfc3339(value)

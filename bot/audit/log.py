@@ -8,14 +8,14 @@ shows only against a head that was written down elsewhere.
 import contextlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, insert, select, tuple_
 
-from bot.audit.entry import GENESIS, Broken, Entry, Event, Filters, Head, NotThere, canonical, digest, follows
+from bot.audit.entry import GENESIS, Broken, Columns, Entry, Event, Filters, Head, NotThere, canonical, digest, follows
 from bot.db import marks
 from bot.db.guard import cleaner
 from bot.db.job_runs import jobs_of
@@ -29,6 +29,9 @@ STREAMED = {"yield_per": 1_000}
 
 COLUMNS = tuple(column.name for column in audit.columns)
 
+Rows = Iterable[Row[Any]]
+"""Entries as the database gives them."""
+
 # Built once: building a statement costs more than SQLite takes to run it.
 _APPEND = insert(audit)
 _HEAD = select(audit.c.id, audit.c.hash).order_by(audit.c.id.desc()).limit(1)
@@ -39,14 +42,21 @@ def append(connection: Connection, entry: Entry, at: datetime) -> Head:
     """Adds an entry in the running transaction, so that it stands or falls with the change it records.
 
     Writing transactions take turns (see `database`), so nobody else appends in between.
+
+    Returns:
+        The new end of the chain.
     """
     return append_all(connection, [entry], at)
 
 
 def append_all(connection: Connection, entries: Sequence[Entry], at: datetime) -> Head:
-    """Adds entries, in their order, in the running transaction."""
+    """Adds entries, in their order, in the running transaction.
+
+    Returns:
+        The end of the chain after them; the same as before if there are none.
+    """
     last, clean = head(connection), cleaner(connection)
-    rows: list[dict[str, Any]] = []
+    rows: list[Columns] = []
     for entry in entries:
         row: dict[str, Any] = {
             **entry.__dict__,
@@ -107,15 +117,18 @@ def base(connection: Connection) -> Head:
 def verify(
     connection: Connection,
     expected: Head | None = None,
-    watch: Callable[[Iterable[Any]], Iterable[Any]] = iter,
-    each: Callable[[Mapping[str, Any]], None] = lambda _: None,
+    watch: Callable[[Rows], Rows] = iter,
+    each: Callable[[Columns], None] = lambda _: None,
 ) -> Head | Broken:
-    """Recomputes the whole chain; answers its head, or the first entry that does not fit.
+    """Recomputes the whole chain.
 
     Args:
         expected: a head that was written down elsewhere; a count of 0 stands for any entry with that hash.
         watch: passes the entries on, and may show how far it is.
         each: called with the columns of each entry that fits.
+
+    Returns:
+        Its head, or the first entry that does not fit.
     """
     begin = last = base(connection)
     sought, archived = Sought(expected), Archived()
@@ -179,7 +192,7 @@ class Archived:
     def __init__(self) -> None:
         self.spans: list[Span] = []
 
-    def look(self, row: Mapping[str, Any]) -> None:
+    def look(self, row: Columns) -> None:
         """Remembers an entry if it is about archiving."""
         if row["event"] != Event.ARCHIVE:
             return

@@ -9,11 +9,10 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, select
 
-from bot.audit.entry import Event
+from bot.audit.entry import Columns, Event
 from bot.audit.log import STREAMED
 from bot.base.clock import rfc3339
 from bot.db.tables import STATES, grants, retries
@@ -47,7 +46,7 @@ class Given:
         revoked: who ended it and when, if anybody did.
     """
 
-    terms: Mapping[str, Any] | None = None
+    terms: Mapping[str, object] | None = None
     revoked: tuple[str | None, datetime] | None = None
 
 
@@ -63,7 +62,7 @@ class Replay:
         self._since: datetime | None = None
         self._begun = False
         self._grants: dict[int, Given] = {}
-        self._moves: list[tuple[Any, ...]] = []
+        self._moves: list[tuple[object, ...]] = []
         self._scratch = sqlite3.connect("")
         self._scratch.executescript(_TABLES)
 
@@ -79,7 +78,7 @@ class Replay:
         for name in ("requests", "approvals"):
             self._scratch.execute(f"DELETE FROM {name}")  # noqa: S608  # the names stand one line above
 
-    def look(self, row: Mapping[str, Any]) -> None:
+    def look(self, row: Columns) -> None:
         """Takes in the next entry."""
         if not self._begun:
             self._begun = True
@@ -109,7 +108,7 @@ class Replay:
             if given.terms is not None:
                 yield f"grant {number} ({given.terms['subject']}) was given, and is not in the table"
 
-    def _moved(self, row: Mapping[str, Any]) -> None:
+    def _moved(self, row: Columns) -> None:
         who = _who(row, row["event"])
         self._moves.append((row["request_id"], row["outcome"] == "requested", who, row["outcome"], row["grant_id"]))
         if len(self._moves) >= CHUNK:
@@ -119,7 +118,7 @@ class Replay:
         self._scratch.executemany(_MOVE, self._moves)
         self._moves.clear()
 
-    def _given(self, row: Mapping[str, Any]) -> None:
+    def _given(self, row: Columns) -> None:
         given = self._grants.setdefault(row["grant_id"], Given())
         if row["event"] == Event.REVOKE:
             given.revoked = (row["user_id"], row["at"])
@@ -138,7 +137,7 @@ class Replay:
         """Whether a row of that moment may have begun before the entries that were looked at."""
         return self._since is not None and moment <= self._since
 
-    def _of_grant(self, row: Mapping[str, Any], given: Given) -> Iterator[str]:
+    def _of_grant(self, row: Columns, given: Given) -> Iterator[str]:
         named = f"({row['subject']}, {row['role']})"
         if given.terms is not None:
             yield from (f"{named} {said}" for said in _differences(given.terms, _terms(row)))
@@ -163,7 +162,7 @@ class Replay:
         lost = self._scratch.execute("SELECT id FROM requests WHERE recorded AND NOT present ORDER BY id")
         yield from (f"request {number} was recorded, and is not in the table" for (number,) in lost)
 
-    def _of_request(self, row: Mapping[str, Any]) -> Iterator[str]:
+    def _of_request(self, row: Columns) -> Iterator[str]:
         told = self._scratch.execute(
             "UPDATE requests SET present = 1 WHERE id = ? RETURNING recorded, who, state, grant_id, mixed", (row["id"],)
         ).fetchone()
@@ -189,7 +188,7 @@ class Replay:
         return self._scratch.execute(query, (request_id, user_id)).fetchone() is not None
 
 
-def _read(detail: str) -> dict[str, Any]:
+def _read(detail: str) -> dict[str, object]:
     """What an entry says; nothing, if it is none of the bot's own."""
     try:
         found = json.loads(detail)
@@ -198,12 +197,12 @@ def _read(detail: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _who(row: Mapping[str, Any], event: str) -> str:
+def _who(row: Columns, event: str) -> str:
     """Who asked for what."""
     return " ".join([*(str(row[name]) for name in ("team_id", "user_id", "job_id", "source")), event])
 
 
-def _terms(row: Mapping[str, Any]) -> dict[str, Any]:
+def _terms(row: Columns) -> dict[str, object]:
     """A grant's row, in the words of its entry."""
     return {
         "subject": row["subject"],
@@ -215,14 +214,14 @@ def _terms(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _listed(array: str | None) -> Any:
+def _listed(array: str | None) -> object:
     try:
         return sorted(json.loads(array or "[]"))
     except (ValueError, TypeError):
         return array
 
 
-def _differences(told: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[str]:
+def _differences(told: Mapping[str, object], found: Mapping[str, object]) -> Iterator[str]:
     for name, value in told.items():
         if found[name] != value:
             yield f"has {name} {found[name] or 'none'} in the table, {value or 'none'} by its entry"

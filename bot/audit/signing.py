@@ -133,7 +133,7 @@ def check(key: PublicKey, signed: SignedHead, what: str) -> None:
 
 
 def make_key(file: Path) -> str:
-    """Writes a new private key into a file that only its owner may read; answers the public key, as PEM.
+    """Writes a new private key into a file that only its owner may read; returns the public key, as PEM.
 
     Raises:
         FileExistsError: there is a file of that name.

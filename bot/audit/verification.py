@@ -1,18 +1,17 @@
 """Verifies everything that is on record: segments and log as one chain, a head, and what the tables say otherwise."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection, select, text
 
 from bot.audit import archive
 from bot.audit import log as audit
 from bot.audit.archive import Segment
-from bot.audit.entry import Broken, Head
+from bot.audit.entry import Broken, Columns, Head
 from bot.audit.log import Archived, Sought
 from bot.audit.replay import Replay
 from bot.audit.signing import PublicKey, SignedHead, check
@@ -73,7 +72,7 @@ def verify(
     expected: Head | None,
     files: Sequence[Path],
     key: PublicKey | None,
-    watch: Callable[[int], Callable[[Iterable[Any]], Iterable[Any]]],
+    watch: Callable[[int], Callable[[audit.Rows], audit.Rows]],
 ) -> Verified:
     """Verifies segments and log as one chain, and the tables against it.
 
@@ -82,6 +81,9 @@ def verify(
         files: segments, in any order.
         key: whose signature the segments must carry; None: any, or none.
         watch: for so many entries, passes them on, and may show how far it is.
+
+    Returns:
+        The head of the chain, a line about each segment, and how many rows of which table are older than the entries.
 
     Raises:
         NotAsWritten: it names the first bad entry, or what the tables say otherwise.
@@ -98,7 +100,7 @@ def verify(
                 replay.forget()
             archived = Archived()
 
-            def each(row: Mapping[str, Any]) -> None:
+            def each(row: Columns) -> None:
                 archived.look(row)
                 replay.look(row)
 
@@ -127,12 +129,13 @@ def at_start(connection: Connection) -> list[str]:
 def triggers_otherwise(connection: Connection) -> Iterator[str]:
     """Which of the triggers that refuse changes are missing, switched off, or replaced."""
     if connection.dialect.name == "sqlite":
-        written: Mapping[str, Any] = {row.name: " ".join(row.sql.split()) for row in connection.execute(_SQLITE_FOUND)}
-        wanted: Mapping[str, Any] = _SQLITE
+        found = connection.execute(_SQLITE_FOUND)
+        written: Mapping[str, object] = {row.name: " ".join(row.sql.split()) for row in found}
+        expected: Mapping[str, object] = _SQLITE
     else:
         written = {row.name: row.does for row in connection.execute(_POSTGRESQL_FOUND)}
-        wanted = _POSTGRESQL
-    for name, what in wanted.items():
+        expected = _POSTGRESQL
+    for name, what in expected.items():
         if written.get(name) != what:
             yield f"trigger {name} is missing, switched off or changed: nothing refuses changes of the audit"
 
@@ -149,7 +152,7 @@ def _read(files: Sequence[Path], sought: Sought, key: PublicKey | None, replay: 
     for path in sorted(files, key=lambda path: archive.begins_after(path).count):
         archived = Archived()
 
-        def each(row: Mapping[str, Any], archived: Archived = archived) -> None:
+        def each(row: Columns, archived: Archived = archived) -> None:
             sought.look(Head(row["id"], row["hash"]))
             archived.look(row)
             replay.look(row)

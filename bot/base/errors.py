@@ -1,12 +1,10 @@
 """The bot's own errors: one shallow tree; a class's docstring is its default message."""
 
-from typing import Any
-
 
 class BotError(Exception):
     """The bot could not do that."""
 
-    def __init__(self, message: str | None = None, **facts: Any) -> None:
+    def __init__(self, message: str | None = None, **facts: object) -> None:
         self.facts = facts
         text = message or (type(self).__doc__ or "").strip().splitlines()[0]
         super().__init__(text.format(**facts) if facts and message is None else text)
@@ -39,7 +37,7 @@ class WrongWorkspace(BotError):
 class DatabaseUnavailable(BotError):
     """The database did not answer in time; nothing was recorded."""
 
-    def __init__(self, message: str | None = None, *, reason: str | None = None, **facts: Any) -> None:
+    def __init__(self, message: str | None = None, *, reason: str | None = None, **facts: object) -> None:
         super().__init__(f"The database did not do it: {reason}" if reason else message, **facts)
 
 

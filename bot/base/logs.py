@@ -3,9 +3,9 @@
 import logging
 import sys
 from collections.abc import Callable
-from typing import Any
 
 import structlog
+from structlog.typing import Processor
 
 QUIET = ("slack_bolt", "slack_sdk", "httpx", "aiohttp", "uvicorn", "alembic", "asyncio")
 """Libraries that speak up only when something is wrong: what they say at lower levels may hold what users wrote."""
@@ -19,14 +19,14 @@ def configure(level: str, form: str, scrub: Callable[[str], str]) -> None:
         form: console or json.
         scrub: takes secrets out of each line, whoever wrote it.
     """
-    shared: list[Any] = [
+    shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
-    renderer: Any = (
+    renderer: Processor = (
         structlog.processors.JSONRenderer()
         if form == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())

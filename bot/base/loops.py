@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
@@ -40,7 +40,7 @@ class Loop:
     """
 
     def __init__(
-        self, name: str, interval: float, step: Callable[[], Awaitable[Any]], degrades: str | None = None
+        self, name: str, interval: float, step: Callable[[], Awaitable[object]], degrades: str | None = None
     ) -> None:
         self.name = name
         self.degrades = degrades
@@ -102,7 +102,7 @@ class Soon:
 
 
 async def until_written(
-    write: Callable[[], Awaitable[T]], *, seconds: float, sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep
+    write: Callable[[], Awaitable[T]], *, seconds: float, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
 ) -> T:
     """Repeats a write that follows a side effect until the database takes it: what was done must not be forgotten.
 
@@ -111,6 +111,9 @@ async def until_written(
             arrived all the same.
         seconds: for how long at most; what is left of the lease.
         sleep: waits between two tries.
+
+    Returns:
+        What the write returned.
 
     Raises:
         Exception: what the last try raised; at once if it is nothing that passes.
@@ -143,7 +146,7 @@ async def looping(loops: Sequence[Loop]) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+async def unless(stop: asyncio.Event, work: Coroutine[object, None, T]) -> T | None:
     """Does `work` and returns its result; None if `stop` is set before it is done, which ends it."""
     doing, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
     try:
@@ -158,9 +161,9 @@ class Tasks:
     """Work started on the side: tracked, its failures logged, drained at the end."""
 
     def __init__(self) -> None:
-        self._running: set[asyncio.Task[Any]] = set()
+        self._running: set[asyncio.Task[object]] = set()
 
-    def start(self, work: Coroutine[Any, Any, Any], **about: Any) -> None:
+    def start(self, work: Coroutine[object, None, object], **about: object) -> None:
         """Runs `work` on the side; `about` is what the log says of it should it fail."""
         task = asyncio.create_task(self._guarded(work, about), context=nobody_waits())
         self._running.add(task)
@@ -177,7 +180,7 @@ class Tasks:
     def __len__(self) -> int:
         return len(self._running)
 
-    async def _guarded(self, work: Coroutine[Any, Any, Any], about: dict[str, Any]) -> None:
+    async def _guarded(self, work: Coroutine[object, None, object], about: dict[str, object]) -> None:
         try:
             await work
         except Exception:  # the row stays due, so the next look finds it

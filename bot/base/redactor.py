@@ -5,7 +5,6 @@ import html
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any
 from urllib.parse import quote
 
 HIDDEN = "[secret]"
@@ -62,21 +61,24 @@ class Redactor:
         return text
 
     def scrub(self, text: str) -> str:
-        """The text without our secrets, and without anything that looks like somebody's: for errors and logs."""
+        """Returns the text without our secrets, or anything that looks like somebody's: for errors and logs."""
         text = self.clean(text)
         for hints, shape, instead in self._shapes:
             if any(hint in text for hint in hints):
                 text = shape.sub(instead, text)
         return text
 
-    def clean_all(self, value: Any) -> Any:
-        """A JSON value with each of its texts cleaned."""
+    def clean_all(self, values: Mapping[str, object]) -> dict[str, object]:
+        """Returns a JSON object with each of the texts in it cleaned."""
+        return {name: self._cleaned(value) for name, value in values.items()}
+
+    def _cleaned(self, value: object) -> object:
         if isinstance(value, str):
             return self.clean(value)
         if isinstance(value, Mapping):
-            return {name: self.clean_all(inner) for name, inner in value.items()}
+            return self.clean_all(value)
         if isinstance(value, (list, tuple)):
-            return [self.clean_all(inner) for inner in value]
+            return [self._cleaned(inner) for inner in value]
         return value
 
     def _replaced(self, text: str) -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TypedDict
 
 
 class Source(StrEnum):
@@ -33,6 +33,16 @@ class Source(StrEnum):
     """The command line."""
 
 
+class ActorColumns(TypedDict):
+    """The columns of an audit entry that say who it was."""
+
+    user_id: str
+    team_id: str | None
+    source: Source
+    user_name: str | None
+    channel_id: str | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Actor:
     """Who does something, and from where, as each record says it.
@@ -51,9 +61,15 @@ class Actor:
     channel_id: str | None = None
 
     @property
-    def columns(self) -> dict[str, Any]:
+    def columns(self) -> ActorColumns:
         """The columns of an audit entry that say who it was."""
-        return {name: getattr(self, name) for name in Actor.__dataclass_fields__}
+        return {
+            "user_id": self.user_id,
+            "team_id": self.team_id,
+            "source": self.source,
+            "user_name": self.user_name,
+            "channel_id": self.channel_id,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

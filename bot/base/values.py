@@ -6,7 +6,7 @@ Whoever refuses says no more than that: the value may be a secret, and what is e
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -30,9 +30,14 @@ MAX_OF_A_FILE = 65_536
 """Characters read of a secret's file, which is shorter; also of one that never ends."""
 
 
-def split(value: Any) -> Any:
-    """Returns the parts of a text between commas, without empty ones; what is no text is returned as it is."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+def parts(text: str) -> list[str]:
+    """Returns the parts of a text between commas, without empty ones."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def split(value: object) -> object:
+    """Returns the parts of a text between commas; what is no text is returned as it is."""
+    return parts(value) if isinstance(value, str) else value
 
 
 def _users(value: list[str]) -> frozenset[str]:
@@ -71,7 +76,7 @@ class SecretFile:
     beside: bool
 
 
-def _or_from_file(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+def _or_from_file(value: object, check: ValidatorFunctionWrapHandler) -> object:
     """A secret as it is, or read from its file; what is wrong then is the file's fault."""
     if not isinstance(value, SecretFile):
         return check(value)
@@ -114,7 +119,7 @@ def secret(prefix: str = "") -> AfterValidator:
     return AfterValidator(check)
 
 
-def _switch(value: Any) -> Any:
+def _switch(value: object) -> bool:
     """`on` or `off`, and nothing else."""
     if isinstance(value, bool):
         return value

@@ -1,6 +1,6 @@
 """`sift-retry access …`: the allow-list from the command line."""
 
-from typing import Any
+from datetime import timedelta
 
 import click
 
@@ -25,7 +25,12 @@ def access_group() -> None:
 @click.option("--channel", "channels", type=CHANNEL, multiple=True, help="Only in this channel.")
 @click.option("--reason", help="Why, for the audit.")
 def access_grant(
-    user: str, role: str, duration: Any, job_types: tuple[str, ...], channels: tuple[str, ...], reason: str | None
+    user: str,
+    role: str,
+    duration: timedelta | None,
+    job_types: tuple[str, ...],
+    channels: tuple[str, ...],
+    reason: str | None,
 ) -> None:
     """Adds USER, a Slack user ID or user-group ID (S…), to the allow-list."""
     now = utc_now()

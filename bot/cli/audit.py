@@ -1,13 +1,14 @@
 """`sift-retry audit …`: who retried what, and what came of it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import click
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from bot.audit import archive, export, signing, verification
 from bot.audit import entry as audit_entry
@@ -27,6 +28,17 @@ def audit_group() -> None:
     """Who retried what, and what came of it."""
 
 
+class _Given(TypedDict):
+    """The options of `_filters`."""
+
+    job_id: str | None
+    user_id: str | None
+    run: str | None
+    since: datetime | None
+    until: datetime | None
+    outcome: str | None
+
+
 def _filters(command: Callable[..., None]) -> Callable[..., None]:
     """The options by which entries are chosen."""
     for option in (
@@ -44,12 +56,12 @@ def _filters(command: Callable[..., None]) -> Callable[..., None]:
 @audit_group.command("list")
 @_filters
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
-def audit_list(limit: int, **wanted: Any) -> None:
+def audit_list(limit: int, **given: Unpack[_Given]) -> None:
     """Lists the newest entries, newest first."""
-    filters = _chosen(wanted)
+    filters = _filters_of(given)
     with transaction() as connection:
         rows = audit.page(connection, filters, limit=limit)
-        _note_reading(connection, "list", wanted)
+        _note_reading(connection, "list", given)
     for row in rows:
         click.echo(_line(row))
     if not rows:
@@ -84,13 +96,13 @@ def audit_show(request_id: str) -> None:
 @_filters
 @click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True)
 @click.option("--output", type=click.Path(dir_okay=False, writable=True, path_type=Path), help="A file, not stdout.")
-def audit_export(form: str, output: Path | None, **wanted: Any) -> None:
+def audit_export(form: str, output: Path | None, **given: Unpack[_Given]) -> None:
     """Writes every entry that fits, oldest first; the head of the chain goes to stderr."""
-    filters = _chosen(wanted)
+    filters = _filters_of(given)
     signer = signing_key()
     with opened(current=True) as database:
         with database.transaction() as connection:
-            _note_reading(connection, f"export {form}", wanted)
+            _note_reading(connection, f"export {form}", given)
         with database.reading() as connection, target(output) as file:
             head = audit.head(connection)
             watch = watched("exporting", head.count - audit.base(connection).count)
@@ -182,23 +194,21 @@ def audit_archive(before: datetime, output: Path | None) -> None:
     click.echo(f"entries {first} to {head.head.count} are in {file}; head after them: {head}")
 
 
-def _line(row: Any) -> str:
+def _line(row: Row[Any]) -> str:
     who = f"{row.user_name or ''} ({row.user_id})".strip() if row.user_id else "-"
     status = " → ".join(filter(None, (row.status_before, row.status_after))) or "-"
     cells = [rfc3339(row.at)[:19] + "Z", row.event, row.outcome or "-", row.job_id or "-", who, status]
     return "\t".join([*cells, row.request_id or "-", one_line(row.reason)]).rstrip()
 
 
-def _chosen(wanted: dict[str, Any]) -> audit_entry.Filters:
-    job_id = wanted["job_id"]
-    return audit_entry.Filters(**{**wanted, "job_id": job_id.lower() if job_id else None})
+def _filters_of(given: _Given) -> audit_entry.Filters:
+    job_id = given["job_id"]
+    return replace(audit_entry.Filters(**given), job_id=job_id.lower() if job_id else None)
 
 
-def _note_reading(connection: Connection, what: str, wanted: dict[str, Any]) -> None:
+def _note_reading(connection: Connection, what: str, given: Mapping[str, object]) -> None:
     """Reading the audit is an entry of its own."""
-    filters = {
-        name: rfc3339(value) if isinstance(value, datetime) else value for name, value in wanted.items() if value
-    }
+    filters = {name: rfc3339(value) if isinstance(value, datetime) else value for name, value in given.items() if value}
     entry = audit_entry.Entry(
         event=audit_entry.Event.AUDIT_READ,
         user_id=operator(),

@@ -2,8 +2,7 @@
 
 import contextlib
 import re
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
 
 import click
 
@@ -12,46 +11,46 @@ from bot.audit.signing import SignedHead
 from bot.base.clock import parse_duration, utc_now
 
 
-class Subject(click.ParamType[Any]):
+class Subject(click.ParamType[str]):
     """A Slack user ID or user-group ID."""
 
     name = "user"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if not policy.SUBJECT.fullmatch(value):
             self.fail(f"{value!r} is no Slack user ID (U…) or user-group ID (S…)", param, ctx)
         return str(value)
 
 
-class Duration(click.ParamType[Any]):
+class Duration(click.ParamType[timedelta]):
     """A duration such as 30s, 15m, 8h or 7d."""
 
     name = "duration"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
         try:
             return parse_duration(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
 
-class ChannelID(click.ParamType[Any]):
+class ChannelID(click.ParamType[str]):
     """A Slack channel ID."""
 
     name = "channel"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if not re.fullmatch(r"[CG][A-Z0-9]+", value):
             self.fail(f"{value!r} is no Slack channel ID (C…)", param, ctx)
         return str(value)
 
 
-class Moment(click.ParamType[Any]):
+class Moment(click.ParamType[datetime]):
     """A moment: RFC 3339, a date, or a duration ago."""
 
     name = "moment"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         if isinstance(value, datetime):
             return value
         with contextlib.suppress(ValueError):
@@ -64,12 +63,12 @@ class Moment(click.ParamType[Any]):
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-class WrittenHead(click.ParamType[Any]):
+class WrittenHead(click.ParamType[SignedHead]):
     """A head of the audit, as it was written down."""
 
     name = "head"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> SignedHead:
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> SignedHead:
         try:
             return SignedHead.read(value)
         except ValueError as error:

@@ -5,7 +5,6 @@ import importlib.util
 import signal
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any
 
 import click
 import structlog
@@ -43,7 +42,7 @@ def demo() -> None:
     _until_stopped(run_demo)
 
 
-def _until_stopped(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+def _until_stopped(work: Callable[[asyncio.Event], Coroutine[object, None, None]]) -> None:
     """Runs `work` in an event loop until SIGTERM or Ctrl-C sets its stop event."""
     import uvloop
 

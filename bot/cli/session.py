@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TypeVar
 
 import click
 from sqlalchemy import Connection
@@ -18,6 +18,8 @@ from bot.base.clock import utc_now
 from bot.db.database import Database, is_outdated, migrate, require_schema
 from bot.db.guard import guard
 from bot.settings import StoreSettings, load, redactor_at_hand
+
+T = TypeVar("T")
 
 
 def operator() -> str:
@@ -105,10 +107,10 @@ def one_line(text: str | None) -> str:
     return " ".join("".join(char if char.isprintable() else " " for char in text or "").split())
 
 
-def watched(label: str, length: int) -> Callable[[Iterable[Any]], Iterable[Any]]:
+def watched(label: str, length: int) -> Callable[[Iterable[T]], Iterable[T]]:
     """Passes rows on, and shows on a terminal how far it is."""
 
-    def watch(rows: Iterable[Any]) -> Iterator[Any]:
+    def watch(rows: Iterable[T]) -> Iterator[T]:
         if not sys.stderr.isatty():
             yield from rows
             return

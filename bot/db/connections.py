@@ -4,10 +4,13 @@ import contextlib
 import socket
 import sqlite3
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
 
 WRITERS = 0x51F7
 """The advisory lock of writers; any number that nothing else on the same PostgreSQL database uses."""
@@ -58,13 +61,13 @@ class Lines:
         if line is not None:
             line.cut()
 
-    def _opened(self, dbapi: Any, record: Any) -> None:
+    def _opened(self, dbapi: DBAPIConnection, record: ConnectionPoolEntry) -> None:
         thread = threading.get_ident()
         if thread in self._of:  # it ended before anybody could close it, such as one that was cut off while it began
             self._of[thread].close()
         record.info["line"] = self._of[thread] = _Line(dbapi)
 
-    def _closed(self, _dbapi: Any, record: Any) -> None:
+    def _closed(self, _dbapi: object, record: ConnectionPoolEntry) -> None:
         line = record.info.pop("line", None)
         if line is not None:
             line.close()
@@ -73,7 +76,7 @@ class Lines:
 class _Line:
     """One connection, as far as another thread may touch it."""
 
-    def __init__(self, dbapi: Any) -> None:
+    def __init__(self, dbapi: DBAPIConnection) -> None:
         self._dbapi = dbapi if isinstance(dbapi, sqlite3.Connection) else None
         # A descriptor of our own: the connection's may be closed, and stand for something else, at any moment.
         self._socket = None if self._dbapi else socket.fromfd(dbapi.fileno(), socket.AF_INET, socket.SOCK_STREAM)
@@ -110,7 +113,7 @@ def make_engine(url: str, limits: Limits, lines: Lines | None = None, **pool: An
     return engine
 
 
-def _prepare_sqlite(dbapi: Any, _record: Any) -> None:
+def _prepare_sqlite(dbapi: sqlite3.Connection, _record: object) -> None:
     dbapi.isolation_level = None  # transactions begin where SQLAlchemy begins them, not where sqlite3 guesses
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=2000", "foreign_keys=ON"):
         dbapi.execute(f"PRAGMA {pragma}")
@@ -120,8 +123,8 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if _only_reads(connection) else "BEGIN IMMEDIATE")
 
 
-def _prepare_postgresql(limits: Limits) -> Any:
-    def prepare(dbapi: Any, _record: Any) -> None:
+def _prepare_postgresql(limits: Limits) -> Callable[[DBAPIConnection, object], None]:
+    def prepare(dbapi: DBAPIConnection, _record: object) -> None:
         dbapi.autocommit = True
         for name, seconds in (
             ("lock_timeout", 2),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Generic
 
 from sqlalchemy import Connection, Engine, NullPool, func, inspect, select, text
 
@@ -102,7 +102,7 @@ class Database:
                 return await asyncio.wrap_future(future)
         except TimeoutError:
             if future.done() and not future.cancelled():
-                return future.result()  # type: ignore[no-any-return]  # it carries what work returned
+                return future.result()
             raise (DatabaseUnavailable("reading took too long") if reading.cut() else DatabaseBusy()) from None
         except asyncio.CancelledError:
             reading.cut()
@@ -159,10 +159,10 @@ class Database:
             self._file = None
 
 
-class _Reading:
+class _Reading(Generic[T]):
     """One reading in a thread of the readers'."""
 
-    def __init__(self, snapshot: Snapshot, work: Work[Any], lines: Lines) -> None:
+    def __init__(self, snapshot: Snapshot, work: Work[T], lines: Lines) -> None:
         self._snapshot = snapshot
         self._work = work
         self._lines = lines
@@ -170,10 +170,10 @@ class _Reading:
         self._thread: int | None = None
         self._given_up = False
 
-    def __call__(self) -> Any:
+    def __call__(self) -> T:
         with self._lock:
             if self._given_up:
-                return None
+                raise DatabaseBusy
             self._thread = threading.get_ident()
         try:
             with self._snapshot() as connection:
@@ -183,7 +183,7 @@ class _Reading:
                 self._thread = None
 
     def cut(self) -> bool:
-        """Cuts it off if it was begun; answers whether it was."""
+        """Cuts it off if it was begun; returns whether it was."""
         with self._lock:
             self._given_up = True
             if self._thread is not None:

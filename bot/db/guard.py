@@ -1,6 +1,6 @@
 """The last line before a database: no secret is bound to a statement, no value of a row gets into an error."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Engine, ExceptionContext, event
@@ -11,7 +11,9 @@ from bot.base.redactor import Redactor
 def guard(engine: Engine, redactor: Redactor) -> None:
     """Has every text that is written through an engine cleaned; to be called before it connects."""
 
-    def clean(_c: Any, _cursor: Any, statement: str, given: Any, _context: Any, many: bool) -> tuple[str, Any]:
+    def clean(
+        _connection: object, _cursor: object, statement: str, given: Any, _context: object, many: bool
+    ) -> tuple[str, object]:
         return statement, [_cleaned(one, redactor) for one in given] if many else _cleaned(given, redactor)
 
     engine.update_execution_options(redactor=redactor)
@@ -20,13 +22,13 @@ def guard(engine: Engine, redactor: Redactor) -> None:
 
 
 def cleaner(connection: Connection) -> Callable[[str], str]:
-    """What cleans the texts written over a connection, for who needs them as they will be: a hash covers them."""
+    """Returns what cleans the texts written over a connection, so that a hash covers them as they will be."""
     redactor: Redactor | None = connection.get_execution_options().get("redactor")
     return redactor.clean if redactor is not None else str
 
 
-def _cleaned(given: Any, redactor: Redactor) -> Any:
-    """The parameters of a statement, cleaned."""
+def _cleaned(given: dict[str, object] | Sequence[object], redactor: Redactor) -> object:
+    """Returns the parameters of a statement, by name or by place, cleaned."""
     clean = redactor.clean
     if isinstance(given, dict):
         return {name: clean(value) if isinstance(value, str) else value for name, value in given.items()}

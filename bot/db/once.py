@@ -1,13 +1,12 @@
 """A row that is written once, however often it is delivered."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 
-def insert_once(table: Table, *key: str) -> Callable[[Connection, Mapping[str, Any]], bool]:
+def insert_once(table: Table, *key: str) -> Callable[[Connection, Mapping[str, object]], bool]:
     """Makes the function that writes a row of a table unless one with the same key is there.
 
     `RETURNING` says whether it was written, not `rowcount`: psycopg counts what was left out, too.
@@ -24,7 +23,7 @@ def insert_once(table: Table, *key: str) -> Callable[[Connection, Mapping[str, A
         for dialect, upsert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
     }
 
-    def insert(connection: Connection, values: Mapping[str, Any]) -> bool:
+    def insert(connection: Connection, values: Mapping[str, object]) -> bool:
         return connection.execute(statements[connection.dialect.name], dict(values)).first() is not None
 
     return insert

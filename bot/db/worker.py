@@ -38,7 +38,7 @@ STUCK_SECONDS = 30.0
 
 @dataclass(eq=False)
 class _Job:
-    work: Work[Any]
+    work: Work[object]
     loop: asyncio.AbstractEventLoop
     future: "asyncio.Future[Any]"
     given_up: bool = False

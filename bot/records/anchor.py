@@ -27,6 +27,9 @@ CLAIM = "anchoring"
 REFUSED_FOR = timedelta(hours=1)
 """A channel that was refused is not tried again for so long, by any process; another channel is."""
 
+ANCHOR_SECONDS = 60.0
+"""How often it is looked at whether a new day has begun."""
+
 
 class Anchor:
     """Anchors the audit: one process a day, whichever is first.

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, TypedDict
 
 from bot.records.stats import Stats
 from bot.sift.ids import job_kind
@@ -61,8 +61,18 @@ class ChartFailed(Exception):
     """The chart could not be drawn."""
 
 
-def draw(counts: Mapping[str, Any]) -> bytes:
-    """Draws three panels: days by outcome, job types, people."""
+class Counted(TypedDict):
+    """The fields of `Stats` as JSON, and what people are called, by user ID."""
+
+    since: str
+    days: dict[str, dict[str, int]]
+    types: dict[str, int]
+    people: dict[str, int]
+    names: dict[str, str]
+
+
+def draw(counts: Counted) -> bytes:
+    """Draws three panels: days by outcome, job types, people; returns a PNG."""
     import matplotlib as mpl
 
     mpl.use("Agg")

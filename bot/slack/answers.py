@@ -1,7 +1,7 @@
 """Slack's answers read, whatever shape they have. Pure."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
@@ -9,6 +9,20 @@ from bot.slack.errors import UNREADABLE, RateLimited, SlackError, SlackUnavailab
 from bot.slack.limits import seconds_of
 
 P = TypeVar("P")
+
+
+class Answer(Protocol):
+    """An object in what Slack answers: the SDK's response, or a part of one; what it holds, Slack decides."""
+
+    def get(self, key: str, /) -> Any: ...
+
+
+class Response(Answer, Protocol):
+    """The SDK's response to a call."""
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
 
 log = structlog.get_logger(__name__)
 
@@ -30,8 +44,8 @@ def refusal_of(error: Any, scrub: Callable[[str], str]) -> SlackError:
     return named(scrub(str(name))[:100] if name else UNREADABLE)
 
 
-def part(answer: Any, name: str, kind: type[P]) -> P:
-    """A part of an answer, if it is what it should be.
+def part(answer: Answer, name: str, kind: type[P]) -> P:
+    """Returns a part of an answer, if it is what it should be.
 
     Raises:
         SlackUnavailable: it is not.
@@ -43,8 +57,12 @@ def part(answer: Any, name: str, kind: type[P]) -> P:
     return found
 
 
-def text_of(answer: Any, name: str) -> str:
-    """A text in an answer; the same for one that lacks it."""
+def text_of(answer: Answer, name: str) -> str:
+    """Returns a text in an answer, which is not empty.
+
+    Raises:
+        SlackUnavailable: there is none.
+    """
     if not (found := part(answer, name, str)):
         raise SlackUnavailable(UNREADABLE)
     return found

@@ -1,15 +1,14 @@
 """Slack's Web API as the bot uses it: who is this, post, update, find, answer privately. Knows Slack's error names."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any
 
 import structlog
 from cachetools import TTLCache
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.base.redactor import Redactor
-from bot.slack.answers import part, text_of
+from bot.slack.answers import Answer, part, text_of
 from bot.slack.errors import CannotPost, SlackError
 from bot.slack.links import Workspace
 from bot.slack.message import Message
@@ -55,7 +54,12 @@ class Slack:
         self._scopes: frozenset[str] = frozenset()
 
     async def identify(self) -> Workspace:
-        """Asks Slack whose token this is, and what it may do."""
+        """Asks Slack whose token this is, and what it may do.
+
+        Returns:
+            The workspace, with the scopes that the header `x-oauth-scopes` lists
+            (docs.slack.dev/reference/methods/auth.test).
+        """
         response = await self.web.call("auth.test")
         headers = {name.lower(): value for name, value in response.headers.items()}
         granted = headers.get("x-oauth-scopes", "").split(",")
@@ -74,7 +78,7 @@ class Slack:
         await self.web.call(OPEN_CONNECTION, app_token=app_token)
 
     async def post(self, channel_id: str, message: Message, thread_ts: str | None = None) -> str:
-        """Posts a message; answers its ts.
+        """Posts a message; returns its ts, by which Slack knows it in its channel.
 
         Raises:
             CannotPost: the bot may not post there.
@@ -100,10 +104,13 @@ class Slack:
         await self.web.call("chat.update", channel=channel_id, ts=ts, text=message.text, blocks=list(message.blocks))
 
     async def find(self, channel_id: str, thread_ts: str | None, marker: str, since: datetime) -> str | None:
-        """Looks for a message of the bot by a part of its block IDs; None also where the bot may not look.
+        """Looks for a message of the bot by a part of its block IDs.
 
         Args:
             since: how far back it may be.
+
+        Returns:
+            Its ts; None if there is none, or the bot may not look.
 
         Raises:
             SlackUnavailable: Slack did not say.
@@ -162,7 +169,7 @@ class Slack:
         """
         if response_url is not None and await self._respond(response_url, message, thread_ts, replace):
             return
-        arguments: dict[str, Any] = {"text": message.text, "blocks": list(message.blocks)}
+        arguments: dict[str, object] = {"text": message.text, "blocks": list(message.blocks)}
         if channel_id is not None:
             try:
                 in_thread = {"thread_ts": thread_ts} if thread_ts else {}
@@ -184,9 +191,9 @@ class Slack:
         posted = await self.web.call(
             "chat.postMessage", channel=user_id, text=message.text, blocks=list(message.blocks), unfurl_links=False
         )
-        asked: dict[str, Any] = {"filename": name, "length": len(content)}
+        file: dict[str, object] = {"filename": name, "length": len(content)}
         place = await self.web.call(
-            "files.getUploadURLExternal", **asked, **({"alt_txt": alternative} if alternative else {})
+            "files.getUploadURLExternal", **file, **({"alt_txt": alternative} if alternative else {})
         )
         await self.web.upload(text_of(place, "upload_url"), content)
         await self.web.call(
@@ -195,12 +202,12 @@ class Slack:
             channel_id=text_of(posted, "channel"),
         )
 
-    async def open_view(self, trigger_id: str, view: Mapping[str, Any]) -> str:
-        """Opens a modal, and answers its ID; the trigger lives for three seconds."""
+    async def open_view(self, trigger_id: str, view: Mapping[str, object]) -> str:
+        """Opens a modal, and returns its ID; the trigger lives for three seconds."""
         opened = await self.web.call("views.open", trigger_id=trigger_id, view=dict(view))
         return text_of(part(opened, "view", dict), "id")
 
-    async def update_view(self, view_id: str, view: Mapping[str, Any]) -> None:
+    async def update_view(self, view_id: str, view: Mapping[str, object]) -> None:
         """Replaces what a modal shows, if it is still open."""
         try:
             await self.web.call("views.update", view_id=view_id, view=dict(view))
@@ -208,7 +215,7 @@ class Slack:
             if error.error != "not_found":
                 raise
 
-    async def publish_home(self, user_id: str, view: Mapping[str, Any]) -> None:
+    async def publish_home(self, user_id: str, view: Mapping[str, object]) -> None:
         """Shows somebody their Home tab."""
         await self.web.call("views.publish", user_id=user_id, view=dict(view))
 
@@ -224,15 +231,17 @@ class Slack:
         return await self.web.respond(response_url, payload)
 
 
-def _marked(messages: list[Any], marker: str) -> str | None:
+def _marked(messages: Iterable[object], marker: str) -> str | None:
     """The ts of the first message of which a block ID has a part of it."""
     for message in messages:
-        blocks = message.get("blocks") if isinstance(message, Mapping) else None
-        if any(marker in str(block.get("block_id", "")) for block in blocks or [] if isinstance(block, Mapping)):
+        if not isinstance(message, Mapping):
+            continue
+        blocks = message.get("blocks") or []
+        if any(marker in str(block.get("block_id", "")) for block in blocks if isinstance(block, Mapping)):
             return text_of(message, "ts")
     return None
 
 
-def _next_cursor(page: Any) -> str | None:
+def _next_cursor(page: Answer) -> str | None:
     more = page.get("response_metadata")
     return str(more.get("next_cursor") or "") or None if isinstance(more, Mapping) else None

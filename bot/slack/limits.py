@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from cachetools import TLRUCache
 
@@ -29,18 +28,18 @@ class Waits:
         self._timer = timer
         self._until: TLRUCache[str, float] = TLRUCache(MAX_PLACES, lambda _, until, __: until, timer)
 
-    def left(self, method: str, arguments: Mapping[str, Any]) -> float:
+    def left(self, method: str, arguments: Mapping[str, object]) -> float:
         """For how many seconds such a call is not to be made; 0 for one that may be made now."""
         return max(0.0, self._until.get(_place(method, arguments), 0.0) - self._timer())
 
-    def remember(self, method: str, arguments: Mapping[str, Any], seconds: float) -> None:
+    def remember(self, method: str, arguments: Mapping[str, object], seconds: float) -> None:
         """Notes what Slack asked for."""
         place = _place(method, arguments)
         self._until[place] = max(self._until.get(place, 0.0), self._timer() + seconds)
 
 
 def seconds_of(header: str | None) -> float:
-    """Reads a `Retry-After` header; Slack sends whole seconds."""
+    """Returns the seconds that a `Retry-After` header asks for, from 1 to 300; Slack sends whole ones."""
     try:
         seconds = float(header or "")
     except ValueError:
@@ -48,5 +47,5 @@ def seconds_of(header: str | None) -> float:
     return min(max(seconds, UNSAID_SECONDS), MAX_SECONDS) if math.isfinite(seconds) else UNSAID_SECONDS
 
 
-def _place(method: str, arguments: Mapping[str, Any]) -> str:
+def _place(method: str, arguments: Mapping[str, object]) -> str:
     return f"{method} {arguments.get('channel')}" if method in _PER_CHANNEL else method

@@ -9,7 +9,22 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 import structlog
-from sqlalchemy import Connection, Integer, Row, Table, bindparam, case, func, select, update
+from sqlalchemy import (
+    BindParameter,
+    Case,
+    Connection,
+    Integer,
+    Row,
+    Select,
+    Table,
+    Update,
+    UpdateBase,
+    bindparam,
+    case,
+    func,
+    select,
+    update,
+)
 
 from bot.db.columns import Moment
 from bot.slack.piece import OutboxRow
@@ -25,13 +40,13 @@ GIVE_UP_AFTER = timedelta(days=1)
 S = TypeVar("S", bound=OutboxRow)
 
 
-def soon(table: Table) -> Any:
-    """The value of `show_at` after a change, with parameter `b_at`: then, unless somebody is showing the row.
+def soon(table: Table) -> Case[datetime]:
+    """Returns the value of `show_at` after a change: parameter `b_at`, unless somebody is showing the row.
 
     The changed version brings whoever that is back to it.
     """
     row = table.c
-    return case((row.showing & row.show_at.is_not(None), row.show_at), else_=bindparam("b_at", type_=Moment()))
+    return case((row.showing & row.show_at.is_not(None), row.show_at), else_=_moment("b_at"))
 
 
 class Outbox(Generic[S]):
@@ -43,51 +58,15 @@ class Outbox(Generic[S]):
     """
 
     def __init__(self, table: Table, load: Callable[[Connection, Row[Any], bool], S]) -> None:
-        row = table.c
         self._load = load
-        place = func.coalesce(row.channel_id, row.user_id) if "user_id" in row else row.channel_id
-        self._lagging = (
-            select(row.id, row.showing)
-            .where(row.show_at <= bindparam("b_now"), place.not_in(bindparam("b_apart_from", expanding=True)))
-            .order_by(row.show_at)
-            .limit(bindparam("b_limit", type_=Integer))
-            .with_for_update(skip_locked=True)
-        )
-        self._lagging_one = self._lagging.where(row.id == bindparam("b_id"))
-        self._claim = (
-            update(table)
-            .where(row.id.in_(bindparam("b_ids", expanding=True)))
-            .values(show_fence=row.show_fence + 1, show_at=bindparam("b_until"), showing=True)
-            .returning(*row)
-        )
-        self._showed = (
-            update(table)
-            .where(row.id == bindparam("b_id"), row.show_fence == bindparam("b_fence"))
-            .values(
-                show_at=case(
-                    (row.version == bindparam("b_version"), bindparam("b_later", type_=Moment())),
-                    else_=bindparam("b_soon", type_=Moment()),
-                )
-            )
-        )
-        self._put_off = (
-            update(table)
-            .where(row.id == bindparam("b_id"))
-            .values(
-                show_at=bindparam("b_later", type_=Moment()),
-                showing=bindparam("b_showing"),
-                show_failures=row.show_failures + 1,
-            )
-        )
-        self._holds = select(row.id).where(
-            row.id == bindparam("b_id"), row.show_fence == bindparam("b_fence"), row.show_at > bindparam("b_now")
-        )
-        self._not_later = (
-            update(table)
-            .where(row.show_at > case((row.showing, bindparam("b_until", type_=Moment())), else_=bindparam("b_now")))
-            .values(show_at=case((row.showing, bindparam("b_until", type_=Moment())), else_=bindparam("b_now")))
-        )
-        self._free = update(table).where(row.show_at > bindparam("b_now")).values(show_at=bindparam("b_now"))
+        self._lagging = _lagging(table)
+        self._lagging_one = self._lagging.where(table.c.id == bindparam("b_id"))
+        self._claim = _claim(table)
+        self._holds = _holds(table)
+        self._showed = _showed(table)
+        self._put_off = _put_off(table)
+        self._not_later = _not_later(table)
+        self._free = update(table).where(table.c.show_at > bindparam("b_now")).values(show_at=bindparam("b_now"))
 
     def claim(
         self,
@@ -104,8 +83,11 @@ class Outbox(Generic[S]):
         Args:
             apart_from: places whose rows are left alone.
             lease: for how long nobody else takes them.
+
+        Returns:
+            The rows, to be shown before the lease is over; none if no message lags behind.
         """
-        values: dict[str, Any] = {"b_now": at, "b_limit": limit, "b_apart_from": list(apart_from)}
+        values: dict[str, object] = {"b_now": at, "b_limit": limit, "b_apart_from": list(apart_from)}
         query = self._lagging if only is None else self._lagging_one
         while lagging := connection.execute(query, values if only is None else values | {"b_id": only}).all():
             interrupted = {row.id: row.showing for row in lagging}
@@ -137,7 +119,7 @@ class Outbox(Generic[S]):
         row: S,
         at: datetime,
         *,
-        shown: Mapping[str, Any],
+        shown: Mapping[str, object],
         unpostable: str | None,
         pause: timedelta = timedelta(0),
         again_in: timedelta | None = None,
@@ -178,5 +160,68 @@ class Outbox(Generic[S]):
 
 
 def pause_after(failures: int) -> timedelta:
-    """How long a row is left alone that could not be shown: longer and longer."""
+    """Returns how long a row is left alone that could not be shown: 1 s at first, then twice as long, up to 300 s."""
     return timedelta(seconds=min(300, 2 ** min(failures, 9)))
+
+
+# An outbox builds its statements once: building one costs more than SQLite takes to run it.
+
+
+def _moment(name: str) -> BindParameter[datetime]:
+    return bindparam(name, type_=Moment())
+
+
+def _lagging(table: Table) -> Select[tuple[str, bool]]:
+    """The rows whose messages lag behind, those that have waited longest first."""
+    row = table.c
+    place = func.coalesce(row.channel_id, row.user_id) if "user_id" in row else row.channel_id
+    return (
+        select(row.id, row.showing)
+        .where(row.show_at <= bindparam("b_now"), place.not_in(bindparam("b_apart_from", expanding=True)))
+        .order_by(row.show_at)
+        .limit(bindparam("b_limit", type_=Integer))
+        .with_for_update(skip_locked=True)
+    )
+
+
+def _claim(table: Table) -> UpdateBase:
+    row = table.c
+    return (
+        update(table)
+        .where(row.id.in_(bindparam("b_ids", expanding=True)))
+        .values(show_fence=row.show_fence + 1, show_at=bindparam("b_until"), showing=True)
+        .returning(*row)
+    )
+
+
+def _holds(table: Table) -> Select[tuple[str]]:
+    row = table.c
+    return select(row.id).where(
+        row.id == bindparam("b_id"), row.show_fence == bindparam("b_fence"), row.show_at > bindparam("b_now")
+    )
+
+
+def _showed(table: Table) -> Update:
+    """Gives a claim back; a row that changed meanwhile is due sooner than one that is shown as it is."""
+    row = table.c
+    return (
+        update(table)
+        .where(row.id == bindparam("b_id"), row.show_fence == bindparam("b_fence"))
+        .values(show_at=case((row.version == bindparam("b_version"), _moment("b_later")), else_=_moment("b_soon")))
+    )
+
+
+def _put_off(table: Table) -> Update:
+    row = table.c
+    return (
+        update(table)
+        .where(row.id == bindparam("b_id"))
+        .values(show_at=_moment("b_later"), showing=bindparam("b_showing"), show_failures=row.show_failures + 1)
+    )
+
+
+def _not_later(table: Table) -> Update:
+    """Has no row wait beyond now or, where somebody may be showing it, beyond `b_until`."""
+    row = table.c
+    latest = case((row.showing, _moment("b_until")), else_=bindparam("b_now"))
+    return update(table).where(row.show_at > latest).values(show_at=latest)

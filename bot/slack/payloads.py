@@ -1,7 +1,6 @@
 """What Slack sends → typed requests. Pure; whatever is missing or odd is `Malformed`."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from bot.base.errors import BotError
 from bot.base.requester import Requester, Source
@@ -12,7 +11,7 @@ class Malformed(BotError):
     """The request is not one that Slack sends."""
 
 
-def requester_of_command(body: Mapping[str, Any]) -> Requester:
+def requester_of_command(body: Mapping[str, object]) -> Requester:
     """Who typed a slash command; its trigger is the same in every delivery."""
     return Requester(
         delivery_key=f"command:{trigger_of(body)}",
@@ -25,7 +24,7 @@ def requester_of_command(body: Mapping[str, Any]) -> Requester:
     )
 
 
-def requester_of_mention(event: Mapping[str, Any], team_id: str) -> Requester:
+def requester_of_mention(event: Mapping[str, object], team_id: str) -> Requester:
     """Who mentioned the bot; they are answered in the thread where they did."""
     channel_id, ts = text_of(event, "channel"), text_of(event, "ts")
     theirs = (
@@ -42,7 +41,7 @@ def requester_of_mention(event: Mapping[str, Any], team_id: str) -> Requester:
     )
 
 
-def requester_of_click(body: Mapping[str, Any], source: Source) -> Requester:
+def requester_of_click(body: Mapping[str, object], source: Source) -> Requester:
     """Who clicked something in a message, a modal or the Home tab, or used a shortcut or submitted a modal.
 
     The person's workspace is `user.team_id`: in a shared channel `team.id` is ours whoever clicks.
@@ -72,7 +71,7 @@ def requester_of_click(body: Mapping[str, Any], source: Source) -> Requester:
     )
 
 
-def _click_key(body: Mapping[str, Any], channel_id: str | None, message_ts: str | None, user_id: str) -> str:
+def _click_key(body: Mapping[str, object], channel_id: str | None, message_ts: str | None, user_id: str) -> str:
     """What is the same in every delivery: a modal is submitted once, a button's click has its time."""
     if body.get("type") == "view_submission":
         return f"view:{text_of(mapping_of(body, 'view'), 'id')}"
@@ -82,11 +81,11 @@ def _click_key(body: Mapping[str, Any], channel_id: str | None, message_ts: str 
     return f"click:{channel_id}:{where}:{at}:{user_id}"
 
 
-def requester_somehow(body: Mapping[str, Any]) -> Requester | None:
+def requester_somehow(body: Mapping[str, object]) -> Requester | None:
     """Whose request it is, as far as that can be told, to answer them; nothing of it is recorded."""
     try:
-        if isinstance(body.get("event"), Mapping):
-            return requester_of_mention(body["event"], text_or_none(body, "team_id") or "")
+        if isinstance(event := body.get("event"), Mapping):
+            return requester_of_mention(event, text_or_none(body, "team_id") or "")
         if isinstance(body.get("user"), Mapping):
             return requester_of_click(body, Source.ALERT)
         return requester_of_command(body)
@@ -94,35 +93,35 @@ def requester_somehow(body: Mapping[str, Any]) -> Requester | None:
         return None
 
 
-def trigger_of(body: Mapping[str, Any]) -> str:
+def trigger_of(body: Mapping[str, object]) -> str:
     """What opens a modal, once, within three seconds."""
     return text_of(body, "trigger_id")
 
 
-def value_of(body: Mapping[str, Any]) -> str:
+def value_of(body: Mapping[str, object]) -> str:
     """The value of the button that was clicked."""
     actions = body.get("actions")
     return text_of(actions[0] if isinstance(actions, list) and actions else None, "value")
 
 
-def inputs_of(body: Mapping[str, Any]) -> Mapping[str, Any]:
+def inputs_of(body: Mapping[str, object]) -> Mapping[str, object]:
     """What was filled in in a submitted modal, by block; see `input_of`."""
     return mapping_of(mapping_of(mapping_of(body, "view"), "state"), "values")
 
 
-def input_of(inputs: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def input_of(inputs: Mapping[str, object], name: str) -> Mapping[str, object]:
     """One input of a modal, whose block and element have the same name; empty for one that is not there."""
     block = inputs.get(name)
     element = block.get(name) if isinstance(block, Mapping) else None
     return element if isinstance(element, Mapping) else {}
 
 
-def chosen_in(inputs: Mapping[str, Any], name: str) -> str | None:
+def chosen_in(inputs: Mapping[str, object], name: str) -> str | None:
     """The value of the option that was chosen in an input; None: none was."""
     return text_or_none(input_of(inputs, name).get("selected_option"), "value")
 
 
-def text_of(source: Any, name: str) -> str:
+def text_of(source: object, name: str) -> str:
     """A text that must be there and not empty.
 
     Raises:
@@ -134,13 +133,13 @@ def text_of(source: Any, name: str) -> str:
     return value
 
 
-def text_or_none(source: Any, name: str) -> str | None:
+def text_or_none(source: object, name: str) -> str | None:
     """A text as a database can take it; None where there is none, or an empty one, or something else."""
     value = source.get(name) if isinstance(source, Mapping) else None
     return clean(value) if isinstance(value, str) and value else None
 
 
-def mapping_of(source: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def mapping_of(source: Mapping[str, object], name: str) -> Mapping[str, object]:
     """A part of a payload that must be there.
 
     Raises:

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Mapping, MutableMapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import structlog
 from cachetools import TTLCache
 
-from bot.slack.answers import part
+from bot.slack.answers import Response, part
 from bot.slack.errors import SlackError
+from bot.slack.payloads import text_or_none
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +35,8 @@ PERSON_SECONDS = 30
 """How long a person's standing (guest, deactivated, …) may be remembered."""
 
 MEMBERS_SECONDS = 60
-"""How long a user group's members may be remembered: `usergroups.users.list` allows about 20 calls a minute."""
+"""How long a user group's members may be remembered: `usergroups.users.list` allows about 20 calls a minute
+(tier 2; docs.slack.dev/reference/methods/usergroups.users.list)."""
 
 LOOK_UP_SECONDS = 5.0
 """The whole time for looking up a person or a group, which decisions wait for."""
@@ -43,7 +45,7 @@ LOOK_UP_SECONDS = 5.0
 class Calls(Protocol):
     """Slack's Web API, as far as looking somebody up takes it."""
 
-    async def call(self, method: str, seconds: float | None = None, /, **arguments: Any) -> Any: ...
+    async def call(self, method: str, seconds: float | None = None, /, **arguments: object) -> Response: ...
 
     def wait_left(self, method: str) -> float: ...
 
@@ -114,27 +116,31 @@ class People:
             return None
 
     async def _shared(
-        self, cache: "TTLCache[str, asyncio.Task[T | None]]", key: str, ask: Callable[[], Coroutine[Any, Any, T | None]]
+        self,
+        cache: "TTLCache[str, asyncio.Task[T | None]]",
+        key: str,
+        look_up: Callable[[], Coroutine[object, None, T | None]],
     ) -> T | None:
         """Asks once for everybody who wants to know at the same time, and soon after; a failure is not remembered."""
         task = cache.get(key)
         if task is None:
-            task = cache[key] = asyncio.create_task(ask())
+            task = cache[key] = asyncio.create_task(look_up())
             task.add_done_callback(lambda done: _forget_failure(cache, key, done))
         return await asyncio.shield(task)
 
-    async def _look_up(self, method: str, **arguments: Any) -> Any:
+    async def _look_up(self, method: str, **arguments: object) -> Response:
         return await self._web.call(method, self._seconds, **arguments)
 
 
-def _person(user: Mapping[str, Any], user_id: str, team_id: str) -> Person:
+def _person(user: Mapping[str, object], user_id: str, team_id: str) -> Person:
     profile = user.get("profile")
-    profile = profile if isinstance(profile, Mapping) else {}
+    names = [text_or_none(profile, name) for name in ("display_name", "real_name")]
+    names += [text_or_none(user, name) for name in ("real_name", "name")]
     return Person(
-        team_id=user.get("team_id") or team_id,
+        team_id=text_or_none(user, "team_id") or team_id,
         user_id=user_id,
-        email=profile.get("email") or None,
-        name=profile.get("display_name") or profile.get("real_name") or user.get("real_name") or user.get("name") or "",
+        email=text_or_none(profile, "email"),
+        name=next(filter(None, names), ""),
         deleted=bool(user.get("deleted")),
         is_bot=bool(user.get("is_bot")) or user_id == "USLACKBOT",
         is_guest=bool(user.get("is_restricted") or user.get("is_ultra_restricted")),
@@ -142,7 +148,7 @@ def _person(user: Mapping[str, Any], user_id: str, team_id: str) -> Person:
     )
 
 
-def _forget_failure(cache: MutableMapping[str, Any], key: str, done: "asyncio.Task[Any]") -> None:
+def _forget_failure(cache: MutableMapping[str, "asyncio.Task[T]"], key: str, done: "asyncio.Task[T]") -> None:
     """Has a question asked again the next time that brought no answer."""
     failed = done.cancelled() or done.exception() is not None or done.result() is None
     if failed and cache.get(key) is done:

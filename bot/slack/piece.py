@@ -63,8 +63,8 @@ class OutboxRow:
 
 def values_of(kind: type[OutboxRow], row: Mapping[Any, Any]) -> dict[str, Any]:
     """The columns of a row that a dataclass has fields for; `shown` as the mapping that its JSON stands for."""
-    wanted = {field.name for field in fields(kind)}
-    values = {name: value for name, value in row.items() if name in wanted}
+    known = {field.name for field in fields(kind)}
+    values = {name: value for name, value in row.items() if name in known}
     return {**values, "shown": json.loads(row["shown"])}
 
 

@@ -38,7 +38,7 @@ class Replies:
         self.start(requester, self._tell(requester, message, replace))
 
     def answer_when_known(
-        self, requester: Requester, looking_up: Coroutine[Any, Any, Message | None], *, replace: bool = False
+        self, requester: Requester, looking_up: Coroutine[object, None, Message | None], *, replace: bool = False
     ) -> None:
         """Looks something up on the side and tells whoever asked what was found, if anything is to be said.
 
@@ -53,13 +53,13 @@ class Replies:
 
         self.start(requester, work())
 
-    def answer_somehow(self, body: dict[str, Any], message: Message) -> None:
+    def answer_somehow(self, body: dict[str, object], message: Message) -> None:
         """Tells whoever a request came from, as far as that can be told."""
         requester = payloads.requester_somehow(body)
         if requester is not None:
             self.answer(requester, message)
 
-    def start(self, requester: Requester, work: Coroutine[Any, Any, Any]) -> None:
+    def start(self, requester: Requester, work: Coroutine[object, None, object]) -> None:
         """Does something for somebody on the side, after the ack."""
         self.tasks.start(work, user_id=requester.user_id)
 
@@ -74,7 +74,7 @@ class Replies:
         )
 
 
-async def read_or_say_so(reading: Coroutine[Any, Any, T]) -> T | Message:
+async def read_or_say_so(reading: Coroutine[object, None, T]) -> T | Message:
     """Returns what was read for somebody; where the database cannot be read, what they are told."""
     try:
         return await reading
@@ -84,5 +84,5 @@ async def read_or_say_so(reading: Coroutine[Any, Any, T]) -> T | Message:
 
 
 def private(message: Message) -> dict[str, Any]:
-    """Returns a message as the ack of a command carries it: shown to whoever typed it alone."""
+    """Returns a message as the arguments of a command's ack: shown to whoever typed it alone."""
     return {"response_type": "ephemeral", "text": message.text, "blocks": list(message.blocks)}

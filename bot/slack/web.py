@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import aiohttp
 import structlog
@@ -11,7 +10,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.base.redactor import Redactor
-from bot.slack.answers import refusal_of
+from bot.slack.answers import Response, refusal_of
 from bot.slack.errors import UNREADABLE, RateLimited, SlackUnavailable
 from bot.slack.limits import Waits
 
@@ -55,7 +54,7 @@ class WebApi:
         self._call_seconds = call_seconds
         self._waits = Waits(timer)
 
-    async def call(self, method: str, seconds: float | None = None, /, **arguments: Any) -> Any:
+    async def call(self, method: str, seconds: float | None = None, /, **arguments: object) -> Response:
         """Calls one method, before one deadline: what Slack asks to wait for and a second try are part of it.
 
         Args:
@@ -83,8 +82,9 @@ class WebApi:
         """For how many seconds Slack wants no call of a method that it does not limit by channel; 0: none."""
         return self._waits.left(method, {})
 
-    async def respond(self, response_url: str, payload: Mapping[str, Any]) -> bool:
-        """Uses a response URL; it may be used 5 times within 30 minutes, so a no is nothing unusual.
+    async def respond(self, response_url: str, payload: Mapping[str, object]) -> bool:
+        """Uses a response URL; it may be used 5 times within 30 minutes, so a no is nothing unusual
+        (docs.slack.dev/interactivity/handling-user-interaction).
 
         Returns:
             Whether Slack took it.
@@ -116,7 +116,7 @@ class WebApi:
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise SlackUnavailable(type(error).__name__) from error
 
-    async def _until_answered(self, method: str, arguments: dict[str, Any], until: float) -> Any:
+    async def _until_answered(self, method: str, arguments: dict[str, object], until: float) -> Response:
         """Calls when Slack allows it, and once more where that repeats nothing and a connection turned out stale."""
         stale = False
         while True:
@@ -134,12 +134,12 @@ class WebApi:
                     raise
                 stale = True
 
-    async def _once(self, method: str, arguments: dict[str, Any]) -> Any:
+    async def _once(self, method: str, arguments: dict[str, object]) -> Response:
         """Calls one method, and turns its refusals, and answers that are none, into errors with types."""
         if method != OPEN_CONNECTION:  # the one that takes a secret
             arguments = self._redactor.clean_all(arguments)
         try:
-            return await getattr(self._client, method.replace(".", "_"))(**arguments)
+            response: Response = await getattr(self._client, method.replace(".", "_"))(**arguments)
         except SlackApiError as error:
             raise refusal_of(error, self._redactor.scrub) from error
         except (aiohttp.ClientError, TimeoutError) as error:
@@ -147,6 +147,7 @@ class WebApi:
         except Exception as error:  # the SDK trusts the shape of an answer: no JSON, no UTF-8, no object
             log.warning("slack.unreadable", method=method, error=type(error).__name__)
             raise SlackUnavailable(UNREADABLE) from error
+        return response
 
 
 class _Bounded(aiohttp.ClientResponse):

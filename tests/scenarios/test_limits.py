@@ -108,7 +108,7 @@ async def test_an_address_that_never_answers_is_given_up(world: World) -> None:
         client = web_client(world.slack.bot_token, f"{world.url}/slack/api/", session)
         app = bolt_app(client, await Slack(client, time.monotonic, Redactor([])).identify(), Redactor([]))
         world.slack.sockets.silent = 2
-        socket = SocketMode(app, world.slack.app_token, deaf_seconds=0.2, check_seconds=0.02)
+        socket = SocketMode(app, world.slack.app_token, reconnect_after=0.2, check_seconds=0.02)
         async with socket.connected():
             await world.until(lambda: len(world.slack.sockets) == 1)
             async with asyncio.timeout(2):

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from markupsafe import Markup, escape
 
@@ -182,7 +181,7 @@ class Reader:
         return Markup('<span class="mention{}">{}</span>').format(" me" if is_me else "", text)
 
 
-def plain(text_object: Mapping[str, Any]) -> str:
+def plain(text_object: Mapping[str, object]) -> str:
     """A `plain_text` object as it reads: Slack undoes its escapes there too; markup it leaves alone."""
     text = unescape(str(text_object["text"]))
     return text if text_object.get("emoji") is False else emoji(text)

@@ -72,21 +72,21 @@ class Screen:
     """One person's view of the workspace.
 
     Args:
-        asked: `as`, `channel`, `thread` and `tab` from the address; whatever cannot be shown is left aside.
+        query: `as`, `channel`, `thread` and `tab` from the address; whatever cannot be shown is left aside.
     """
 
-    def __init__(self, slack: SlackWorkspace, sift: EmbeddedSift, asked: Mapping[str, str]) -> None:
+    def __init__(self, slack: SlackWorkspace, sift: EmbeddedSift, query: Mapping[str, str]) -> None:
         self._slack = slack
         self._sift = sift
         self.people = slack.people()
-        self.user = next((user for user in self.people if user.id == asked.get("as")), slack.users[OPERATOR])
+        self.user = next((user for user in self.people if user.id == query.get("as")), slack.users[OPERATOR])
         self.dm = slack.dm(self.user.id)
         self.channels = [
             channel for channel in slack.channels.values() if not channel.person and channel.visible_to(self.user)
         ]
-        self.channel = self._channel(asked.get("channel", LAUNCH_OPS))
-        self.thread_ts = asked.get("thread") if self.channel.thread(asked.get("thread", "")) else None
-        self.tab = "home" if self.channel is self.dm and asked.get("tab") != "messages" else "messages"
+        self.channel = self._channel(query.get("channel", LAUNCH_OPS))
+        self.thread_ts = query.get("thread") if self.channel.thread(query.get("thread", "")) else None
+        self.tab = "home" if self.channel is self.dm and query.get("tab") != "messages" else "messages"
         self.reader = Reader(slack, self.user)
 
     @property

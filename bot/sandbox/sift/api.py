@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -15,6 +14,7 @@ from starlette.types import ASGIApp
 
 from bot.base.clock import Clock, utc_now
 from bot.sandbox.connection import Droppable
+from bot.sandbox.payload import Payload
 from bot.sandbox.sift import lists
 from bot.sandbox.sift.jobs import KEY_USER, ORGANIZATION
 from bot.sandbox.sift.organization import Organization
@@ -195,7 +195,7 @@ class EmbeddedSift(Organization, Faults):
     def _reports(self, request: Request) -> Answer:
         now = self.clock()
 
-        def page() -> dict[str, Any]:
+        def page() -> Payload:
             found = lists.REPORTS.page(
                 self.reports, lambda report: report.as_sift(now, summaries=False), request.query_params
             )
@@ -216,7 +216,7 @@ class EmbeddedSift(Organization, Faults):
         return {"jobId": new.job.job_id, "reportId": new.report_id}
 
 
-def _listed(page: Callable[[], dict[str, Any]]) -> Answer:
+def _listed(page: Callable[[], Payload]) -> Answer:
     """A page, or what is wrong with what was asked for."""
     try:
         return page()

@@ -1,8 +1,8 @@
 """What goes wrong on a day of hot-fire tests: files, rules and exports, each with the trouble that it runs into."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
+from bot.sandbox.payload import Payload
 from bot.sandbox.sift.records import RuleFailure
 
 COLD_FLOW, FIRST, SECOND, THIRD, FOURTH = "coldflow-031", "hotfire-116", "hotfire-117", "hotfire-118", "hotfire-119"
@@ -200,7 +200,7 @@ EXPORTS = (
     ExportCase(SECOND, "timeRange", "the store did not answer within 60 s"),
 )
 
-EXPORT_DETAILS: dict[str, Any] = {
+EXPORT_DETAILS: Payload = {
     "calculatedChannelConfigs": [
         {
             "name": "margin",

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+
+from bot.sandbox.payload import Payload
 
 ORGANIZATION = "7a1de5b2-6a0f-4d0e-9a25-5f3d4f6f1f01"
 OWNER = "1f0c8f1e-7a55-4a7c-8a0b-3d0f6b6f9a02"
@@ -100,8 +101,8 @@ class SandboxJob:
     then: list[str] = field(default_factory=list)
     reason: str = ""
     points: int = 10_000_000
-    details: dict[str, Any] | None = None
-    more: dict[str, Any] = field(default_factory=dict)
+    details: Payload | None = None
+    more: Payload = field(default_factory=dict)
     execution: Execution | None = None
     subject: str = ""
 
@@ -136,7 +137,7 @@ class SandboxJob:
         if status in (CREATED, RUNNING):
             self.modified_by = by
 
-    def as_sift(self, now: datetime) -> dict[str, Any]:
+    def as_sift(self, now: datetime) -> Payload:
         """The job in protobuf's JSON, as Sift prints it."""
         status = self.status(now)
         answer = {
@@ -163,7 +164,7 @@ class SandboxJob:
             moments = (execution.moved(now), started, execution.over if now >= execution.over else None)
         return dict(zip(("modifiedDate", "startedDate", "completedDate"), map(stamp, moments), strict=True))
 
-    def _status_details(self, now: datetime, status: str) -> dict[str, Any] | None:
+    def _status_details(self, now: datetime, status: str) -> Payload | None:
         if self.job_type == IMPORT:
             part = self.execution.fraction(now) if self.execution else 1.0 if status == FINISHED else STUCK_AT
             if status == FAILED:

@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 
 import cel
 
+from bot.sandbox.payload import Payload
+
 T = TypeVar("T")
-Body = dict[str, Any]
+Body = Payload
 
 _CHANGED = {"created_date": "createdDate", "modified_date": "modifiedDate"}
 _USERS = {"created_by_user_id": "createdByUserId", "modified_by_user_id": "modifiedByUserId"}

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bot.base.clock import Clock
+from bot.sandbox.payload import Payload
 from bot.sandbox.sift import cases
 from bot.sandbox.sift.jobs import (
     CANCELLED,
@@ -217,7 +218,7 @@ class Organization:
     def _export(self, job: SandboxJob, run: SiftRun | None, number: int) -> None:
         case = cases.EXPORTS[number % len(cases.EXPORTS)]
         run = run or self.run_named(case.run)
-        selection: dict[str, Any] = {"startTime": stamp(run.start), "stopTime": stamp(run.stop)}
+        selection: Payload = {"startTime": stamp(run.start), "stopTime": stamp(run.stop)}
         if case.selection == "runsAndTimeRange":
             selection["runIds"] = [run.run_id]
         elif case.selection == "assetsAndTimeRange":
@@ -248,7 +249,7 @@ def _identity(kind: str, name: str | int) -> str:
     return _KNOWN_IDS.get(f"{kind} {name}") or str(uuid.uuid5(_NAMESPACE, f"{kind} {name}"))
 
 
-def _seeds() -> list[tuple[str, str, str, dict[str, Any]]]:
+def _seeds() -> list[tuple[str, str, str, Payload]]:
     """A handful of jobs, of every type and status, and one from a newer Sift."""
     newer = {"more": {"priority": 7}}
     return [

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 from urllib.parse import urlencode
 
+from bot.sandbox.payload import Payload
 from bot.sandbox.sift.jobs import (
     CANCELLED,
     CANCELLING,
@@ -39,7 +39,7 @@ class User:
     user_id: str
     name: str
 
-    def as_sift(self) -> dict[str, Any]:
+    def as_sift(self) -> Payload:
         """The user in protobuf's JSON."""
         organizations = [{"organizationId": ORGANIZATION, "organizationName": "Test stands"}]
         return {"userId": self.user_id, "userName": self.name, "organizations": organizations}
@@ -53,7 +53,7 @@ class Asset:
     name: str
     created: datetime
 
-    def as_sift(self) -> dict[str, Any]:
+    def as_sift(self) -> Payload:
         """The asset in protobuf's JSON."""
         return {"assetId": self.asset_id, "name": self.name, "tags": [], **_made(self.created, self.created)}
 
@@ -79,7 +79,7 @@ class SiftRun:
         """Whether Sift knows it yet."""
         return not self.planned or any(job.status(now) == FINISHED for job in self.imports)
 
-    def as_sift(self) -> dict[str, Any]:
+    def as_sift(self) -> Payload:
         """The run in protobuf's JSON."""
         return {
             "runId": self.run_id,
@@ -102,7 +102,7 @@ class Rule:
     name: str
     created: datetime
 
-    def as_sift(self) -> dict[str, Any]:
+    def as_sift(self) -> Payload:
         """The rule in protobuf's JSON."""
         made = _made(self.created, self.created)
         return {"ruleId": self.rule_id, "name": self.name, "description": "", "isEnabled": True, **made}
@@ -124,7 +124,7 @@ class DataImport:
     run: SiftRun
     warnings: tuple[str, ...] = ()
 
-    def as_sift(self, now: datetime) -> dict[str, Any]:
+    def as_sift(self, now: datetime) -> Payload:
         """The import in protobuf's JSON; of a run that does not exist yet there are only the uploader's names."""
         job, status = self.job.as_sift(now), self.job.status(now)
         tried = status in (FAILED, CANCELLED) or self.job.execution  # what went wrong is said until it is overwritten
@@ -162,7 +162,7 @@ class RuleFailure:
     stdout: str = ""
     stderr: str = ""
 
-    def as_sift(self) -> dict[str, Any]:
+    def as_sift(self) -> Payload:
         """The details of the rule's status in protobuf's JSON."""
         optional = {"exitCode": self.exit_code, "stdout": self.stdout or None, "stderr": self.stderr or None}
         given = {name: value for name, value in optional.items() if value is not None}
@@ -187,7 +187,7 @@ class Report:
     rerun_from: str | None = None
     is_automated: bool = False
 
-    def as_sift(self, now: datetime, *, summaries: bool) -> dict[str, Any]:
+    def as_sift(self, now: datetime, *, summaries: bool) -> Payload:
         """The report in protobuf's JSON.
 
         Args:
@@ -207,11 +207,11 @@ class Report:
             **_made(self.job.created, self.job.created),
         }
 
-    def _summaries(self, now: datetime) -> list[dict[str, Any]]:
+    def _summaries(self, now: datetime) -> list[Payload]:
         job_status = self.job.status(now)
         return [self._summary(number, rule, job_status) for number, rule in enumerate(self.rules, start=1)]
 
-    def _summary(self, number: int, rule: Rule, job_status: str) -> dict[str, Any]:
+    def _summary(self, number: int, rule: Rule, job_status: str) -> Payload:
         failure = self.failures.get(rule.name) if job_status == FAILED else None
         ended = {FINISHED: "FINISHED", FAILED: "FINISHED", CANCELLED: "CANCELED"}.get(job_status, "CREATED")
         passed = 0 if failure or ended != "FINISHED" else 1
@@ -232,7 +232,7 @@ class Report:
         return f"{APP_URL}/explore?" + urlencode({"method": "single", "runs": self.run.run_id, **window})
 
 
-def _made(created: datetime, modified: datetime) -> dict[str, Any]:
+def _made(created: datetime, modified: datetime) -> Payload:
     """Who made something, and when."""
     return {
         "organizationId": ORGANIZATION,

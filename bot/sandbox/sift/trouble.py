@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
 from bot.sandbox.connection import NoAnswer
+from bot.sandbox.payload import Payload
 
-Answer = dict[str, Any] | Response
+Answer = Payload | Response
 
 OPERATIONS = frozenset(
     {

@@ -1,8 +1,8 @@
 """What the app's answers do in the workspace: by response URL, in the ack of a command, in the ack of a modal."""
 
-from collections.abc import Mapping
 from typing import Any
 
+from bot.sandbox.payload import Payload
 from bot.sandbox.slack import block_kit
 from bot.sandbox.slack.arguments import content
 from bot.sandbox.slack.delivery import Answer
@@ -13,7 +13,7 @@ from bot.sandbox.slack.views import View, with_ids
 TROUBLE = "We had some trouble connecting. Try again?"
 
 
-def answer_by(state: WorkspaceState, way: ResponseUrl, body: Mapping[str, Any]) -> None:
+def answer_by(state: WorkspaceState, way: ResponseUrl, body: Payload) -> None:
     """Shows a message that goes back to one person or their channel, or changes the one they clicked in.
 
     Raises:
@@ -33,7 +33,7 @@ def answer_by(state: WorkspaceState, way: ResponseUrl, body: Mapping[str, Any]) 
     state.post(way.channel, BOT_USER, **given, thread_ts=thread_ts, visible_to=only_for)
 
 
-def answer_command(state: WorkspaceState, command: Mapping[str, Any], answer: Answer) -> None:
+def answer_command(state: WorkspaceState, command: Payload, answer: Answer) -> None:
     """Shows what the ack of a slash command says, or that there was none."""
     user_id, channel_id, name = command["user_id"], command["channel_id"], command["command"]
     body = {"text": answer.body} if isinstance(answer.body, str) else answer.body
@@ -79,5 +79,5 @@ def _show(state: WorkspaceState, view: View, body: Any, *, on_top: bool) -> None
         view.body, view.hash, view.errors = shown, state.new_id("h"), {}
 
 
-def _true(body: Mapping[str, Any], name: str) -> bool:
+def _true(body: Payload, name: str) -> bool:
     return str(body.get(name, "")).lower() == "true"

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import mimetypes
-from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
@@ -14,6 +13,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 
 from bot.sandbox.connection import Droppable, NoAnswer
+from bot.sandbox.payload import Payload
 from bot.sandbox.slack.answers import answer_by
 from bot.sandbox.slack.delivery import Sockets
 from bot.sandbox.slack.methods import METHODS
@@ -89,7 +89,7 @@ async def _call(state: WorkspaceState, sockets: Sockets, request: Request) -> Re
     return NoAnswer() if fault is not None and fault.lost else response
 
 
-def _carry_out(state: WorkspaceState, sockets: Sockets, method: str, token: str, arguments: dict[str, Any]) -> Response:
+def _carry_out(state: WorkspaceState, sockets: Sockets, method: str, token: str, arguments: Payload) -> Response:
     try:
         _check_token(method, token)
         if method == _OPEN_CONNECTION:
@@ -138,13 +138,13 @@ async def _respond(state: WorkspaceState, request: Request) -> Response:
     return PlainTextResponse("ok")
 
 
-async def _arguments(request: Request) -> dict[str, Any]:
+async def _arguments(request: Request) -> Payload:
     """The arguments of a call, however they were sent.
 
     Raises:
         ValueError: what should be JSON is not.
     """
-    arguments: dict[str, Any] = dict(request.query_params)
+    arguments: Payload = dict(request.query_params)
     body = await request.body()
     if request.headers.get("content-type", "").startswith("application/json"):
         given = json.loads(body or b"{}")
@@ -160,7 +160,7 @@ async def _arguments(request: Request) -> dict[str, Any]:
     return arguments
 
 
-def _next_fault(state: WorkspaceState, method: str, arguments: dict[str, Any]) -> Fault | None:
+def _next_fault(state: WorkspaceState, method: str, arguments: Payload) -> Fault | None:
     """Takes the next thing that is to go wrong with such a call."""
     fault = next((fault for fault in state.faults if fault.concerns(method, arguments)), None)
     if fault is not None:
@@ -171,7 +171,7 @@ def _next_fault(state: WorkspaceState, method: str, arguments: dict[str, Any]) -
 
 
 def _answer(
-    body: dict[str, Any], status: int = 200, retry_after: int | None = None, scopes: set[str] | None = None
+    body: Payload, status: int = 200, retry_after: int | None = None, scopes: set[str] | None = None
 ) -> Response:
     headers = {"x-oauth-scopes": ",".join(sorted(scopes))} if scopes is not None else {}
     if retry_after is not None:

@@ -6,6 +6,7 @@ Each function answers what is meant or raises `Refused` with Slack's name for wh
 from collections.abc import Mapping
 from typing import Any
 
+from bot.sandbox.payload import Payload
 from bot.sandbox.slack import block_kit
 from bot.sandbox.slack.directory import APP, BOT, BOT_USER, TEAM, Channel, User
 from bot.sandbox.slack.messages import Message
@@ -17,7 +18,7 @@ MAX_TEXT = 40_000
 MAX_UPDATED_TEXT = 4_000
 
 
-def user_of(state: WorkspaceState, user_id: Any) -> User:
+def user_of(state: WorkspaceState, user_id: object) -> User:
     """The person of that ID."""
     user = state.users.get(str(user_id))
     if user is None:
@@ -68,7 +69,7 @@ def thread_to_post_in(channel: Channel, arguments: Arguments) -> str | None:
     return root.ts
 
 
-def message_of(channel: Channel, ts: Any, error: str = "message_not_found") -> Message:
+def message_of(channel: Channel, ts: object, error: str = "message_not_found") -> Message:
     """A message that everybody in the channel sees."""
     message = channel.find(str(ts))
     if message is None or message.visible_to:
@@ -92,7 +93,7 @@ def own_message(
     return channel, message
 
 
-def content(state: WorkspaceState, arguments: Arguments, most_text: int = MAX_TEXT) -> dict[str, Any]:
+def content(state: WorkspaceState, arguments: Arguments, most_text: int = MAX_TEXT) -> Payload:
     """Text, blocks and attachments of a message, within Slack's limits and of the kinds that the workspace has."""
     text, blocks = str(arguments.get("text") or ""), arguments.get("blocks") or []
     attachments = arguments.get("attachments") or []
@@ -121,7 +122,7 @@ def invalid(error: str, problems: list[str]) -> Refused:
     return Refused(error, errors=problems, response_metadata={"messages": messages})
 
 
-def view_of(arguments: Arguments, kind: str) -> dict[str, Any]:
+def view_of(arguments: Arguments, kind: str) -> Payload:
     """The view given, if it is one of that kind and within Slack's limits."""
     view = arguments.get("view")
     if not isinstance(view, dict) or view.get("type") != kind:
@@ -134,7 +135,7 @@ def view_of(arguments: Arguments, kind: str) -> dict[str, Any]:
     return view
 
 
-def as_slack(state: WorkspaceState, message: Message) -> dict[str, Any]:
+def as_slack(state: WorkspaceState, message: Message) -> Payload:
     """A message as the Web API gives it, with what is known of its thread."""
     given = {**message.as_slack(), "team": TEAM, **({"app_id": APP} if message.bot_id == BOT else {})}
     replies = state.thread(message.channel, message.ts)[1:]

@@ -11,6 +11,7 @@ from typing import Any
 from slack_sdk.errors import SlackObjectFormationError
 from slack_sdk.models.blocks import Block
 
+from bot.sandbox.payload import Payload
 from bot.sandbox.slack.checks import Check, anything, by_type, many, one_of, say, shape, string
 
 MAX_BLOCKS = 50
@@ -76,7 +77,7 @@ def _with_options(most: int, name: str, **optional: Check) -> Check:
     return check
 
 
-def _unknown_initial(element: dict[str, Any], at: str) -> list[str]:
+def _unknown_initial(element: Payload, at: str) -> list[str]:
     """What is chosen at first, but not offered."""
     groups = element.get("option_groups") or [element]
     offered = [option for group in groups for option in group["options"]]
@@ -242,7 +243,7 @@ _VIEWS: dict[str, Check] = {
 }
 
 
-def _repeated_ids(blocks: list[dict[str, Any]]) -> list[str]:
+def _repeated_ids(blocks: list[Payload]) -> list[str]:
     """Block IDs used twice in a message or view, and action IDs used twice in a block."""
     found: list[str] = []
     seen: set[str] = set()
@@ -258,7 +259,7 @@ def _repeated_ids(blocks: list[dict[str, Any]]) -> list[str]:
     return found
 
 
-def _with_children(blocks: list[dict[str, Any]], at: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _with_children(blocks: list[Payload], at: str) -> Iterator[tuple[str, Payload]]:
     """Every block, those in containers too, with its JSON pointer."""
     for number, block in enumerate(blocks):
         yield f"{at}/{number}", block

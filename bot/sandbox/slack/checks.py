@@ -1,9 +1,8 @@
 """The pieces that rules about Slack's JSON are made of: texts, lists, objects, one of several."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
-Check = Callable[[Any, str], list[str]]
+Check = Callable[[object, str], list[str]]
 """Returns what is wrong with the value at a JSON pointer, in Slack's words."""
 
 
@@ -15,7 +14,7 @@ def say(at: str, what: str) -> str:
 def string(most: int, least: int = 1) -> Check:
     """A text of so many characters."""
 
-    def check(value: Any, at: str) -> list[str]:
+    def check(value: object, at: str) -> list[str]:
         if not isinstance(value, str):
             return [say(at, "must be a string")]
         if len(value) < least:
@@ -25,12 +24,12 @@ def string(most: int, least: int = 1) -> Check:
     return check
 
 
-def one_of(*allowed: Any) -> Check:
+def one_of(*allowed: object) -> Check:
     """One of these values."""
     return lambda value, at: [] if value in allowed else [say(at, f"must be one of {', '.join(map(str, allowed))}")]
 
 
-def anything(_value: Any, _at: str) -> list[str]:
+def anything(_value: object, _at: str) -> list[str]:
     """Whatever it is."""
     return []
 
@@ -38,7 +37,7 @@ def anything(_value: Any, _at: str) -> list[str]:
 def many(check: Check, most: int, least: int = 1) -> Check:
     """A list of so many items, each of which keeps a rule."""
 
-    def check_all(values: Any, at: str) -> list[str]:
+    def check_all(values: object, at: str) -> list[str]:
         if not isinstance(values, list):
             return [say(at, "must be an array")]
         if len(values) > most:
@@ -54,7 +53,7 @@ def shape(required: Mapping[str, Check], optional: Mapping[str, Check]) -> Check
     """An object with just these fields; null is as good as not given."""
     known = {"type": anything, **required, **optional}
 
-    def check(value: Any, at: str) -> list[str]:
+    def check(value: object, at: str) -> list[str]:
         if not isinstance(value, dict):
             return [say(at, "must be an object")]
         missing = [say(at, f"missing required field: {name}") for name in required if value.get(name) is None]
@@ -73,7 +72,7 @@ def shape(required: Mapping[str, Check], optional: Mapping[str, Check]) -> Check
 def by_type(table: Mapping[str, Check]) -> Check:
     """An object whose `type` says which rules it keeps."""
 
-    def check(value: Any, at: str) -> list[str]:
+    def check(value: object, at: str) -> list[str]:
         kind = value.get("type") if isinstance(value, dict) else None
         if not isinstance(kind, str) or kind not in table:
             return [say(at, f"unsupported type: {kind}")]

@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 import aiohttp
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from bot.sandbox.payload import Payload
 from bot.sandbox.slack.directory import APP
 
 MAX_CONNECTIONS = 10
@@ -53,7 +54,7 @@ class Request:
     """
 
     kind: str
-    payload: dict[str, Any]
+    payload: Payload
     retry: int = 0
 
 
@@ -171,7 +172,7 @@ class Sockets:
                 answer.set_result(Answer())
         self._changed()
 
-    def _hello(self) -> dict[str, Any]:
+    def _hello(self) -> Payload:
         return {
             "type": "hello",
             "num_connections": len(self._connections),
@@ -233,7 +234,7 @@ def _decoded(content_type: str, text: str) -> Any:
     return text or None
 
 
-def _envelope(request: Request) -> dict[str, Any]:
+def _envelope(request: Request) -> Payload:
     envelope = {
         "envelope_id": str(uuid.uuid4()),
         "type": request.kind,
@@ -254,5 +255,5 @@ def _acknowledge(connection: _Connection, text: str) -> None:
             answer.set_result(Answer(200, message.get("payload") or None))
 
 
-def _goodbye(reason: str) -> dict[str, Any]:
+def _goodbye(reason: str) -> Payload:
     return {"type": "disconnect", "reason": reason, "debug_info": {"host": "sandbox"}}

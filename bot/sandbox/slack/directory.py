@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from bot.sandbox.payload import Payload
 from bot.sandbox.slack.messages import Message
 
 TEAM = "T0SANDBOX"
@@ -70,7 +70,7 @@ class User:
         except ZoneInfoNotFoundError:
             return ZoneInfo("UTC")
 
-    def as_slack(self, *, with_email: bool, at: datetime) -> dict[str, Any]:
+    def as_slack(self, *, with_email: bool, at: datetime) -> Payload:
         """The user as `users.info` answers."""
         offset = at.astimezone(self.zone).utcoffset()
         profile = {"real_name": self.name, "display_name": self.name, "team": self.team_id, "title": self.title}
@@ -105,7 +105,7 @@ class UserGroup:
     name: str
     members: list[str]
 
-    def as_slack(self) -> dict[str, Any]:
+    def as_slack(self) -> Payload:
         """The group as `usergroups.list` answers."""
         return {
             "id": self.id,

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+
+from bot.sandbox.payload import Payload
 
 _NOT_SHOWN = {"confirm", "placeholder", "options", "option_groups"}
 
@@ -21,9 +22,9 @@ class Message:
     ts: str
     user: str
     text: str = ""
-    blocks: list[dict[str, Any]] = field(default_factory=list)
-    attachments: list[dict[str, Any]] = field(default_factory=list)
-    files: list[dict[str, Any]] = field(default_factory=list)
+    blocks: list[Payload] = field(default_factory=list)
+    attachments: list[Payload] = field(default_factory=list)
+    files: list[Payload] = field(default_factory=list)
     thread_ts: str | None = None
     visible_to: str | None = None
     bot_id: str | None = None
@@ -35,11 +36,11 @@ class Message:
         pieces = list(texts(self.blocks)) or [self.text]
         return "\n".join([*pieces, *texts(self.attachments), *(str(file.get("title")) for file in self.files)])
 
-    def buttons(self) -> list[dict[str, Any]]:
+    def buttons(self) -> list[Payload]:
         """The buttons in the message, as their JSON."""
         return [element for _, element in elements(self.blocks) if element.get("type") == "button"]
 
-    def as_slack(self) -> dict[str, Any]:
+    def as_slack(self) -> Payload:
         """The message as the Web API and the payloads give it, threads aside."""
         optional = {
             "subtype": self.subtype,
@@ -54,7 +55,7 @@ class Message:
         return {"type": "message", "user": self.user, "text": self.text, "ts": self.ts, **given}
 
 
-def texts(node: Any) -> Iterator[str]:
+def texts(node: object) -> Iterator[str]:
     """Every text that a person reads in some blocks, in order."""
     if isinstance(node, list):
         for child in node:
@@ -66,7 +67,7 @@ def texts(node: Any) -> Iterator[str]:
                 yield from texts(child)
 
 
-def elements(blocks: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+def elements(blocks: list[Payload]) -> Iterator[tuple[Payload, Payload]]:
     """Every element that can be pressed or filled in, with the block it is in."""
     for block in blocks:
         for element in (block.get("accessory"), block.get("element"), *(block.get("elements") or ())):

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
+from bot.sandbox.payload import Payload
 from bot.sandbox.slack.arguments import (
     MAX_UPDATED_TEXT,
     Arguments,
@@ -25,7 +25,7 @@ from bot.sandbox.slack.messages import Message
 from bot.sandbox.slack.state import File, Refused, WorkspaceState
 from bot.sandbox.slack.views import View, with_ids
 
-Answer = dict[str, Any]
+Answer = Payload
 Method = Callable[[WorkspaceState, Arguments], Answer]
 
 URL = "https://sandbox.slack.example/"
@@ -125,8 +125,8 @@ def conversations_history(state: WorkspaceState, arguments: Arguments) -> Answer
 def conversations_replies(state: WorkspaceState, arguments: Arguments) -> Answer:
     """A message and its replies, oldest first."""
     channel = channel_to_read(state, arguments)
-    asked = message_of(channel, arguments.get("ts"), "thread_not_found")
-    root, *replies = channel.thread(asked.thread_ts or asked.ts)
+    found = message_of(channel, arguments.get("ts"), "thread_not_found")
+    root, *replies = channel.thread(found.thread_ts or found.ts)
     return _page(state, [root, *(reply for reply in replies if within(reply.ts, arguments))], arguments)
 
 
@@ -216,11 +216,11 @@ def files_complete_upload_external(state: WorkspaceState, arguments: Arguments) 
     return {"files": shared}
 
 
-def _with_ids(view: dict[str, Any]) -> dict[str, Any]:
+def _with_ids(view: Payload) -> Payload:
     return {**view, "blocks": with_ids(view["blocks"])}
 
 
-def _by_external_id(state: WorkspaceState, external_id: Any) -> View | None:
+def _by_external_id(state: WorkspaceState, external_id: object) -> View | None:
     views = [view for stack in state.modals.values() for view in stack]
     return next((view for view in views if external_id and view.body.get("external_id") == external_id), None)
 

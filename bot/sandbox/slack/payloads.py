@@ -2,10 +2,9 @@
 
 from typing import Any
 
+from bot.sandbox.payload import Payload
 from bot.sandbox.slack.directory import APP, BOT_USER, TEAM, TEAM_DOMAIN, Channel, User
 from bot.sandbox.slack.messages import Message
-
-Payload = dict[str, Any]
 
 VERIFICATION_TOKEN = "sandbox-verification"  # noqa: S105  # Slack's outdated token; the bot must not look at it
 

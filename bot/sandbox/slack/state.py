@@ -8,6 +8,7 @@ from itertools import count
 from typing import Any
 
 from bot.base.clock import Clock
+from bot.sandbox.payload import Payload
 from bot.sandbox.slack import directory
 from bot.sandbox.slack.changes import Changes
 from bot.sandbox.slack.directory import BOT, BOT_USER, SLACKBOT, Channel, User
@@ -42,7 +43,7 @@ class Refused(Exception):  # named for what Slack does; it ends up as an answer,
         details: further fields of the answer.
     """
 
-    def __init__(self, error: str, **details: Any) -> None:
+    def __init__(self, error: str, **details: object) -> None:
         super().__init__(error)
         self.error = error
         self.details = details
@@ -53,7 +54,7 @@ class ApiCall:
     """One call of the app's to the Web API, carried out or not."""
 
     method: str
-    arguments: dict[str, Any]
+    arguments: Payload
     at: datetime
 
 
@@ -164,7 +165,7 @@ class WorkspaceState(Changes):
         user_id: str,
         text: str = "",
         *,
-        blocks: Iterable[dict[str, Any]] = (),
+        blocks: Iterable[Payload] = (),
         thread_ts: str | None = None,
         visible_to: str | None = None,
         **more: Any,
@@ -218,7 +219,7 @@ class WorkspaceState(Changes):
         self.triggers[trigger_id] = Trigger(user_id, self.clock() + TRIGGER_LIFE, view_id)
         return trigger_id
 
-    def use_trigger(self, trigger_id: Any) -> Trigger:
+    def use_trigger(self, trigger_id: object) -> Trigger:
         """Takes a trigger ID.
 
         Raises:
@@ -247,12 +248,12 @@ class WorkspaceState(Changes):
         times: int = 1,
         status: int = 200,
         retry_after: int | None = None,
-        **where: Any,
+        **where: object,
     ) -> None:
         """The next calls of a method, or those with such arguments, are refused and not carried out."""
         self.faults.append(Fault(method, error, status, retry_after, times=times, where=where))
 
-    def delay(self, method: str, seconds: float, times: int = 1, **where: Any) -> None:
+    def delay(self, method: str, seconds: float, times: int = 1, **where: object) -> None:
         """The next calls of a method, or those with such arguments, take their time."""
         self.faults.append(Fault(method, delay=seconds, times=times, where=where))
 

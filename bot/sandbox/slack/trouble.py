@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 
 @dataclass
@@ -30,9 +29,9 @@ class Fault:
     lost: bool = False
     answer: bytes | None = None
     times: int = 1
-    where: Mapping[str, Any] = field(default_factory=dict)
+    where: Mapping[str, object] = field(default_factory=dict)
 
-    def concerns(self, method: str, arguments: Mapping[str, Any]) -> bool:
+    def concerns(self, method: str, arguments: Mapping[str, object]) -> bool:
         """Whether it is for this call."""
         return self.method == method and all(arguments.get(name) == value for name, value in self.where.items())
 
@@ -75,7 +74,7 @@ class RateLimits:
     _left: dict[tuple[str, str], tuple[float, datetime]] = field(default_factory=dict)
 
     def wait(self, method: str, channel: str, now: datetime) -> int | None:
-        """Takes one call out of its bucket; answers how many seconds to wait if there is none."""
+        """Takes one call out of its bucket; returns how many seconds to wait if there is none."""
         rate = RATES.get(method)
         if rate is None:
             return None

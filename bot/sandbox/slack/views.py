@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+from bot.sandbox.payload import Payload
 from bot.sandbox.slack.directory import APP, BOT, TEAM
 from bot.sandbox.slack.messages import elements
 
@@ -49,17 +50,17 @@ class View:
 
     id: str
     user: str
-    body: dict[str, Any]
+    body: Payload
     hash: str
     previous_id: str | None = None
     errors: dict[str, str] = field(default_factory=dict)
 
     @property
-    def blocks(self) -> list[dict[str, Any]]:
+    def blocks(self) -> list[Payload]:
         """Its blocks."""
         return list(self.body["blocks"])
 
-    def as_slack(self, values: Mapping[str, Given] | None = None) -> dict[str, Any]:
+    def as_slack(self, values: Mapping[str, Given] | None = None) -> Payload:
         """The view as Slack gives it, with what was filled in so far."""
         return {
             "close": None,
@@ -82,14 +83,14 @@ class View:
         }
 
 
-def with_ids(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def with_ids(blocks: list[Payload]) -> list[Payload]:
     """A copy of some blocks in which each has the IDs that Slack makes up where the app gave none."""
     blocks = _without_nulls(blocks)
     _give_ids(blocks)
     return blocks
 
 
-def _give_ids(blocks: list[dict[str, Any]]) -> None:
+def _give_ids(blocks: list[Payload]) -> None:
     for block in blocks:
         block.setdefault("block_id", f"made-{next(_fresh)}")
         for element in (block.get("accessory"), block.get("element"), *(block.get("elements") or ())):
@@ -106,8 +107,8 @@ def _without_nulls(node: Any) -> Any:
 
 
 def pick(
-    blocks: list[dict[str, Any]], action_id: str, block_id: str | None = None, value: Given = None
-) -> tuple[dict[str, Any], dict[str, Any]]:
+    blocks: list[Payload], action_id: str, block_id: str | None = None, value: Given = None
+) -> tuple[Payload, Payload]:
     """The element that is meant, with its block.
 
     Raises:
@@ -121,7 +122,7 @@ def pick(
     raise NotOnScreen(f"{action_id} (block {block_id}, value {value}) is not among {shown}")
 
 
-def action_of(block: Mapping[str, Any], element: Mapping[str, Any], value: Given, at: str) -> dict[str, Any]:
+def action_of(block: Mapping[str, Any], element: Mapping[str, Any], value: Given, at: str) -> Payload:
     """The entry in `actions` for an element that was pressed or changed."""
     action = {"type": element["type"], "action_id": element["action_id"], "block_id": block["block_id"]}
     if element["type"] == "button":
@@ -130,13 +131,13 @@ def action_of(block: Mapping[str, Any], element: Mapping[str, Any], value: Given
     return {**action, **_reported(element, value), "action_ts": at}
 
 
-def state_of(blocks: list[dict[str, Any]], values: Mapping[str, Given]) -> dict[str, dict[str, Any]]:
+def state_of(blocks: list[Payload], values: Mapping[str, Given]) -> dict[str, Payload]:
     """`state.values`: what the inputs hold, as filled in or as they were at first.
 
     Args:
         values: what the person gave, by action ID, or by `block_id:action_id` where that is not enough.
     """
-    state: dict[str, dict[str, Any]] = {}
+    state: dict[str, Payload] = {}
     for block, element in elements(blocks):
         if element["type"] in _WITHOUT_STATE:
             continue
@@ -147,7 +148,7 @@ def state_of(blocks: list[dict[str, Any]], values: Mapping[str, Given]) -> dict[
     return state
 
 
-def options_of(element: Mapping[str, Any]) -> list[dict[str, Any]]:
+def options_of(element: Mapping[str, Any]) -> list[Payload]:
     """The options of an element, groups flattened."""
     groups = element.get("option_groups") or [element]
     return [option for group in groups for option in group.get("options") or ()]
@@ -160,7 +161,7 @@ def initial(element: Mapping[str, Any]) -> list[str]:
     return [value["value"] if isinstance(value, dict) else str(value) for value in values]
 
 
-def _reported(element: Mapping[str, Any], given: Given) -> dict[str, Any]:
+def _reported(element: Mapping[str, Any], given: Given) -> Payload:
     name = _REPORTED[element["type"]]
     chosen = [given] if isinstance(given, str) else list(given or ())
     if name in ("selected_option", "selected_options"):

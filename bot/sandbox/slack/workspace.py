@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bot.base.clock import Clock, utc_now
+from bot.sandbox.payload import Payload
 from bot.sandbox.slack import payloads
 from bot.sandbox.slack import text as slack_text
 from bot.sandbox.slack.answers import answer_command, answer_submission
@@ -58,7 +59,7 @@ class Delivered:
         return self.answer.body
 
     @property
-    def payload(self) -> dict[str, Any]:
+    def payload(self) -> Payload:
         """What was sent."""
         return self.request.payload
 
