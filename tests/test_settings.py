@@ -30,7 +30,13 @@ def test_the_defaults_are_the_contract_s() -> None:
     assert (settings.follow_poll_seconds, settings.alert_poll_seconds, settings.retry_cooldown_seconds) == (5, 15, 30)
     assert (settings.settle_seconds, settings.sift_timeout_seconds, settings.retry_concurrency) == (120, 10, 4)
     assert settings.socket_mode
+    assert settings.rerun
     assert settings.admins == frozenset()
+
+
+@pytest.mark.parametrize(("value", "expected"), [("on", True), ("off", False), ("OFF", False), ("", True)])
+def test_a_switch_is_on_or_off(value: str, expected: bool) -> None:
+    assert load(Settings, {**GOOD, "RERUN": value}).rerun == expected
 
 
 def test_every_missing_setting_is_one_line_that_names_it() -> None:
@@ -57,6 +63,8 @@ def test_every_missing_setting_is_one_line_that_names_it() -> None:
         ("DATABASE_URL", "sqlite://"),
         ("DATABASE_URL", "postgresql://u:p@hush:word@h/db"),
         ("REQUESTS_PER_MINUTE", "-1"),
+        ("RERUN", "yes"),
+        ("RERUN", "1"),
         ("DATABASE_URL", "sqlite:///:memory:"),
         ("PORT", "0"),
         ("PORT", "65536"),
