@@ -92,10 +92,12 @@ class Explainer:
         news: asyncio.Queue[Mapping[str, About] | None] = asyncio.Queue()
         looking = asyncio.create_task(self._subjects.about(jobs, news.put_nowait, LOOK_UP.total_seconds()))
         looking.add_done_callback(lambda _: news.put_nowait(None))
+        written: dict[str, About] = {}
         try:
-            while (more := await news.get()) is not None:
-                told = [(one, about) for job_id, about in more.items() for one in by_job[job_id]]
-                await self._write([(one, about) for one, about in told if about != About()])
+            while (newest := await _newest(news)) is not None:
+                told = {job_id: about for job_id, about in newest.items() if about != written.get(job_id, About())}
+                await self._write([(one, about) for job_id, about in told.items() for one in by_job[job_id]])
+                written |= told
             return await looking
         finally:
             looking.cancel()
@@ -136,3 +138,18 @@ class Explainer:
 
 def _some_at_a_time(listed: Sequence[T]) -> Iterator[Sequence[T]]:
     return (listed[start : start + CHUNK] for start in range(0, len(listed), CHUNK))
+
+
+async def _newest(news: "asyncio.Queue[Mapping[str, About] | None]") -> Mapping[str, About] | None:
+    """The newest that was told of each job since; None once everything is told, and was returned."""
+    newest: dict[str, About] = {}
+    more = await news.get()
+    while more is not None:
+        newest |= more
+        if news.empty():
+            return newest
+        more = news.get_nowait()
+    if not newest:
+        return None
+    news.put_nowait(None)
+    return newest

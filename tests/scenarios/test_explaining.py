@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import func, select, update
 from starlette.responses import JSONResponse, PlainTextResponse
 
-from bot.base.clock import utc_now
 from bot.db.tables import alerts, job_runs, retries
 from bot.sandbox import LAUNCH_OPS, OPERATOR
 from bot.sandbox.sift.jobs import EVALUATION, EXPORT, IMPORT, OWNER
@@ -27,10 +26,6 @@ async def alerting(world: World) -> Any:
     async with world.running(socket_mode=False, **WATCHING):
         world.allow()
         yield world
-
-
-def look_ups(world: World) -> int:
-    return sum(world.sift.count(operation) for operation in LOOK_UPS)
 
 
 def looking_up(world: World) -> int:
@@ -149,35 +144,16 @@ async def test_a_failure_outside_the_bot_names_its_cause_too(alerting: World) ->
     await says(alerting, reply, "is not a number")
 
 
-async def test_5000_failures_of_40_runs_take_at_most_40_look_ups(world: World) -> None:
-    async with world.running(socket_mode=False, **{**WATCHING, "SIFT_TIMEOUT_SECONDS": "10"}):
-        runs = [world.sift.add_run(f"hotfire-{200 + number}") for number in range(40)]
-        moment = utc_now()
-        for job in world.sift.outage(5_000, runs):
-            job.modified = job.completed = moment  # all in one poll
-        storm = await storm_of(world, 5_000)
-        await ended(world, 40)
-        assert look_ups(world) <= 40
-        await world.until(lambda: " in *hotfire-2" in storm.text_shown(), timeout=10)
-        assert world.bot is not None
-        with world.bot.database.reading() as connection:
-            known = connection.scalar(select(func.count()).where(alerts.c.topic.is_not(None)))
-        assert known is not None
-        assert known > 4_000
-        assert len(labels(storm)) == 10, "eight groups, all, some"
-
-
 async def test_what_never_helped_asks_once_more(alerting: World) -> None:
     assert alerting.bot is not None
     first = alerting.sift.fail_one(IMPORT)
     alert = await alerted(alerting, first)
     assert "confirm" not in alert.buttons()[0]
     key = normalised(first.reason)
-    for number in range(3):
+    for _ in range(3):
         job = alerting.sift.add(IMPORT, "JOB_STATUS_CANCELLED", then=["fail"])
         await alerting.slack.command(OPERATOR, LAUNCH_OPS, job.job_id)
         await alerting.until_outcome("failed_again", job_id=job.job_id)
-        assert number < 3
     with alerting.bot.database.transaction() as connection:
         connection.execute(update(retries).values(cause_key=key))
     again = alerting.sift.add(IMPORT, reason=first.reason)
@@ -216,7 +192,7 @@ async def test_what_is_queued_is_offered_no_more_and_two_presses_are_one(world: 
     async with world.running(socket_mode=False, RETRY_CONCURRENCY="1", SIFT_TIMEOUT_SECONDS="20", **WATCHING):
         world.allow()
         shown = await storm(world)
-        seen, values = shown.blocks, [button["value"] for button in shown.buttons()]
+        values = [button["value"] for button in shown.buttons()]
         held = world.sift.hold("retry")
         await asyncio.gather(
             world.slack.click(OPERATOR, LAUNCH_OPS, shown.ts, "retry_storm"),
@@ -225,7 +201,6 @@ async def test_what_is_queued_is_offered_no_more_and_two_presses_are_one(world: 
         await asyncio.wait_for(held.entered.wait(), 5)
         await says(world, shown, f"queued by <@{OPERATOR}>")
         await world.until(lambda: shown.buttons() == [], timeout=6)
-        assert seen
         held.release()
         await world.until(lambda: "All 12 are through" in shown.text_shown(), timeout=20)
         assert world.sift.count("retry") == 12
