@@ -147,7 +147,7 @@ def _retries(t: Words) -> dict[str, Shown]:
         "about": About(known.subject, Why(why)),
         "again": Why(t("Line 8 is no number.")),
     }
-    never, running = Record(0, 12), a_job("RUNNING", **_points(300, 1_200), completedDate=None)
+    never = Record(0, 12)
     retries = {
         "requested": a_retry(State.REQUESTED),
         "sending": a_retry(State.SENDING),
