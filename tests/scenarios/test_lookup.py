@@ -44,7 +44,7 @@ async def test_a_button_of_the_list_retries(live: World) -> None:
 async def test_the_status_is_the_summary_without_a_retry(both: World) -> None:
     job = both.sift.add(IMPORT)
     said = await whispered(both, f"status {job.job_id}")
-    for fact in ("Data import: failed", "40 %", "is not a number", "Ran for"):
+    for fact in ("Failed", "Data import *hotfire-118*", "40 %", "is not a number", "ran ", job.job_id):
         assert fact in said
     (message,) = both.slack.ephemerals(OPERATOR)
     assert [button["text"]["text"] for button in message.buttons()] == ["Retry"]
@@ -54,7 +54,7 @@ async def test_the_status_is_the_summary_without_a_retry(both: World) -> None:
 
 async def test_the_status_of_a_finished_job_offers_no_retry(live: World) -> None:
     said = await whispered(live, f"status {live.sift.add(status=FINISHED).job_id}")
-    assert "finished" in said
+    assert "Finished" in said
     assert not live.slack.ephemerals(OPERATOR)[0].buttons()
 
 

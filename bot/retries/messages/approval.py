@@ -55,8 +55,8 @@ def _title(retry: Retry) -> str:
 def nobody_can_approve(retry: Retry) -> Message:
     """Said to the requester alone where nobody else can see that they wait."""
     text = (
-        f":busts_in_silhouette: Retry {retry.attempt or 1} of this takes a second person: {_title(retry)}. "
-        "Nobody else sees this, since I may not post there. Nothing was sent to Sift. Retry it in a channel I am in."
+        f":busts_in_silhouette: Retry {retry.attempt or 1} of {_title(retry)} takes a second person, but "
+        "nobody else sees this: I may not post there. Nothing was sent to Sift. Retry it in a channel that I am in."
     )
     return Message(text, [section(text)])
 

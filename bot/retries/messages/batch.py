@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from bot.access.messages import denied
 from bot.retries.messages.answers import cannot_post, why_not
 from bot.retries.messages.job import referring, retry_button
+from bot.retries.messages.naming import SHORT_ID
 from bot.retries.messages.retry import offered, outcome_of, title, why_it_ended_so
 from bot.retries.request import Batch, Retry
 from bot.retries.state import UNSENT, State
@@ -116,7 +117,13 @@ def _line(retry: Retry) -> Block:
     why = why_it_ended_so(retry)
     because = f"\n> {foreign(why, 200)}" if why else ""
     again = retry_button(retry.job, record=retry.record) if offered(retry) and retry.job else None
-    return section(f"{emoji} {title(retry)} — {words}{because}", again)
+    return section(f"{emoji} {_told_apart(retry)} — {words}{because}", again)
+
+
+def _told_apart(retry: Retry) -> str:
+    """What a job is called; with its short ID, since several may be called the same."""
+    short, name = f"`{retry.job_id[:SHORT_ID]}`", title(retry)
+    return name if short in name else f"{name} · {short}"
 
 
 def _refused(batch: Batch, place: Place) -> Message:
@@ -149,7 +156,7 @@ def _reasons(unsent: Sequence[Retry], place: Place) -> list[Block]:
         by_reason.setdefault((f"{what} {said.done}", said.next), []).append(retry)
     blocks = []
     for (what, following), concerned in list(by_reason.items())[:20]:
-        names = "\n".join(f"• {title(retry)}" for retry in concerned[:NAMED])
+        names = "\n".join(f"• {_told_apart(retry)}" for retry in concerned[:NAMED])
         more = f"\n… and {len(concerned) - NAMED:,} more" if len(concerned) > NAMED else ""
         blocks.append(section(f"{what} {following}\n{names}{more}"))
     return blocks

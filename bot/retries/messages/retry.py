@@ -106,7 +106,7 @@ def summary(retry: Retry, place: Place) -> Message:
     links = naming.links_of(retry.about, place)
     blocks = [
         section(f"{emoji} *{words}*\n{title(retry)}"),
-        *([] if retry.state == "finished" else progress(retry.job_after)),
+        *progress(retry.job_after),
         *_cause(retry),
         *_reason(retry.reason),
         *_explained(retry),
