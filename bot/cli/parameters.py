@@ -31,8 +31,8 @@ class Duration(click.ParamType[Any]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
             return parse_duration(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+        except ValueError:
+            self.fail(f"{value!r} is no time I understand: try 30s, 15m, 8h or 7d", param, ctx)
 
 
 class ChannelID(click.ParamType[Any]):

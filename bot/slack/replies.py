@@ -11,6 +11,7 @@ from bot.base.loops import Tasks
 from bot.base.requester import Requester
 from bot.slack import notices, payloads
 from bot.slack.client import Slack
+from bot.slack.errors import SlackError
 from bot.slack.message import Message
 
 T = TypeVar("T")
@@ -29,9 +30,13 @@ class Replies:
     slack: Slack
     tasks: Tasks
 
-    def answer(self, requester: Requester, message: Message) -> None:
-        """Tells whoever asked, on the side: an ack of a click or an event carries no message."""
-        self.start(requester, self._tell(requester, message))
+    def answer(self, requester: Requester, message: Message, *, replace: bool = False) -> None:
+        """Tells whoever asked, on the side: an ack of a click or an event carries no message.
+
+        Args:
+            replace: whether the answer takes the place of the message that was clicked on.
+        """
+        self.start(requester, self._tell(requester, message, replace))
 
     def answer_when_known(
         self, requester: Requester, looking_up: Coroutine[Any, Any, Message | None], *, replace: bool = False
@@ -54,6 +59,17 @@ class Replies:
         requester = payloads.requester_somehow(body)
         if requester is not None:
             self.answer(requester, message)
+
+    def tell(self, user_id: str, message: Message) -> None:
+        """Writes to somebody directly who did not ask, on the side, once; where Slack refuses, it is left at that."""
+
+        async def work() -> None:
+            try:
+                await self.slack.tell(user_id, message)
+            except SlackError as error:
+                log.info("slack.not_told", user_id=user_id, error=error.error)
+
+        self.tasks.start(work(), user_id=user_id)
 
     def start(self, requester: Requester, work: Coroutine[Any, Any, Any]) -> None:
         """Does something for somebody on the side, after the ack."""
