@@ -53,8 +53,8 @@ def granted(grant: Grant, held: Holding, older: Sequence[Grant] = ()) -> Message
     idle = not held.is_empty and grant.id not in {one.id for one in held.grants}
     if idle:
         text = (
-            f":white_check_mark: Granted to {mention(grant.subject)}: {_may(grant)}.\n:warning: That adds nothing, since "
-            f"they hold as much already: altogether they {_all(held)}.{_question(older)}"
+            f":white_check_mark: Granted to {mention(grant.subject)}: {_may(grant)}.\n:warning: That adds nothing, "
+            f"since they hold as much already: altogether they {_all(held)}.{_question(older)}"
         )
     else:
         text = f":white_check_mark: {mention(grant.subject)} {_may(grant)}.{_altogether(held, grant)}"
