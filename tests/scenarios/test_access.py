@@ -26,6 +26,7 @@ from bot.sandbox import (
     UNLISTED,
 )
 from bot.sandbox.slack.directory import BOT_USER
+from bot.sift.ids import EXAMPLE
 from tests.scenarios.conftest import World
 
 
@@ -399,10 +400,21 @@ async def test_two_admins_grant_the_same_at_once(both: World) -> None:
     assert len(both.told(UNLISTED)) == 1
 
 
-async def test_a_refused_look_at_the_list_is_on_record(live: World) -> None:
-    assert "Nothing was changed." in await said(live, "access", OPERATOR)
-    entry = live.entries(user_id=OPERATOR)[-1]
-    assert (entry.event, entry.outcome, json.loads(entry.detail)["what"]) == ("look", "denied", "see the allow-list")
+@pytest.mark.parametrize(
+    ("text", "user_id", "what"),
+    [
+        ("access", OPERATOR, "see the allow-list"),
+        ("access", UNLISTED, "see the allow-list"),
+        ("list", UNLISTED, "look at jobs"),
+        (f"status {EXAMPLE}", UNLISTED, "look at jobs"),
+    ],
+)
+async def test_a_refused_look_is_on_record(live: World, text: str, user_id: str, what: str) -> None:
+    told = await said(live, text, user_id)
+    assert f"You may not {what}" in told
+    assert ("Nothing was changed." in told) is (text == "access")
+    entry = live.entries(user_id=user_id)[-1]
+    assert (entry.event, entry.outcome, json.loads(entry.detail)["what"]) == ("look", "denied", what)
 
 
 @pytest.mark.parametrize("text", ["allow", "revoke"])
