@@ -112,6 +112,7 @@ def _block(block: Mapping[str, Any]) -> Iterator[str]:
         case "input":
             optional = " (optional)" if block.get("optional") else ""
             yield f"{block['label']['text']}{optional}: {_element(block['element'])}"
+            yield from [f"  ({block['hint']['text']})"] if "hint" in block else ()
         case "divider":
             yield "-" * 20
         case other:

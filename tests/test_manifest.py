@@ -11,7 +11,7 @@ import pytest
 import yaml
 from slack_bolt.async_app import AsyncApp
 
-from bot.access.messages import GRANT_VIEW
+from bot.access.modal import GRANT_VIEW
 from bot.app import listeners
 from bot.cli import doctor
 from bot.retries.messages import modals

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from bot.access import messages, policy
+from bot.access import holding, messages, policy
 from bot.access.grants import administrators, concerning
 from bot.access.policy import ANYWHERE, AccessRequest, Decision, Permission, Reason, Terms
 from bot.access.quota import Quota
@@ -88,8 +88,7 @@ class Access:
     async def decide_change(self, wish: policy.AccessRequest, person: Person | None, user_id: str) -> Decision:
         """Decides whether somebody may change the allow-list at all."""
         found = await self.database.run(lambda connection: concerning(connection, user_id))
-        group_ids = {grant.subject for grant in found if grant.subject != user_id}
-        groups = await self._groups_of(user_id, group_ids) if group_ids else frozenset()
+        groups = await self._groups_of(user_id, {grant.subject for grant in found if grant.subject != user_id})
         return policy.decide_anywhere(wish, person, found, admins=self.admins, groups=groups)
 
     def decide_terms(
@@ -98,6 +97,19 @@ class Access:
         """Decides in the running transaction whether somebody may grant, or revoke, just these terms."""
         found = concerning(connection, person.user_id) if person else []
         return policy.decide_anywhere(wish, person, found, terms, admins=self.admins, groups=before.groups)
+
+    async def groups_of(self, subject: str) -> frozenset[str] | None:
+        """The user groups on the allow-list that somebody is in; None if Slack cannot say. A group is in none."""
+        if subject.startswith("S"):
+            return frozenset()
+        found = await self.database.run(lambda connection: concerning(connection, subject))
+        return await self._groups_of(subject, {grant.subject for grant in found if grant.subject != subject})
+
+    def holding(
+        self, connection: Connection, subject: str, at: datetime, groups: frozenset[str] | None
+    ) -> holding.Holding:
+        """What a user or user group holds altogether; `groups` are those that the user is in."""
+        return holding.holding(concerning(connection, subject), subject, at, admins=self.admins, groups=groups)
 
     def who_may_grant(self, connection: Connection, at: datetime) -> list[str]:
         """The admins to turn to: user and group IDs, those of the setting first."""

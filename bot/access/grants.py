@@ -1,12 +1,12 @@
 """The allow-list: grants are added, revoked, listed and looked up; none is ever deleted."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, or_, select, text, update
 
 from bot.access.policy import Grant, Role, Terms
 from bot.audit import log as audit
@@ -14,11 +14,18 @@ from bot.audit.entry import Entry, Event
 from bot.base.clock import rfc3339
 from bot.base.errors import NoSuchGrant
 from bot.base.requester import Actor, Source
+from bot.db.columns import one_of
+from bot.db.tables import audit as entries
 from bot.db.tables import grants
 
 _LISTED = grants.c.revoked_at.is_(None)
 _CONCERNING = select(grants).where(
     _LISTED, or_(grants.c.subject == bindparam("b_user"), grants.c.subject.startswith("S"))
+)
+_ENTRIES = select(entries.c.user_id, entries.c.outcome, entries.c.at).where(
+    text(one_of("event", ("grant", "revoke"))),  # as the index over the entries of grants has it
+    entries.c.event == Event.GRANT.value,
+    entries.c.grant_id == bindparam("b_number"),
 )
 
 
@@ -87,6 +94,33 @@ def end(connection: Connection, ending: Iterable[Grant], at: datetime, made_by: 
         ended = update(grants).where(grants.c.id == one.id, _LISTED)
         connection.execute(ended.values(revoked_by=made_by.user_id, revoked_at=at))
         _note(connection, Event.REVOKE, made_by, one.id, None, {"subject": one.subject, "role": one.role.value}, at)
+
+
+def note_choice(
+    connection: Connection, grant: Grant, choice: str, older: Iterable[Grant], made_by: Actor, at: datetime
+) -> None:
+    """Records what becomes of older grants beside which a new one adds nothing.
+
+    Args:
+        choice: the outcome of the entry.
+    """
+    detail = {"subject": grant.subject, "older": [one.id for one in older]}
+    entry = Entry(event=Event.GRANT, outcome=choice, grant_id=grant.id, detail=detail, **made_by.columns)
+    audit.append(connection, entry, at)
+
+
+def chosen(connection: Connection, number: int, choices: Sequence[str]) -> Any:
+    """Returns who chose what becomes of the grants older than this one (`user_id`, `outcome`, `at`); None: nobody."""
+    return connection.execute(_ENTRIES.where(entries.c.outcome.in_(choices)), {"b_number": number}).first()
+
+
+def last_ended(connection: Connection, subject: str, number: int | None = None) -> tuple[str, datetime] | None:
+    """Returns who revoked the last grant of a user or group, or a certain one, and when; None if nobody did."""
+    query = select(grants.c.revoked_by, grants.c.revoked_at).where(grants.c.subject == subject, ~_LISTED)
+    if number is not None:
+        query = query.where(grants.c.id == number)
+    row = connection.execute(query.order_by(grants.c.revoked_at.desc()).limit(1)).first()
+    return (row.revoked_by, row.revoked_at) if row else None
 
 
 def delivered(connection: Connection, delivery_key: str) -> Grant | None:

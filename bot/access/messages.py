@@ -1,6 +1,6 @@
-"""The allow-list as people read it, and what became of a change to it. Pure.
+"""The allow-list as people read it, what one holds of it, and what is said to who may not. Pure.
 
-✅ @Ann may retry jobs of type data import until 8:00 PM.
+@Ann may retry jobs of type data import until 8:00 PM · by @Ada
 ⛔ You may not grant access: your role is operator, which does not allow it. Ask @Ada for access.
 """
 
@@ -8,88 +8,28 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from bot.access.policy import Grant, Role
+from bot.access.holding import Holding, idle_of_each
+from bot.access.policy import Grant, Role, Terms
 from bot.base.clock import say_duration
-from bot.slack.blocks import (
-    counted,
-    date,
-    escape,
-    foreign,
-    input_,
-    listing,
-    mention,
-    modal,
-    multi_select,
-    option,
-    plain,
-    say_type,
-    section,
-    select,
-    text_input,
-)
-from bot.slack.message import Block, Message, View
+from bot.slack.blocks import counted, date, escape, foreign, listing, mention, say_type, section
+from bot.slack.message import Message
 
-_WHAT = {Role.OPERATOR: "may retry jobs", Role.AUDITOR: "may read the audit", Role.ADMIN: "may do everything"}
-_UNFIT = {
-    "is_guest": "guests may not be granted anything",
-    "is_bot": "bots may not be granted anything",
-    "deactivated": "the account is deactivated",
-    "other_workspace": "only people of this workspace may be granted anything",
-    "unknown_person": "Slack could not say who that is",
-    "unknown_group": "Slack could not say who is in that user group",
-    "other_role": "that role is more than you hold yourself",
-    "other_job_type": "your own grant is for some job types only",
-    "other_channel": "your own grant is for some channels only",
-    "longer": "your own grant ends before that",
-    "more_than_held": "that grant is more than you hold yourself",
-    "last_admin": "that would leave nobody who can grant access; make somebody else an admin first",
-}
+WHAT = {Role.OPERATOR: "may retry jobs", Role.AUDITOR: "may read the audit", Role.ADMIN: "may do everything"}
+"""What somebody of each role may do, said of them."""
 
-
-def granted(grant: Grant) -> Message:
-    """Said to whoever granted."""
-    text = f":white_check_mark: {mention(grant.subject)} {_WHAT[grant.role]}{_scope(grant)}{_until(grant)}."
-    return Message(text, [section(text), *_because(grant)])
-
-
-def not_granted(subject: str, why: str, held: Grant | None) -> Message:
-    """Said when a grant was refused though the person may grant."""
-    hint = ""
-    if why == "longer" and held is not None and held.expires_at is not None:
-        hint = f" Yours ends {date(held.expires_at)}: add `for …` with less time."
-    text = f":no_entry: {mention(subject)} was granted nothing: {_UNFIT.get(why, why)}.{hint} Nothing was changed."
-    return Message(text, [section(text)])
-
-
-def revoked(subject: str, ended: Sequence[Grant]) -> Message:
-    """Said to whoever revoked."""
-    roles = listing(sorted({grant.role.value for grant in ended}))
-    text = f":white_check_mark: {mention(subject)} is no longer {roles}. Buttons they still see will refuse them."
-    return Message(text, [section(text)])
-
-
-def not_revoked(subject: str, why: str) -> Message:
-    """Said when a grant cannot be ended from Slack."""
-    text = f":no_entry: {mention(subject)} keeps their access: {_UNFIT.get(why, why)}. Nothing was changed."
-    return Message(text, [section(text)])
-
-
-def nothing_to_revoke(subject: str) -> Message:
-    """Said when somebody is not listed."""
-    text = f":information_source: {mention(subject)} is not on the allow-list. Nothing was changed."
-    return Message(text, [section(text)])
-
-
-def slack_silent() -> Message:
-    """Said when Slack takes too long to say who people are."""
-    text = ":warning: Slack could not say in time who you or they are. Nothing was changed; try again in a moment."
-    return Message(text, [section(text)])
+BY_SETTING = f"{WHAT[Role.ADMIN]}, by the `ADMINS` setting"
+"""What is said of who is an admin by the setting."""
 
 
 def allow_list(grants: Sequence[Grant], admins: Collection[str], at: datetime) -> Message:
-    """Everybody who may do anything, as many as fit."""
-    lines = [f"{mention(user)} {_WHAT[Role.ADMIN]}, by the `ADMINS` setting" for user in sorted(admins)]
-    lines += [line(grant, at) for grant in grants]
+    """Everybody who may do anything, as many as fit; what one user or group holds stands together."""
+    lines = [f"{mention(user)} {BY_SETTING}" for user in sorted(admins)]
+    idle = idle_of_each(grants, at)
+    by_subject: dict[str, list[Grant]] = {}
+    for one in grants:
+        by_subject.setdefault(one.subject, []).append(one)
+    for same in by_subject.values():
+        lines += [line(one, at, one.id in idle) for one in sorted(same, key=lambda one: (one.id in idle, one.id))]
     title = "The allow-list"
     if not lines:
         return Message(title, [section("The allow-list is empty: nobody may do anything.")])
@@ -98,64 +38,75 @@ def allow_list(grants: Sequence[Grant], admins: Collection[str], at: datetime) -
     return Message(title, [section(f"*{title}*"), *shown, *more])
 
 
-def line(grant: Grant, at: datetime) -> str:
-    """One grant in one line."""
-    until = _until(grant) if grant.holds(at) or not grant.expires_at else f", *expired* {date(grant.expires_at)}"
+def line(grant: Grant, at: datetime, idle: bool = False) -> str:
+    """Returns one grant in one line.
+
+    Args:
+        idle: whether it adds nothing to what the same user or group holds.
+    """
+    ends = until(grant) if grant.holds(at) or not grant.expires_at else f", *expired* {date(grant.expires_at)}"
+    beside = ", which adds nothing to another grant" if idle else ""
     by = f" · by {_granter(grant.granted_by)}"
     why = f" · {foreign(grant.reason, 100)}" if grant.reason else ""
-    return f"{mention(grant.subject)} {_WHAT[grant.role]}{_scope(grant)}{until}{by}{why}"
+    return f"{mention(grant.subject)} {WHAT[grant.role]}{scope(grant)}{ends}{beside}{by}{why}"
 
 
 def _granter(by: str) -> str:
     return mention(by) if by[:1] in "UW" else f"`{foreign(by)}`"
 
 
-def _scope(grant: Grant) -> str:
+def scope(grant: Terms) -> str:
+    """Returns to what a grant is limited, to follow what it allows; nothing where it is not."""
     kinds = f" of type {listing((say_type(name) for name in sorted(grant.job_types)), 'or')}" if grant.job_types else ""
     places = f" in {listing((f'<#{one}>' for one in sorted(grant.channels)), 'or')}" if grant.channels else ""
     return kinds + places
 
 
-def _until(grant: Grant) -> str:
+def until(grant: Terms) -> str:
+    """Returns until when a grant holds, to follow that; nothing where it is for ever."""
     return f" until {date(grant.expires_at)}" if grant.expires_at else ""
 
 
-def _because(grant: Grant) -> list[Block]:
-    return [plain(f"Because: {grant.reason}")] if grant.reason else []
+def through(grant: Grant) -> str:
+    """Returns the user group that somebody holds a grant by, to follow that; nothing for a grant of their own."""
+    return f" through {mention(grant.subject)}" if grant.subject.startswith("S") else ""
 
 
-GRANT_TITLE = "Grant access"
+_YOURS = {
+    Role.OPERATOR: "retry jobs",
+    Role.AUDITOR: "read the audit",
+    Role.ADMIN: "retry jobs, read the audit and grant access",
+}
+
+
+def standing(held: Holding) -> str:
+    """Returns what somebody may do altogether, said to them.
+
+    Args:
+        held: what they hold, which is not nothing.
+    """
+    if held.by_setting:
+        return "You are an admin: you may retry jobs, read the audit and grant access."
+    may = [f"{_YOURS[one.role]}{scope(one)} as {one.role.value}{until(one)}{through(one)}" for one in held.grants]
+    return f"You may {may[0]}." if len(may) == 1 else "\n".join(["You may", *(f"• {one}" for one in may)])
+
+
+def guest_standing(ask: Sequence[str]) -> str:
+    """Returns how a guest gets access, said in their Home tab.
+
+    Args:
+        ask: the admins to turn to: users and groups.
+    """
+    admins = listing([mention(subject) for subject in ask][:10], "or")
+    then = f"then {admins} can grant you access" if ask else "then whoever runs this bot can grant you access"
+    return (
+        "Guests may not retry jobs, whatever they were granted. To get access, ask an owner of this workspace to make "
+        f"you a full member; {then}. Until then, ask somebody who may to retry a job for you."
+    )
+
 
 REVOKE_GRANT, ADD_GRANT = "revoke_grant", "add_grant"
 """The action IDs of the Home tab's buttons; a revoke's value is `grant number subject`."""
-
-GRANT_VIEW = "grant_view"
-"""The callback ID of the modal that adds to the allow-list."""
-
-_TIMES = (("4h", "4 hours"), ("8h", "8 hours"), ("1d", "a day"), ("7d", "a week"), ("30d", "30 days"))
-
-
-def grant_view(groups: Sequence[tuple[str, str]], job_types: Sequence[str]) -> View:
-    """Asks whom to grant what.
-
-    Args:
-        groups: the workspace's user groups, as (ID, handle); the first hundred are offered.
-        job_types: as in a grant, such as `data_import`.
-    """
-    roles = [option(f"{role.value}: {_WHAT[role]}", role.value) for role in Role]
-    types = [option(name.replace("_", " "), name) for name in job_types]
-    times = [option(text, time) for time, text in _TIMES]
-    named = [option(f"@{handle}", group_id) for group_id, handle in groups]
-    blocks = [
-        input_("user", "Person", {"type": "users_select"}),
-        *([input_("group", "or user group", select(named))] if named else []),
-        input_("role", "Role", select(roles, roles[0])),
-        input_("job_types", "Only jobs of type", multi_select(types)),
-        input_("channels", "Only in channels", {"type": "multi_conversations_select"}),
-        input_("for", "For how long", select(times)),
-        input_("reason", "Because", text_input(500)),
-    ]
-    return modal(GRANT_TITLE, blocks, submit="Grant", callback_id=GRANT_VIEW)
 
 
 def denied(detail: Mapping[str, Any], doing: str) -> Message:

@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from bot.access.authorizer import Access, Authorizer
+from bot.access.changer import Changer
 from bot.access.changes import Granting
 from bot.access.quota import Quota, end_minutes
 from bot.alerts import messages as shown_alerts
@@ -241,7 +242,7 @@ class Features:
             intake=Intake(self.database, self.runner, replies, self.quota, self.metrics, self.clock),
             approvals=Approvals(self.authorizer, self.runner.start, self.changed),
             muting=Muting(self.authorizer, self.changed),
-            granting=Granting(self.authorizer, self.changed),
+            granting=Granting(Changer(self.authorizer, self.changed, replies.tell)),
             lookup=Lookup(self.authorizer, self.sift, self.subjects, self.place),
             runs=Runs(self.authorizer, self.sift, self.place),
             home=self.home,

@@ -13,6 +13,8 @@ from bot.sift.ids import EXAMPLE, RunRef, job_id_in, run_ref
 
 ROLES = ("operator", "auditor", "admin")
 
+NO_TIME = "no time I understand"
+
 
 @dataclass(frozen=True)
 class Retry:
@@ -97,11 +99,18 @@ class Help:
 
 @dataclass(frozen=True)
 class Usage:
-    """The text is no command; `problem` says what is wrong with it, `given` repeats the start of it."""
+    """The text is no command; `problem` says what is wrong with it, `given` repeats the start of it.
+
+    Args:
+        word: the one word that `problem` is said of; empty: of the whole.
+        changes: whether the command would have changed the allow-list, and not have reached Sift.
+    """
 
     problem: str
     given: str = field(default="")
     example: str = f"{EXAMPLE} sensor was offline"
+    word: str = ""
+    changes: bool = False
 
 
 Command = Retry | RetryRun | Pick | ListFailed | Status | ReadAudit | Stats | Allow | Revoke | ShowAccess | Help | Usage
@@ -201,7 +210,8 @@ def _audit(words: list[str]) -> Command:
         try:
             back = parse_duration(word)
         except ValueError:
-            return Usage("audit takes a job ID or a person, and how far back", clip(unescape(word)), "audit @user 7d")
+            problem = f"is no job ID, no person and {NO_TIME}: try 7d or 24h"
+            return Usage(problem, example="audit @user 7d", word=clip(unescape(word)))
     return ReadAudit(job_id, user_id, back)
 
 
@@ -209,30 +219,66 @@ def _stats(words: list[str]) -> Command:
     try:
         return Stats(parse_duration(words[0]) if words else None)
     except ValueError:
-        return Usage("stats takes how far back", _given(words), "stats 30d")
+        return Usage(f"is {NO_TIME}: try 30d or 7d", example="stats 30d", word=clip(unescape(words[0])))
 
 
 def _allow(words: list[str]) -> Command:
-    problem = Usage("allow takes a person or user group", _given(words), "allow @user operator for 8h because on call")
     subject = _subject(words[0]) if words else None
     if subject is None:
-        return problem
+        return _nobody("allow", words, "allow @user operator for 8h because on call")
     rest, role, duration = words[1:], "operator", None
     if rest and rest[0].lower() in ROLES:
         role, rest = rest[0].lower(), rest[1:]
-    if len(rest) > 1 and rest[0].lower() == "for":
+    if rest and rest[0].lower() == "for":
+        if not rest[1:]:
+            return _not_allowed("is followed by no time: try 8h or 7d", "for")
         try:
             duration, rest = parse_duration(rest[1]), rest[2:]
         except ValueError:
-            return problem
-    if rest and (rest[0].lower() != "because" or not rest[1:]):
-        return problem
+            return _not_allowed(f"is {NO_TIME}: try 8h or 7d", rest[1])
+    if rest and rest[0].lower() != "because":
+        return _not_allowed(_misplaced(rest[0], len(words) == len(rest) + 1), rest[0])
+    if rest and not rest[1:]:
+        return _not_allowed("is followed by no reason", "because")
     return Allow(subject, role, duration, clean(unescape(" ".join(rest[1:]))) or None)
 
 
+def _misplaced(word: str, first: bool) -> str:
+    """What is wrong with a word that is neither `for` nor `because`.
+
+    Args:
+        first: whether it follows the person at once, where a role may stand.
+    """
+    if word.lower() in ROLES:
+        return "comes right after the person or user group"
+    try:
+        parse_duration(word)
+    except ValueError:
+        known = f"{', '.join(ROLES[:-1])} or {ROLES[-1]}"
+        return f"is no role: try {known}" if first else "stands where I expected “because” and a reason"
+    return f"needs “for” before it: for {word.lower()}"
+
+
+def _not_allowed(problem: str, word: str) -> Usage:
+    example = "allow @user operator for 8h because on call"
+    return Usage(problem, example=example, word=clip(unescape(word)), changes=True)
+
+
+def _nobody(command: str, words: list[str], example: str) -> Usage:
+    if not words:
+        return Usage(f"{command} takes a person or user group", example=example, changes=True)
+    problem = "is nobody I know: type @ and choose the person or user group from Slack’s list"
+    return Usage(problem, example=example, word=clip(unescape(words[0])), changes=True)
+
+
 def _revoke(words: list[str]) -> Command:
-    subject = _subject(words[0]) if len(words) == 1 else None
-    return Revoke(subject) if subject else Usage("revoke takes a person or user group", _given(words), "revoke @user")
+    subject = _subject(words[0]) if words else None
+    if subject is None:
+        return _nobody("revoke", words, "revoke @user")
+    if words[1:]:
+        problem = "is more than revoke takes, which ends all that one person or user group was granted"
+        return Usage(problem, example="revoke @user", word=_given(words[1:]), changes=True)
+    return Revoke(subject)
 
 
 _WORDS: dict[str, Callable[[list[str]], Command]] = {

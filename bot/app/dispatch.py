@@ -29,7 +29,7 @@ from bot.app.commands import (
     Status,
     Usage,
 )
-from bot.app.help import help_text, usage
+from bot.app.help import COMMAND, help_text, usage
 from bot.base.metrics import Metrics
 from bot.base.requester import Requester
 from bot.home.lookup import Lookup
@@ -40,8 +40,6 @@ from bot.retries.request import JobRef
 from bot.slack import payloads
 from bot.slack.message import Message
 from bot.slack.replies import Replies, private
-
-COMMAND = "/sift-retry"
 
 Look = Pick | RetryRun | ListFailed | Status | ShowAccess | ReadAudit | Stats
 """What only looks something up."""
@@ -58,11 +56,14 @@ class Dispatch:
     granting: Granting
     history: History
 
-    async def answer(self, requester: Requester, command: Command, trigger_id: str = "") -> Message | None:
+    async def answer(
+        self, requester: Requester, command: Command, trigger_id: str = "", bot: str | None = None
+    ) -> Message | None:
         """Carries a command out.
 
         Args:
             trigger_id: opens the modal of a command that is picked from; a mention has none, and no such command.
+            bot: the bot's mention, where it was mentioned: there examples begin with it.
 
         Returns:
             What is said at once; None if the answer follows on the side.
@@ -75,9 +76,9 @@ class Dispatch:
             case Revoke(subject):
                 return await self.granting.revoke(requester, subject)
             case Usage():
-                return usage(command)
+                return usage(command, bot)
             case Help():
-                return help_text()
+                return help_text(bot)
             case _:
                 self.replies.answer_when_known(requester, self._looked_up(requester, command, trigger_id))
                 return None
@@ -124,7 +125,8 @@ def register(app: AsyncApp, dispatch: Dispatch, metrics: Metrics) -> None:
                 await dispatch.intake.turn_away(bot, _wanted(command) if isinstance(command, Retry) else [])
             return
         requester = payloads.requester_of_mention(event, team_id)
-        message = await dispatch.answer(requester, command)
+        mine = f"<@{context.bot_user_id}>" if context.bot_user_id else None
+        message = await dispatch.answer(requester, command, bot=mine)
         if message is not None:
             dispatch.replies.answer(requester, message)
 

@@ -5,25 +5,42 @@ from bot.app.commands import Usage
 from bot.home.messages import HELP as LOOKING
 from bot.records.messages import HELP as RECORDS
 from bot.retries.messages.answers import HELP as RETRYING
-from bot.slack.blocks import escape, plain, section
+from bot.slack.blocks import escape, foreign, plain, section
 from bot.slack.message import Message
 
+COMMAND = "/sift-retry"
 
-def usage(problem: Usage) -> Message:
-    """Returns what was wrong with what somebody typed, what is expected, and an example."""
-    what = f":information_source: I did not understand: {problem.problem}. Nothing was sent to Sift."
-    how = f"For example: `/sift-retry {problem.example}`\nEverything that can be typed: `/sift-retry help`"
+
+def usage(problem: Usage, bot: str | None = None) -> Message:
+    """Returns what was wrong with what somebody typed, what is expected, and an example.
+
+    Args:
+        bot: the bot's mention, where it was mentioned; None where the slash command was typed.
+    """
+    wrong = (
+        f"“{foreign(problem.word)}” {problem.problem}" if problem.word else f"I did not understand: {problem.problem}"
+    )
+    nothing = "Nothing was changed." if problem.changes else "Nothing was sent to Sift."
+    what = f":information_source: {wrong}. {nothing}"
+    how = f"For example: {_typed(problem.example, bot)}\nEverything that can be typed: {_typed('help', bot)}"
     given = [plain(problem.given)] if problem.given else []
     return Message(f"{what}\n{how}", [section(what), *given, section(how)])
 
 
-def help_text() -> Message:
-    """Returns what can be typed."""
+def _typed(words: str, bot: str | None) -> str:
+    """What is typed; a mention does not stand within the code, where Slack would show it as it is written."""
+    return f"`{escape(f'{COMMAND} {words}'.strip())}`" if bot is None else f"{bot} `{escape(words)}`"
+
+
+def help_text(bot: str | None = None) -> Message:
+    """Returns what can be typed; arguments as of `usage`."""
     typed = (*RETRYING, *LOOKING, *RECORDS, *ACCESS)
-    lines = "\n".join(f"• `{escape(f'/sift-retry {words}'.strip())}` {what}" for words, what in typed)
+    # A mention opens no modal, so it needs a word.
+    lines = "\n".join(f"• {_typed(words, bot)} {what}" for words, what in typed if words or bot is None)
+    thread = "In a thread, mention me instead: the same words work. " if bot is None else ""
     text = (
         f"*Retry failed Sift jobs*\n{lines}\n"
-        "In a thread, mention me instead: the same words work. On any message that names a job, use the shortcut "
+        f"{thread}On any message that names a job, use the shortcut "
         "“Retry Sift job”.\nOnly people on the allow-list may do so, and every request is recorded."
     )
     return Message(text, [section(text)])

@@ -18,6 +18,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.access import listeners as access
 from bot.access.changes import Granting
+from bot.access.request import concerns_access
 from bot.alerts import listeners as alerts
 from bot.alerts.mute import Muting
 from bot.app import dispatch
@@ -41,6 +42,7 @@ from bot.retries.intake import Intake
 from bot.slack import notices
 from bot.slack.client import Slack
 from bot.slack.links import Workspace
+from bot.slack.message import Message
 from bot.slack.payloads import Malformed
 from bot.slack.people import People
 from bot.slack.replies import Replies, private
@@ -154,13 +156,21 @@ def _failed(replies: Replies, error: Exception, body: dict[str, Any]) -> BoltRes
     reference = new_id()
     puzzle = None if isinstance(error, DatabaseUnavailable) else error  # that one needs no traceback
     log.error("request.not_recorded", reference=reference, error=f"{type(error).__name__}: {error}", exc_info=puzzle)
-    message = (notices.unclear if isinstance(error, MaybeRecorded) else notices.trouble)(reference)
+    message = _trouble(error, body, reference)
     if "command" in body:
         return BoltResponse(status=200, body=private(message))
     if body.get("type") == "view_submission":
         return BoltResponse(status=200, body=_errors_in_view(body, message.text))
     replies.answer_somehow(body, message)
     return BoltResponse(status=200, body="")
+
+
+def _trouble(error: Exception, body: dict[str, Any], reference: str) -> Message:
+    if isinstance(error, MaybeRecorded):
+        return notices.unclear(reference)
+    if concerns_access(body):
+        return notices.trouble(reference, ". Nothing was changed")
+    return notices.trouble(reference)
 
 
 def _errors_in_view(body: dict[str, Any], text: str) -> dict[str, Any]:

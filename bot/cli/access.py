@@ -1,11 +1,12 @@
 """`sift-retry access …`: the allow-list from the command line."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import click
 
 from bot.access import grants as access_grants
-from bot.access.policy import Role
+from bot.access.holding import idle_of_each, older_and_covering
+from bot.access.policy import Grant, Role
 from bot.base.clock import rfc3339, utc_now
 from bot.cli.parameters import CHANNEL, DURATION, SUBJECT
 from bot.cli.session import operator, transaction
@@ -44,9 +45,18 @@ def access_grant(
         reason=reason,
     )
     with transaction() as connection:
-        number = access_grants.grant(connection, new, now)
+        given = access_grants.numbered(connection, access_grants.grant(connection, new, now))
+        older = older_and_covering(access_grants.listed(connection), given, now)
     until = f" until {rfc3339(new.expires_at)}" if new.expires_at else ""
-    click.echo(f"granted: {user} is {role}{until} (grant {number})")
+    click.echo(f"granted: {user} is {role}{until} (grant {given.id})")
+    if older:
+        said = ", ".join(f"{one.role.value} {_ends(one, now)} (grant {one.id})" for one in older)
+        click.echo(f"this adds nothing: {user} holds as much or more already, and keeps it: {said}")
+
+
+def _ends(grant: Grant, now: datetime) -> str:
+    ends = "forever" if grant.expires_at is None else f"until {rfc3339(grant.expires_at)}"
+    return ends if grant.holds(now) else f"{ends} (expired)"
 
 
 @access_group.command("revoke")
@@ -55,7 +65,8 @@ def access_revoke(user: str) -> None:
     """Revokes every grant of USER."""
     with transaction() as connection:
         numbers = access_grants.revoke(connection, user, operator(), utc_now())
-    click.echo(f"revoked: {user} ({', '.join(f'grant {number}' for number in numbers)})")
+    ended = "1 grant" if len(numbers) == 1 else f"{len(numbers)} grants"
+    click.echo(f"revoked: {user}, {ended} ended ({', '.join(f'grant {number}' for number in numbers)})")
 
 
 @access_group.command("list")
@@ -64,10 +75,12 @@ def access_list() -> None:
     now = utc_now()
     with transaction() as connection:
         grants = access_grants.listed(connection)
+    idle = idle_of_each(grants, now)
     for grant in grants:
-        ends = "forever" if grant.expires_at is None else f"until {rfc3339(grant.expires_at)}"
-        expired = "" if grant.holds(now) else " (expired)"
+        beside = " (adds nothing to another grant)" if grant.id in idle else ""
         scope = " ".join([*sorted(grant.job_types), *sorted(grant.channels)]) or "everything"
-        click.echo("\t".join([grant.subject, grant.role.value, scope, ends + expired, grant.reason or ""]).rstrip())
+        click.echo(
+            "\t".join([grant.subject, grant.role.value, scope, _ends(grant, now) + beside, grant.reason or ""]).rstrip()
+        )
     if not grants:
         click.echo("the allow-list is empty: nobody but ADMINS may do anything", err=True)

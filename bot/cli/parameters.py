@@ -30,8 +30,8 @@ class Duration(click.ParamType[timedelta]):
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
         try:
             return parse_duration(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+        except ValueError:
+            self.fail(f"{value!r} is no time I understand: try 30s, 15m, 8h or 7d", param, ctx)
 
 
 class ChannelID(click.ParamType[str]):

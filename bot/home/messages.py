@@ -6,12 +6,13 @@ Failed 11:00 AM after 6 min
 🟢 You may retry jobs as operator until 8:00 PM.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from bot.access.messages import ADD_GRANT, REVOKE_GRANT, denied, line
+from bot.access.holding import Holding
+from bot.access.messages import ADD_GRANT, REVOKE_GRANT, denied, guest_standing, line, standing
 from bot.access.policy import Decision, Grant, Reason
 from bot.base.clock import say_duration
 from bot.records.messages import OPEN_AUDIT, OPEN_STATS, numbers
@@ -138,6 +139,8 @@ class Seen:
         entries: the audit's newest entries; None for who may not read it.
         grants: the allow-list; None for who may not grant.
         stats: how retries went lately: everybody's for who may read the audit, else one's own.
+        held: what they hold altogether; None: no more is known than what allowed them.
+        idle: the numbers of the grants that add nothing to what the same user or group holds.
     """
 
     at: datetime
@@ -150,13 +153,15 @@ class Seen:
     grants: Sequence[Grant] | None
     stats: Stats | None
     known: Listed = field(default_factory=Listed)
+    held: Holding | None = None
+    idle: Collection[int] = ()
 
 
 def home_view(seen: Seen, help_text: Message) -> View:
     """Returns the whole tab: at most a hundred blocks, since each list is bounded.
 
     Args:
-        help_text: what can be typed.
+        help_text: what can be typed; left out for who may do none of it.
     """
     blocks = [
         section(_standing(seen)),
@@ -165,25 +170,22 @@ def home_view(seen: Seen, help_text: Message) -> View:
         *_part("Your last requests", [section(_retry(retry)) for retry in seen.own]),
         *(_part("Lately", numbers(seen.stats, {}).blocks) if seen.stats and seen.stats.total else []),
         *_audit(seen.entries),
-        *_access(seen.grants, seen.at),
-        divider(),
-        *help_text.blocks,
+        *_access(seen),
+        *([divider(), *help_text.blocks] if seen.decision.allowed else []),
     ]
     return home(blocks)
 
 
 def _standing(seen: Seen) -> str:
-    decision = seen.decision
-    if decision.why is Reason.ADMINS_SETTING:
-        return ":large_green_circle: You are an admin: you may retry jobs, read the audit and grant access."
-    if decision.allowed and decision.grant is not None:
-        until = decision.grant.expires_at
-        ends = f" until {date(until)}" if until else ""
-        may = {"auditor": "read the audit", "admin": "retry jobs, read the audit and grant access"}
-        role = decision.grant.role.value
-        return f":large_green_circle: You may {may.get(role, 'retry jobs')} as {role}{ends}."
-    refusal: Message = denied({**decision.explained(seen.at), "ask": list(seen.admins)}, "retry jobs")
-    return refusal.text.replace(":no_entry:", ":red_circle:")
+    decision, held = seen.decision, seen.held
+    if decision.why is Reason.IS_GUEST:
+        return f":red_circle: {guest_standing(seen.admins)}"
+    if not decision.allowed:
+        refusal: Message = denied({**decision.explained(seen.at), "ask": list(seen.admins)}, "retry jobs")
+        return refusal.text.replace(":no_entry:", ":red_circle:")
+    if held is None or held.is_empty:  # it ended just now
+        held = Holding((decision.grant,)) if decision.grant is not None else Holding(by_setting=True)
+    return f":large_green_circle: {standing(held)}"
 
 
 def _part(title: str, lines: Sequence[Block]) -> list[Block]:
@@ -218,10 +220,10 @@ def _audit(entries: Sequence[Any] | None) -> list[Block]:
     return [divider(), section("*The audit's latest entries*"), section("\n".join(lines) or "None."), buttons]
 
 
-def _access(grants: Sequence[Grant] | None, at: datetime) -> list[Block]:
-    if grants is None:
+def _access(seen: Seen) -> list[Block]:
+    if seen.grants is None:
         return []
-    lines = [section(line(grant, at), _revoke(grant)) for grant in grants]
+    lines = [section(line(grant, seen.at, grant.id in seen.idle), _revoke(grant)) for grant in seen.grants]
     add = actions([button("Add…", ADD_GRANT, "add")])
     return [divider(), section("*The allow-list*"), *lines, add]
 

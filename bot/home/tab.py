@@ -15,6 +15,7 @@ from sqlalchemy import Connection, select
 
 from bot.access import grants
 from bot.access.authorizer import Authorizer
+from bot.access.holding import idle_of_each
 from bot.access.policy import Permission
 from bot.alerts import queries
 from bot.audit import log as audit
@@ -124,6 +125,7 @@ class Home:
             known = person
             viewer.reads = await self._authorizer.database.run(lambda connection: self._may_read(connection, known, at))
             viewer.recorded = True
+        groups = await self._authorizer.access.groups_of(user_id) if looks else frozenset()
         stats = await self._counts.since(since, None if may_read.allowed else user_id, since) if looks else None
 
         def work(connection: Connection) -> Seen:
@@ -141,6 +143,8 @@ class Home:
                 else None,
                 grants=_grants(connection, at) if may_grant.allowed else None,
                 stats=stats,
+                held=self._authorizer.access.holding(connection, user_id, at, groups),
+                idle=idle_of_each(grants.listed(connection), at) if may_grant.allowed else (),
             )
 
         return await self._authorizer.database.read(work)

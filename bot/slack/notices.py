@@ -4,10 +4,14 @@ from bot.slack.blocks import section
 from bot.slack.message import Message
 
 
-def trouble(reference: str) -> Message:
-    """Said when the bot itself failed before anything was recorded."""
+def trouble(reference: str, nothing: str = ", so nothing was retried") -> Message:
+    """Said when the bot itself failed before anything was recorded.
+
+    Args:
+        nothing: what did not happen, by what was asked for, to follow the sentence.
+    """
     text = (
-        ":warning: That did not work: the request could not be recorded, so nothing was retried. "
+        f":warning: That did not work: the request could not be recorded{nothing}. "
         f"Try again; if it keeps failing, tell whoever runs this bot the reference `{reference}`."
     )
     return Message(text, [section(text)])

@@ -11,6 +11,7 @@ from bot.base.loops import Tasks
 from bot.base.requester import Requester
 from bot.slack import notices, payloads
 from bot.slack.client import Slack
+from bot.slack.errors import SlackError
 from bot.slack.message import Message
 
 T = TypeVar("T")
@@ -58,6 +59,17 @@ class Replies:
         requester = payloads.requester_somehow(body)
         if requester is not None:
             self.answer(requester, message)
+
+    def tell(self, user_id: str, message: Message) -> None:
+        """Writes to somebody directly who did not ask, on the side, once; where Slack refuses, it is left at that."""
+
+        async def work() -> None:
+            try:
+                await self.slack.tell(user_id, message)
+            except SlackError as error:
+                log.info("slack.not_told", user_id=user_id, error=error.error)
+
+        self.tasks.start(work(), user_id=user_id)
 
     def start(self, requester: Requester, work: Coroutine[object, None, object]) -> None:
         """Does something for somebody on the side, after the ack."""

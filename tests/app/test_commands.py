@@ -1,6 +1,8 @@
+from datetime import timedelta
+
 import pytest
 
-from bot.app.commands import Help, ListFailed, Pick, Retry, RetryRun, Usage, parse, parse_mention
+from bot.app.commands import Allow, Help, ListFailed, Pick, Retry, RetryRun, Usage, parse, parse_mention
 from bot.sift.ids import EXAMPLE, RunRef, job_ids_in
 
 OTHER = "6b0a7c1e-95b5-4b53-9a3e-0b8f3a8d2c11"
@@ -149,3 +151,39 @@ def test_because_is_no_part_of_a_reason_but_because_of_is() -> None:
     assert parse(f"{EXAMPLE} because it rained") == Retry((EXAMPLE,), "it rained")
     assert parse(f"{EXAMPLE} because of rain") == Retry((EXAMPLE,), "because of rain")
     assert parse(f"{EXAMPLE} Because") == Retry((EXAMPLE,), "Because")
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ("allow <@U1>", Allow("U1")),
+        ("allow <@U1> AUDITOR FOR 8h BECAUSE on  call", Allow("U1", "auditor", timedelta(hours=8), "on call")),
+        ("allow <!subteam^S1|@ops> because nights", Allow("S1", reason="nights")),
+    ],
+)
+def test_a_grant_is_read(text: str, command: Allow) -> None:
+    assert parse(text) == command
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("allow <@U1> for 99y", "99y"),
+        ("allow <@U1> for 0h", "0h"),
+        ("allow <@U1> for", "for"),
+        ("allow <@U1> king", "king"),
+        ("allow <@U1> 8h", "8h"),
+        ("allow <@U1> for 8h admin", "admin"),
+        ("allow <@U1> because", "because"),
+        ("allow bob", "bob"),
+        ("revoke bob", "bob"),
+        ("revoke <@U1> <@U2>", "<@U2>"),
+        ("stats soon", "soon"),
+        ("audit <@U1> soon", "soon"),
+    ],
+)
+def test_the_word_that_is_wrong_is_named(text: str, word: str) -> None:
+    command = parse(text)
+    assert isinstance(command, Usage)
+    assert command.word == word
+    assert command.changes is text.startswith(("allow", "revoke"))

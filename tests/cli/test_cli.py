@@ -56,6 +56,17 @@ def test_grants_are_added_listed_and_revoked(run: Run) -> None:
     assert "U1" not in run("access", "list")[1]
 
 
+def test_a_grant_that_adds_nothing_is_said_to(run: Run) -> None:
+    run("access", "grant", "U1")
+    code, out, _ = run("access", "grant", "U1", "--for", "8h")
+    assert code == 0
+    assert out.splitlines()[1] == (
+        "this adds nothing: U1 holds as much or more already, and keeps it: operator forever (grant 1)"
+    )
+    assert re.search(r"until \S+Z \(adds nothing to another grant\)$", run("access", "list")[1], re.MULTILINE)
+    assert run("access", "revoke", "U1")[1] == "revoked: U1, 2 grants ended (grant 1, grant 2)\n"
+
+
 def test_revoking_somebody_not_listed_is_one_line_and_exit_1(run: Run) -> None:
     code, out, error = run("access", "revoke", "U9")
     assert (code, out) == (1, "")

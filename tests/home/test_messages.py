@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
+from bot.access.holding import Holding
 from bot.access.policy import Decision, Reason, Role
 from bot.app.help import help_text
 from bot.home import messages
@@ -42,6 +43,9 @@ def _tabs(t: Words) -> dict[str, Shown]:
     }
     admin = {"entries": entries(t), "grants": grants(t)}
     expired = a_grant(expires_at=NOW - timedelta(hours=2))
+    types, ends = frozenset({"data_import"}), NOW + timedelta(hours=8)
+    leads = a_grant(Role.AUDITOR, id=9, subject="SLEADS")
+    several = Holding((a_grant(job_types=types), a_grant(Role.OPERATOR, id=8, expires_at=ends), leads))
     tabs = {
         "home, operator, empty": seen(_granted(Role.OPERATOR)),
         "home, operator": seen(_granted(Role.OPERATOR, expires_at=NOW + timedelta(hours=8)), **full),
@@ -50,6 +54,9 @@ def _tabs(t: Words) -> dict[str, Shown]:
         "home, admin, empty": seen(_granted(Role.ADMIN), entries=[], grants=[]),
         "home, admin": seen(_granted(Role.ADMIN), **full, **admin),
         "home, admin by setting": seen(Decision(True, Reason.ADMINS_SETTING), **full, **admin),
+        "home, several grants": seen(_granted(Role.OPERATOR), held=several),
+        "home, admin, one adds nothing": seen(_granted(Role.ADMIN), grants=grants(t)[:2], idle={7}),
+        "home, guest, nobody to ask": seen(Decision(False, Reason.IS_GUEST), admins=[]),
         "home, guest": seen(Decision(False, Reason.IS_GUEST)),
         "home, not listed": seen(Decision(False, Reason.NOT_LISTED)),
         "home, expired": seen(Decision(False, Reason.EXPIRED, expired)),
