@@ -100,8 +100,8 @@ def guest_standing(ask: Sequence[str]) -> str:
     admins = listing([mention(subject) for subject in ask][:10], "or")
     then = f"then {admins} can grant you access" if ask else "then whoever runs this bot can grant you access"
     return (
-        "Guests may not retry jobs, whatever they were granted. To get access, ask an owner of this workspace to make "
-        f"you a full member; {then}. Until then, ask somebody who may to retry a job for you."
+        "You may not retry jobs: guests may not, whatever they were granted. To get access, ask an owner of this "
+        f"workspace to make you a full member; {then}. Until then, ask somebody who may to retry a job for you."
     )
 
 
