@@ -31,6 +31,7 @@ from bot.base.metrics import Metrics
 from bot.db import marks
 from bot.db.database import Database, is_outdated, migrate, require_schema
 from bot.db.guard import guard
+from bot.db.moving import require_not_moved
 from bot.retries import claims
 from bot.retries.limiter import Limiter
 from bot.settings import Settings
@@ -78,6 +79,7 @@ class Bot:
         Raises:
             AlreadyRunning: another bot has the SQLite file.
             SchemaOutdated: PostgreSQL's schema is not this bot's.
+            Moved: what is in it is worked on elsewhere.
         """
         try:
             self._prepare()
@@ -98,6 +100,7 @@ class Bot:
                 migrate(self.database.engine)
         with self.database.transaction() as connection:
             require_schema(connection)
+            require_not_moved(connection)
             if self.database.is_sqlite:
                 claims.free_leases(connection, self.clock())
                 for outbox in OUTBOXES:
