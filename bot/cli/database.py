@@ -58,7 +58,7 @@ def move_database(source_url: str, target_url: str) -> None:
     schema: see `sift-retry migrate`. Keep a password off the command line, for example in ~/.pgpass.
     """
     _check_kinds(source_url, target_url)
-    shown = make_url(target_url).set(query={}, username=None, password=None).render_as_string()
+    shown = make_url(target_url).set(drivername="postgresql", query={}).render_as_string()
     with tidying_up(), _opened(source_url) as source, _opened(target_url) as target:
         source.claim_file()
         with source.transaction() as left:  # of the command line, too, nobody writes to it now
