@@ -169,6 +169,7 @@ class Bot:
             )
             log.info("bot.ready", team_id=workspace.team_id, socket_mode=self.settings.socket_mode)
             await stop.wait()
+            self.readiness.stop()
             log.info("bot.stopping", under_way=len(features.runner.tasks))
             await features.drain(DRAIN_SECONDS)
 
