@@ -4,6 +4,10 @@ import os
 
 from hypothesis import HealthCheck, settings
 
+from tests.scenarios.conftest import world
+
+__all__ = ["fuzzing", "world"]
+
 MANY = int(os.environ.get("FUZZ", "0"))
 """How many payloads `make fuzz` tries; 0: a few hundred."""
 
