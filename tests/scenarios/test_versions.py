@@ -17,6 +17,7 @@ from bot.db.database import Database
 from bot.db.tables import SCHEMA_VERSION
 from bot.sandbox import Sandbox
 from bot.sandbox.sift.jobs import FINISHED, SandboxJob
+from bot.settings import Settings
 from tests.scenarios.conftest import World
 from tests.scenarios.test_process import output
 
@@ -56,7 +57,7 @@ async def minutes_later(last: str, directory: Path, monkeypatch: pytest.MonkeyPa
         return utc_now() + offset
 
     class Then(app.Bot):
-        def __init__(self, settings: app.Settings, **more: object) -> None:
+        def __init__(self, settings: Settings, **more: object) -> None:
             super().__init__(settings, clock)
 
     monkeypatch.setattr("tests.scenarios.conftest.Bot", Then)
