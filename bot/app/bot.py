@@ -44,9 +44,9 @@ from bot.slack.web import http_session, web_client
 
 log = structlog.get_logger(__name__)
 
-DRAIN_SECONDS = 5.0
-"""How long a stop waits for what is under way. A platform kills after ten seconds, and the loops, the socket and the
-HTTP server have about four of them."""
+DRAIN_SECONDS = 4.5
+"""How long a stop waits for what is under way. A platform kills after ten seconds, and the loops, the socket, the
+HTTP server and a silent database have about four of them."""
 
 
 class Bot:
