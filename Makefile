@@ -13,7 +13,7 @@ WORKERS := $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock' --upgrade
 
-.PHONY: help demo test lint slack-types bench lock settings hooks clean
+.PHONY: help demo test fuzz lint slack-types bench lock settings hooks clean
 
 help:   ## lists what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -23,6 +23,9 @@ demo: $(VENV)/.run   ## runs the bot against an embedded Slack and Sift, with a 
 
 test: $(VENV)/.test   ## runs the tests
 	$(BIN)/pytest -n $(WORKERS)
+
+fuzz: $(VENV)/.test   ## tries 10,000 payloads of each kind, others each time (FUZZ=… for more)
+	FUZZ=$(or $(FUZZ),10000) $(BIN)/pytest -n $(WORKERS) tests/fuzz
 
 lint: $(VENV)/.bench   ## checks style, types and imports
 	$(BIN)/ruff check .

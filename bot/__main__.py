@@ -11,6 +11,7 @@ from bot.base.clock import utc_now
 from bot.base.errors import BotError, SettingsError
 from bot.cli.access import access_group
 from bot.cli.audit import audit_group
+from bot.cli.database import backup, move_database
 from bot.cli.run import demo, run
 from bot.cli.session import one_line, opened, operator, transaction
 from bot.db.database import migrate, schema_version
@@ -56,7 +57,7 @@ def recover_command() -> None:
     click.echo(f"{done.unknown} open requests will be read back and not sent again; {done.refused} were refused")
 
 
-for command in (run, demo, access_group, audit_group):
+for command in (run, demo, access_group, audit_group, backup, move_database):
     cli.add_command(command)
 
 

@@ -31,6 +31,7 @@ from bot.base.metrics import Metrics
 from bot.db import marks
 from bot.db.database import Database, is_outdated, migrate, require_schema
 from bot.db.guard import guard
+from bot.db.moving import require_not_moved
 from bot.retries import claims
 from bot.retries.limiter import Limiter
 from bot.settings import Settings
@@ -43,9 +44,9 @@ from bot.slack.web import http_session, web_client
 
 log = structlog.get_logger(__name__)
 
-DRAIN_SECONDS = 5.0
-"""How long a stop waits for what is under way. A platform kills after ten seconds, and the loops, the socket and the
-HTTP server have about four of them."""
+DRAIN_SECONDS = 4.5
+"""How long a stop waits for what is under way. A platform kills after ten seconds, and the loops, the socket, the
+HTTP server and a silent database have about four of them."""
 
 
 class Bot:
@@ -78,6 +79,7 @@ class Bot:
         Raises:
             AlreadyRunning: another bot has the SQLite file.
             SchemaOutdated: PostgreSQL's schema is not this bot's.
+            Moved: what is in it is worked on elsewhere.
         """
         try:
             self._prepare()
@@ -98,6 +100,7 @@ class Bot:
                 migrate(self.database.engine)
         with self.database.transaction() as connection:
             require_schema(connection)
+            require_not_moved(connection)
             if self.database.is_sqlite:
                 claims.free_leases(connection, self.clock())
                 for outbox in OUTBOXES:
@@ -166,6 +169,7 @@ class Bot:
             )
             log.info("bot.ready", team_id=workspace.team_id, socket_mode=self.settings.socket_mode)
             await stop.wait()
+            self.readiness.stop()
             log.info("bot.stopping", under_way=len(features.runner.tasks))
             await features.drain(DRAIN_SECONDS)
 

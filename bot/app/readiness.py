@@ -36,6 +36,11 @@ class Readiness:
         self._publishers: Iterable[Publisher[Any]] = ()
         self._watcher: Watcher | None = None
         self._told: set[str] = set()
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Says that nothing is taken any more; from now on nobody is asked for it."""
+        self._stopping = True
 
     def watch(
         self,
@@ -62,8 +67,10 @@ class Readiness:
         """Looks now; what changed since the last look goes to the log.
 
         Returns:
-            Why requests cannot be taken, by name: `database`, `slack`, `socket`. Empty when they can.
+            Why requests cannot be taken, by name: `database`, `slack`, `socket`, `stopping`. Empty when they can.
         """
+        if self._stopping:
+            return {"stopping": "the bot finishes what is under way"}
         found = {**await self._database_problem(), **await self._slack_problems()}
         self._tell(found, self.degraded())
         return found

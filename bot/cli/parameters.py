@@ -5,10 +5,12 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import click
+from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from bot.access import policy
 from bot.audit.signing import SignedHead
 from bot.base.clock import parse_duration, utc_now
+from bot.base.values import DatabaseUrl
 
 
 class Subject(click.ParamType[str]):
@@ -75,4 +77,19 @@ class WrittenHead(click.ParamType[SignedHead]):
             self.fail(str(error), param, ctx)
 
 
+class DatabaseURL(click.ParamType[str]):
+    """The URL of a database, as DATABASE_URL takes it; an error does not repeat it, since it may hold a password."""
+
+    name = "url"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return _URL.validate_python(value).get_secret_value()
+        except ValidationError:
+            self.fail("that is no sqlite:///path and no postgresql://user@host/name", param, ctx)
+
+
+_URL = TypeAdapter[SecretStr](DatabaseUrl)
+
 SUBJECT, DURATION, CHANNEL, MOMENT, HEAD = Subject(), Duration(), ChannelID(), Moment(), WrittenHead()
+DATABASE = DatabaseURL()

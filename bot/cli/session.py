@@ -17,6 +17,7 @@ from bot.base import logs
 from bot.base.clock import utc_now
 from bot.db.database import Database, is_outdated, migrate, require_schema
 from bot.db.guard import guard
+from bot.db.moving import require_not_moved
 from bot.settings import StoreSettings, load, redactor_at_hand
 
 T = TypeVar("T")
@@ -66,6 +67,7 @@ def transaction(alone: bool = False) -> Iterator[Connection]:
 
     Raises:
         AlreadyRunning: a bot has it.
+        Moved: what is in it is worked on elsewhere.
     """
     with opened() as database:
         if alone:
@@ -76,6 +78,7 @@ def transaction(alone: bool = False) -> Iterator[Connection]:
             migrate(database.engine)
         with database.transaction() as connection:
             require_schema(connection)
+            require_not_moved(connection)
             yield connection
 
 

@@ -61,6 +61,11 @@ class Lines:
         if line is not None:
             line.cut()
 
+    def cut_all(self) -> None:
+        """Cuts off whatever hangs, at the end of everything."""
+        for line in list(self._of.values()):
+            line.cut()
+
     def _opened(self, dbapi: DBAPIConnection, record: ConnectionPoolEntry) -> None:
         thread = threading.get_ident()
         if thread in self._of:  # it ended before anybody could close it, such as one that was cut off while it began

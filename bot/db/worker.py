@@ -137,7 +137,7 @@ class Worker:
         self._thread.join(seconds)
         if self._thread.is_alive():
             self._lines.cut(self._thread.ident or 0)
-            self._thread.join(1)
+            self._thread.join(0.5)
         self._thread = None
 
     def _start(self) -> None:

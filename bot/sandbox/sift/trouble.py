@@ -86,6 +86,10 @@ class Faults:
         self._trouble(operation, 1, wait)
         return held
 
+    def recover(self) -> None:
+        """Nothing more goes wrong with calls that are still to come."""
+        self._faults.clear()
+
     async def carry_out(self, operation: str, act: Callable[[], Answer]) -> Response:
         """Does what is asked for, unless something is to go wrong with it."""
         fault = next((fault for fault in self._faults if fault.operation == operation), None)
