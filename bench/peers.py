@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bot.app import commands
+from bot.app.command import Retry
 from bot.app.http import slack_route
 from bot.app.listeners import bolt_app
 from bot.app.server import serving
@@ -38,7 +39,7 @@ def recordless() -> Starlette:
 
     async def on_command(ack: AsyncAck, body: dict[str, Any]) -> None:
         command = commands.parse(str(body.get("text") or ""))
-        if isinstance(command, commands.Retry):
+        if isinstance(command, Retry):
             payloads.requester_of_command(body)
         await ack()
 

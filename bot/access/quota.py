@@ -41,6 +41,9 @@ _GIVE_BACK = update(quotas).where(_MINE).values(recorded=_ROW.recorded - 1)
 _END = delete(quotas).where(_OVER).returning(*_ROW)
 _END_ONE = _END.where(_MINE)
 
+QUOTA_SECONDS = 5.0
+"""How often it is looked at whose minute is over."""
+
 
 @dataclass(frozen=True)
 class Quota:

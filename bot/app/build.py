@@ -11,7 +11,7 @@ from typing import Any
 from bot.access.authorizer import Access, Authorizer
 from bot.access.changer import Changer
 from bot.access.changes import Granting
-from bot.access.quota import Quota, end_minutes
+from bot.access.quota import QUOTA_SECONDS, Quota, end_minutes
 from bot.alerts import messages as shown_alerts
 from bot.alerts import queries, storms
 from bot.alerts import storm_messages as shown_storms
@@ -63,9 +63,6 @@ GATHER_SECONDS = 0.1
 
 INSPECTION_SECONDS = 3_600.0
 """How often triggers and allow-list are compared with the audit."""
-
-QUOTA_SECONDS = 5.0
-"""How often it is looked at whose minute is over."""
 
 HOME_SECONDS = 3.0
 """How often at most a Home tab is refreshed."""

@@ -14,7 +14,7 @@ from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext
 from bot.access.changes import Granting
 from bot.access.request import GrantWanted
 from bot.app import commands
-from bot.app.commands import (
+from bot.app.command import (
     Allow,
     Command,
     Help,

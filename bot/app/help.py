@@ -1,7 +1,7 @@
 """What can be typed, put together from what each feature says of itself; and what was wrong with what was. Pure."""
 
 from bot.access.messages import HELP as ACCESS
-from bot.app.commands import Usage
+from bot.app.command import Usage
 from bot.home.messages import HELP as LOOKING
 from bot.records.messages import HELP as RECORDS
 from bot.retries.messages.answers import HELP as RETRYING

@@ -2,7 +2,8 @@ from datetime import timedelta
 
 import pytest
 
-from bot.app.commands import Allow, Help, ListFailed, Pick, Retry, RetryRun, Usage, parse, parse_mention
+from bot.app.command import Allow, Help, ListFailed, Pick, Retry, RetryRun, Usage
+from bot.app.commands import parse, parse_mention
 from bot.sift.ids import EXAMPLE, RunRef, job_ids_in
 
 OTHER = "6b0a7c1e-95b5-4b53-9a3e-0b8f3a8d2c11"

@@ -3,7 +3,8 @@
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from bot.app.commands import Usage, parse
+from bot.app.command import Usage
+from bot.app.commands import parse
 from bot.app.help import help_text, usage
 from bot.slack import notices
 from tests.reading import Shown, Words, as_written, read

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from bot.access.request import from_grant_view, grant_of_click
+from bot.app import command as command_types
 from bot.app import commands
 from bot.base.clock import parse_duration
 from bot.base.errors import SettingsError
@@ -42,11 +43,11 @@ typed = st.lists(st.sampled_from([*WORDS, real.JOB, f"<https://app/{real.JOB}|x>
 def test_what_is_typed_is_a_command_or_a_usage_error(text: str) -> None:
     for parse in (commands.parse, commands.parse_mention):
         command = parse(text)
-        assert isinstance(command, commands.Command)
-        if isinstance(command, commands.Retry):
+        assert isinstance(command, command_types.Command)
+        if isinstance(command, command_types.Retry):
             assert 0 < len(command.job_ids) <= MAX_JOBS
             assert all(ids.JOB_ID.fullmatch(job_id) and job_id == job_id.lower() for job_id in command.job_ids)
-        if isinstance(command, commands.Usage):
+        if isinstance(command, command_types.Usage):
             assert len(command.given) < 500
 
 
