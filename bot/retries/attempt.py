@@ -193,8 +193,9 @@ class Attempt:
         why = asyncio.create_task(self._look_up())  # before the retry, which may make Sift forget why
         try:
             sending = await self._mark_sending()
-            if sending is not None:
-                await self._send(sending, key_user)
+            if sending is not None and not await self._send(sending, key_user):
+                why.cancel()
+                return None
         except BaseException:
             why.cancel()
             raise
@@ -267,8 +268,8 @@ class Attempt:
             },
         )
 
-    async def _send(self, retry: Retry, key_user: str | None) -> None:
-        """Calls Sift's retry endpoint, once, and records what it returned."""
+    async def _send(self, retry: Retry, key_user: str | None) -> bool:
+        """Calls Sift's retry endpoint, once, and records what it returned; False if it goes back to the queue."""
         recorder, claimed = self.services.recorder, Claimed.now(retry)
         try:
             answer = await self.services.sift.retry(retry.job_id)
@@ -276,10 +277,12 @@ class Attempt:
             await recorder.outcome(claimed, Outcome(State.UNKNOWN, said(error, "post")))
         except MustWait as limit:
             await recorder.back_to_the_queue(claimed, limit)
+            return False
         except SiftError as error:
             await recorder.outcome(claimed, Outcome(State.FAILED, said(error, "post")))
         else:
             await recorder.outcome(claimed, outcome.answered(retry.job_before, answer, key_user), job_after=answer)
+        return True
 
 
 def rank_of(request: Request) -> int:

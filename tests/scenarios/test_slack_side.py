@@ -17,7 +17,7 @@ async def test_where_the_bot_may_not_post_the_person_gets_the_summary_and_how_to
     first, last = await live.until(lambda: len(live.whispers()) == 2 and live.whispers())
     assert "/invite" in first
     assert "Under way" in first
-    assert "finished" in last
+    assert "Finished" in last
     assert live.slack.channel(PRIVATE).messages == []
 
 
