@@ -195,8 +195,9 @@ class Attempt:
         why = asyncio.create_task(self._look_up())  # before the retry, which may make Sift forget why
         try:
             sending = await self._mark_sending()
-            if sending is not None:
-                await self._send(sending, key_user)
+            if sending is not None and not await self._send(sending, key_user):
+                why.cancel()
+                return None
         except BaseException:
             why.cancel()
             raise
@@ -275,8 +276,8 @@ class Attempt:
             },
         )
 
-    async def _send(self, retry: Retry, key_user: str | None) -> None:
-        """Asks Sift, once, and records what it returned."""
+    async def _send(self, retry: Retry, key_user: str | None) -> bool:
+        """Asks Sift, once, and records what it returned; False if it goes back to the queue."""
         recorder, claimed = self.services.recorder, Claimed.now(retry)
         try:
             found, changes = await send(self.services.sift, retry, key_user)
@@ -284,10 +285,12 @@ class Attempt:
             await recorder.outcome(claimed, Outcome(State.UNKNOWN, said(error, "post")))
         except MustWait as limit:
             await recorder.back_to_the_queue(claimed, limit)
+            return False
         except SiftError as error:
             await recorder.outcome(claimed, Outcome(State.FAILED, said(error, "post")))
         else:
             await recorder.outcome(claimed, found, **changes)
+        return True
 
 
 def rank_of(request: Request) -> int:

@@ -50,5 +50,5 @@ def test_an_unknown_reason_is_not_taken_for_another(why: str | None) -> None:
         "job_before": None,
         "job_after": None,
     }
-    said = why_not(Retry.of(row), PLACE, "The job")
-    assert (said.what, said.done, said.next) == ("The job was not retried.", "Nothing was sent to Sift.", "")
+    said = why_not(Retry.of(row), PLACE, "Job `j1`")
+    assert (said.what, said.done, said.next) == ("Job `j1` was not retried.", "Nothing was sent to Sift.", "")

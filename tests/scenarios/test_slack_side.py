@@ -16,8 +16,8 @@ async def test_where_the_bot_may_not_post_the_person_gets_the_summary_and_how_to
     await live.until_outcome("finished")
     first, last = await live.until(lambda: len(live.whispers()) == 2 and live.whispers())
     assert "/invite" in first
-    assert "under way" in first
-    assert "finished" in last
+    assert "Under way" in first
+    assert "Finished" in last
     assert live.slack.channel(PRIVATE).messages == []
 
 
@@ -32,7 +32,7 @@ async def test_when_the_thread_was_deleted_the_person_is_told_privately(live: Wo
     await live.until(lambda: len(live.replies()) == 1)
     live.slack.channel(LAUNCH_OPS).messages.clear()
     await live.until_outcome("finished")
-    said = await live.until(lambda: [said for said in live.whispers() if "finished" in said])
+    said = await live.until(lambda: [said for said in live.whispers() if "Finished" in said])
     assert "thread of this retry was deleted" in said[0]
 
 
@@ -42,7 +42,7 @@ async def test_when_the_way_back_is_used_up_the_answer_comes_directly(live: Worl
     live.slack.response_urls[delivered.payload["response_url"].rsplit("/", 1)[1]].uses_left = 0
     await live.until_outcome("failed_again")
     direct = await live.until(lambda: len(live.slack.dm(OPERATOR).messages) == 2 and live.slack.dm(OPERATOR).messages)
-    assert "failed again" in direct[1].text_shown()
+    assert "Failed again" in direct[1].text_shown()
     assert direct[1].buttons()
 
 
@@ -94,7 +94,7 @@ async def test_a_summary_that_cannot_be_updated_goes_on_below(live: World, error
     await live.until_outcome("finished")
     last = await live.until(lambda: [m for m in live.replies() if m.text.startswith("<@")])
     assert "finished" in last[0].text_shown()
-    assert any("*Data import: finished*" in m.text_shown() for m in live.replies())
+    assert any(":white_check_mark: *Finished*" in m.text_shown() for m in live.replies())
 
 
 async def test_a_summary_is_updated_only_when_something_changed(live: World) -> None:
