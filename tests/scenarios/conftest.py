@@ -115,6 +115,11 @@ class World:
         """What stands in the threads of a channel."""
         return [message for message in self.slack.channel(channel_id).messages if message.thread_ts is not None]
 
+    def offering(self, action_id: str, channel_id: str = LAUNCH_OPS) -> list[Message]:
+        """The replies that have a certain button."""
+        replies = self.replies(channel_id)
+        return [reply for reply in replies if action_id in [button["action_id"] for button in reply.buttons()]]
+
     def whispers(self, user_id: str = OPERATOR) -> list[str]:
         """What only this person sees, anywhere."""
         return [message.text_shown() for message in self.slack.ephemerals(user_id)]

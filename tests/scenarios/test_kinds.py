@@ -64,7 +64,7 @@ async def running(world: World, then: str = "finish", seconds: float = LONG) -> 
     (summary,) = [m for m in world.replies() if job.job_id in m.text_shown()]
     assert job.execution is not None
     job.execution.waits = 0
-    await world.until(lambda: "Running" in summary.text_shown())
+    await world.until(lambda: "since <!date" in summary.text_shown())
     return job, summary
 
 
@@ -380,7 +380,7 @@ async def test_a_cancellation_survives_a_crash(world: World, point: str, posts: 
         await world.retried(job)
         assert job.execution is not None
         job.execution.waits = 0
-        await world.until(lambda: "Running" in world.replies()[0].text_shown())
+        await world.until(lambda: "since <!date" in world.replies()[0].text_shown())
         await ask(world, world.replies()[0])
         assert await asyncio.wait_for(dying.wait(), 5) == -signal.SIGKILL
     async with process.running():
@@ -439,7 +439,7 @@ async def test_two_replicas_do_each_of_it_once(world: World, postgres_url: str) 
         world.sift.run_seconds = LONG
         job = world.sift.add(EXPORT)
         await world.slack.command(OPERATOR, LAUNCH_OPS, job.job_id)
-        summary = await reply(world, "Data export: under way")
+        summary = await reply(world, "*Under way*\nData export")
         submitted = await ask(world, summary)
         await world.slack.redeliver(submitted)
         await until(world, Event.CANCEL, "cancelled")

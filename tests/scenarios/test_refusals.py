@@ -92,7 +92,7 @@ async def test_somebody_of_another_workspace_is_refused_though_granted(live: Wor
     live.allow(STRANGER, Role.ADMIN)
     await live.retried(job, channel_id=SHARED)
     await live.until_outcome("failed_again")
-    button = (await live.until(lambda: [m for m in live.replies(SHARED) if m.buttons()]))[0]
+    button = (await live.until(lambda: live.offering("retry", SHARED)))[0]
     await live.slack.click(STRANGER, SHARED, button.ts, "retry")
     (said,) = await live.until(lambda: live.whispers(STRANGER))
     assert "only people of this workspace" in said
@@ -184,7 +184,7 @@ async def test_an_outdated_button_rereads_the_job_and_answers_privately(live: Wo
     job = live.sift.add(EXPORT, then=["fail", "fail"])
     await live.retried(job)
     await live.until_outcome("failed_again")
-    old = (await live.until(lambda: [m for m in live.replies() if m.buttons()]))[0]
+    old = (await live.until(lambda: live.offering("retry")))[0]
     seen = type(old)(**old.__dict__)
     await live.slack.command(OPERATOR, LAUNCH_OPS, job.job_id)
     await live.until(lambda: live.outcomes().count("failed_again") == 2)

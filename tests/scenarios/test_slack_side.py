@@ -51,7 +51,7 @@ async def test_a_redelivery_is_acknowledged_and_does_nothing(both: World) -> Non
     delivered = await both.slack.command(OPERATOR, LAUNCH_OPS, job.job_id)
     assert (await both.slack.redeliver(delivered)).acked
     await both.until_outcome("failed_again")
-    button = (await both.until(lambda: [m for m in both.replies() if m.buttons()]))[0]
+    button = (await both.until(lambda: both.offering("retry")))[0]
     clicked = await both.slack.click(OPERATOR, LAUNCH_OPS, button.ts, "retry")
     assert (await both.slack.redeliver(clicked)).acked
     await both.until_outcome("finished")

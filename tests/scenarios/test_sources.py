@@ -58,7 +58,7 @@ async def test_a_second_person_is_on_record_with_where_they_spoke(world: World) 
         for user_id, action in ((SECOND_OPERATOR, "approve_retry"), (ADMIN, "override_retry")):
             job = world.sift.add()
             await world.slack.command(OPERATOR, LAUNCH_OPS, job.job_id)
-            (waiting,) = await world.until(lambda: [m for m in world.replies() if m.buttons()])
+            (waiting,) = await world.until(lambda: world.offering("override_retry"))
             await world.slack.click(UNLISTED, LAUNCH_OPS, waiting.ts, action)
             await until_said(world, UNLISTED, 1 if action == "approve_retry" else 2)
             await world.slack.click(user_id, LAUNCH_OPS, waiting.ts, action)
@@ -66,7 +66,7 @@ async def test_a_second_person_is_on_record_with_where_they_spoke(world: World) 
                 (view,) = await world.until(lambda: world.slack.modals[ADMIN])
                 await world.slack.submit(ADMIN, view.id, {"reason": "launch in 10 minutes"})
             await world.until_outcome("finished", job_id=job.job_id)
-            await world.until(lambda: not [m for m in world.replies() if m.buttons()])
+            await world.until(lambda: not world.offering("override_retry"))
         assert said(world, UNLISTED) == [("approval", "denied", "alert"), ("break_glass", "denied", "alert")]
         assert said(world, SECOND_OPERATOR) == [("approval", None, "alert")]
         assert said(world, ADMIN) == [("break_glass", None, "modal")]

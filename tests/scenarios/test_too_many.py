@@ -57,7 +57,7 @@ async def test_a_batch_counts_as_one(limited: World) -> None:
 async def test_clicks_modals_and_mentions_are_told_privately(limited: World) -> None:
     job = limited.sift.add(then=["fail"])
     await limited.retried(job)
-    button = (await limited.until(lambda: [m for m in limited.replies() if m.buttons()]))[0]
+    button = (await limited.until(lambda: limited.offering("retry")))[0]
     await limited.slack.command(OPERATOR, LAUNCH_OPS, "")
     (view,) = await limited.until(lambda: [v for v in limited.slack.modals[OPERATOR] if v.body.get("submit")])
     await retry(limited)
