@@ -183,9 +183,25 @@ class Hour:
         await self.until(lambda: not self.unfinished() and len(self.alerts()) >= len(self.failed), pause=0.1)
 
     def alerts(self) -> list[str]:
-        """Whose failure is told in the channel, or in the thread of a storm's message."""
+        """Whose failure is told in the channel, by its ID, or in the list in the thread of a storm's message."""
         told = [message.text_shown() for message in [*self.world.messages(), *self.world.replies()]]
-        return [job.job_id for job in self.failed for text in told if job.job_id in text]
+        listed = self._listed()
+        times = {job.job_id: listed[job.job_id] + sum(job.job_id in text for text in told) for job in self.failed}
+        return [job.job_id for job in self.failed for _ in range(times[job.job_id])]
+
+    def _listed(self) -> Counter[str]:
+        """The failures in storms whose lists have as many lines as there are failures."""
+        assert self.world.bot is not None
+        members = select(alerts.c.job_id, storms.c.id).join(storms, storms.c.id == alerts.c.storm_id)
+        with self.world.bot.database.reading() as connection:
+            found = connection.execute(members).all()
+        lines: Counter[str] = Counter()
+        for message in self.world.replies():
+            owner, _, kind = message.blocks[0]["block_id"].partition(":")
+            if kind.startswith("list-"):
+                lines[owner] += sum(line.startswith(":") for line in message.text_shown().splitlines())
+        total = Counter(row.id for row in found)
+        return Counter(row.job_id for row in found if lines[row.id] == total[row.id])
 
     def shown(self) -> Counter[str]:
         """How many messages there are of each piece of each row, as their block IDs name them."""
