@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import timedelta
+from functools import partial
 
 import structlog
 from cachetools import TTLCache
@@ -106,7 +107,7 @@ class _LookUp:
     async def carry_out(self) -> None:
         """Tells what the jobs say themselves, then what the rest of Sift says, in whatever order it comes."""
         await self._of_jobs(self._jobs, self._catalog.known(*_of_exports(self._jobs)))
-        parts = (self._exports(), self._imports(), self._evaluations())
+        parts = (self._exports, self._imports, self._evaluations)
         await asyncio.gather(*map(_best_effort, parts))
 
     async def _exports(self) -> None:
@@ -132,7 +133,7 @@ class _LookUp:
                     found.update(page)
                     await tell(page, self._catalog.known(*_of_imports(page.values())))
 
-        await _best_effort(read())
+        await _best_effort(read)
         if found:
             await tell(found, await self._catalog.find(self._names, *_of_imports(found.values())))
 
@@ -148,10 +149,10 @@ class _LookUp:
             found.update(page)
             await tell(page, self._catalog.known(*_of_reports(page.values())))
 
-        await _best_effort(self._list_reports(jobs, add))
+        await _best_effort(lambda: self._list_reports(jobs, add))
         bare = [key for key in jobs if key in found and not found[key].rules_total][:MAX_REPORTS_ALONE]
         runs = self._catalog.find(self._names, *_of_reports(found.values()))
-        await asyncio.gather(runs, *(_best_effort(self._read_report(key, add)) for key in bare))
+        await asyncio.gather(runs, *(_best_effort(partial(self._read_report, key, add)) for key in bare))
         if found:
             await tell(found, await self._catalog.find(self._names, *_of_reports(found.values())))
 
@@ -176,10 +177,10 @@ class _LookUp:
             await asyncio.sleep(0)
 
 
-async def _best_effort(part: Awaitable[None]) -> None:
+async def _best_effort(part: Callable[[], Awaitable[None]]) -> None:
     """What cannot be looked up is left out, whatever the reason: it must change nothing but the words."""
     try:
-        await part
+        await part()
     except SiftError as error:
         log.info("sift.look_up_failed", error=error.name)
     except Exception:  # what jobs are about may have any shape, and nobody's alert may wait for it
