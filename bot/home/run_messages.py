@@ -6,15 +6,17 @@ telemetry_0412.csv · telemetry_0413.csv · …
 [Retry all (7)] [Select…]
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from bot.base.text import clip
 from bot.home.offer import Choice, Offer
 from bot.retries.messages.job import kind_of
 from bot.retries.messages.modals import JobOption, retry_view
 from bot.retries.messages.naming import MAX_PART, SHORT_ID, cause_of
-from bot.retries.messages.record import asked_once_more, words
+from bot.retries.messages.record import asked_once_more, readable, words
 from bot.retries.record import Record
 from bot.sift import web
 from bot.sift.job import Job
@@ -116,14 +118,30 @@ def by_cause(jobs: Sequence[Job], about: Mapping[str, About]) -> list[list[Job]]
 
 def _cause(jobs: Sequence[Job], seen: Failed) -> Block:
     """One cause in bold, the jobs that failed for it, and whether a retry helped before."""
-    about = seen.about
-    cause = foreign(cause_of(jobs[0], about.get(jobs[0].job_id, About())), 200) or "Sift does not say why"
     times = f"{len(jobs):,} × " if len(jobs) > 1 else ""
-    names = [foreign(_name(job, about), MAX_PART) for job in jobs[:MAX_NAMES]]
-    more = f" and {len(jobs) - MAX_NAMES:,} more" if len(jobs) > MAX_NAMES else ""
     helped = words(_record(jobs[0], seen), jobs[0].kind)
-    known = f"\n{helped}" if helped else ""
-    return section(f"*{times}{cause}*\n{' · '.join(names)}{more}{known}")
+    title = f"*{times}{_shared(jobs, seen.about) or 'Sift does not say why'}*"
+    return section("\n".join(filter(None, (title, _names(jobs, seen.about), helped))))
+
+
+def _shared(jobs: Sequence[Job], about: Mapping[str, About]) -> str:
+    """The cause in the words that the failures share, `…` where those differ."""
+    causes = list(dict.fromkeys(cause_of(job, about.get(job.job_id, About())) for job in jobs))
+    words = [cause.split() for cause in causes]
+    if len({len(some) for some in words}) > 1:
+        return foreign(readable(about.get(jobs[0].job_id, About()).why.cause), 200)
+    return foreign(" ".join(same[0] if len(set(same)) == 1 else "…" for same in zip(*words, strict=True)), 200)
+
+
+def _names(jobs: Sequence[Job], about: Mapping[str, About]) -> str:
+    """What the jobs are called; a name that several have, once."""
+    named = Counter(_name(job, about) for job in jobs)
+    shown = [
+        foreign(name, MAX_PART) + (f" (× {count:,})" if count > 1 else "")
+        for name, count in islice(named.items(), MAX_NAMES)
+    ]
+    rest = sum(islice(named.values(), MAX_NAMES, None))
+    return " · ".join(shown) + (f" and {rest:,} more" if rest else "")
 
 
 def _record(job: Job, seen: Failed) -> Record:

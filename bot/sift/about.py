@@ -54,6 +54,7 @@ def of_import(data_import: DataImport, known: Known) -> About:
         runs=_runs(run_ids, known),
         assets=_assets(asset_ids, known),
         file=file_of(data_import.source_url),
+        report=Named(data_import.report_id) if data_import.report_id else None,
         uploader_run=data_import.uploader_run,
         uploader_asset=data_import.uploader_asset,
         window=_window(data_import.data_start_time, data_import.data_stop_time),

@@ -20,7 +20,7 @@ from bot.sift import responses
 from bot.sift.calls import LONGEST_WAIT, Calls, Observe
 from bot.sift.errors import AnswerTooLarge, OutcomeUnknown, SiftError
 from bot.sift.filters import batches, moment, segment
-from bot.sift.job import Cause, Job
+from bot.sift.job import Job
 from bot.sift.lists import Allowance, LeftOut, Listing, Lists
 from bot.sift.lookups import Lookups
 from bot.sift.value import clean_text
@@ -200,19 +200,6 @@ class Sift:
             async for jobs in pages:
                 yield jobs
 
-    async def why_failed(self, job: Job) -> Cause:
-        """Why a job failed before; an export says so itself, the others are looked up. Never an error."""
-        details = job.job_details
-        try:
-            if details and details.data_import and details.data_import.data_import_id:
-                return await self._import_cause(details.data_import.data_import_id)
-            if details and details.rule_evaluation and details.rule_evaluation.report_id:
-                return await self._report_cause(details.rule_evaluation.report_id)
-        except SiftError:
-            return Cause()
-        status = job.job_status_details
-        return Cause(error_message=status.data_export.error_message) if status and status.data_export else Cause()
-
     async def ping(self) -> None:
         """Checks that Sift answers."""
         await self._calls.request("ping", "GET", "/api/v1/ping")
@@ -230,24 +217,6 @@ class Sift:
             except SiftError:
                 return None
         return self._key_user
-
-    async def _import_cause(self, data_import_id: str) -> Cause:
-        body = await self._calls.request("import", "GET", f"/api/v2/data-imports/{segment(data_import_id)}")
-        found = responses.inner(body, "dataImport")
-        return Cause(
-            error_message=responses.text(found, "errorMessage"),
-            source_url=responses.text(found, "sourceUrl"),
-            run_id=responses.text(found, "runId"),
-            report_id=responses.text(found, "reportId"),
-            asset_id=responses.text(found, "assetId"),
-        )
-
-    async def _report_cause(self, report_id: str) -> Cause:
-        body = await self._calls.request("report", "GET", f"/api/v1/reports/{segment(report_id)}")
-        report = responses.inner(body, "report")
-        return Cause(
-            report_name=responses.text(report, "name"), run_id=responses.text(report, "runId"), report_id=report_id
-        )
 
 
 def web_app_for(rest_uri: str) -> str | None:

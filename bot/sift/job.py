@@ -4,26 +4,12 @@ Source: the reference page of `POST /api/v1/jobs/{jobId}:retry` and Sift's proto
 sift-stack-py), printed as protobuf's JSON. Status, type and format are open enums: text, shown as it came.
 """
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import BeforeValidator
 
 from bot.sift.ids import job_kind
 from bot.sift.value import Lenient, Moment, Text, Texts, Uint64, Value, identifier, some
-
-
-@dataclass(frozen=True)
-class Cause:
-    """Why a job failed and what it was about, as far as Sift says; empty where it does not."""
-
-    error_message: str = ""
-    source_url: str = ""
-    report_name: str = ""
-    run_id: str = ""
-    report_id: str = ""
-    asset_id: str = ""
-
 
 FAILED = "JOB_STATUS_FAILED"
 ENDED = frozenset({"JOB_STATUS_FINISHED", "JOB_STATUS_FAILED", "JOB_STATUS_CANCELLED"})

@@ -25,6 +25,7 @@ from bot.sandbox import ADMIN, LAUNCH_OPS, OPERATOR, UNLISTED
 from bot.sandbox.sift.jobs import EXPORT, IMPORT
 from bot.sift.client import Sift
 from bot.sift.errors import Unauthenticated
+from bot.sift.subjects import Subjects
 from bot.slack.blocks import section
 from bot.slack.client import Slack
 from bot.slack.errors import SlackError
@@ -224,7 +225,8 @@ async def test_what_sift_and_slack_say_is_cleaned_where_it_is_read(world: World)
         job = world.sift.add(IMPORT, reason=f"denied: Bearer {key}")
         found = await sift.job(job.job_id)
         assert found is not None
-        assert (await sift.why_failed(found)).error_message == "denied: Bearer [secret]"
+        about = await Subjects(sift.lookups).about([found])
+        assert about[found.job_id].why.message == "denied: Bearer [secret]"
         world.sift.answer("retry", echo(world, 401, 16))
         with pytest.raises(Unauthenticated) as refused:
             await sift.retry(job.job_id)

@@ -205,19 +205,20 @@ async def test_texts_are_cleaned_and_cut_once_at_the_model() -> None:
     export = {"dataExport": {"errorMessage": "no\x00 data\ud800" + "!" * MEGABYTE}}
     async with answering(page({"jobId": "a", "jobStatusDetails": export})) as (url, _), client(url, timeout=5) as sift:
         (job,) = await sift.failed_lately(1)
-        cause = await sift.why_failed(job)
-    assert cause.error_message.startswith("no␀ data�!!!")
-    assert len(cause.error_message) == MAX_TEXT
+    details = job.job_status_details
+    assert details is not None
+    assert details.data_export is not None
+    assert details.data_export.error_message.startswith("no␀ data�!!!")
+    assert len(details.data_export.error_message) == MAX_TEXT
     assert Job.model_validate_json(job.model_dump_json(by_alias=True)) == job
 
 
 async def test_a_reason_that_is_looked_up_is_cleaned_too() -> None:
-    found = JSONResponse({"dataImport": {"errorMessage": "row\x00 1" + "!" * MEGABYTE, "runId": ["no text"]}})
-    job = Job.model_validate({"jobId": "j", "jobDetails": {"dataImport": {"dataImportId": "i"}}})
-    async with answering(found) as (url, _), client(url, timeout=5) as sift:
-        cause = await sift.why_failed(job)
-    assert cause.error_message.startswith("row␀ 1!!!")
-    assert (len(cause.error_message), cause.run_id) == (MAX_TEXT, "")
+    one = {"dataImportId": "i", "errorMessage": "row\x00 1" + "!" * MEGABYTE, "runId": ["no text"]}
+    async with answering(JSONResponse({"dataImports": [one]})) as (url, _), client(url, timeout=5) as sift:
+        (found,) = [page["i"] async for page in sift.lookups.data_imports(["i"])]
+    assert found.error_message.startswith("row␀ 1!!!")
+    assert (len(found.error_message), found.run_id) == (MAX_TEXT, "")
 
 
 async def test_an_error_s_words_are_cleaned() -> None:

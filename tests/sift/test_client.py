@@ -16,7 +16,6 @@ from starlette.routing import Route
 from bot.app.server import serving
 from bot.sandbox.sift.api import EmbeddedSift
 from bot.sift import calls
-from bot.sift import job as sift_job
 from bot.sift.client import Sift, web_app_for
 from bot.sift.errors import (
     CannotBeRetried,
@@ -32,6 +31,8 @@ from bot.sift.errors import (
 )
 from bot.sift.filters import quoted
 from bot.sift.job import Job
+from bot.sift.subject import About
+from bot.sift.subjects import Subjects
 from tests.conftest import HandClock
 
 JOB = "0f9d1b60-3a52-4e6e-8f7b-2c9a6d5e4b10"
@@ -326,12 +327,12 @@ async def test_failures_since_a_moment_are_listed_oldest_first(clock: HandClock)
         assert [job.job_id for jobs in pages for job in jobs] == [first.job_id, second.job_id]
 
 
-async def test_why_a_job_failed_is_never_an_error() -> None:
+async def test_what_a_job_is_about_is_never_an_error() -> None:
     job = Job.model_validate({"jobId": "j", "jobDetails": {"dataImport": {"dataImportId": "../x"}}})
     async with answering(error(500, 13)) as (url, requests), client(url) as sift:
-        assert await sift.why_failed(job) == sift_job.Cause()
+        assert (await Subjects(sift.lookups).about([job])).get("j", About()) == About()
         assert await sift.key_user() is None
-    assert requests[0].url.path == "/api/v2/data-imports/___x"
+    assert requests[0].url.path == "/api/v2/data-imports"
 
 
 async def test_the_key_s_user_is_asked_for_once() -> None:

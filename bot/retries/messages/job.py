@@ -3,14 +3,12 @@
 ███░░░░░░░ 25 % · 300 of 1,200 points
 """
 
-from collections.abc import Sequence
 from datetime import timedelta
 
-from bot.base.clock import say_duration
 from bot.retries.messages.record import asked_once_more
 from bot.retries.record import Record
 from bot.sift.job import Job
-from bot.slack.blocks import button, context, counted, date, fields, foreign, say_type, section
+from bot.slack.blocks import button, context, counted, date, foreign, say_type, section
 from bot.slack.message import Block
 
 RETRY = "retry"
@@ -39,26 +37,6 @@ def retry_button(job: Job, action_id: str = RETRY, record: Record | None = None)
 def retry_button_of(job_id: str, failure: str | None) -> Block:
     """A Retry button for one failure of a job; None: for the job as it is when the button is clicked."""
     return button("Retry", RETRY, f"{job_id} {failure or ''}".strip(), style="primary")
-
-
-def facts(job: Job | None, more: Sequence[tuple[str, str]]) -> list[Block]:
-    """The job in fields, two columns on a desk, one on a phone."""
-    if job is None:
-        return fields(more)
-    emoji, status = status_of(job.job_status)
-    known = [("Status", f"{emoji} {status}"), *more]
-    known += [
-        (name, date(moment, "time"))
-        for name, moment in (
-            ("Created", job.created_date),
-            ("Started", job.started_date),
-            ("Completed", job.completed_date),
-        )
-        if moment is not None
-    ]
-    took = ran_for(job)
-    known += [("Ran for", say_duration(took))] if took is not None else []
-    return fields(known + export_facts(job))
 
 
 def export_facts(job: Job) -> list[tuple[str, str]]:
