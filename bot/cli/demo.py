@@ -24,8 +24,8 @@ async def run_demo(stop: asyncio.Event) -> None:
     address = load(Settings, sandbox.environment("http://127.0.0.1"))
     logs.configure(address.log_level, address.log_format, address.redactor().scrub)
     async with serving(sandbox.app, address.host, address.port) as url:
-        environment = sandbox.environment(url.replace("//0.0.0.0:", "//127.0.0.1:"))
-        settings = load(Settings, {**environment, **_ALERTS})
+        here = url.replace("//0.0.0.0:", "//127.0.0.1:")
+        settings = load(Settings, {**sandbox.environment(here), **_ALERTS, "SIFT_APP_URL": here})
         with Bot(settings) as bot:
             with bot.database.transaction() as connection:
                 _allow_the_cast(connection)

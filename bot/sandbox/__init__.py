@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from bot.base.clock import Clock, utc_now
 from bot.sandbox.connection import Droppable
 from bot.sandbox.page.page import page_routes
+from bot.sandbox.page.sift_app import sift_app_routes
 from bot.sandbox.sift.api import EmbeddedSift
 from bot.sandbox.slack.directory import (
     ADMIN,
@@ -68,6 +69,7 @@ class Sandbox:
         bot = _Fallback(self)
         routes = [
             *page_routes(self.slack, self.sift),
+            *sift_app_routes(self.sift),
             Route("/slack/events", bot),
             Mount("/slack", self.slack.app),
             Mount("/sift", self.sift.app),

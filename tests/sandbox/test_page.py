@@ -435,3 +435,18 @@ class TestComposition:
         sandbox.fallback = PlainTextResponse("the bot")
         assert (await browser.get("/readyz")).text == "the bot"
         assert (await browser.post("/slack/events")).text == "the bot"
+
+
+async def test_links_into_sift_lead_to_what_they_name() -> None:
+    sandbox = Sandbox()
+    run_id, run = next(iter(sandbox.sift.runs.items()))
+    asset_id, asset = next(iter(sandbox.sift.assets.items()))
+    async with serving(sandbox.app) as url, httpx.AsyncClient(base_url=url) as http:
+        assert f"<h1>{run.name}</h1>" in (await http.get(f"/run/{run_id}")).text
+        assert f"<h1>{asset.name}</h1>" in (await http.get(f"/asset/{asset_id}")).text
+        missing = await http.get("/rules/%3Cscript%3E")
+        assert (missing.status_code, "<script>" in missing.text) == (404, False)
+        plot = (await http.get("/explore", params={"runs": run_id, "assets": asset_id, "panelType": "<b>"})).text
+        assert run.name in plot
+        assert asset.name in plot
+        assert "<b>" not in plot
