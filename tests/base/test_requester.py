@@ -21,7 +21,7 @@ ADA = Requester(
 def test_what_is_written_stays_what_it_was() -> None:
     """Records that exist say these words."""
     assert list(Source) == ["command", "mention", "shortcut", "modal", "alert", "bulk", "home", "cli"]
-    events = "request approval_asked approval break_glass grant revoke look audit_read alert outside mute unmute"
+    events = "request rerun cancel approval_asked approval break_glass grant revoke look audit_read alert outside mute unmute"
     assert list(Event) == [*events.split(), "anchor", "archive", "recover"]
 
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from bot.access import grants
 from bot.access.policy import Role
@@ -17,6 +18,7 @@ from bot.audit import log as audit
 from bot.audit import verification
 from bot.audit.entry import Filters
 from bot.base.clock import utc_now
+from bot.base.errors import DatabaseUnavailable
 from bot.db.database import Database
 from bot.retries.state import FACTS, State
 from bot.sandbox import LAUNCH_OPS, OPERATOR
@@ -78,10 +80,12 @@ def allow(url: str) -> None:
 
 def let_leases_run_out(url: str) -> None:
     """Lets the minute pass for which what the stopped bot had claimed is left to it."""
-    database = Database(url, utc_now)
-    with database.transaction() as connection:
-        connection.exec_driver_sql("UPDATE retries SET due_at = now() WHERE due_at IS NOT NULL")
-    database.close()
+    with contextlib.closing(Database(url, utc_now)) as database:
+        for _ in range(10):  # PostgreSQL may not have noticed yet that the stopped bot's connections are gone
+            with contextlib.suppress(DatabaseUnavailable, OperationalError), database.transaction() as connection:
+                connection.exec_driver_sql("UPDATE retries SET due_at = now() WHERE due_at IS NOT NULL")
+                return
+    raise AssertionError("the stopped bot's transaction is still there")
 
 
 async def stopped(running: asyncio.subprocess.Process, base: str) -> None:

@@ -272,7 +272,7 @@ def test_a_modal_that_grants() -> None:
         job_types=frozenset({"data_import"}),
         channels=frozenset({"C0LAUNCH"}),
     )
-    assert from_grant_view(with_inputs({})) is None
+    assert from_grant_view(with_inputs({})) == {"user": "Choose a person or a user group."}
 
 
 def test_a_modal_that_overrides() -> None:
