@@ -19,7 +19,7 @@ from bot.base.bulkhead import Bulkhead
 from bot.base.clock import Clock
 from bot.base.errors import DatabaseUnavailable
 from bot.db.database import Database
-from bot.retries import approvals, claims, known, rules, store
+from bot.retries import approvals, buttons, claims, known, rules, store
 from bot.retries.decider import Decider, PutOff
 from bot.retries.kind import Kind
 from bot.retries.limiter import Limiter
@@ -234,6 +234,8 @@ class Attempt:
         claimed = claims.claim(connection, [State.REQUESTED], now, only=request.id)
         if not claimed:
             return None
+        if buttons.is_outdated(connection, claimed[0]):
+            raise Refused(rules.OUTDATED, self.job)
         earlier = store.last_attempts(connection, request.job_id, request.kind)
         attempt = earlier.accepted + 1 if request.kind is Kind.RETRY else None
         step = rules.next_step(claimed[0], earlier, read_at=self.read_at, at=at, limits=services.limits)

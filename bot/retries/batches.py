@@ -23,7 +23,7 @@ from bot.db.once import insert_once
 from bot.db.tables import batches, retries
 from bot.retries import claims, known, store
 from bot.retries.kind import EVENTS, Kind
-from bot.retries.request import Batch, JobRef, Request, Retry
+from bot.retries.request import MAX_LISTED, Batch, JobRef, Request, Retry
 from bot.retries.rules import Refusal
 from bot.retries.state import OFFERING, RefusalReason, State
 from bot.slack.outbox import Outbox
@@ -31,9 +31,6 @@ from bot.slack.piece import values_of
 
 CHUNK = 25
 """So many retries are spelled out in one transaction, so that nobody else waits for long."""
-
-MAX_LISTED = 120
-"""So many retries of a batch are listed in its thread; the tally counts all of them."""
 
 MAX_OPEN = 100
 """So many batches are spelled out side by side."""
@@ -52,6 +49,7 @@ _UNDER_WAY = (
     select(batches)
     .where(
         batches.c.origin.in_(bindparam("b_origins", expanding=True)),
+        batches.c.kind == bindparam("b_kind"),
         batches.c.id != bindparam("b_id"),
         _BEGUN,
         _WAITING | batches.c.due_at.is_not(None),
@@ -149,7 +147,7 @@ def under_way(connection: Connection, batch_id: str) -> Refusal | None:
     if mine.origin is None:
         return None
     origins = {mine.origin, mine.origin.partition(":")[0]}  # a part of a storm, and the whole of it
-    other = connection.execute(_UNDER_WAY, {"b_id": batch_id, "b_origins": list(origins)}).first()
+    other = connection.execute(_UNDER_WAY, {"b_id": batch_id, "b_origins": list(origins), "b_kind": mine.kind}).first()
     if other is None:
         return None
     ts = other.thread_ts or json.loads(other.shown).get("announcement", {}).get("ts")

@@ -108,9 +108,9 @@ class Intake:
     ) -> bool | Message:
         """Writes one request or one batch; False for a redelivery, and what to say if it is too much."""
         at = self.clock()
+        if batches.delivered(connection, first.delivery_key):  # as one request or as a batch, whatever it means now
+            return False
         if not self.quota.admits(connection, first, at):
-            if batches.delivered(connection, first.delivery_key):
-                return False
             refused = self.quota.refuse(connection, first, at, EVENTS[first.kind])
             return access_messages.too_many(refused, self.quota.per_minute)
         if len(wanted) == 1:

@@ -3,7 +3,7 @@
 Every function runs inside one transaction of the caller's.
 """
 
-from collections.abc import Iterable
+import json
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +15,7 @@ from bot.db.tables import retries
 from bot.retries import late
 from bot.retries.kind import Kind
 from bot.retries.late import Late
-from bot.retries.request import JobRef, Retry
+from bot.retries.request import MAX_LISTED, JobRef, Retry
 from bot.retries.state import UNSENT, State
 from bot.slack.outbox import soon
 
@@ -30,8 +30,13 @@ _LOOKING = (
     .order_by(_ROW.late_until)
     .limit(bindparam("b_limit", type_=Integer))
 )
-_OFFER = _ROW.late.is_not(None) & ((_ROW.id == bindparam("b_id")) | (_ROW.batch_id == bindparam("b_id")))
-_OFFERED = select(retries).where(_OFFER).order_by(_ROW.created_at, _ROW.id)
+_OFFERED = (
+    select(_ROW.id, _ROW.batch_id, _ROW.late)
+    .where((_ROW.id == bindparam("b_id")) | (_ROW.batch_id == bindparam("b_id")))
+    .order_by(_ROW.created_at, _ROW.id)
+    .limit(MAX_LISTED)
+)
+_OFFERING = select(_ROW.id, _ROW.batch_id, _ROW.late).where(_ROW.id == bindparam("b_id"))
 _WRITE = (
     update(retries)
     .where(_ROW.id == bindparam("b_id"))
@@ -73,12 +78,17 @@ def offered(connection: Connection, shown_by: str, only: str | None = None) -> l
         shown_by: the request, or the batch, that the message shows.
         only: this report alone.
     """
-    found: dict[str, JobRef] = {}
-    for row in _offering(connection, shown_by):
-        for report in row.late.open:
-            if only in (None, report.id):
-                found.setdefault(report.job_id, JobRef(report.job_id, row.id, report.id))
-    return list(found.values())
+    shown = _offering(connection, shown_by)
+    rows = {report.id: row_id for row_id, _, known in reversed(shown) for report in known.reports}
+    listed = late.together(known for _, _, known in shown).open
+    return [JobRef(one.job_id, rows[one.id], one.id) for one in listed if only in (None, one.id)]
+
+
+def is_open(connection: Connection, rerun: Retry) -> bool:
+    """Whether the row that a request stands for still offers to evaluate its report again."""
+    row = connection.execute(_OFFERING, {"b_id": rerun.offered}).first()
+    known = Late() if row is None else _late_of(row.late)
+    return rerun.report_id in {report.id for report in known.open}
 
 
 def mark(connection: Connection, rerun: Retry, at: datetime) -> set[str]:
@@ -87,16 +97,16 @@ def mark(connection: Connection, rerun: Retry, at: datetime) -> set[str]:
     Returns:
         The batches that show it otherwise now.
     """
-    mine = connection.execute(select(retries).where(_ROW.id == rerun.offered)).first()
+    mine = connection.execute(_OFFERING, {"b_id": rerun.offered}).first()
     if mine is None or rerun.report_id is None:
         return set()
     by = rerun.user_id if _taken_up(rerun) else ""
     changed = set()
-    for row in _offering(connection, mine.batch_id or mine.id):
-        marked = row.late.marked(rerun.report_id, by)
-        if marked != row.late:
-            connection.execute(_WRITE, _values(row.id, marked, at))
-            changed.add(row.batch_id)
+    for row_id, batch_id, known in _offering(connection, mine.batch_id or mine.id):
+        marked = known.marked(rerun.report_id, by)
+        if marked != known:
+            connection.execute(_WRITE, _values(row_id, marked, at))
+            changed.add(batch_id)
     return {batch_id for batch_id in changed if batch_id is not None}
 
 
@@ -120,5 +130,11 @@ def _values(request_id: str, found: Late, at: datetime) -> dict[str, Any]:
     return {"b_id": request_id, "b_late": kept, "b_at": at}
 
 
-def _offering(connection: Connection, shown_by: str) -> Iterable[Retry]:
-    return [Retry.of(row._mapping) for row in connection.execute(_OFFERED, {"b_id": shown_by})]
+def _offering(connection: Connection, shown_by: str) -> list[tuple[str, str | None, Late]]:
+    """The rows that a message shows, each with its batch and its late reports."""
+    rows = connection.execute(_OFFERED, {"b_id": shown_by})
+    return [(row.id, row.batch_id, _late_of(row.late)) for row in rows]
+
+
+def _late_of(kept: str | None) -> Late:
+    return Late.from_json(json.loads(kept)) if kept else Late()

@@ -31,6 +31,9 @@ from bot.slack.piece import OutboxRow, values_of
 MAX_JOBS = 100
 """So many jobs may be named at once."""
 
+MAX_LISTED = 120
+"""So many retries of a batch are listed in its thread; the tally counts all of them."""
+
 
 @dataclass(frozen=True)
 class JobRef:
@@ -278,4 +281,5 @@ def from_cancel(body: Mapping[str, Any]) -> ToCancel:
         origin = json.loads(text_of(mapping_of(body, "view"), "private_metadata"))
     except ValueError:
         raise Malformed from None
-    return ToCancel(_requester_of_view(body), JobRef(text_of(origin, "job_id")), reason)
+    job = JobRef(text_of(origin, "job_id"), text_or_none(origin, "shown_by"))
+    return ToCancel(_requester_of_view(body), job, reason)

@@ -71,6 +71,10 @@ UNKNOWN_JOB = Refusal(State.REFUSED, {"why": RefusalReason.UNKNOWN_JOB})
 """Sift has no such job."""
 
 
+OUTDATED = Refusal(State.REFUSED, {"why": RefusalReason.OUTDATED})
+"""What the clicked button stood for is over."""
+
+
 def refusal(request: Request, job: Job, newest: Retry | None, limits: Limits) -> Refusal | None:
     """Why the job as it is now, or the settings, leave nothing to be sent; None if there is something.
 

@@ -162,7 +162,7 @@ def transition(
     moved = _change(connection, retry, values, at, show=state is not State.SENDING)
     if moved.kind is Kind.RETRY:
         _tell_others(connection, moved, at)
-    elif moved.kind is Kind.RERUN and moved.offered is not None:
+    elif moved.kind is Kind.RERUN and not {retry.state, state}.isdisjoint(ACTIVE):
         for batch_id in late_rows.mark(connection, moved, at):
             touch(connection, batch_id, at)
     detail = {**changes.get("detail", {}), **(note or {})}

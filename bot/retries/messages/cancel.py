@@ -70,7 +70,9 @@ def cancel_view(retry: Retry, origin: Mapping[str, str | None]) -> View:
         context("What has begun may take a while to stop, and may still finish."),
         input_("reason", "Reason", text_input(1_000)),
     ]
-    kept = {name: value for name, value in (*origin.items(), ("job_id", retry.followed_id)) if value}
+    kept = {
+        name: value for name, value in (*origin.items(), ("job_id", retry.followed_id), ("shown_by", retry.id)) if value
+    }
     view = modal(CANCEL_TITLE, blocks, submit="Cancel job", callback_id=CANCEL_VIEW, private_metadata=json.dumps(kept))
     return {**view, "close": plain_text("Keep it running")}
 

@@ -90,6 +90,8 @@ def _why_refused(retry: Retry, words: _Words, place: Place) -> Said:
         case RefusalReason.ENDED:
             status = status_of(retry.job.job_status if retry.job else None)[1].lower()
             return Said(f"There is nothing to cancel any more: {name} is *{status}*.")
+        case RefusalReason.OUTDATED:
+            return Said(f"That button is outdated: {name} has moved on since.")
         case RefusalReason.RERUN_OFF:
             return Said("Rerunning reports is switched off here.", "Rerun it in Sift.")
         case RefusalReason.UNKNOWN_JOB:
