@@ -14,6 +14,7 @@ from bot.db.database import Database
 from bot.db.tables import batches as rows
 from bot.db.tables import retries
 from bot.retries import batches, claims, store
+from bot.retries.kind import Kind
 from bot.retries.request import JobRef, Request
 from bot.retries.rules import Refusal
 from bot.retries.state import State
@@ -122,3 +123,13 @@ def test_one_that_goes_on_in_time_is_carried_out(connection: Connection) -> None
     late = almost + claims.STALE_AFTER
     assert len(batches.spell_out(connection, "a", late, late).requests) == 5
     assert connection.scalar(select(rows.c.due_at)) is None
+
+
+def test_what_is_retried_and_what_is_rerun_of_one_batch_do_not_block_each_other(connection: Connection) -> None:
+    opened(connection, "a", user_id="U1")
+    batches.spell_out(connection, "a", NOW, NOW)
+    opened(connection, "b", user_id="U2")
+    connection.execute(update(rows).where(rows.c.id == "b").values(kind=Kind.RERUN))
+    assert batches.under_way(connection, "b") is None
+    opened(connection, "c", user_id="U3")
+    assert batches.under_way(connection, "c") is not None

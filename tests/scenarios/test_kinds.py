@@ -290,6 +290,34 @@ async def test_a_second_click_while_it_is_under_way_is_answered(live: World) -> 
     assert live.sift.count("rerun") == 1
 
 
+async def test_two_clicks_at_once_evaluate_a_report_again_once_and_it_stays_taken(live: World) -> None:
+    _, offer = await late(live)
+    live.allow(SECOND_OPERATOR)
+    value = offer.buttons()[0]["value"]
+    held = live.sift.hold("list")
+    for user_id in (OPERATOR, SECOND_OPERATOR):
+        await live.slack.click(user_id, LAUNCH_OPS, offer.ts, "rerun_report", value=value)
+    held.release()
+    await live.until(lambda: {"finished", "refused"} <= set(outcomes(live, Event.RERUN)), timeout=8)
+    await live.until(lambda: "evaluated again by" in offer.text_shown())
+    assert live.sift.count("rerun") == 1
+    assert actions(offer) == ["rerun_report"] * 3 + ["rerun_reports"]
+    unbroken(live)
+
+
+async def test_a_cancellation_stands_for_the_run_that_its_button_was_shown_for(live: World) -> None:
+    job, summary = await running(live, "fail", seconds=1.0)
+    await live.slack.click(OPERATOR, LAUNCH_OPS, summary.ts, "cancel_job")
+    (view,) = await live.until(lambda: live.slack.modals[OPERATOR])
+    await live.until_outcome("failed_again")
+    live.sift.run_seconds = LONG
+    await live.slack.command(OPERATOR, LAUNCH_OPS, job.job_id)
+    await live.until_outcome("accepted")
+    await live.slack.submit(OPERATOR, view.id, {"reason": ""})
+    await until(live, Event.CANCEL, "refused")
+    assert live.sift.count("cancel") == 0
+
+
 @pytest.mark.parametrize("arrives", [True, False])
 async def test_an_unknown_rerun_is_settled_by_the_run_s_reports(live: World, arrives: bool) -> None:
     _, offer = await late(live)
