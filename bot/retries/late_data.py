@@ -51,13 +51,14 @@ class LateData:
         if not rows:
             return
         found: dict[str, Late] = {}
+        skipped: set[str] = set()
         try:
             async with asyncio.timeout(LOOK_SECONDS):
-                await self._look(rows, found)
+                await self._look(rows, found, skipped)
         except (SiftError, TimeoutError) as error:
             log.info("late.unreadable", error=type(error).__name__)
         at = self.clock()
-        over = {row.id for row in rows if row.id in found or _given_up(row, at)}
+        over = {row.id for row in rows if row.id in found or (row.id not in skipped and _given_up(row, at))}
 
         def work(connection: Connection) -> None:
             for row in rows:
@@ -70,8 +71,11 @@ class LateData:
             await self.database.run(work)
             self.changed()
 
-    async def _look(self, rows: Sequence[Retry], found: dict[str, Late]) -> None:
-        """Asks which imports they are, of which runs, and which reports those have; notes it row by row.
+    async def _look(self, rows: Sequence[Retry], found: dict[str, Late], skipped: set[str]) -> None:
+        """Asks which imports they are, of which runs, and which reports those have; notes it run by run.
+
+        Args:
+            skipped: gets the rows whose runs are not asked about this time.
 
         Raises:
             SiftError: the imports cannot be read.
@@ -80,17 +84,22 @@ class LateData:
         imports: dict[str, DataImport] = {}
         async for some in self.sift.lookups.data_imports(set(filter(None, wanted.values()))):
             imports |= some
-        runs = {row.id: imports[one].run_id for row in rows if (one := wanted[row.id]) in imports}
-        run_ids = list(dict.fromkeys(filter(None, runs.values())))[:RUNS_AT_A_TIME]
-        names = await self._names(run_ids)
-        reports = dict(zip(run_ids, await asyncio.gather(*map(self._reports, run_ids)), strict=True))
+        by_run: dict[str, list[Retry]] = {}
         for row in rows:
-            run_id = runs.get(row.id, "")
-            listed = reports.get(run_id)
-            ended_at = row.job_after.completed_date if row.job_after else None
-            if listed is not None and ended_at is not None:
-                called = names.get(run_id) or imports[wanted[row.id]].uploader_run
-                found[row.id] = late.before(Named(run_id, called), listed, ended_at)
+            if (one := wanted[row.id]) in imports and imports[one].run_id:
+                by_run.setdefault(imports[one].run_id, []).append(row)
+        run_ids = list(by_run)[:RUNS_AT_A_TIME]
+        skipped |= {row.id for run_id in by_run.keys() - set(run_ids) for row in by_run[run_id]}
+        names = await self._names(run_ids)
+
+        async def note(run_id: str) -> None:
+            listed = await self._reports(run_id)
+            for row in by_run[run_id] if listed is not None else ():
+                if row.job_after is not None and row.job_after.completed_date is not None:
+                    called = names.get(run_id) or imports[wanted[row.id]].uploader_run
+                    found[row.id] = late.before(Named(run_id, called), listed or [], row.job_after.completed_date)
+
+        await asyncio.gather(*map(note, run_ids))
 
     async def _reports(self, run_id: str) -> list[Report] | None:
         """The reports of a run; None if Sift does not say."""
