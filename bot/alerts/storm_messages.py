@@ -24,6 +24,7 @@ from bot.slack.blocks import (
     button,
     confirm,
     counted,
+    escape,
     foreign,
     listing,
     mention,
@@ -200,7 +201,7 @@ def _line(alert: Alert) -> str:
 def _name(alert: Alert) -> str:
     """A job in a list: its kind and name, or else its kind and short ID."""
     name = name_of(alert.job_id, alert.about, 80)
-    shown = f"`{name}`" if name == alert.job_id[:SHORT_ID] else foreign(name, 80)
+    shown = f"`{escape(name)}`" if name == alert.job_id[:SHORT_ID] else foreign(name, 80)
     return f"{kind_of(alert.job)} {shown}"
 
 

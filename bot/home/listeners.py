@@ -66,7 +66,7 @@ def register_runs(app: AsyncApp, *, runs: Runs, slack: Slack, intake: Intake, re
         if not press.jobs:
             replies.answer(requester, answers.nothing_left())
             return
-        problem = await intake.take(requester, press.jobs, press.reason, press.run.origin)
+        problem = await intake.take(requester, press.jobs, press.reason)
         said = problem or run_messages.recorded(press.run, len(press.jobs))
         replies.answer(requester, said, replace=problem is None)
 

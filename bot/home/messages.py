@@ -25,7 +25,7 @@ from bot.retries.record import Record
 from bot.retries.request import Retry
 from bot.sift.job import Job
 from bot.sift.subject import About
-from bot.slack.blocks import actions, button, confirm, date, divider, fields, foreign, home, section
+from bot.slack.blocks import actions, button, confirm, date, divider, escape, fields, foreign, home, section
 from bot.slack.links import Place
 from bot.slack.message import Block, Message, View
 
@@ -72,7 +72,7 @@ def _line(job: Job, known: Listed, place: Place) -> Block:
     after = f" after {say_duration(took)}" if took is not None and took > timedelta(0) else ""
     cause = cause_of(job, about)
     because = f"\n> {foreign(cause, 200)}" if cause else ""
-    text = f"{title}{because}\n{when}{after} · `{job.job_id}`"
+    text = f"{title}{because}\n{when}{after} · `{escape(job.job_id)}`"
     if retry is None:
         return section(f":x: {text}", retry_button(job, record=known.record_of(job.job_id)))
     link = place.workspace.link(retry.channel_id, retry.root_ts)
@@ -111,7 +111,7 @@ def _why(job: Job, about: About, record: Record | None, place: Place) -> list[Bl
 
 def unknown(job_id: str) -> Message:
     """Said when Sift lists no such job."""
-    text = f":grey_question: Sift knows no job `{job_id}`, or its key may not see it. Check the ID in Sift."
+    text = f":grey_question: Sift knows no job `{escape(job_id)}`, or its key may not see it. Check the ID in Sift."
     return Message(text, [section(text)])
 
 

@@ -14,11 +14,6 @@ class Choice:
     run_id: str
     name: str
 
-    @property
-    def origin(self) -> str:
-        """What every request for all of its failures names, so that two presses are one."""
-        return f"run:{self.run_id or self.name.casefold()}"
-
 
 @dataclass(frozen=True)
 class Offered:

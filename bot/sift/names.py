@@ -17,6 +17,9 @@ from bot.sift.value import Value
 V = TypeVar("V", bound=Value)
 
 REMEMBERED_SECONDS = 86_400
+MISSED_SECONDS = 2.0
+"""For so long what Sift does not list is not asked for again: it may be about to, or the key may be about to see it."""
+
 MAX_REMEMBERED = 5_000
 
 Look = Callable[[list[str], Allowance], AsyncGenerator[dict[str, V]]]
@@ -32,7 +35,8 @@ class Names(Generic[V]):
 
     def __init__(self, look: Look[V], timer: Callable[[], float]) -> None:
         self._look = look
-        self._known: TTLCache[str, V | None] = TTLCache(MAX_REMEMBERED, REMEMBERED_SECONDS, timer)
+        self._known: TTLCache[str, V] = TTLCache(MAX_REMEMBERED, REMEMBERED_SECONDS, timer)
+        self._missed: TTLCache[str, bool] = TTLCache(MAX_REMEMBERED, MISSED_SECONDS, timer)
         self._turn = asyncio.Lock()  # who comes second finds what the first has found
 
     def known(self, identifiers: Iterable[str]) -> dict[str, V]:
@@ -40,7 +44,7 @@ class Names(Generic[V]):
         return {one: found for one in identifiers if (found := self._known.get(one)) is not None}
 
     async def find(self, identifiers: Iterable[str], allowance: Allowance) -> dict[str, V]:
-        """Looks up what is not known yet, and remembers, too, what Sift does not list; that is left out.
+        """Looks up what is not known yet, and remembers it; what Sift does not list is left out.
 
         Args:
             allowance: the requests that this may take.
@@ -48,7 +52,7 @@ class Names(Generic[V]):
         asked = list(dict.fromkeys(filter(None, identifiers)))
         found = self.known(asked)
         async with self._turn:
-            missing = [one for one in asked if one not in self._known]
+            missing = [one for one in asked if one not in self._known and one not in self._missed]
             if missing:
                 found |= await self._look_up(missing, allowance)
         return {**self.known(asked), **found}
@@ -63,7 +67,7 @@ class Names(Generic[V]):
         except SiftError:
             return found
         if allowance.left > 0:  # everything was asked for
-            self._known.update(dict.fromkeys(one for one in missing if one not in found))
+            self._missed.update(dict.fromkeys((one for one in missing if one not in found), True))
         return found
 
 

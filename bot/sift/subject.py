@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import AwareDatetime, BeforeValidator, TypeAdapter, ValidationError
 
+from bot.base.text import clip
 from bot.sift.cause import normalised
 from bot.sift.value import Count, Int32, Lenient, Name, Text, Texts, each
 
@@ -87,7 +88,7 @@ class Subject:
         run = _called(self.runs, self.more_runs) or self.uploader_run
         asset = _called(self.assets, self.more_assets) or self.uploader_asset
         last = self.file or (self.report.name if self.report else "")
-        return tuple(dict.fromkeys(part for part in (run, asset, last) if part))
+        return tuple(dict.fromkeys(part for part in (run, asset, last) if clip(part)))
 
 
 @dataclass(frozen=True)

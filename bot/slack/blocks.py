@@ -122,12 +122,12 @@ def multi_select(
 
 def option(text: str, value: str) -> Block:
     """Something to pick."""
-    return {"text": plain_text(clip(text, MAX_OPTION_TEXT)), "value": value}
+    return {"text": plain_text(clip(text, MAX_OPTION_TEXT) or "–"), "value": value}
 
 
 def option_group(label: str, options: Sequence[Block]) -> Block:
     """Options under a heading."""
-    return {"label": plain_text(clip(label, MAX_OPTION_TEXT)), "options": list(options)}
+    return {"label": plain_text(clip(label, MAX_OPTION_TEXT) or "–"), "options": list(options)}
 
 
 def modal(

@@ -16,7 +16,7 @@ from bot.retries.messages.job import progress, referring, retry_button, retry_bu
 from bot.retries.messages.naming import grey, links_of, ran, title_of
 from bot.retries.request import Retry
 from bot.retries.state import RefusalReason, State
-from bot.slack.blocks import actions, plain, section
+from bot.slack.blocks import actions, escape, plain, section
 from bot.slack.links import Place
 from bot.slack.message import Block, Message
 from bot.slack.piece import OutboxRow
@@ -121,7 +121,8 @@ def _why_refused(retry: Retry, place: Place, name: str) -> Said:
         case RefusalReason.NOT_RETRYABLE:
             return _not_retryable(retry, name)
         case RefusalReason.UNKNOWN_JOB:
-            return Said(f"Sift knows no job `{retry.job_id}`, or its key may not see it.", "Check the ID in Sift.")
+            what = f"Sift knows no job `{escape(retry.job_id)}`, or its key may not see it."
+            return Said(what, "Check the ID in Sift.")
         case RefusalReason.ENDED | RefusalReason.BEING_CANCELLED | RefusalReason.RERUN_OFF | None:  # no retry's
             return Said(f"{name} was not retried.")
         case unreachable:
@@ -174,7 +175,8 @@ _NOT_RETRYABLE_NEXT = {
 
 def still_at_it(reference: str, job_id: str) -> Message:
     """Said when an answer takes longer than a person likes to wait."""
-    text = f":hourglass_flowing_sand: Still at it: Sift is slow to answer about job `{job_id}`. You will be told here."
+    about = f"Sift is slow to answer about job `{escape(job_id)}`"
+    text = f":hourglass_flowing_sand: Still at it: {about}. You will be told here."
     return Message(text, [section(text), referring(reference)])
 
 
@@ -186,7 +188,7 @@ def put_off(reference: str, job_id: str, wait: timedelta, what: str = "retry") -
     """
     text = (
         f":hourglass_flowing_sand: Sift limits requests just now and asks to wait for {say_duration(wait)}. "
-        f"The {what} of job `{job_id}` waits until then and goes on by itself. You will be told here."
+        f"The {what} of job `{escape(job_id)}` waits until then and goes on by itself. You will be told here."
     )
     return Message(text, [section(text), referring(reference)])
 

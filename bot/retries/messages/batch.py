@@ -13,7 +13,7 @@ from bot.retries.messages.naming import SHORT_ID
 from bot.retries.messages.retry import offered, outcome_of, title, why_it_ended_so
 from bot.retries.request import Batch, Retry
 from bot.retries.state import UNSENT, State
-from bot.slack.blocks import actions, button, confirm, counted, foreign, plain, section
+from bot.slack.blocks import actions, button, confirm, counted, escape, foreign, plain, section
 from bot.slack.links import Place
 from bot.slack.message import Block, Message
 from bot.slack.piece import Piece
@@ -122,7 +122,7 @@ def _line(retry: Retry) -> Block:
 
 def _told_apart(retry: Retry) -> str:
     """What a job is called; with its short ID, since several may be called the same."""
-    short, name = f"`{retry.job_id[:SHORT_ID]}`", title(retry)
+    short, name = f"`{escape(retry.job_id[:SHORT_ID])}`", title(retry)
     return name if short in name else f"{name} · {short}"
 
 

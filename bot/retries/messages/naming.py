@@ -40,7 +40,7 @@ def title_of(job: Job | None, job_id: str, about: About) -> str:
     kind = kind[:1].upper() + kind[1:]
     first, *rest = [foreign(part, MAX_PART) for part in about.subject.title_parts()] or [""]
     if not first:
-        return f"{kind} `{job_id[:SHORT_ID]}`"
+        return f"{kind} `{escape(job_id[:SHORT_ID])}`"
     return " · ".join([f"{kind} *{first}*", *rest])
 
 
@@ -59,7 +59,7 @@ def notification(job: Job | None, job_id: str, about: About, how: str = "failed"
     """What a phone shows: `Data import failed: hotfire-118 – column 'tank_pressure_kpa' is not a number`."""
     kind = kind_of(job)
     parts = about.subject.title_parts()
-    name = foreign(parts[0], MAX_PART) if parts else job_id[:SHORT_ID]
+    name = foreign(parts[0], MAX_PART) if parts else escape(job_id[:SHORT_ID])
     cause = cause_of(job, about)
     return f"{kind[:1].upper()}{kind[1:]} {how}: {name}" + (f" – {foreign(cause, 150)}" if cause else "")
 
