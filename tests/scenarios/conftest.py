@@ -25,6 +25,7 @@ from bot.settings import Settings, load
 FAST = {
     "FOLLOW_POLL_SECONDS": "0.05",
     "REQUESTS_PER_MINUTE": "0",
+    "RERUN": "off",  # so that nothing follows a retry that finished, but where a test is about that
     "RETRY_COOLDOWN_SECONDS": "0",
     "SETTLE_SECONDS": "0.5",
     "SIFT_TIMEOUT_SECONDS": "1",

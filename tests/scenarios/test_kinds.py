@@ -16,7 +16,7 @@ from bot.sandbox import LAUNCH_OPS, OPERATOR, SECOND_OPERATOR, UNLISTED
 from bot.sandbox.sift.cases import THIRD
 from bot.sandbox.sift.jobs import EXPORT, IMPORT, SandboxJob
 from bot.sandbox.slack.messages import Message
-from tests.scenarios.conftest import World
+from tests.scenarios.conftest import FAST, World
 from tests.scenarios.test_crash import Process
 
 LONG = 20.0
@@ -26,6 +26,12 @@ LONG = 20.0
 def outcomes(world: World, event: Event) -> list[str]:
     """The states that requests of a kind entered, oldest first."""
     return [row.outcome for row in world.entries() if row.event == event]
+
+
+@pytest.fixture(autouse=True)
+def rerun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Late data is offered to be evaluated again, as by default."""
+    monkeypatch.setitem(FAST, "RERUN", "on")
 
 
 async def until(world: World, event: Event, *last: str, timeout: float = 8) -> None:
