@@ -118,7 +118,7 @@ def _row(job: Job, channel_id: str, first: Row[Any] | None, sent: Retry | None, 
         "failure": job.failure,
         "offered": job.failure,
         "job_type": job.job_type,
-        "job": _text(job),
+        "job": job.to_json(),
         **_cause(job),
         "channel_id": first.channel_id if first is not None else channel_id,
         "parent_id": first.id if first is not None else None,
@@ -139,7 +139,7 @@ def _cause(job: Job) -> dict[str, str | None]:
 def _failed_again(connection: Connection, first: Row[Any], job: Job, manner: str, at: datetime) -> None:
     """Has the job's first alert offer the Retry button for the new failure; what the bot retries, its retry moves."""
     if manner == "repeat" or first.muted_by is not None:
-        changes: _Changes = {"state": AlertState.OPEN, "offered": job.failure, "job": _text(job)}
+        changes: _Changes = {"state": AlertState.OPEN, "offered": job.failure, "job": job.to_json()}
         about, why = About.from_json(json.loads(first.about or "{}")), _cause(job)
         changes["about"] = json.dumps(replace(about, why=Why(message=why["cause"] or "")).to_json())
         changes["cause"], changes["cause_key"] = why["cause"], why["cause_key"]
@@ -204,7 +204,7 @@ def _note_move(connection: Connection, row: Row[Any], job: Job, at: datetime) ->
     state = AlertState.CLOSED if job.ended and not job.retryable else AlertState.OUTSIDE
     if state == row.state:
         return False
-    _change(connection, row.id, at, state=state, job=_text(job))
+    _change(connection, row.id, at, state=state, job=job.to_json())
     if row.state == AlertState.OPEN:
         audit.append(connection, _entry(Event.OUTSIDE, row.id, job, row.channel_id), at)
     return True
@@ -234,7 +234,3 @@ def _entry(event: Event, alert_id: str, job: Job, channel_id: str) -> entry.Entr
         source=Source.ALERT,
         detail=detail,
     )
-
-
-def _text(job: Job) -> str:
-    return job.model_dump_json(by_alias=True, exclude_none=True)

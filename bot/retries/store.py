@@ -255,7 +255,7 @@ def _move_alert(connection: Connection, retry: Retry, state: AlertState, at: dat
     """Has the job's alert, if there is one, show how the retry stands."""
     values = {"b_job": retry.job_id, "b_id": retry.id, "b_alert": state, "b_at": at}
     if retry.job_after is not None and retry.job_after.retryable:
-        values |= {"offered": retry.job_after.failure, "job": _json(retry.job_after)}
+        values |= {"offered": retry.job_after.failure, "job": retry.job_after.to_json()}
     for row in connection.execute(_ALERT_MOVED, values):
         if row.storm_id is not None:
             touch_storm(connection, row.storm_id, at)
@@ -284,12 +284,8 @@ def _stored(changes: Changes) -> dict[str, Any]:
 
 def _stored_as(value: object) -> object:
     if isinstance(value, Job):
-        return _json(value)
+        return value.to_json()
     return entry.canonical(value) if isinstance(value, Mapping) else value
-
-
-def _json(job: Job) -> str:
-    return job.model_dump_json(by_alias=True, exclude_none=True)
 
 
 def _load(connection: Connection, row: Row[Any], interrupted: bool) -> Retry:

@@ -186,3 +186,7 @@ class Job(Value):
     def retryable(self) -> bool:
         """Whether Sift would take a retry: it failed or was cancelled."""
         return self.job_status in RETRYABLE
+
+    def to_json(self) -> str:
+        """The job as it is kept in a row, under Sift's own names."""
+        return self.model_dump_json(by_alias=True, exclude_none=True)
