@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
+from zoneinfo import ZoneInfo
 
 from pydantic import (
     BeforeValidator,
@@ -22,12 +23,17 @@ from bot.base.redactor import Redactor
 from bot.base.values import (
     Channel,
     DatabaseUrl,
+    Duration,
+    Group,
     Interval,
     OrFromFile,
     SecretFile,
+    Stream,
     Switch,
+    Times,
     Users,
     WebAddress,
+    Zone,
     channel,
     parts,
     secret,
@@ -147,6 +153,13 @@ class Settings(StoreSettings):
     rerun: Switch = Field(True, description="on or off")
     settle_seconds: Interval = Field(120, description=SECONDS)
     approval_after: int | None = Field(None, ge=1, description="a whole number, 1 or more, or nothing")
+    approval_count: int = Field(1, ge=1, le=10, description="a whole number from 1 to 10")
+    remind_after: Duration | None = Field(None, description="a duration such as 30m")
+    oncall_group: Group | None = Field(None, description="a user group's ID such as S012AB3CD")
+    digest_at: Annotated[Times, NoDecode] = Field((), description="times of day such as 08:00,20:00")
+    timezone: Zone = Field(ZoneInfo("UTC"), description="an IANA time zone such as Europe/Berlin")
+    notify_creator: Switch = Field(False, description="on or off")
+    audit_stream: Stream | None = Field(None, description="stdout or an https URL")
     anchor_channel: Channel | None = Field(None, description="a channel ID such as C012AB3CD, not a #name")
     sift_timeout_seconds: float = Field(
         10, gt=0, le=25, allow_inf_nan=False, description="a positive number of seconds, at most 25"

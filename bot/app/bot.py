@@ -20,6 +20,7 @@ from bot.app.http import slack_route, web_app
 from bot.app.limits import Limits
 from bot.app.listeners import bolt_app
 from bot.app.readiness import Readiness, asking_slack
+from bot.app.schedule import loops
 from bot.app.server import serving
 from bot.app.socket_mode import SocketMode
 from bot.app.timekeeper import not_later
@@ -158,12 +159,12 @@ class Bot:
         await features.begin()
         self._bolt = bolt_app(slack.client, workspace, self.redactor)
         listeners.register(self._bolt, features.use_cases)
-        asking = asking_slack(slack)
-        async with looping([*features.loops, asking]), self._listening(self._bolt) as socket:
+        asking, repeating = asking_slack(slack), loops(features)
+        async with looping([*repeating, asking]), self._listening(self._bolt) as socket:
             self.readiness.watch(
                 asking=asking,
                 socket=socket,
-                loops=features.loops,
+                loops=repeating,
                 publishers=features.publishers.values(),
                 watcher=features.watcher,
             )

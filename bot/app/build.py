@@ -1,4 +1,4 @@
-"""The composition root: what shows rows, the use cases, and the loops, each made of what stands above it."""
+"""The composition root: what shows rows, and the use cases, each made of what stands above it."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ from typing import Any
 from bot.access.authorizer import Access, Authorizer
 from bot.access.changer import Changer
 from bot.access.changes import Granting
-from bot.access.quota import QUOTA_SECONDS, Quota, end_minutes
+from bot.access.quota import Quota
 from bot.alerts import messages as shown_alerts
 from bot.alerts import queries, storms
 from bot.alerts import storm_messages as shown_storms
@@ -20,8 +20,6 @@ from bot.alerts.mute import Muting
 from bot.alerts.watcher import Watcher
 from bot.app.help import help_text
 from bot.app.listeners import UseCases
-from bot.app.timekeeper import TIMEKEEPER_SECONDS, Timekeeper
-from bot.audit.inspection import Inspection
 from bot.audit.signing import Signer
 from bot.base.clock import Clock
 from bot.base.loops import Loop, Soon
@@ -30,7 +28,6 @@ from bot.db.database import Database
 from bot.home.lookup import Lookup
 from bot.home.run import Runs
 from bot.home.tab import Home
-from bot.records.anchor import ANCHOR_SECONDS, Anchor
 from bot.records.counts import Counts
 from bot.records.history import History
 from bot.retries import batches, store
@@ -38,7 +35,6 @@ from bot.retries.approvals import Approvals
 from bot.retries.decider import Decider
 from bot.retries.follower import Follower
 from bot.retries.intake import Intake
-from bot.retries.late_data import LateData
 from bot.retries.limiter import Limiter
 from bot.retries.messages import kinds
 from bot.retries.reruns import Reruns
@@ -60,12 +56,6 @@ SWEEP_SECONDS = 2.0
 
 GATHER_SECONDS = 0.1
 """For so long changes are gathered before what shows them is looked at again."""
-
-INSPECTION_SECONDS = 3_600.0
-"""How often triggers and allow-list are compared with the audit."""
-
-HOME_SECONDS = 3.0
-"""How often at most a Home tab is refreshed."""
 
 PAUSE = timedelta(seconds=2)
 """How often at most a message that counts is updated: `chat.update` allows about 50 calls a minute."""
@@ -247,44 +237,6 @@ class Features:
             metrics=self.metrics,
             clock=self.clock,
         )
-
-    @cached_property
-    def loops(self) -> list[Loop]:
-        """What repeats for as long as the bot works."""
-        settings = self.settings
-        return [
-            Loop("runner", SWEEP_SECONDS, self.runner.sweep),
-            *([Loop("watcher", settings.alert_poll_seconds, self.watcher.step, "sift")] if self.watcher else []),
-            self.explaining,
-            Loop("follower", settings.follow_poll_seconds, self.follower.step, "sift"),
-            Loop("reruns", settings.follow_poll_seconds, self.reruns.step),
-            Loop(
-                "late", settings.follow_poll_seconds, LateData(self.database, self.sift, self.clock, self.changed).step
-            ),
-            *self.publishing,
-            Loop("home", HOME_SECONDS, self.home.refresh),
-            Loop("audit", INSPECTION_SECONDS, Inspection(self.database).step, "audit"),
-            Loop(
-                "quotas",
-                QUOTA_SECONDS,
-                lambda: self.database.run(lambda connection: end_minutes(connection, self.clock())),
-            ),
-            *self._keeping_time(),
-            *self._anchoring(),
-        ]
-
-    def _keeping_time(self) -> list[Loop]:
-        if not self.database.is_sqlite:
-            return []
-        timekeeper = Timekeeper(self.database, self.clock, time.monotonic, OUTBOXES, self.changed)
-        return [Loop("timekeeper", TIMEKEEPER_SECONDS, timekeeper.step)]
-
-    def _anchoring(self) -> list[Loop]:
-        channel_id = self.settings.anchor_channel
-        if channel_id is None:
-            return []
-        anchor = Anchor(self.database, self.slack, channel_id, self.clock, self.signer)
-        return [Loop("anchor", ANCHOR_SECONDS, anchor.step, f"channel:{channel_id}")]
 
     async def begin(self) -> None:
         """Writes what is to be there before the first request is taken."""

@@ -5,9 +5,11 @@ Whoever refuses says no more than that: the value may be a secret, and what is e
 
 import re
 from dataclasses import dataclass
+from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AfterValidator,
@@ -22,7 +24,10 @@ from pydantic_core import PydanticCustomError
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from bot.base.clock import parse_duration
+
 _USER = re.compile(r"[UW][A-Z0-9]+")
+_GROUP = re.compile(r"S[A-Z0-9]+")
 _CHANNEL = re.compile(r"[CG][A-Z0-9]+")
 _SCHEMES = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 
@@ -129,10 +134,50 @@ def _switch(value: object) -> bool:
     return switched
 
 
+def _duration(value: object) -> timedelta:
+    """Such as `30m`."""
+    return value if isinstance(value, timedelta) else parse_duration(str(value).strip())
+
+
+def _times(value: object) -> object:
+    """`08:00,20:00` → the times of day, earliest first, each once."""
+    if not isinstance(value, str):
+        return value
+    return tuple(sorted({datetime.strptime(part, "%H:%M").time() for part in parts(value)}))  # noqa: DTZ007  # of day
+
+
+def _zone(value: object) -> ZoneInfo:
+    """An IANA time zone by its name."""
+    if isinstance(value, ZoneInfo):
+        return value
+    try:
+        return ZoneInfo(str(value).strip())
+    except (ZoneInfoNotFoundError, OSError):
+        raise ValueError from None
+
+
+def _group(value: str) -> str:
+    if not _GROUP.fullmatch(value):
+        raise ValueError
+    return value
+
+
+def _stream(value: str) -> str:
+    """Where the audit is streamed to: standard output, or an address that nobody on the way can read."""
+    if value != "stdout" and not _web_address(value).startswith("https://"):
+        raise ValueError
+    return value
+
+
 Switch = Annotated[bool, BeforeValidator(_switch)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 Channel = Annotated[str, AfterValidator(channel)]
 Interval = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Times = Annotated[tuple[time, ...], BeforeValidator(_times)]
+Zone = Annotated[ZoneInfo, BeforeValidator(_zone)]
+Group = Annotated[str, AfterValidator(_group)]
+Stream = Annotated[str, AfterValidator(_stream)]
 Users = Annotated[frozenset[str], AfterValidator(_users), BeforeValidator(split)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 OrFromFile = WrapValidator(_or_from_file)

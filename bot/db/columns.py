@@ -56,3 +56,15 @@ def shown() -> list[Column[Any]]:
         Column("showing", Boolean, nullable=False, server_default=text("false")),
         Column("show_failures", Integer, nullable=False, server_default="0"),
     ]
+
+
+def on_call() -> list[Column[Any]]:
+    """Who took or snoozed a failure, and when somebody is reminded of it."""
+    return [
+        Column("taken_by", Text),
+        Column("taken_at", Moment),
+        Column("snoozed_by", Text),
+        Column("snoozed_until", Moment),
+        Column("remind_at", Moment),  # when the next reminder is due; null: there is none to come
+        Column("reminded", Integer, nullable=False, server_default="0"),  # how often that was done
+    ]

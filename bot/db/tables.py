@@ -2,9 +2,9 @@
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, Integer, Table, Text
 
-from bot.db.columns import Moment, Serial, metadata, one_of, shown, where
+from bot.db.columns import Moment, Serial, metadata, on_call, one_of, shown, where
 
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0004"
 """The newest migration; a test holds it to Alembic's head. Kept here so that starting needs no Alembic."""
 
 ACTIVE = ("sending", "unknown", "accepted")
@@ -69,6 +69,7 @@ batches = Table(
     Column("kind", Text, nullable=False, server_default="retry"),
     Column("origin", Text),  # the storm or the batch whose button asks for all of it; null: jobs named one by one
     Column("refusal", Text),  # JSON: why none of it was let through
+    Column("approval_until", Moment),  # until when a second person may approve what of it waits for one
     *shown(),
     CheckConstraint(one_of("kind", KINDS), name="kind"),
     Index("ix_batches_origin", "origin", "created_at", **where("origin IS NOT NULL")),
@@ -114,6 +115,7 @@ retries = Table(
     Column("late_until", Moment),  # until when those are looked for; null: not, or not any more
     Column("detail", Text),  # JSON: why refused, failed, unknown or lost
     Column("superseded_by", ForeignKey("retries.id")),  # a later retry of the same job
+    Column("waits_until", Moment),  # asked for during the cooldown: until when it waits by itself
     Column("created_at", Moment, nullable=False),
     Column("sent_at", Moment),
     Column("unknown_at", Moment),
@@ -127,6 +129,8 @@ retries = Table(
     CheckConstraint(one_of("state", STATES), name="state"),
     CheckConstraint(one_of("kind", KINDS), name="kind"),
     Index("uq_retries_active_job", "job_id", "kind", unique=True, **where(one_of("state", ACTIVE))),
+    Index("uq_retries_waiting_job", "job_id", "kind", unique=True, **where("waits_until IS NOT NULL")),
+    Index("ix_retries_approval", "approval_until", **where("approval_until IS NOT NULL AND state = 'requested'")),
     Index("ix_retries_job", "job_id", "created_at"),
     Index("ix_retries_cause", "cause_key", "ended_at", **where("cause_key IS NOT NULL")),
     Index("ix_retries_late", "late_until", **where("late_until IS NOT NULL")),
@@ -137,13 +141,26 @@ retries = Table(
     Index("ix_retries_show", "show_at", **where("show_at IS NOT NULL")),
 )
 
+approvals = Table(
+    "approvals",
+    metadata,
+    # One row for everybody who approved a request that takes somebody else's word.
+    Column("retry_id", ForeignKey("retries.id"), primary_key=True),
+    Column("user_id", Text, primary_key=True),
+    Column("user_name", Text),
+    Column("at", Moment, nullable=False),
+)
+
 storms = Table(
     "storms",
     metadata,
     Column("id", Text, primary_key=True),
     Column("channel_id", Text, nullable=False),
     Column("created_at", Moment, nullable=False),
+    *on_call(),
     *shown(),
+    Index("ix_storms_snoozed", "snoozed_until", **where("snoozed_until IS NOT NULL")),
+    Index("ix_storms_remind", "remind_at", **where("remind_at IS NOT NULL")),
     Index("ix_storms_show", "show_at", **where("show_at IS NOT NULL")),
 )
 
@@ -171,6 +188,9 @@ alerts = Table(
     Column("look_up_until", Moment),  # until when that is looked up; null: not, or not any more
     Column("retry_id", ForeignKey("retries.id")),  # the newest retry that the bot sent
     Column("muted_by", Text),
+    Column("mute_reason", Text),
+    Column("creator_id", Text),  # who created the job, as Slack knows them
+    *on_call(),
     *shown(),
     CheckConstraint(one_of("manner", MANNERS), name="manner"),
     CheckConstraint(one_of("state", ALERT_STATES), name="state"),
@@ -179,6 +199,8 @@ alerts = Table(
     Index("ix_alerts_storm", "storm_id", "created_at", "id", **where("storm_id IS NOT NULL")),
     Index("ix_alerts_new", "channel_id", **where("manner = 'new'")),
     Index("ix_alerts_waiting", "created_at", **where("state IN ('open', 'outside')")),
+    Index("ix_alerts_snoozed", "snoozed_until", **where("snoozed_until IS NOT NULL")),
+    Index("ix_alerts_remind", "remind_at", **where("remind_at IS NOT NULL")),
     Index("ix_alerts_look_up", "look_up_until", **where("look_up_until IS NOT NULL")),
     Index("ix_alerts_show", "show_at", **where("show_at IS NOT NULL")),
 )

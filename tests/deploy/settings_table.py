@@ -5,6 +5,7 @@ Names, defaults and what is expected come from `bot.settings`; what each setting
 
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
@@ -42,6 +43,13 @@ MEANINGS = {
     "settle_seconds": "how long an unknown outcome is read back before it counts as not applied",
     "rerun": "offering to evaluate reports again that were evaluated before late data arrived",
     "approval_after": "from this retry of one job on, a second person must approve; empty: never",
+    "approval_count": "so many different people must approve",
+    "remind_after": "a failure that nobody took, retried or snoozed for so long is reminded of; empty: never",
+    "oncall_group": "user group that reminders mention; empty: nobody",
+    "digest_at": "times of day of the digest in each alert channel; empty: none",
+    "timezone": "the time zone of `DIGEST_AT`",
+    "notify_creator": "telling who created a failed job, where Slack knows their e-mail address",
+    "audit_stream": "where every entry of the audit is sent as JSON lines; empty: nowhere",
     "anchor_channel": "channel that gets the audit's head once a day (UTC); empty: none",
     "audit_signing_key_file": "signs the audit's heads, see [audit.md](audit.md); empty: unsigned",
     "log_level": "what is logged",
@@ -70,7 +78,7 @@ def default(field: FieldInfo) -> str:
         return value.get_secret_value()
     if isinstance(value, bool):
         return "on" if value else "off"
-    return str(value) if isinstance(value, str | int | float) else ""
+    return str(value) if isinstance(value, str | int | float | ZoneInfo) else ""
 
 
 def table() -> str:

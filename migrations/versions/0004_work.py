@@ -1,0 +1,64 @@
+"""People at work: who took or snoozed a failure, reminders, waiting for a cooldown, several people's approvals."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+MOMENT = sa.DateTime(timezone=True)
+
+ON_CALL = (
+    ("taken_by", sa.Text()),
+    ("taken_at", MOMENT),
+    ("snoozed_by", sa.Text()),
+    ("snoozed_until", MOMENT),
+    ("remind_at", MOMENT),
+)
+COLUMNS = (
+    ("alerts", (*ON_CALL, ("mute_reason", sa.Text()), ("creator_id", sa.Text()))),
+    ("storms", ON_CALL),
+    ("retries", (("waits_until", MOMENT),)),
+    ("batches", (("approval_until", MOMENT),)),
+)
+INDEXES = (
+    ("ix_alerts_snoozed", "alerts", ["snoozed_until"], "snoozed_until IS NOT NULL", False),
+    ("ix_alerts_remind", "alerts", ["remind_at"], "remind_at IS NOT NULL", False),
+    ("ix_storms_snoozed", "storms", ["snoozed_until"], "snoozed_until IS NOT NULL", False),
+    ("ix_storms_remind", "storms", ["remind_at"], "remind_at IS NOT NULL", False),
+    ("uq_retries_waiting_job", "retries", ["job_id", "kind"], "waits_until IS NOT NULL", True),
+    ("ix_retries_approval", "retries", ["approval_until"], "approval_until IS NOT NULL AND state = 'requested'", False),
+)
+
+
+def upgrade() -> None:
+    for table, columns in COLUMNS:
+        for name, kind in columns:
+            op.add_column(table, sa.Column(name, kind))
+    for table in ("alerts", "storms"):
+        op.add_column(table, sa.Column("reminded", sa.Integer(), nullable=False, server_default="0"))
+    for name, table, names, condition, unique in INDEXES:
+        where = sa.text(condition)
+        op.create_index(name, table, names, unique=unique, sqlite_where=where, postgresql_where=where)
+    op.create_table(
+        "approvals",
+        sa.Column("retry_id", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("user_name", sa.Text()),
+        sa.Column("at", MOMENT, nullable=False),
+        sa.PrimaryKeyConstraint("retry_id", "user_id", name="pk_approvals"),
+        sa.ForeignKeyConstraint(["retry_id"], ["retries.id"], name="fk_approvals_retry_id_retries"),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("approvals")
+    for name, table, _, _, _ in INDEXES:
+        op.drop_index(name, table)
+    for table in ("alerts", "storms"):
+        op.drop_column(table, "reminded")
+    for table, columns in COLUMNS:
+        for name, _ in columns:
+            op.drop_column(table, name)
