@@ -8,6 +8,7 @@ from typing import Any
 import uvloop
 from slack_bolt.adapter.starlette.async_handler import to_starlette_response
 from slack_bolt.async_app import AsyncAck, AsyncBoltRequest
+from slack_sdk.signature import SignatureVerifier
 from slack_sdk.web.async_client import AsyncWebClient
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -29,7 +30,7 @@ def raw() -> Starlette:
     async def receive(_: Request, __: str) -> Response:
         return Response()
 
-    return Starlette(routes=[slack_route(os.environ["SLACK_SIGNING_SECRET"], receive)])
+    return Starlette(routes=[slack_route(SignatureVerifier(os.environ["SLACK_SIGNING_SECRET"]), receive)])
 
 
 def recordless() -> Starlette:
@@ -48,7 +49,7 @@ def recordless() -> Starlette:
         return to_starlette_response(await app.async_dispatch(parsed))
 
     app.command("/sift-retry")(on_command)
-    return Starlette(routes=[slack_route(os.environ["SLACK_SIGNING_SECRET"], receive)])
+    return Starlette(routes=[slack_route(SignatureVerifier(os.environ["SLACK_SIGNING_SECRET"]), receive)])
 
 
 async def _serve(app: Starlette, port: int) -> None:

@@ -25,16 +25,13 @@ def cli() -> None:
 
 
 @cli.command()
-def doctor() -> None:
+@click.option("--json", "as_json", is_flag=True, help="One JSON array, for a program to read.")
+def doctor(as_json: bool) -> None:
     """Checks settings, Slack, Sift and the database; one line each, exit 1 if any fails."""
-    from bot.cli.doctor import examine
+    from bot.cli.doctor import report
 
     logs.configure("error", "console", redactor_at_hand().scrub)
-    healthy = True
-    for check in asyncio.run(examine()):
-        healthy = healthy and check.passed
-        click.echo(f"{'ok  ' if check.passed else 'FAIL'}  {check.name}: {check.said}")
-    if not healthy:
+    if not asyncio.run(report(as_json)):
         sys.exit(1)
 
 

@@ -28,6 +28,7 @@ from bot.base.values import (
     Interval,
     OrFromFile,
     SecretFile,
+    SiftAddress,
     Stream,
     Switch,
     Times,
@@ -124,8 +125,9 @@ class Settings(StoreSettings):
     )
     slack_app_token_file: str | None = Field(None, description=A_FILE)
     slack_api_url: WebAddress = Field("https://slack.com/api", description="a URL such as https://slack.com/api/")
-    sift_rest_uri: WebAddress = Field(
-        "https://api.siftstack.com", description="a URL with its scheme, such as https://api.siftstack.com"
+    sift_rest_uri: SiftAddress = Field(
+        "https://api.siftstack.com",
+        description="an https URL such as https://api.siftstack.com (http on this machine only)",
     )
     sift_api_key: Annotated[SecretStr, secret(), OrFromFile] = Field(description="a Sift API key")
     sift_api_key_file: str | None = Field(None, description=A_FILE)
@@ -183,6 +185,12 @@ class Settings(StoreSettings):
     def watches(self) -> bool:
         """Whether there is any channel for alerts."""
         return bool(self.alert_channel or self.alert_channels)
+
+    @property
+    def channels(self) -> frozenset[str]:
+        """Every channel that is named: for alerts, and for the audit's head."""
+        named = (self.alert_channel, self.anchor_channel, *self.alert_channels.values())
+        return frozenset(channel_id for channel_id in named if channel_id)
 
     @property
     def socket_mode(self) -> bool:

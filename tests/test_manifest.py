@@ -13,13 +13,12 @@ from slack_bolt.async_app import AsyncApp
 
 from bot.access.modal import GRANT_VIEW
 from bot.app import listeners
-from bot.cli import doctor
 from bot.retries.messages import modals
 from bot.retries.messages.approval import OVERRIDE_VIEW
 from bot.retries.messages.cancel import CANCEL_VIEW
 from bot.sandbox.slack.state import SCOPES as SANDBOX_SCOPES
 from bot.sandbox.slack.workspace import SlackWorkspace
-from bot.slack.client import HISTORY_SCOPES
+from bot.slack import scopes as scopes_of_slack
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = ROOT.parent / "shared" / "slack" / "manifest.schema.json"
@@ -29,6 +28,7 @@ SCOPES = {
     "chat.postMessage": {"chat:write", "chat:write.public"},
     "chat.postEphemeral": {"chat:write"},
     "chat.update": {"chat:write"},
+    "chat.getPermalink": set(),
     "users.info": {"users:read"},
     "usergroups.list": {"usergroups:read"},
     "usergroups.users.list": {"usergroups:read"},
@@ -41,6 +41,7 @@ SCOPES = {
     "views.update": set(),
 }
 OPTIONAL = {
+    "conversations.info": {"channels:read", "groups:read"},
     "conversations.history": {"channels:history", "groups:history"},
     "conversations.replies": {"channels:history", "groups:history"},
 }
@@ -99,9 +100,9 @@ def test_its_scopes_are_those_of_the_methods_and_events_used(registered: dict[st
     needed = needed.union(*(EVENT_SCOPES[event] for event in registered["event"]))
     scopes = MANIFEST["oauth_config"]["scopes"]
     optional = set[str]().union(*(OPTIONAL.get(method, set()) for method in methods))
-    assert set(scopes["bot_optional"]) == optional == HISTORY_SCOPES
+    assert set(scopes["bot_optional"]) == optional == scopes_of_slack.OPTIONAL.keys()
     assert set(scopes["bot"]) == needed | optional, "Slack asks for no optional scope that stands in one list alone"
-    assert needed >= doctor.NEEDED_SCOPES
+    assert needed == scopes_of_slack.NEEDED.keys()
 
 
 @pytest.mark.parametrize("declined", [set[str](), {"groups:history"}, {"channels:history", "groups:history"}])

@@ -1,3 +1,4 @@
+from datetime import time, timedelta
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,19 @@ def test_a_switch_is_on_or_off(value: str, expected: bool) -> None:
     assert load(Settings, {**GOOD, "RERUN": value}).rerun == expected
 
 
+@pytest.mark.parametrize("address", ["http://127.0.0.1:8080", "http://localhost:1/sift", "http://[::1]:9"])
+def test_sift_s_key_goes_unencrypted_to_this_machine_alone(address: str) -> None:
+    assert load(Settings, {**GOOD, "SIFT_REST_URI": address}).sift_rest_uri == address
+
+
+def test_times_of_day_durations_and_zones_are_read() -> None:
+    given = {"DIGEST_AT": "20:00, 08:00,20:00", "TIMEZONE": "Europe/Berlin", "REMIND_AFTER": "30m"}
+    settings = load(Settings, {**GOOD, **given, "AUDIT_STREAM": "https://siem.example/in"})
+    assert settings.digest_at == (time(8), time(20))
+    assert settings.timezone.key == "Europe/Berlin"
+    assert settings.remind_after == timedelta(minutes=30)
+
+
 def test_every_missing_setting_is_one_line_that_names_it() -> None:
     with pytest.raises(SettingsError) as caught:
         load(Settings)
@@ -58,6 +72,20 @@ def test_every_missing_setting_is_one_line_that_names_it() -> None:
         ("SLACK_API_URL", "slack.example"),
         ("SIFT_REST_URI", "api.siftstack.com"),
         ("SIFT_REST_URI", "ftp://api.siftstack.com"),
+        ("SIFT_REST_URI", "http://api.siftstack.com"),
+        ("SIFT_REST_URI", "http://10.0.0.7:8080"),
+        ("SIFT_REST_URI", "http://127.0.0.1.example.com"),
+        ("APPROVAL_COUNT", "0"),
+        ("REMIND_AFTER", "soon"),
+        ("REMIND_AFTER", "0s"),
+        ("ONCALL_GROUP", "@on-call"),
+        ("DIGEST_AT", "8"),
+        ("DIGEST_AT", "08:00,24:00"),
+        ("TIMEZONE", "Mars/Olympus"),
+        ("TIMEZONE", "../etc/passwd"),
+        ("NOTIFY_CREATOR", "yes"),
+        ("AUDIT_STREAM", "http://siem.example"),
+        ("AUDIT_STREAM", "stderr"),
         ("SIFT_API_KEY", "two words"),
         ("DATABASE_URL", "mysql://u:hush@h/db"),
         ("DATABASE_URL", "sqlite://"),

@@ -2,13 +2,16 @@
 
 import asyncio
 import contextlib
+import signal
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Self
 
 import structlog
 from slack_bolt.adapter.starlette.async_handler import to_starlette_response
 from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
+from slack_sdk.signature import SignatureVerifier
 from sqlalchemy import Connection
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -20,6 +23,7 @@ from bot.app.http import slack_route, web_app
 from bot.app.limits import Limits
 from bot.app.listeners import bolt_app
 from bot.app.readiness import Readiness, asking_slack
+from bot.app.rotation import Rotation
 from bot.app.schedule import loops
 from bot.app.server import serving
 from bot.app.socket_mode import SocketMode
@@ -27,7 +31,7 @@ from bot.app.timekeeper import not_later
 from bot.audit.signing import signer
 from bot.base.clock import Clock, utc_now
 from bot.base.errors import WrongWorkspace
-from bot.base.loops import looping, unless
+from bot.base.loops import Loop, looping, unless
 from bot.base.metrics import Metrics
 from bot.db import marks
 from bot.db.database import Database, is_outdated, migrate, require_schema
@@ -35,7 +39,7 @@ from bot.db.guard import guard
 from bot.db.moving import require_not_moved
 from bot.retries import claims
 from bot.retries.limiter import Limiter
-from bot.settings import Settings
+from bot.settings import Settings, load
 from bot.sift.client import Sift
 from bot.slack.client import Slack
 from bot.slack.errors import RateLimited, SlackUnavailable
@@ -48,6 +52,10 @@ log = structlog.get_logger(__name__)
 DRAIN_SECONDS = 4.5
 """How long a stop waits for what is under way. A platform kills after ten seconds, and the loops, the socket, the
 HTTP server and a silent database have about four of them."""
+
+
+RENEWAL_SECONDS = 3_600.0
+"""How often it is looked whether somebody asked to renew secrets; whoever asks has it looked at once."""
 
 
 class Bot:
@@ -71,6 +79,9 @@ class Bot:
             guard(engine, self.redactor)
         self.limiter = Limiter(settings.retry_concurrency)
         self.readiness = Readiness(self.database, clock)
+        self._verifier = _verifier(settings)
+        self._rotation: Rotation | None = None
+        self._renewing = Loop("secrets", RENEWAL_SECONDS, self._take_over)
         self.http = self._http()
         self._bolt: AsyncApp | None = None
 
@@ -160,19 +171,40 @@ class Bot:
         self._bolt = bolt_app(slack.client, workspace, self.redactor)
         listeners.register(self._bolt, features.use_cases)
         asking, repeating = asking_slack(slack), loops(features)
-        async with looping([*repeating, asking]), self._listening(self._bolt) as socket:
+        async with looping([*repeating, asking, self._renewing]), self._listening(self._bolt) as socket:
+            self._rotation = Rotation(
+                settings=self.settings,
+                read=partial(load, Settings),
+                team_id=workspace.team_id,
+                redactor=self.redactor,
+                slack=slack,
+                sift=sift,
+                verifier=self._verifier,
+                socket=socket,
+            )
             self.readiness.watch(
                 asking=asking,
                 socket=socket,
                 loops=repeating,
                 publishers=features.publishers.values(),
                 watcher=features.watcher,
+                channels=features.channels,
             )
             log.info("bot.ready", team_id=workspace.team_id, socket_mode=self.settings.socket_mode)
             await stop.wait()
             self.readiness.stop()
             log.info("bot.stopping", under_way=len(features.runner.tasks))
             await features.drain(DRAIN_SECONDS)
+
+    def renew(self) -> None:
+        """Has the settings read again, and new secrets taken over."""
+        if self._rotation is not None:
+            self._rotation.asked = True
+            self._renewing.wake()
+
+    async def _take_over(self) -> None:
+        if self._rotation is not None:
+            await self._rotation.step()
 
     async def _identify(self, slack: Slack, stop: asyncio.Event) -> Workspace | None:
         """Returns whose token this is; while Slack does not answer, asks again. None if stopped meanwhile."""
@@ -206,9 +238,8 @@ class Bot:
     def _http(self) -> Starlette:
         ready = self.readiness
         app = web_app(ready.not_ready, ready.degraded, self.metrics.text, lambda: self.database.worker.stuck)
-        secret = self.settings.slack_signing_secret
-        if not self.settings.socket_mode and secret is not None:
-            app.router.routes.append(slack_route(secret.get_secret_value(), self._receive))
+        if self._verifier is not None:
+            app.router.routes.append(slack_route(self._verifier, self._receive))
         return app
 
     async def _receive(self, request: Request, body: str) -> Response:
@@ -223,9 +254,16 @@ class Bot:
             return PlainTextResponse("not understood", status_code=400)
 
 
+def _verifier(settings: Settings) -> SignatureVerifier | None:
+    """What checks Slack's signatures over HTTP; in Socket Mode there are none."""
+    secret = settings.slack_signing_secret
+    return None if settings.socket_mode or secret is None else SignatureVerifier(secret.get_secret_value())
+
+
 async def run_bot(settings: Settings, stop: asyncio.Event) -> None:
-    """Runs the bot and its HTTP side until `stop` is set."""
+    """Runs the bot and its HTTP side until `stop` is set; SIGHUP has it take over new secrets."""
     with Bot(settings) as bot:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, bot.renew)
         async with serving(bot.http, settings.host, settings.port, Limits()) as url:
             log.info("http.serving", url=url)
             await bot.work(stop)

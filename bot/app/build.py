@@ -43,6 +43,7 @@ from bot.retries.runner import Runner
 from bot.settings import Settings
 from bot.sift.client import Sift, web_app_for
 from bot.sift.subjects import Subjects
+from bot.slack.channels import Channels
 from bot.slack.client import Slack
 from bot.slack.links import Place, Workspace
 from bot.slack.outbox import Outbox
@@ -217,6 +218,10 @@ class Features:
     @cached_property
     def explaining(self) -> Loop:
         return Loop("explainer", SWEEP_SECONDS, self.explainer.step)
+
+    @cached_property
+    def channels(self) -> Channels:
+        return Channels(self.slack, self.settings.channels)
 
     @cached_property
     def use_cases(self) -> UseCases:

@@ -62,7 +62,7 @@ def web_app(
 
 
 def slack_route(
-    signing_secret: str,
+    verifier: SignatureVerifier,
     receive: Receive,
     *,
     body_seconds: float = BODY_SECONDS,
@@ -72,9 +72,9 @@ def slack_route(
     Whoever cannot have signed is refused before a byte of the body is read.
 
     Args:
+        verifier: with the signing secret, which may be renewed.
         body_seconds: how long the whole of a body may take.
     """
-    verifier = SignatureVerifier(signing_secret)
     bodies = _Bodies()
 
     async def events(request: Request) -> Response:

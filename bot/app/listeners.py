@@ -68,16 +68,15 @@ class _App(AsyncApp):
 
 def bolt_app(client: AsyncWebClient, workspace: Workspace, redactor: Redactor) -> AsyncApp:
     """A Bolt app for the one workspace of the token; signatures are verified before it, in `web`."""
-    identity = AuthorizeResult(
-        enterprise_id=workspace.enterprise_id,
-        team_id=workspace.team_id,
-        bot_user_id=workspace.bot_user_id,
-        bot_id=workspace.bot_id,
-        bot_token=client.token,
-    )
 
     async def authorize() -> AuthorizeResult:
-        return identity
+        return AuthorizeResult(
+            enterprise_id=workspace.enterprise_id,
+            team_id=workspace.team_id,
+            bot_user_id=workspace.bot_user_id,
+            bot_id=workspace.bot_id,
+            bot_token=client.token,  # a new one may have been taken over
+        )
 
     app = _App(
         logger=_bolt_log(),

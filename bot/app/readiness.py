@@ -12,6 +12,7 @@ from bot.base.clock import Clock
 from bot.base.errors import DatabaseUnavailable
 from bot.base.loops import Loop
 from bot.db.database import Database, require_schema
+from bot.slack.channels import Channels
 from bot.slack.client import Slack
 from bot.slack.publisher import Publisher
 
@@ -35,6 +36,7 @@ class Readiness:
         self._loops: Iterable[Loop] = ()
         self._publishers: Iterable[Publisher[Any]] = ()
         self._watcher: Watcher | None = None
+        self._channels: Channels | None = None
         self._told: set[str] = set()
         self._stopping = False
 
@@ -50,6 +52,7 @@ class Readiness:
         loops: Iterable[Loop],
         publishers: Iterable[Publisher[Any]],
         watcher: Watcher | None,
+        channels: Channels,
     ) -> None:
         """Says that everything has begun, and what to look at from now on.
 
@@ -59,9 +62,11 @@ class Readiness:
             loops: what repeats, some of it with a name for what is degraded while it fails.
             publishers: each knows the channels that take no posts.
             watcher: knows when Sift was last read for new failures.
+            channels: knows what is wrong with those that the settings name.
         """
         self._asking, self._socket = asking, socket
         self._loops, self._publishers, self._watcher = loops, publishers, watcher
+        self._channels = channels
 
     async def not_ready(self) -> Mapping[str, str]:
         """Looks now; what changed since the last look goes to the log.
@@ -86,6 +91,8 @@ class Readiness:
             # A database that is away is named as such; nothing is wrong with Sift then, or with a channel.
             if loop.degrades and loop.failing is not None and not isinstance(loop.cause, DatabaseUnavailable):
                 found[loop.degrades] = loop.failing
+        if self._channels is not None:
+            found |= {f"channel:{channel_id}": problem for channel_id, problem in self._channels.problems.items()}
         for publisher in self._publishers:
             found |= {f"channel:{channel_id}": error for channel_id, error in publisher.unpostable.items()}
         return found

@@ -9,6 +9,7 @@ from bot.audit.inspection import Inspection
 from bot.base.loops import Loop
 from bot.records.anchor import ANCHOR_SECONDS, Anchor
 from bot.retries.late_data import LateData
+from bot.slack.channels import CHANNELS_SECONDS
 
 INSPECTION_SECONDS = 3_600.0
 """How often triggers and allow-list are compared with the audit."""
@@ -24,6 +25,7 @@ def loops(features: Features) -> list[Loop]:
         *_watching(features),
         *features.publishing,
         Loop("home", HOME_SECONDS, features.home.refresh),
+        Loop("channels", CHANNELS_SECONDS, features.channels.step),
         *_keeping(features),
     ]
 

@@ -73,6 +73,12 @@ class SocketMode:
         """Whether Slack can reach the bot now."""
         return self._handler is not None and bool(await self._handler.client.is_connected())
 
+    def renew(self, token: str) -> None:
+        """Opens the next connection with another token; the present one stays until Slack ends it."""
+        self._token = token
+        if self._handler is not None:
+            self._handler.client.app_token = token
+
     async def _watch(self) -> None:
         now = asyncio.get_running_loop().time()
         if await self.hears():

@@ -43,12 +43,17 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str], slack_url: str | None = None) -> None:
-        forms = {form for secret in secrets if _can_be_told(secret) for form in _forms(secret)}
-        self._forms = sorted(forms, key=len)
+        self._forms: list[str] = []
+        self.hide(secrets)
         self._shapes = [*_SHAPES]
         if slack_url is not None:
             base = slack_url.rstrip("/").removesuffix("api").rstrip("/")
             self._shapes.append(((base,), re.compile(rf"{re.escape(base)}/(?!api/){_END}+"), "[answer address]"))
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Looks for more secrets from now on; those before stay hidden, too."""
+        forms = {form for secret in secrets if _can_be_told(secret) for form in _forms(secret)}
+        self._forms = sorted(forms.union(self._forms), key=len)
 
     def clean(self, text: str) -> str:
         """The text without our secrets; costs well under a microsecond for a short text that holds none."""

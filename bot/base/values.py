@@ -3,6 +3,7 @@
 Whoever refuses says no more than that: the value may be a secret, and what is expected stands beside the setting.
 """
 
+import ipaddress
 import re
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
@@ -67,6 +68,21 @@ def _web_address(value: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError
     return value.rstrip("/")
+
+
+def _sift_address(value: str) -> str:
+    """The key goes there with every call, so only a machine's own address may do without encryption."""
+    address = _web_address(value)
+    if address.startswith("http://") and not _is_loopback(urlsplit(address).hostname or ""):
+        raise ValueError
+    return address
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 @dataclass(frozen=True)
@@ -171,6 +187,7 @@ def _stream(value: str) -> str:
 
 Switch = Annotated[bool, BeforeValidator(_switch)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
+SiftAddress = Annotated[str, AfterValidator(_sift_address)]
 Channel = Annotated[str, AfterValidator(channel)]
 Interval = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]

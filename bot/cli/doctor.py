@@ -1,62 +1,64 @@
 """`sift-retry doctor`: looks at everything the bot depends on, and changes nothing."""
 
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, replace
+import dataclasses
+import errno
+import json
+import socket
+from collections.abc import AsyncIterator
 from pathlib import Path
 
-import aiohttp
+import click
+import httpx
 from sqlalchemy import make_url
 
+from bot.audit.signing import signer
 from bot.base.clock import utc_now
-from bot.base.errors import BotError, SettingsError
+from bot.base.errors import SettingsError
+from bot.cli.check import Check, first_line
+from bot.cli.doctor_sift import sift_checks
+from bot.cli.doctor_slack import slack_checks
 from bot.db.database import Database, is_outdated, require_schema, schema_version
 from bot.db.guard import guard
 from bot.db.tables import SCHEMA_VERSION
 from bot.settings import Settings, StoreSettings, load, redactor_at_hand
-from bot.sift.client import Sift
-from bot.slack.client import HISTORY_SCOPES, Slack
-from bot.slack.web import http_session, web_client
-
-NEEDED_SCOPES = frozenset({"commands", "chat:write", "chat:write.public", "users:read", "usergroups:read"})
-"""Without these the bot cannot do its main job; `app_manifest.yml` asks for them."""
 
 
-@dataclass(frozen=True)
-class Check:
-    """One line of the doctor's report."""
+async def report(as_json: bool) -> bool:
+    """Prints a line for each check when it is done, or all of them as JSON; returns whether all are well."""
+    done: list[Check] = []
+    async for check in examine():
+        done.append(check)
+        if not as_json:
+            click.echo(f"{'ok  ' if check.passed else 'FAIL'}  {check.name}: {check.said}")
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(check) for check in done], ensure_ascii=False, indent=2))
+    return all(check.passed for check in done)
 
-    name: str
-    passed: bool
-    said: str
 
-
-async def examine() -> list[Check]:
+async def examine() -> AsyncIterator[Check]:
     """Checks the settings, then as much as they allow; what it says holds no secret."""
     scrub = redactor_at_hand().scrub
-    return [replace(check, said=scrub(check.said)) for check in await _examine()]
+    async for check in _examine():
+        yield dataclasses.replace(check, said=scrub(check.said))
 
 
-async def _examine() -> list[Check]:
+async def _examine() -> AsyncIterator[Check]:
     try:
         settings = load(Settings)
     except SettingsError as error:
-        return [*(Check("settings", False, problem) for problem in error.problems), *_store_only()]
-    mode = "Socket Mode" if settings.socket_mode else "HTTP"
-    checks = [Check("settings", True, f"complete, {mode}"), _database(settings)]
-    async with http_session() as session:
-        checks += [check async for check in _slack(settings, session)]
-    sift = Sift(
-        settings.sift_rest_uri,
-        settings.sift_api_key,
-        timeout_seconds=settings.sift_timeout_seconds,
-        scrub=settings.redactor().scrub,
-    )
-    try:
-        checks.append(await _check("sift", lambda: _ask_sift(sift, settings.sift_rest_uri)))
-    finally:
-        await sift.aclose()
-    return checks
+        for problem in error.problems:
+            yield Check("settings", False, problem)
+        for check in _store_only():
+            yield check
+        return
+    yield Check("settings", True, f"complete, {'Socket Mode' if settings.socket_mode else 'HTTP'}")
+    yield _port(settings)
+    yield _database(settings)
+    yield _signing_key(settings)
+    async for check in slack_checks(settings):
+        yield check
+    async for check in sift_checks(settings):
+        yield check
 
 
 def _store_only() -> list[Check]:
@@ -64,6 +66,42 @@ def _store_only() -> list[Check]:
         return [_database(load(StoreSettings))]
     except SettingsError:
         return []
+
+
+def _port(settings: Settings) -> Check:
+    """Takes the port for a moment, the way the server does."""
+    where = f"{settings.host}:{settings.port}"
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as taken:
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            taken.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE and _has_a_bot(where):
+            return Check("port", True, f"{where} is a running bot's")
+        why = error.strerror or first_line(error)
+        return Check("port", False, f"{where}: {why}; set PORT (or HOST) to another")
+    return Check("port", True, f"{where} is free")
+
+
+def _has_a_bot(where: str) -> bool:
+    """Whether what listens there answers as a bot of ours does."""
+    try:
+        return httpx.get(f"http://{where}/healthz", timeout=2).text == "ok"
+    except httpx.HTTPError:
+        return False
+
+
+def _signing_key(settings: Settings) -> Check:
+    if settings.audit_signing_key_file is None:
+        return Check("signing key", True, "none: heads of the audit are unsigned")
+    try:
+        signer(settings.audit_signing_key_file)
+    except SettingsError as error:
+        return Check("signing key", False, "; ".join(error.problems))
+    return Check("signing key", True, "heads of the audit are signed")
 
 
 def _database(settings: StoreSettings) -> Check:
@@ -82,56 +120,7 @@ def _database(settings: StoreSettings) -> Check:
                 return Check("database", True, f"{shown}, schema {found} will be upgraded to {SCHEMA_VERSION}")
             require_schema(connection)
     except Exception as error:  # noqa: BLE001  # whatever it is, it is what the doctor has to say
-        return Check("database", False, f"{shown}: {_first_line(error)}")
+        return Check("database", False, f"{shown}: {first_line(error)}")
     finally:
         database.close()
     return Check("database", True, f"{shown}, schema {found}")
-
-
-async def _slack(settings: Settings, session: aiohttp.ClientSession) -> AsyncIterator[Check]:
-    client = web_client(settings.slack_bot_token.get_secret_value(), settings.slack_api_url, session)
-    slack = Slack(client, time.monotonic, settings.redactor())
-
-    async def identify() -> str:
-        workspace = await slack.identify()
-        missing = NEEDED_SCOPES - workspace.scopes if workspace.scopes else frozenset()
-        if missing:
-            raise BotError(f"the token lacks {', '.join(sorted(missing))}; reinstall the app from app_manifest.yml")
-        found = f"workspace {workspace.team_id}, bot user {workspace.bot_user_id}"
-        unread = HISTORY_SCOPES - workspace.scopes if workspace.scopes else frozenset()
-        if unread:
-            found += f"; without {', '.join(sorted(unread))} a crash may repeat {_repeated(unread)}, never a retry"
-        return found
-
-    yield await _check("slack", identify)
-    token = settings.slack_app_token
-    if token is not None:
-        yield await _check("socket mode", lambda: _open_socket(slack, token.get_secret_value()))
-
-
-def _repeated(unread: frozenset[str]) -> str:
-    """What is posted twice if the bot dies while it posts, since it may not look for what it posted."""
-    kinds = {"channels:history": "public channels", "groups:history": "private channels"}
-    return f"the message being posted then in {' and '.join(kinds[scope] for scope in sorted(unread))}"
-
-
-async def _open_socket(slack: Slack, app_token: str) -> str:
-    await slack.open_connection(app_token)
-    return "a connection may be opened"
-
-
-async def _ask_sift(sift: Sift, address: str) -> str:
-    await sift.ping()
-    return f"{address} answers; the key is user {await sift.me()}"
-
-
-async def _check(name: str, ask: Callable[[], Awaitable[str]]) -> Check:
-    try:
-        return Check(name, True, await ask())
-    except Exception as error:  # noqa: BLE001  # whatever it is, it is what the doctor has to say
-        return Check(name, False, _first_line(error))
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(getattr(error, "orig", None) or error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

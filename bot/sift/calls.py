@@ -81,6 +81,10 @@ class Calls:
         """Closes every connection."""
         await self._client.aclose()
 
+    def renew(self, api_key: SecretStr) -> None:
+        """Sends another key with every call from now on."""
+        self._client.headers["Authorization"] = f"Bearer {api_key.get_secret_value()}"
+
     def must_wait(self, operation: str) -> float:
         """Seconds that Sift still asks to wait before the next call of a kind; 0: none."""
         return max(0.0, self._held_until.get(operation, 0.0) - self._timer())

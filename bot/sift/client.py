@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,6 +24,7 @@ from bot.sift.filters import batches, moment, segment
 from bot.sift.job import Job
 from bot.sift.lists import Allowance, LeftOut, Listing, Lists
 from bot.sift.lookups import Lookups
+from bot.sift.resources import KeyUser
 from bot.sift.value import clean_text
 
 __all__ = ["LONGEST_WAIT", "Rerun", "Sift", "web_app_for"]
@@ -91,6 +93,11 @@ class Sift:
         if self._reading is not None:
             self._reading.cancel()
         await self._calls.aclose()
+
+    def renew(self, api_key: SecretStr) -> None:
+        """Uses another key from the next call on; it may be another user's."""
+        self._calls.renew(api_key)
+        self._key_user = None
 
     def must_wait(self, operation: str) -> float:
         """Seconds that Sift still asks to wait before the next call of a kind; 0: none."""
@@ -208,6 +215,10 @@ class Sift:
         """The user whose key this is."""
         body = await self._calls.request("me", "GET", "/api/v2/me")
         return responses.read(lambda: clean_text(str(body["userId"])))
+
+    async def whose_key(self) -> KeyUser:
+        """The user whose key this is, and what they may."""
+        return responses.read(partial(KeyUser.model_validate, await self._calls.request("me", "GET", "/api/v2/me")))
 
     async def key_user(self) -> str | None:
         """The user whose key this is, asked for once; None while Sift does not say."""

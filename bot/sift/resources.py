@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from bot.sift.value import Moment, Name, Text, Texts, Value
+from bot.sift.value import Moment, Name, Text, Texts, Value, clean_text
 
 MAX_ASSETS = 100
 """Assets of one run that are read."""
@@ -49,3 +49,29 @@ class User(Value):
     user_id: Text = ""
     user_name: Name = ""
     """Often an e-mail address."""
+
+
+MAX_PERMISSIONS = 500
+"""Names of permissions that are read."""
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    """The permissions of a key's user, by name, whatever the organization; none where the shape is another."""
+    by_organization = value.get("organizationPermissionResources") if isinstance(value, dict) else None
+    found = [one.get("permissionResources") for one in _values(by_organization)]
+    return tuple(sorted({clean_text(name) for names in found if isinstance(names, dict) for name in names}))[
+        :MAX_PERMISSIONS
+    ]
+
+
+def _values(value: Any) -> list[dict[str, Any]]:
+    return [one for one in value.values() if isinstance(one, dict)] if isinstance(value, dict) else []
+
+
+class KeyUser(Value):
+    """Whose key the bot has, and what they may (`sift.me.v2.GetMeResponse`)."""
+
+    user_id: Text = ""
+    user_email: Name = ""
+    is_admin: bool = False
+    permissions: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()

@@ -73,9 +73,9 @@ class Slack:
             enterprise_id=response.get("enterprise_id"),
         )
 
-    async def open_connection(self, app_token: str) -> None:
-        """Asks for a Socket Mode connection, to see whether the app-level token may have one."""
-        await self.web.call(OPEN_CONNECTION, app_token=app_token)
+    async def open_connection(self, app_token: str) -> str:
+        """Asks for a Socket Mode connection; returns its address, which holds a ticket and is as good as a secret."""
+        return text_of(await self.web.call(OPEN_CONNECTION, app_token=app_token), "url")
 
     async def post(self, channel_id: str, message: Message, thread_ts: str | None = None) -> str:
         """Posts a message; returns its ts, by which Slack knows it in its channel.

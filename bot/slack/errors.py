@@ -8,6 +8,14 @@ UNREADABLE = "unreadable answer"
 """What an answer is called that is no JSON, no object, or lacks what was asked for."""
 
 
+ON_THE_WAY = {
+    "ClientConnectorDNSError": "its name does not resolve",
+    "ClientConnectorError": "no connection was made",
+    "TimeoutError": "no answer in time",
+}
+"""What stands for trouble on the way to Slack, by the error's class."""
+
+
 class SlackError(BotError):
     """Slack refused the call."""
 
@@ -53,6 +61,11 @@ class SlackUnavailable(SlackError):
     """Slack did not answer, or of trouble of its own; whether the call was carried out is not known."""
 
     names = frozenset({"fatal_error", "internal_error", "request_timeout", "service_unavailable", UNREADABLE})
+
+    def __init__(self, error: str) -> None:
+        super().__init__(error)
+        if error not in self.names:  # an error on the way there, by the name of its class
+            self.args = (f"Slack could not be reached: {ON_THE_WAY.get(error, error)}",)
 
 
 class RateLimited(SlackError):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import httpx
 import pytest
+from slack_sdk.signature import SignatureVerifier
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -65,7 +66,7 @@ async def _no_problems() -> dict[str, str]:
 
 def app(body_seconds: float = 5) -> Starlette:
     app = web_app(_no_problems, dict, lambda: b"", lambda: False)
-    app.router.routes.append(slack_route("secret", _answered, body_seconds=body_seconds))
+    app.router.routes.append(slack_route(SignatureVerifier("secret"), _answered, body_seconds=body_seconds))
     return app
 
 

@@ -1,6 +1,7 @@
 """The HTTP side: signatures, bad input, health."""
 
 import asyncio
+import dataclasses
 import hashlib
 import hmac
 import json
@@ -12,8 +13,9 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from bot.app import build, readiness
+from bot.app import readiness, schedule
 from bot.sandbox import LAUNCH_OPS, OPERATOR, SlackWorkspace
+from bot.slack import channels
 from tests.scenarios.conftest import World
 
 SECRET = SlackWorkspace.signing_secret
@@ -250,8 +252,31 @@ async def test_a_token_that_slack_no_longer_knows_is_not_ready(world: World, mon
                 await asyncio.sleep(0.01)
 
 
+async def test_a_mistyped_channel_is_degraded_before_anything_is_to_be_posted_there(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedule, "CHANNELS_SECONDS", 0.05)
+    async with world.running(ALERT_CHANNELS="data_export=C0MISTYPED", ANCHOR_CHANNEL=LAUNCH_OPS) as bot:
+        async with asyncio.timeout(5):
+            while bot.readiness.degraded() != {"channel:C0MISTYPED": channels.what_to_do("channel_not_found")}:
+                await asyncio.sleep(0.02)
+        world.slack.channels["C0MISTYPED"] = dataclasses.replace(world.slack.channels[LAUNCH_OPS], id="C0MISTYPED")
+        async with asyncio.timeout(5):
+            while bot.readiness.degraded():
+                await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("declined", [{"channels:read"}, {"channels:read", "groups:read"}])
+async def test_without_the_scope_a_mistyped_channel_is_found_all_the_same(world: World, declined: set[str]) -> None:
+    world.slack.scopes -= declined
+    async with world.running(ALERT_CHANNEL="C0MISTYPED", ANCHOR_CHANNEL=LAUNCH_OPS) as bot:
+        async with asyncio.timeout(5):
+            while list(bot.readiness.degraded()) != ["channel:C0MISTYPED"]:
+                await asyncio.sleep(0.02)
+
+
 async def test_an_anchor_that_cannot_be_posted_is_degraded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "ANCHOR_SECONDS", 0.05)
+    monkeypatch.setattr(schedule, "ANCHOR_SECONDS", 0.05)
     world.slack.fail("chat.postMessage", "is_archived", times=1_000)
     async with world.running(ANCHOR_CHANNEL=LAUNCH_OPS) as bot:
         world.allow()

@@ -17,7 +17,7 @@ from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory
 from sqlalchemy import select
 
-from bot.app import build, readiness
+from bot.app import build, readiness, schedule
 from bot.app import listeners as app_listeners
 from bot.app.server import serving
 from bot.audit import log as audit
@@ -46,7 +46,8 @@ def frozen(monkeypatch: pytest.MonkeyPatch) -> Iterator[FrozenDateTimeFactory]:
     monkeypatch.setattr(Database, "now", lambda database, _: database.clock())
     monkeypatch.setattr(loops, "LONGEST_PAUSE", 0.1)
     monkeypatch.setattr(readiness, "ASK_SLACK_SECONDS", 0.1)
-    monkeypatch.setattr(build, "SWEEP_SECONDS", 0.1)
+    for module in (build, schedule):
+        monkeypatch.setattr(module, "SWEEP_SECONDS", 0.1)
     with freeze_time("2026-11-20T12:00:00Z", real_asyncio=True) as frozen:
         assert isinstance(frozen, FrozenDateTimeFactory)
         yield frozen

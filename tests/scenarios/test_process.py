@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -14,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bot.sandbox import LAUNCH_OPS, OPERATOR
+from bot.sandbox import LAUNCH_OPS, ON_CALL_GROUP, OPERATOR, PRIVATE
 from tests.scenarios.conftest import World
 from tests.scenarios.test_crash import Process, free_port, until_ready
 
@@ -45,19 +47,22 @@ async def output(world: World, *arguments: str, **more: str) -> tuple[int, str, 
 
 
 async def test_the_doctor_finds_everything_well_and_changes_nothing(world: World) -> None:
-    code, out, _ = await output(world, "doctor")
+    more = {"ALERT_CHANNEL": LAUNCH_OPS, "ONCALL_GROUP": ON_CALL_GROUP, "PORT": str(free_port())}
+    code, out, _ = await output(world, "doctor", **more)
     assert code == 0, out
-    assert [line.split()[1].rstrip(":") for line in out.splitlines()] == [
-        "settings",
-        "database",
-        "slack",
-        "socket",
-        "sift",
+    names = [line[6:].partition(":")[0] for line in out.splitlines() if "scope" not in line]
+    assert names == [
+        *("settings", "port", "database", "signing key", "slack", "clock", f"channel {LAUNCH_OPS}", "group S0ONCALL"),
+        *("socket mode", "sift", "sift key", "sift jobs"),
     ]
     assert all(line.startswith("ok ") for line in out.splitlines())
     assert "will be created" in out
     assert not (world.directory / "bot.db").exists()
-    assert {call.operation for call in world.sift.calls} == {"ping", "me"}
+    assert {call.operation for call in world.sift.calls} == {"ping", "me", "list"}
+    assert not world.messages()
+    assert "of bot@sandbox.example" in out
+    code, out, _ = await output(world, "doctor", "--json", **more)
+    assert [check["name"] for check in json.loads(out) if "scope" not in check["name"]] == names
 
 
 @pytest.mark.parametrize(
@@ -67,6 +72,17 @@ async def test_the_doctor_finds_everything_well_and_changes_nothing(world: World
         ({"SLACK_APP_TOKEN": "xapp-wrong"}, "FAIL  socket mode: Slack answered: invalid_auth"),
         ({"SIFT_API_KEY": "wrong"}, "FAIL  sift: Sift does not accept the bot's API key."),
         ({"SIFT_REST_URI": "http://127.0.0.1:9"}, "FAIL  sift: Sift cannot be reached"),
+        (
+            {"SLACK_API_URL": "https://nowhere.invalid/api"},
+            "FAIL  slack: Slack could not be reached: its name does",
+        ),
+        (
+            {"ALERT_CHANNEL": "C0MISTYPED"},
+            "FAIL  channel C0MISTYPED: no such channel, or a private one without the bot",
+        ),
+        ({"ALERT_CHANNELS": f"data_export={PRIVATE}"}, f"FAIL  channel {PRIVATE}: no such channel, or a private one"),
+        ({"ONCALL_GROUP": "S0GONE"}, "FAIL  group S0GONE: there is no such user group"),
+        ({"AUDIT_SIGNING_KEY_FILE": "/nowhere"}, "FAIL  signing key: AUDIT_SIGNING_KEY_FILE: wrong"),
         ({"DATABASE_URL": "sqlite:////nowhere/at/all.db"}, "FAIL  database: no /nowhere/at"),
         ({"PORT": "x"}, "FAIL  settings: PORT: wrong; expected a port from 1 to 65535"),
     ],
@@ -93,22 +109,37 @@ async def test_the_doctor_names_missing_scopes(world: World) -> None:
     world.slack.scopes -= {"users:read"}
     code, out, _ = await output(world, "doctor")
     assert code == 1
-    assert "the token lacks users:read" in out
+    assert "FAIL  scope users:read: not granted (knows guests, bots and deactivated people): reinstall the app" in out
 
 
 @pytest.mark.parametrize(
     ("declined", "where"),
     [
-        ({"groups:history"}, "private channels"),
-        ({"channels:history", "groups:history"}, "public channels and private channels"),
+        ({"groups:history"}, ("private channels",)),
+        ({"channels:history", "groups:history"}, ("public channels", "private channels")),
     ],
 )
-async def test_the_doctor_says_what_a_crash_may_repeat(world: World, declined: set[str], where: str) -> None:
+async def test_the_doctor_says_what_a_crash_may_repeat(
+    world: World, declined: set[str], where: tuple[str, ...]
+) -> None:
     world.slack.scopes -= declined
     code, out, _ = await output(world, "doctor")
     assert code == 0, "they are optional"
-    lacking = ", ".join(sorted(declined))
-    assert f"without {lacking} a crash may repeat the message being posted then in {where}, never a retry" in out
+    for scope, channels in zip(sorted(declined), where, strict=True):
+        assert f"scope {scope}: not granted: without it a crash may repeat the message being posted then in" in out
+        assert f"in {channels}, never a retry" in out
+
+
+async def test_the_doctor_sees_an_archived_channel_and_a_taken_port(world: World) -> None:
+    world.slack.channels[LAUNCH_OPS].is_archived = True
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        code, out, _ = await output(world, "doctor", ALERT_CHANNEL=LAUNCH_OPS, PORT=port)
+    assert code == 1
+    assert f"FAIL  channel {LAUNCH_OPS}: the channel is archived: unarchive it, or name another one" in out
+    assert f"FAIL  port: 127.0.0.1:{port}: Address already in use; set PORT" in out
 
 
 async def test_a_token_that_slack_refuses_ends_the_bot_with_one_line(world: World) -> None:

@@ -20,9 +20,6 @@ from bot.sandbox.slack.methods import METHODS
 from bot.sandbox.slack.state import ApiCall, Refused, WorkspaceState
 from bot.sandbox.slack.trouble import Fault
 
-BOT_TOKEN = "xoxb-sandbox-canary-3f1c9"  # noqa: S105  # no secret: a word that must turn up nowhere
-APP_TOKEN = "xapp-sandbox-canary-7a2e4"  # noqa: S105  # the same
-
 _OPEN_CONNECTION = "apps.connections.open"
 _FILE_HEADERS = {"Content-Security-Policy": "sandbox", "X-Content-Type-Options": "nosniff"}
 _JSON_ARGUMENTS = ("blocks", "attachments", "view", "files", "metadata")
@@ -91,7 +88,7 @@ async def _call(state: WorkspaceState, sockets: Sockets, request: Request) -> Re
 
 def _carry_out(state: WorkspaceState, sockets: Sockets, method: str, token: str, arguments: Payload) -> Response:
     try:
-        _check_token(method, token)
+        _check_token(state, method, token)
         if method == _OPEN_CONNECTION:
             address = state.base_url.replace("http", "ws", 1)
             return _answer({"ok": True, "url": f"{address}/{sockets.path()}?ticket={sockets.ticket()}"})
@@ -108,15 +105,15 @@ def _carry_out(state: WorkspaceState, sockets: Sockets, method: str, token: str,
     return _answer(answer, scopes=state.scopes)
 
 
-def _check_token(method: str, token: str) -> None:
+def _check_token(state: WorkspaceState, method: str, token: str) -> None:
     """Refuses unknown methods, unknown tokens, and the wrong one of the two."""
     if method != _OPEN_CONNECTION and method not in METHODS:
         raise Refused("unknown_method", req_method=method)
     if not token:
         raise Refused("not_authed")
-    if token not in (BOT_TOKEN, APP_TOKEN):
+    if token not in (state.bot_token, state.app_token):
         raise Refused("invalid_auth")
-    if (token == APP_TOKEN) != (method == _OPEN_CONNECTION):
+    if (token == state.app_token) != (method == _OPEN_CONNECTION):
         raise Refused("not_allowed_token_type")
 
 

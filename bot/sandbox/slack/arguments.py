@@ -34,6 +34,15 @@ def channel_of(state: WorkspaceState, arguments: Arguments) -> Channel:
     return channel
 
 
+def channel_to_know(state: WorkspaceState, arguments: Arguments) -> Channel:
+    """A channel of which the app may know what it is."""
+    channel = state.channels.get(str(arguments.get("channel")))
+    needed = "groups:read" if channel is not None and channel.is_private else "channels:read"
+    if needed not in state.scopes:
+        raise Refused("missing_scope", needed=needed, provided=",".join(sorted(state.scopes)))
+    return channel_of(state, arguments)
+
+
 def channel_to_read(state: WorkspaceState, arguments: Arguments) -> Channel:
     """A channel whose messages the app may read: it is in it and has the scope."""
     channel = channel_of(state, arguments)

@@ -8,6 +8,8 @@ from bot.sandbox.slack.arguments import (
     MAX_UPDATED_TEXT,
     Arguments,
     as_slack,
+    channel_of,
+    channel_to_know,
     channel_to_post_in,
     channel_to_read,
     content,
@@ -113,6 +115,29 @@ def usergroups_users_list(state: WorkspaceState, arguments: Arguments) -> Answer
     if group is None:
         raise Refused("no_such_subteam")
     return {"users": list(group.members)}
+
+
+def chat_get_permalink(state: WorkspaceState, arguments: Arguments) -> Answer:
+    """Where a message is."""
+    channel = channel_of(state, arguments)
+    message = message_of(channel, arguments.get("message_ts"))
+    path = f"archives/{channel.id}/p{message.ts.replace('.', '')}"
+    return {"channel": channel.id, "permalink": f"{URL}{path}"}
+
+
+def conversations_info(state: WorkspaceState, arguments: Arguments) -> Answer:
+    """What a channel is."""
+    channel = channel_to_know(state, arguments)
+    return {
+        "channel": {
+            "id": channel.id,
+            "name": channel.name,
+            "is_archived": channel.is_archived,
+            "is_private": channel.is_private,
+            "is_ext_shared": channel.is_ext_shared,
+            "is_member": BOT_USER in channel.members,
+        }
+    }
 
 
 def conversations_history(state: WorkspaceState, arguments: Arguments) -> Answer:
@@ -242,9 +267,11 @@ METHODS: dict[str, Known] = {
     "chat.postEphemeral": Known(chat_post_ephemeral, "chat:write"),
     "chat.update": Known(chat_update, "chat:write"),
     "chat.delete": Known(chat_delete, "chat:write"),
+    "chat.getPermalink": Known(chat_get_permalink),
     "users.info": Known(users_info, "users:read"),
     "usergroups.list": Known(usergroups_list, "usergroups:read"),
     "usergroups.users.list": Known(usergroups_users_list, "usergroups:read"),
+    "conversations.info": Known(conversations_info),
     "conversations.history": Known(conversations_history),
     "conversations.replies": Known(conversations_replies),
     "conversations.open": Known(conversations_open, "im:write"),

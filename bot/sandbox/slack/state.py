@@ -16,7 +16,7 @@ from bot.sandbox.slack.messages import Message
 from bot.sandbox.slack.trouble import Fault, RateLimits
 from bot.sandbox.slack.views import View, with_ids
 
-OPTIONAL_SCOPES = frozenset({"channels:history", "groups:history"})
+OPTIONAL_SCOPES = frozenset({"channels:history", "channels:read", "groups:history", "groups:read"})
 """Those that whoever installs the app may decline."""
 
 SCOPES = OPTIONAL_SCOPES | {
@@ -97,6 +97,10 @@ class WorkspaceState(Changes):
     Args:
         clock: the present moment, for message times and for everything that expires.
     """
+
+    # No secrets, but words that must turn up nowhere; give others, and the app has to be told of them.
+    bot_token = "xoxb-sandbox-canary-3f1c9"  # noqa: S105  # see above
+    app_token = "xapp-sandbox-canary-7a2e4"  # noqa: S105  # see above
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ from bot.sandbox.payload import Payload
 from bot.sandbox.slack import payloads
 from bot.sandbox.slack import text as slack_text
 from bot.sandbox.slack.answers import answer_command, answer_submission
-from bot.sandbox.slack.api import APP_TOKEN, BOT_TOKEN, slack_app
+from bot.sandbox.slack.api import slack_app
 from bot.sandbox.slack.arguments import as_slack
 from bot.sandbox.slack.delivery import COMMAND, EVENT, INTERACTIVE, Answer, Request, SignedHttp, Sockets, Transport
 from bot.sandbox.slack.directory import BOT_USER, Channel, User
@@ -74,8 +74,6 @@ class SlackWorkspace(WorkspaceState):
         clock: the present moment.
     """
 
-    bot_token = BOT_TOKEN
-    app_token = APP_TOKEN
     signing_secret = SIGNING_SECRET
 
     def __init__(self, clock: Clock = utc_now) -> None:
