@@ -161,7 +161,7 @@ class Settings(StoreSettings):
     digest_at: Annotated[Times, NoDecode] = Field((), description="times of day such as 08:00,20:00")
     timezone: Zone = Field(ZoneInfo("UTC"), description="an IANA time zone such as Europe/Berlin")
     notify_creator: Switch = Field(False, description="on or off")
-    audit_stream: Stream | None = Field(None, description="stdout or an https URL")
+    audit_stream: Annotated[SecretStr, Stream] | None = Field(None, description="stdout or an https URL")
     anchor_channel: Channel | None = Field(None, description="a channel ID such as C012AB3CD, not a #name")
     sift_timeout_seconds: float = Field(
         10, gt=0, le=25, allow_inf_nan=False, description="a positive number of seconds, at most 25"

@@ -83,7 +83,7 @@ class Readiness:
     def degraded(self) -> Mapping[str, str]:
         """Returns why what does not work as it should, by name, though requests can be taken.
 
-        The names are `sift`, `audit`, and `channel:C…` for a channel of ours that takes no posts.
+        The names are `sift`, `audit`, `audit_stream`, and `channel:C…` for a channel of ours that takes no posts.
         """
         blind = self._watcher is not None and self._watcher.degraded(self._clock())
         found = {"sift": "the last good poll was too long ago"} if blind else {}

@@ -6,6 +6,7 @@ from bot.access.quota import QUOTA_SECONDS, end_minutes
 from bot.app.build import OUTBOXES, SWEEP_SECONDS, Features
 from bot.app.timekeeper import TIMEKEEPER_SECONDS, Timekeeper
 from bot.audit.inspection import Inspection
+from bot.audit.stream import STREAM_SECONDS, Stream, destination
 from bot.base.loops import Loop
 from bot.records.anchor import ANCHOR_SECONDS, Anchor
 from bot.retries.late_data import LateData
@@ -57,6 +58,9 @@ def _keeping(features: Features) -> list[Loop]:
     if database.is_sqlite:
         timekeeper = Timekeeper(database, clock, time.monotonic, OUTBOXES, features.changed)
         kept.append(Loop("timekeeper", TIMEKEEPER_SECONDS, timekeeper.step))
+    if features.settings.audit_stream is not None:
+        stream = Stream(database, destination(features.settings.audit_stream))
+        kept.append(Loop("stream", STREAM_SECONDS, stream.step, "audit_stream"))
     channel_id = features.settings.anchor_channel
     if channel_id is not None:
         anchor = Anchor(database, features.slack, channel_id, clock, features.signer)

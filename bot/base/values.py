@@ -178,11 +178,12 @@ def _group(value: str) -> str:
     return value
 
 
-def _stream(value: str) -> str:
+def _stream(value: SecretStr) -> SecretStr:
     """Where the audit is streamed to: standard output, or an address that nobody on the way can read."""
-    if value != "stdout" and not _web_address(value).startswith("https://"):
+    text = value.get_secret_value().strip()
+    if text != "stdout" and not _web_address(text).startswith("https://"):
         raise ValueError
-    return value
+    return SecretStr(text)
 
 
 Switch = Annotated[bool, BeforeValidator(_switch)]
@@ -194,7 +195,7 @@ Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Times = Annotated[tuple[time, ...], BeforeValidator(_times)]
 Zone = Annotated[ZoneInfo, BeforeValidator(_zone)]
 Group = Annotated[str, AfterValidator(_group)]
-Stream = Annotated[str, AfterValidator(_stream)]
+Stream = AfterValidator(_stream)
 Users = Annotated[frozenset[str], AfterValidator(_users), BeforeValidator(split)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 OrFromFile = WrapValidator(_or_from_file)
