@@ -19,6 +19,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from bot.app import listeners
 from bot.app.build import OUTBOXES, Features
+from bot.app.gauges import Gauges
 from bot.app.http import slack_route, web_app
 from bot.app.limits import Limits
 from bot.app.listeners import bolt_app
@@ -237,7 +238,8 @@ class Bot:
 
     def _http(self) -> Starlette:
         ready = self.readiness
-        app = web_app(ready.not_ready, ready.degraded, self.metrics.text, lambda: self.database.worker.stuck)
+        gauges = Gauges(self.database, ready, self.metrics, self.clock, time.monotonic)
+        app = web_app(ready.not_ready, ready.degraded, gauges.text, lambda: self.database.worker.stuck)
         if self._verifier is not None:
             app.router.routes.append(slack_route(self._verifier, self._receive))
         return app

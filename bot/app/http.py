@@ -39,7 +39,7 @@ _NUMBER = re.compile(r"[0-9]{1,12}")
 
 
 def web_app(
-    not_ready: NotReady, degraded: Degraded, metrics: Callable[[], bytes], stuck: Callable[[], bool]
+    not_ready: NotReady, degraded: Degraded, metrics: Callable[[], Awaitable[bytes]], stuck: Callable[[], bool]
 ) -> Starlette:
     """The paths that exist in both modes. They ask nobody who they are, so they give names and no messages.
 
@@ -56,7 +56,7 @@ def web_app(
         return JSONResponse(body, status_code=503 if missing else 200)
 
     async def show_metrics(_: Request) -> Response:
-        return Response(metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(await metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return Starlette(routes=[Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", show_metrics)])
 

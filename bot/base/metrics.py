@@ -1,11 +1,83 @@
 """What Prometheus may ask for."""
 
+from collections.abc import Iterable
 from datetime import datetime
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import generate_latest
 
 _QUICK = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 3)
+
+
+class Found(NamedTuple):
+    """What was looked up.
+
+    Args:
+        requests: how many are open, by state.
+        overdue: seconds since the most overdue of those that nobody began was due.
+        waiting: failures that are alerted and still failed: those that nobody took, and those that somebody did.
+        entries: of the audit.
+        ahead: seconds by which the newest change read of Sift's lies ahead of our clock; None: not watched.
+    """
+
+    requests: dict[str, int]
+    overdue: float
+    waiting: tuple[int, int]
+    entries: int
+    ahead: float | None
+
+
+class State:
+    """How things stand now, as far as the database and `/readyz` tell."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        self._open = self._gauge("sift_retry_open_requests", "Requests that have not ended, by state.", "state")
+        self._overdue = self._gauge(
+            "sift_retry_queue_overdue_seconds", "For how long the most overdue request has been due that nobody began."
+        )
+        self._waiting = self._gauge(
+            "sift_retry_waiting_alerts",
+            "Alerted failures that are still failed, by whether somebody took them.",
+            "taken",
+        )
+        self._entries = self._gauge("sift_retry_audit_entries", "Number of the audit's newest entry.")
+        self._ahead = self._gauge(
+            "sift_retry_watermark_ahead_seconds",
+            "By how much the newest change read of Sift's lies ahead of our clock; negative: behind.",
+        )
+        self._read = self._gauge("sift_retry_database_read", "Whether what the database tells here is current: 1 or 0.")
+        self._ready = self._gauge("sift_retry_ready", "Whether requests can be taken, as /readyz says: 1 or 0.")
+        self._degraded = self._gauge(
+            "sift_retry_degraded", "What does not work as it should, as /readyz names it.", "name"
+        )
+        self._works = self._gauge("sift_retry_database_works", "Transactions that wait for the database's thread.")
+
+    def _gauge(self, name: str, what: str, *labels: str) -> Gauge:
+        return Gauge(name, what, labels, registry=self._registry)
+
+    def found(self, found: Found | None) -> None:
+        """Shows what was looked up in the database; None: it could not be read, and what was known stays."""
+        self._read.set(found is not None)
+        if found is None:
+            return
+        for state, count in found.requests.items():
+            self._open.labels(state).set(count)
+        self._overdue.set(found.overdue)
+        for taken, count in zip(("no", "yes"), found.waiting, strict=True):
+            self._waiting.labels(taken).set(count)
+        self._entries.set(found.entries)
+        if found.ahead is not None:
+            self._ahead.set(found.ahead)
+
+    def health(self, ready: bool, degraded: Iterable[str], works: int) -> None:
+        """Shows what `/readyz` says, and how many transactions wait."""
+        self._ready.set(ready)
+        self._degraded.clear()
+        for name in degraded:
+            self._degraded.labels(name).set(1)
+        self._works.set(works)
 
 
 class Metrics:
@@ -38,6 +110,7 @@ class Metrics:
             "When Sift was last read for new failures, by whichever process watches.",
             registry=self.registry,
         )
+        self.state = State(self.registry)
 
     def requested(self, source: str, jobs: int = 1) -> None:
         """Counts recorded requests, one per job."""

@@ -109,6 +109,11 @@ class Worker:
             return False
         return not thread.is_alive() or (batch is not None and self._age(batch) > self.stuck_seconds)
 
+    @property
+    def waiting(self) -> int:
+        """How many works wait for the thread."""
+        return self._jobs.qsize()
+
     async def run(self, work: Work[T], seconds: float) -> T:
         """Runs one work; see `Database.run`."""
         if seconds <= 0 or self._jobs.qsize() >= MAX_WAITING:

@@ -64,8 +64,12 @@ async def _no_problems() -> dict[str, str]:
     return {}
 
 
+async def _no_metrics() -> bytes:
+    return b""
+
+
 def app(body_seconds: float = 5) -> Starlette:
-    app = web_app(_no_problems, dict, lambda: b"", lambda: False)
+    app = web_app(_no_problems, dict, _no_metrics, lambda: False)
     app.router.routes.append(slack_route(SignatureVerifier("secret"), _answered, body_seconds=body_seconds))
     return app
 

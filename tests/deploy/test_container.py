@@ -67,7 +67,10 @@ async def test_the_health_check_tells_well_from_stuck(stuck: bool, code: int) ->
     async def nothing() -> dict[str, str]:
         return {}
 
-    app: Starlette = web_app(nothing, dict, bytes, lambda: stuck)
+    async def no_metrics() -> bytes:
+        return b""
+
+    app: Starlette = web_app(nothing, dict, no_metrics, lambda: stuck)
     (found,) = re.findall(r"HEALTHCHECK .*\\\n\s+CMD (.*)", DOCKERFILE)
     _, *arguments = json.loads(found)
     async with serving(app) as url:

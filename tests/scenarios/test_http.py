@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import hmac
 import json
+import re
 import time
 from typing import Any
 from urllib.parse import urlencode
@@ -199,6 +200,11 @@ async def test_health_and_metrics(live: World) -> None:
     assert 'sift_retry_requests_total{source="command"} 1.0' in metrics
     assert 'sift_retry_outcomes_total{state="finished"} 1.0' in metrics
     assert "sift_retry_ack_seconds_count" in metrics
+    assert 'sift_retry_open_requests{state="accepted"} 0.0' in metrics
+    assert "sift_retry_queue_overdue_seconds 0.0" in metrics
+    assert "sift_retry_ready 1.0" in metrics
+    assert "sift_retry_database_read 1.0" in metrics
+    assert re.search(r"sift_retry_audit_entries [4-9]\.0", metrics)
 
 
 async def test_not_ready_is_told_by_name(live: World) -> None:
