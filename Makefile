@@ -13,7 +13,7 @@ WORKERS := $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock' --upgrade
 
-.PHONY: help demo test fuzz lint slack-types bench lock settings hooks clean
+.PHONY: help demo test fuzz lint slack-types bench docs lock settings hooks clean
 
 help:   ## lists what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -41,6 +41,9 @@ slack-types: $(VENV)/.test   ## checks every message against Slack's own types, 
 
 bench: $(VENV)/.bench   ## measures, beside the bot that most people would write
 	$(BIN)/python -m bench
+
+docs: $(VENV)/.docs   ## builds the handbook into build/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 lock: $(VENV)/.bench   ## writes requirements*.txt anew: the newest that pyproject.toml allows
 	$(COMPILE) pyproject.toml -o requirements.txt
@@ -75,4 +78,8 @@ $(VENV)/.test: $(BIN)/python pyproject.toml
 
 $(VENV)/.bench: $(VENV)/.test
 	$(PIP) install --group bench --group deploy
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.test
+	$(PIP) install --group docs
 	@touch $@
