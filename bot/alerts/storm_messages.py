@@ -201,7 +201,8 @@ def _woken(storm: Storm) -> list[Piece]:
     """Said in the thread when a snooze is over."""
     if storm.woken_at is None:
         return []
-    said = on_call.woken(storm, f"Some of these {storm.total:,} jobs are", [])
+    some = f"Some of these {storm.total:,} jobs are"
+    said = on_call.woken(storm, f"{some} still failed", some, it="them")
     return [Piece(f"woken-{int(storm.woken_at.timestamp())}", said)]
 
 
