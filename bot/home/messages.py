@@ -132,7 +132,7 @@ RETRY_WAITING = "retry_waiting"
 
 HELP = (
     ("", "lets you pick from the jobs that failed lately"),
-    ("list [run <run>]", "lists them, or those of a Sift run"),
+    ("list [run <run>]", "lists them and who is on which, or those of a Sift run"),
     ("run <run> [reason]", "shows what failed of a run (name, ID or link), to retry all of it or some"),
     ("status <job ID>", "shows a job without retrying it"),
 )
