@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
@@ -15,7 +16,26 @@ from bot.slack.piece import OutboxRow, values_of
 
 
 @dataclass(frozen=True, kw_only=True)
-class Alert(OutboxRow):
+class OnCall:
+    """Who takes care of a failure, as its row says.
+
+    Args:
+        taken_by: who is on it, since `taken_at`.
+        released_by: who gave it back last, where nobody is on it.
+        snoozed_by: who put it off, until `snoozed_until`, or did last.
+        muted_by: who has the job alerted no more.
+    """
+
+    taken_by: str | None = None
+    taken_at: datetime | None = None
+    released_by: str | None = None
+    snoozed_by: str | None = None
+    snoozed_until: datetime | None = None
+    muted_by: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alert(OnCall, OutboxRow):
     """A row of `alerts`.
 
     Args:
@@ -26,6 +46,8 @@ class Alert(OutboxRow):
         record: how earlier retries after this cause ended.
         retry: the newest retry of the job that the bot sent.
         repeats: later failures that nobody announces otherwise.
+        mute_reason: why it is muted, in the words of whoever did it.
+        woken_at: when the last snooze was over and the job still failed.
     """
 
     job_id: str
@@ -40,7 +62,8 @@ class Alert(OutboxRow):
     cause_key: str | None = None
     topic: str | None = None
     record: Record = field(default_factory=Record)
-    muted_by: str | None = None
+    mute_reason: str | None = None
+    woken_at: datetime | None = None
     storm_id: str | None = None
     retry: Retry | None = None
     repeats: Sequence["Alert"] = ()
@@ -142,7 +165,7 @@ class Group:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Storm(OutboxRow):
+class Storm(OnCall, OutboxRow):
     """A row of `storms`, with how its jobs stand.
 
     Args:
@@ -152,6 +175,7 @@ class Storm(OutboxRow):
         retried: who asked for what is through.
         members: the first of its alerts.
         repeats: later failures that nobody announces otherwise.
+        woken_at: when the last snooze was over and some of its jobs still failed.
     """
 
     kinds: Mapping[str, int]
@@ -160,6 +184,7 @@ class Storm(OutboxRow):
     retrying: Sequence[str] = ()
     retried: Sequence[str] = ()
     repeats: Sequence[Alert] = ()
+    woken_at: datetime | None = None
 
     @property
     def standings(self) -> dict[Standing, int]:
@@ -175,3 +200,9 @@ class Storm(OutboxRow):
     def offered(self) -> int:
         """How many of its jobs may be retried now."""
         return sum(group.offered for group in self.groups)
+
+    @property
+    def over(self) -> bool:
+        """Whether none of its jobs is failed or under way any more."""
+        standings = self.standings
+        return standings.get(Standing.THROUGH, 0) + standings.get(Standing.CLOSED, 0) == self.total

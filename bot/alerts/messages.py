@@ -3,9 +3,10 @@
 🚨 Data import *hotfire-118* · stand-2 · telemetry_0412.csv failed
 column 'tank_pressure_kpa' is not a number
 Retrying this cause helped 41 of 43 times, usually within 6 min
-[Retry] [Mute]
+[Retry] [I'm on it] [Snooze…] [Mute…]
 """
 
+from bot.alerts import oncall_messages as on_call
 from bot.alerts.alert import Alert
 from bot.base.text import clip
 from bot.retries.messages.job import retry_button, status_of
@@ -14,13 +15,10 @@ from bot.retries.messages.record import asked_once_more, words
 from bot.retries.messages.retry import outcome_of
 from bot.retries.state import AlertState
 from bot.sift.subject import Why
-from bot.slack.blocks import actions, button, context, date, section
+from bot.slack.blocks import actions, context, date, section
 from bot.slack.links import Place
 from bot.slack.message import Block, Message
 from bot.slack.piece import Piece
-
-MUTE, UNMUTE = "mute_alert", "unmute_alert"
-"""The action IDs of an alert's buttons; their values are the row's ID."""
 
 MAX_DETAILS = 30
 """Blocks of what is folded away."""
@@ -29,7 +27,8 @@ MAX_DETAILS = 30
 def pieces(alert: Alert, place: Place) -> list[Piece]:
     """Every message that should show an alert as it is now, in the order they are posted."""
     shown = [Piece("announcement", announcement(alert, place), in_thread_too=True), *_details(alert, place)]
-    return shown + [Piece(f"repeat-{repeat.id}", repeated(repeat)) for repeat in alert.repeats]
+    shown += [Piece(f"repeat-{repeat.id}", repeated(repeat)) for repeat in alert.repeats]
+    return [*shown, *_woken(alert)]
 
 
 def announcement(alert: Alert, place: Place) -> Message:
@@ -38,17 +37,20 @@ def announcement(alert: Alert, place: Place) -> Message:
     emoji, standing = _standing(alert, place)
     helps = words(alert.record, job.kind) if _offered(alert) else None
     links = links_of(about, place)
+    taken = _taken(alert)
     blocks = [
         section(f"{emoji} {title_of(job, job.job_id, about)}{_how(alert)}"),
         *why_block(job, about),
         *([section(f"{helps}.")] if helps else []),
         *([section(standing)] if standing else []),
+        *on_call.because(alert.mute_reason if alert.muted_by else None),
+        *([section("\n".join(taken))] if taken else []),
         actions(_buttons(alert)),
         *([context(links)] if links else []),
         *grey(job, job.job_id, alert.id, _counted(alert)),
     ]
-    said = notification(job, job.job_id, about)
-    return Message(said + (f" — {standing}" if standing else ""), blocks)
+    said = " ".join([standing, *taken]).strip()
+    return Message(notification(job, job.job_id, about) + (f" — {said}" if said else ""), blocks)
 
 
 def _how(alert: Alert) -> str:
@@ -61,7 +63,7 @@ def _how(alert: Alert) -> str:
 def _standing(alert: Alert, place: Place) -> tuple[str, str]:
     """How the failure stands, as an emoji and a sentence; no sentence while nothing was done about it."""
     retry = alert.retry
-    muted = f"Muted by <@{alert.muted_by}>: no more alerts for this job." if alert.muted_by else ""
+    muted = on_call.muted(alert)
     if alert.state == "outside":
         _, status = status_of(alert.job.job_status)
         return ":bust_in_silhouette:", f"Retried in Sift by somebody else, not by the bot; it is {status.lower()} now."
@@ -69,12 +71,24 @@ def _standing(alert: Alert, place: Place) -> tuple[str, str]:
         _, status = status_of(alert.job.job_status)
         return ":white_check_mark:", f"No longer failed: it is {status.lower()} now, without the bot."
     if retry is None:
-        return ":mute:" if muted else ":rotating_light:", muted
+        return on_call.emoji_of(alert) or ":rotating_light:", muted
     emoji, how = outcome_of(retry)
+    since = ""
+    if _open(alert):
+        since = " It failed again since." if retry.state == "finished" else ""
+        emoji = on_call.emoji_of(alert) or (":rotating_light:" if since else emoji)
     link = place.workspace.link(retry.channel_id, retry.root_ts)
     by = f"<@{retry.user_id}> " + ("is retrying it" if alert.state == "retrying" else f"retried it: {how}")
     where = f" (<{link}|thread>)" if link and retry.root_ts != alert.root_ts else ""
-    return emoji, f"{by}{where}. {muted}".strip()
+    return emoji, f"{by}{where}.{since} {muted}".strip()
+
+
+def _taken(alert: Alert) -> list[str]:
+    """Who takes care of it; that whoever retried it is on it goes without saying."""
+    retry = alert.retry
+    if retry is not None and not _open(alert) and retry.user_id == alert.taken_by:
+        return []
+    return on_call.lines(alert, failed=_open(alert), over=_over(alert))
 
 
 def _counted(alert: Alert) -> list[str]:
@@ -82,17 +96,25 @@ def _counted(alert: Alert) -> list[str]:
     return [f"retry {alert.retry.attempt or 1}"] if alert.retry is not None else []
 
 
+def _open(alert: Alert) -> bool:
+    return alert.state is AlertState.OPEN
+
+
+def _over(alert: Alert) -> bool:
+    return alert.state is AlertState.CLOSED
+
+
 def _offered(alert: Alert) -> bool:
-    return alert.state is AlertState.OPEN and alert.job.retryable
+    return _open(alert) and alert.job.retryable
 
 
 def _buttons(alert: Alert) -> list[Block]:
-    text, action_id = ("Unmute", UNMUTE) if alert.muted_by else ("Mute", MUTE)
     retry = [retry_button(alert.job)] if _offered(alert) else []
     asked = asked_once_more(alert.record, alert.job.kind)
     if asked is not None:
         retry = [{**one, "confirm": asked} for one in retry]
-    return [*retry, button(text, action_id, alert.id)]
+    taking = on_call.take_buttons(alert, alert.id) if _open(alert) else []
+    return [*retry, *taking, on_call.mute_button(alert, alert.id)]
 
 
 def _details(alert: Alert, place: Place) -> list[Piece]:
@@ -116,6 +138,16 @@ def repeated(alert: Alert) -> Message:
     text = f":x: {title} failed again{when}; the bot did not retry it."
     said = notification(alert.job, alert.job_id, alert.about, "failed again")
     return Message(said, [section(text), *why_block(alert.job, alert.about)])
+
+
+def _woken(alert: Alert) -> list[Piece]:
+    """Said in the thread when a snooze is over."""
+    if alert.woken_at is None:
+        return []
+    what = f"{title_of(alert.job, alert.job_id, alert.about)} is"
+    said = notification(alert.job, alert.job_id, alert.about, "is still failed")
+    shown = on_call.woken(alert, said, what, why_block(alert.job, alert.about))
+    return [Piece(f"woken-{int(alert.woken_at.timestamp())}", shown)]
 
 
 def cause_in_a_line(alert: Alert, most: int) -> str:

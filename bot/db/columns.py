@@ -63,8 +63,10 @@ def on_call() -> list[Column[Any]]:
     return [
         Column("taken_by", Text),
         Column("taken_at", Moment),
+        Column("released_by", Text),  # who gave it back last; null: nobody, or somebody took it since
         Column("snoozed_by", Text),
         Column("snoozed_until", Moment),
+        Column("woken_at", Moment),  # when the last snooze was over and the job still failed
         Column("remind_at", Moment),  # when the next reminder is due; null: there is none to come
         Column("reminded", Integer, nullable=False, server_default="0"),  # how often that was done
     ]

@@ -13,8 +13,10 @@ MOMENT = sa.DateTime(timezone=True)
 ON_CALL = (
     ("taken_by", sa.Text()),
     ("taken_at", MOMENT),
+    ("released_by", sa.Text()),
     ("snoozed_by", sa.Text()),
     ("snoozed_until", MOMENT),
+    ("woken_at", MOMENT),
     ("remind_at", MOMENT),
 )
 COLUMNS = (
