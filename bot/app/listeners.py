@@ -38,6 +38,7 @@ from bot.records import listeners as records
 from bot.records.history import History
 from bot.retries import listeners as retries
 from bot.retries.approvals import Approvals
+from bot.retries.cooldown import Cooldowns
 from bot.retries.intake import Intake
 from bot.slack import notices
 from bot.slack.client import Slack
@@ -107,6 +108,7 @@ class UseCases:
     replies: Replies
     intake: Intake
     approvals: Approvals
+    cooldowns: Cooldowns
     muting: Muting
     granting: Granting
     lookup: Lookup
@@ -132,6 +134,7 @@ def register(app: AsyncApp, use: UseCases) -> None:
     dispatch.register(app, Dispatch(intake, replies, use.lookup, use.runs, use.granting, use.history), use.metrics)
     retries.register(app, database=database, slack=slack, intake=intake, replies=replies, metrics=use.metrics)
     retries.register_kinds(app, database=database, slack=slack, intake=intake, replies=replies)
+    retries.register_cooldowns(app, cooldowns=use.cooldowns, replies=replies)
     retries.register_approvals(app, approvals=use.approvals, slack=slack, replies=replies)
     alerts.register(app, database=database, slack=slack, intake=intake, muting=use.muting, replies=replies)
     access.register(app, granting=use.granting, slack=slack, people=use.people, replies=replies)

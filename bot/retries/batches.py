@@ -63,7 +63,10 @@ _MEMBERS = select(retries).where(retries.c.batch_id == bindparam("b_id"))
 _LISTED = _MEMBERS.order_by(retries.c.created_at, retries.c.id).limit(MAX_LISTED)
 _STATES = select(retries.c.state, func.count()).where(retries.c.batch_id == bindparam("b_id")).group_by(retries.c.state)
 _AGAIN = _MEMBERS.where(retries.c.state.in_(OFFERING), retries.c.superseded_by.is_(None))
-_OFFERED = _AGAIN.with_only_columns(func.count())
+_OFFERED = _AGAIN.with_only_columns(func.count(), func.max(retries.c.cools_until))
+_COOLING = _MEMBERS.where(retries.c.state == State.REQUESTED, retries.c.waits_until.is_not(None)).with_only_columns(
+    func.count(), func.max(retries.c.waits_until)
+)
 _STALE = _MEMBERS.where(store.IS_STALE, retries.c.superseded_by.is_(None)).order_by(retries.c.created_at, retries.c.id)
 _STALE_COUNT = _STALE.with_only_columns(func.count()).order_by(None)
 
@@ -246,7 +249,8 @@ def _request(row: Row[Any], job_id: str, offered: str | None, report_id: str | N
 def _load(connection: Connection, row: Row[Any], interrupted: bool) -> Batch:
     states = {State(found.state): found[1] for found in connection.execute(_STATES, {"b_id": row.id})}
     listed = [Retry.of(found._mapping) for found in connection.execute(_LISTED, {"b_id": row.id})]
-    offered = connection.scalar(_OFFERED, {"b_id": row.id}) or 0
+    offered, cools_until = connection.execute(_OFFERED, {"b_id": row.id}).one()
+    waiting, waits_until = connection.execute(_COOLING, {"b_id": row.id}).one()
     return Batch(
         **{
             **values_of(Batch, row._mapping),
@@ -257,6 +261,9 @@ def _load(connection: Connection, row: Row[Any], interrupted: bool) -> Batch:
         states=states,
         members=known.completed(connection, listed),
         offered=offered,
+        cools_until=cools_until,
+        waiting=waiting,
+        waits_until=waits_until,
         stale=connection.scalar(_STALE_COUNT, {"b_id": row.id}) or 0,
         interrupted=interrupted,
     )

@@ -106,7 +106,7 @@ class Recorder:
     async def wait_for_sift(self, request: Request, limit: MustWait) -> None:
         """Leaves a request, for which nothing was sent, in the queue for as long as Sift asks to wait."""
         at, detail = self.clock(), said(limit, "read")
-        if isinstance(request, Retry) and at - request.created_at > WAIT_WITHIN:
+        if isinstance(request, Retry) and at - request.could_begin_at > WAIT_WITHIN:
             await self.refusal(request, Refusal(State.FAILED, detail))
             return
 

@@ -15,9 +15,9 @@ from bot.base.clock import Clock
 from bot.base.loops import Tasks
 from bot.db.database import Database
 from bot.retries import about, claims, store
-from bot.retries.attempt import ALONE, IN_A_BATCH, Attempt, Services, rank_of
+from bot.retries.attempt import Attempt, Services
 from bot.retries.decider import Decider
-from bot.retries.limiter import Limiter
+from bot.retries.limiter import ALONE, IN_A_BATCH, Limiter, rank_of
 from bot.retries.messages import answers
 from bot.retries.recorder import Recorder
 from bot.retries.request import Request, Retry

@@ -100,6 +100,15 @@ def _alerts(t: Words) -> dict[str, Shown]:
         "retrying elsewhere": an_alert(AlertState.RETRYING, **known, retry=a_retry()),
         "retrying unknown": an_alert(AlertState.RETRYING, **known, retry=a_retry(State.UNKNOWN, **here)),
         "failed again": an_alert(**known, retry=a_retry(State.FAILED_AGAIN, **here, attempt=2)),
+        "failed again, cooling": an_alert(
+            **known, retry=a_retry(State.FAILED_AGAIN, **here, cools_until=NOW + timedelta(seconds=25))
+        ),
+        "outside, cooling": an_alert(
+            AlertState.OUTSIDE,
+            job=a_job("RUNNING"),
+            **known,
+            retry=a_retry(State.FAILED_AGAIN, **here, cools_until=NOW + timedelta(seconds=25)),
+        ),
         "not applied": an_alert(**known, retry=a_retry(State.NOT_APPLIED, **here)),
         "outside": an_alert(AlertState.OUTSIDE, job=a_job("RUNNING"), **known),
         "closed by the bot": an_alert(AlertState.CLOSED, **finished, retry=a_retry(State.FINISHED, **here)),

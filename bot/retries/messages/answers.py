@@ -98,13 +98,13 @@ def _why_refused(retry: Retry, place: Place, name: str) -> Said:
     """Why there was nothing to retry, or it was too late."""
     detail = retry.detail
     match _refusal_reason(detail.get("why")):
-        case RefusalReason.UNDER_WAY | RefusalReason.JUST_RETRIED:
-            link = place.workspace.link(detail.get("channel_id"), detail.get("ts"))
-            there = f" Follow it <{link}|in its thread>." if link else ""
-            return Said(f"{name} is already being retried by <@{detail.get('by')}>.{there}")
+        case RefusalReason.UNDER_WAY | RefusalReason.JUST_RETRIED | RefusalReason.QUEUED as reason:
+            return Said(_of_another(reason, detail, place, name))
         case RefusalReason.COOLDOWN:
             what = f"{name} was retried a moment ago by <@{detail.get('by')}>."
             return Said(what, f"Try again in {_seconds(detail)}.")
+        case RefusalReason.WITHDRAWN:
+            return Said(f"{name} was not retried: you took it back.")
         case RefusalReason.RESTORED:
             return Said(
                 f"The bot was restored from a backup, so it is not known whether this was sent before: {name}. "
@@ -127,6 +127,16 @@ def _why_refused(retry: Retry, place: Place, name: str) -> Said:
             return Said(f"{name} was not retried.")
         case unreachable:
             assert_never(unreachable)
+
+
+def _of_another(reason: RefusalReason, detail: Mapping[str, Any], place: Place, name: str) -> str:
+    """Whose request for the job goes first, and where that is shown."""
+    link = place.workspace.link(detail.get("channel_id"), detail.get("ts"))
+    there = f" Follow it <{link}|in its thread>." if link else ""
+    by = f"<@{detail.get('by')}>"
+    if reason is RefusalReason.QUEUED:
+        return f"{name} is already going to be retried, by {by} in {_seconds(detail)}.{there}"
+    return f"{name} is already being retried by {by}.{there}"
 
 
 def _refusal_reason(why: object) -> RefusalReason | None:
