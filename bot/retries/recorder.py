@@ -162,7 +162,8 @@ def said(error: SiftError, stage: str) -> dict[str, Any]:
     Args:
         stage: `read` or `post`.
     """
-    return {"why": error.name, "stage": stage, "message": str(error)[:500]}
+    words = error.when_reading if stage == "read" else str(error)
+    return {"why": error.name, "stage": stage, "message": words[:500]}
 
 
 def _refuse(connection: Connection, retry: Retry, refusal: Refusal, job: Job | None, at: datetime) -> None:

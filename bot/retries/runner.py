@@ -201,7 +201,7 @@ class Runner:
             detail = {"why": OutcomeReason.INTERRUPTED}
             store.transition(connection, retry, State.UNKNOWN, now, detail=detail, due_at=now)
         if self._kept_at is None or not now - KEEP_EVERY < self._kept_at <= now:
-            claims.keep(connection, held, now + LEASE)
+            claims.keep(connection, held, now)
             self._kept_at = now
         others = [retry for retry in claims.due(connection, [State.REQUESTED], now) if retry.id not in self._at_work]
         stale = [retry for retry in others if claims.is_stale(retry, now)][: claims.STALE_AT_A_TIME]

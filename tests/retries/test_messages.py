@@ -12,7 +12,7 @@ from bot.retries.messages import retry as messages
 from bot.retries.record import Record
 from bot.retries.request import Batch, Retry
 from bot.retries.state import ApprovalReason, RefusalReason, State
-from bot.sift.errors import AnswerTooLarge, OutcomeUnknown, SiftError
+from bot.sift.errors import AnswerTooLarge, OutcomeUnknown, SiftError, Unauthenticated
 from bot.sift.subject import About, Why
 from bot.slack.blocks import message_view
 from tests.conftest import NOW
@@ -294,7 +294,7 @@ def _modals(t: Words) -> dict[str, Shown]:
         "modal nothing found": modals.nothing_found_view(),
         "modal nothing picked": modals.nothing_picked(),
         "modal too many picked": modals.too_many_picked(100),
-        "modal unreadable": message_view(answers.unreadable(t("Sift cannot be reached.")), modals.TITLE),
+        "modal unreadable": message_view(answers.unreadable(OutcomeUnknown(t("upstream error"))), modals.TITLE),
     }
 
 
@@ -303,7 +303,9 @@ def shown(t: Words = as_written) -> dict[str, Shown]:
     said: dict[str, Shown] = {
         "still at it": answers.still_at_it("abcdefghjk", JOB),
         "put off": answers.put_off("abcdefghjk", JOB, timedelta(minutes=3)),
-        "unreadable": answers.unreadable(t("Sift cannot be reached.")),
+        "unreadable": answers.unreadable(OutcomeUnknown(t("upstream error"))),
+        "unreadable in time": answers.unreadable(None),
+        "unreadable for the key": answers.unreadable(Unauthenticated()),
         "nothing left": answers.nothing_left(),
         "taken back": cooldown.withdrawn([a_retry(State.REFUSED, about=about(t))]),
         "several taken back": cooldown.withdrawn(_members({State.REFUSED: 3})),

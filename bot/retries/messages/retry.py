@@ -34,6 +34,8 @@ def outcome_of(retry: Retry) -> tuple[str, str]:
     """How a request stands, as an emoji and a few words."""
     if retry.detail.get("why") == "restored" and retry.state in _RESTORED:
         return _RESTORED[retry.state]
+    if retry.state is State.FAILED and retry.detail.get("stage") == "read":
+        return FACTS[State.FAILED].emoji, "Sift could not be read; nothing was retried"
     facts = FACTS[State(retry.state)]
     return facts.emoji, facts.words
 
