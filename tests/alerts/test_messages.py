@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from bot.alerts import messages, storm_messages
+from bot.alerts import messages, storm_messages, storm_press
 from bot.alerts.alert import Alert, Group, Standing, Storm, about_of
 from bot.retries.record import Record
 from bot.retries.state import AlertState, State
@@ -157,6 +157,12 @@ def _storms(t: Words) -> dict[str, Shown]:
     return {
         **{name: storm_messages.pieces(storm, PLACE) for name, storm in storms.items()},
         "storm selection": selection,
+        "storm selection, some under way": storm_messages.selection([imported], 1, {"source": "modal"}, 11),
+        "storm selection, all under way": storm_messages.selection([], 0, {"source": "modal"}, 11),
+        "storm selection, one under way": storm_messages.selection([], 0, {"source": "modal"}, 1),
+        "storm selection, none left": storm_messages.selection([], 0, {"source": "modal"}),
+        "storm's button outdated": storm_press.changed_meanwhile(9, 5),
+        "storm's button of another group": storm_press.changed_meanwhile(9, 0),
     }
 
 

@@ -133,6 +133,45 @@ async def test_a_storm_is_retried_once_at_a_time(world: World) -> None:
         assert all(world.sift.count("retry", job.job_id) == 1 for job in jobs)
 
 
+async def test_of_a_storm_that_is_all_queued_nothing_is_left_to_select(world: World) -> None:
+    async with world.running(socket_mode=False, RETRY_CONCURRENCY="1", SIFT_TIMEOUT_SECONDS="20", **WATCHING):
+        world.allow()
+        world.sift.outage(12)
+        storm = await storm_of(world, 12)
+        seen = copy.deepcopy(storm)
+        held = world.sift.hold("retry")
+        await world.slack.click(OPERATOR, LAUNCH_OPS, storm.ts, "retry_storm")
+        await asyncio.wait_for(held.entered.wait(), 5)
+        await world.slack.click(OPERATOR, LAUNCH_OPS, storm.ts, "select_storm", seen=seen)
+        (view,) = await world.until(lambda: world.slack.modals[OPERATOR])
+        (block,) = view.view["blocks"]
+        said = ":arrows_counterclockwise: All 11 jobs that are still failed are being retried already."
+        assert block["text"]["text"] == said
+        assert "submit" not in view.view
+        held.release()
+
+
+async def test_a_button_whose_group_changed_meanwhile_asks_to_look_again(alerting: World) -> None:
+    for _ in range(11):
+        alerting.sift.add(EXPORT)
+    alerting.sift.run_seconds = 30
+    job = alerting.sift.outage(2)[0]
+    storm = await storm_of(alerting, 13)
+    (group,) = [one for one in storm.buttons() if one["value"].endswith(" 11") and one["action_id"] == "retry_group"]
+    seen = copy.deepcopy(storm)
+    export = next(one for one in alerting.sift.jobs.values() if one.job_type == EXPORT and one is not job)
+    await alerting.slack.command(OPERATOR, LAUNCH_OPS, export.job_id)
+    await alerting.until_outcome("accepted")
+    await alerting.slack.click(OPERATOR, LAUNCH_OPS, storm.ts, "retry_group", value=group["value"], seen=seen)
+    (said,) = await alerting.until(alerting.whispers)
+    assert "That button was for 11 jobs, and it is 10 jobs now. Nothing was sent to Sift." in said
+    assert alerting.sift.count("retry") == 1
+    await alerting.until(lambda: any(one["value"].endswith(" 10") for one in storm.buttons()))
+    (group,) = [one for one in storm.buttons() if one["value"].endswith(" 10") and one["action_id"] == "retry_group"]
+    await alerting.slack.click(OPERATOR, LAUNCH_OPS, storm.ts, "retry_group", value=group["value"])
+    await alerting.until(lambda: alerting.sift.count("retry") == 11)
+
+
 async def test_few_failures_are_no_storm(alerting: World) -> None:
     alerting.sift.outage(10)
     await alerting.until(lambda: len(alerting.messages()) == 10, timeout=20)
