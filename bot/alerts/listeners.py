@@ -25,13 +25,7 @@ from bot.slack.replies import Replies
 
 
 def register(
-    app: AsyncApp,
-    *,
-    database: Database,
-    slack: Slack,
-    intake: Intake,
-    muting: Muting,
-    replies: Replies,
+    app: AsyncApp, *, database: Database, slack: Slack, intake: Intake, muting: Muting, replies: Replies
 ) -> None:
     """Registers the buttons."""
 
