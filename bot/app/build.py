@@ -32,6 +32,7 @@ from bot.records.counts import Counts
 from bot.records.history import History
 from bot.retries import batches, store
 from bot.retries.approvals import Approvals
+from bot.retries.cooldown import Cooldowns
 from bot.retries.decider import Decider
 from bot.retries.follower import Follower
 from bot.retries.intake import Intake
@@ -172,7 +173,13 @@ class Features:
             entered=self.metrics.entered,
             tasks=self.runner.tasks,
             finds_late=self.settings.rerun,
+            cooldown=timedelta(seconds=self.settings.retry_cooldown_seconds),
         )
+
+    @cached_property
+    def cooldowns(self) -> Cooldowns:
+        cooldown = timedelta(seconds=self.settings.retry_cooldown_seconds)
+        return Cooldowns(database=self.database, clock=self.clock, cooldown=cooldown, changed=self.changed)
 
     @cached_property
     def reruns(self) -> Reruns:
@@ -233,6 +240,7 @@ class Features:
             replies=replies,
             intake=Intake(self.database, self.runner, replies, self.quota, self.metrics, self.clock),
             approvals=Approvals(self.authorizer, self.runner.start, self.changed),
+            cooldowns=self.cooldowns,
             handling=Handling(
                 self.authorizer,
                 self.changed,

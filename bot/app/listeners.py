@@ -38,6 +38,7 @@ from bot.records import listeners as records
 from bot.records.history import History
 from bot.retries import listeners as retries
 from bot.retries.approvals import Approvals
+from bot.retries.cooldown import Cooldowns
 from bot.retries.intake import Intake
 from bot.slack import notices
 from bot.slack.client import Slack
@@ -106,6 +107,7 @@ class UseCases:
     replies: Replies
     intake: Intake
     approvals: Approvals
+    cooldowns: Cooldowns
     handling: Handling
     granting: Granting
     lookup: Lookup
@@ -131,6 +133,7 @@ def register(app: AsyncApp, use: UseCases) -> None:
     dispatch.register(app, Dispatch(intake, replies, use.lookup, use.runs, use.granting, use.history), use.metrics)
     retries.register(app, database=database, slack=slack, intake=intake, replies=replies, metrics=use.metrics)
     retries.register_kinds(app, database=database, slack=slack, intake=intake, replies=replies)
+    retries.register_cooldowns(app, cooldowns=use.cooldowns, replies=replies)
     retries.register_approvals(app, approvals=use.approvals, slack=slack, replies=replies)
     alerts.register(app, database=database, slack=slack, intake=intake, replies=replies)
     alerts.register_on_call(app, handling=use.handling, replies=replies)

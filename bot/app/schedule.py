@@ -37,6 +37,7 @@ def _retrying(features: Features) -> list[Loop]:
     late = LateData(features.database, features.sift, features.clock, features.changed)
     return [
         Loop("runner", SWEEP_SECONDS, features.runner.sweep),
+        Loop("cooldowns", SWEEP_SECONDS, features.cooldowns.step),
         Loop("follower", poll, features.follower.step, "sift"),
         Loop("reruns", poll, features.reruns.step),
         Loop("late", poll, late.step),

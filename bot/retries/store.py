@@ -89,6 +89,8 @@ class Changes(TypedDict, total=False):
         due_at: when the row is to be looked at again; None: never.
         missed: reads in a row without the job.
         late_until: until when reports are looked for that were evaluated before this import's data arrived.
+        waits_until: until when a request waits for the end of the cooldown; it ends with the state.
+        cools_until: until when a retry that is offered again lets whoever presses wait.
     """
 
     detail: Mapping[str, Any]
@@ -102,6 +104,8 @@ class Changes(TypedDict, total=False):
     new_job_id: str
     missed: int
     late_until: datetime
+    waits_until: datetime
+    cools_until: datetime
 
 
 def add(connection: Connection, request: Request, at: datetime) -> bool:
@@ -152,7 +156,7 @@ def transition(
     """
     if state not in FACTS[retry.state].next:
         raise ValueError(f"{retry.state} is never followed by {state}")
-    values: dict[str, Any] = {"due_at": None, **_stored(changes), "state": state}
+    values: dict[str, Any] = {"due_at": None, "waits_until": None, **_stored(changes), "state": state}
     if (job := changes.get("job_before")) is not None:
         values["job_type"] = job.job_type or None
     if state in FINAL:

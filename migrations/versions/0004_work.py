@@ -22,7 +22,7 @@ ON_CALL = (
 COLUMNS = (
     ("alerts", (*ON_CALL, ("mute_reason", sa.Text()), ("creator_id", sa.Text()))),
     ("storms", ON_CALL),
-    ("retries", (("waits_until", MOMENT),)),
+    ("retries", (("waits_until", MOMENT), ("cools_until", MOMENT))),
     ("batches", (("approval_until", MOMENT),)),
 )
 INDEXES = (
@@ -31,6 +31,7 @@ INDEXES = (
     ("ix_storms_snoozed", "storms", ["snoozed_until"], "snoozed_until IS NOT NULL", False),
     ("ix_storms_remind", "storms", ["remind_at"], "remind_at IS NOT NULL", False),
     ("uq_retries_waiting_job", "retries", ["job_id", "kind"], "waits_until IS NOT NULL", True),
+    ("ix_retries_cools", "retries", ["cools_until"], "cools_until IS NOT NULL", False),
     ("ix_retries_approval", "retries", ["approval_until"], "approval_until IS NOT NULL AND state = 'requested'", False),
 )
 
