@@ -44,7 +44,7 @@ async def run_demo(stop: asyncio.Event) -> None:
                 with bot.database.transaction() as connection:
                     _allow_the_cast(connection)
                 sandbox.fallback = bot.http
-                sys.stderr.write(f"\nThe demo is at {url}/ (Ctrl-C ends it)\n\n")
+                sys.stderr.write(f"\nThe demo is at {url}/ (Ctrl-C ends it)\n{_how_to_read_the_audit(database)}\n")
                 async with _first_failure(sandbox):
                     await bot.work(stop)
 
@@ -74,6 +74,14 @@ def _database(address: Settings) -> Iterator[dict[str, Any]]:
         return
     with tempfile.TemporaryDirectory(prefix="sift-retry-demo-") as folder:
         yield {"DATABASE_URL": f"sqlite:///{folder}/demo.db"}
+
+
+def _how_to_read_the_audit(database: dict[str, Any]) -> str:
+    """The command that reads the demo's audit in another terminal; nothing where the environment names its database."""
+    if not database:
+        return ""
+    program = sys.argv[0] if sys.argv[0].endswith("sift-retry") else "python -m bot"
+    return f"Its audit, from another terminal: DATABASE_URL={database['DATABASE_URL']} {program} audit list\n"
 
 
 @contextlib.asynccontextmanager

@@ -53,11 +53,12 @@ async def test_an_alert_waits_and_nothing_is_left_behind(tmp_path: Path) -> None
             while 'data-testid="action-retry"' not in (page := (await http.get("/")).text):
                 await asyncio.sleep(0.2)
         assert page.count('data-testid="message"') == 1, "what failed before is nobody's news"
-        assert list((tmp_path / "tmp").iterdir()) != []
+        (folder,) = (tmp_path / "tmp").iterdir()
         process.send_signal(signal.SIGTERM)
         error = await said(process)
         assert process.returncode == 0
         assert f"The demo is at http://127.0.0.1:{port}/ (Ctrl-C ends it)" in error
+        assert f"from another terminal: DATABASE_URL=sqlite:///{folder}/demo.db python -m bot audit list" in error
     assert [path.name for path in tmp_path.iterdir()] == ["tmp"]
     assert list((tmp_path / "tmp").iterdir()) == []
 
