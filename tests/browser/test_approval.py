@@ -20,7 +20,7 @@ async def test_a_second_person_approves_and_the_first_cannot(desk: Desk) -> None
     asked = thread.filter(has=person.page.get_by_role("button", name="Approve"))
     await asked.get_by_role("button", name="Approve").click()
     mine = thread.filter(has=person.page.get_by_test_id("only-you"))
-    await expect(mine.last).to_contain_text("somebody else")
+    await expect(mine.last).to_contain_text("Somebody else has to approve")
     theirs = await other.open_thread(other.messages.filter(has_text="the channel is back"))
     await theirs.get_by_role("button", name="Approve").click()
     await expect(theirs.filter(has_text="Finished")).not_to_have_count(0)

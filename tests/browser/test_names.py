@@ -35,12 +35,14 @@ async def test_axe_finds_nothing(desk: Desk, scheme: Literal["light", "dark"], s
     await person.say("/sift-retry")
     await expect(person.page.get_by_test_id("modal").get_by_role("checkbox")).not_to_have_count(0)
     assert await problems(person.page) == []
+    await person.press_in_modal("modal-close")
     admin = await desk.sit_down(ADMIN, size=size, scheme=scheme)
     home = await admin.open_home()
     assert await problems(admin.page) == []
     await home.get_by_role("button", name="Add").click()
     await expect(admin.page.get_by_test_id("modal")).to_be_visible()
     assert await problems(admin.page) == []
+    await admin.press_in_modal("modal-close")
 
 
 async def test_dark_is_dark(desk: Desk) -> None:

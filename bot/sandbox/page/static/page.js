@@ -140,9 +140,16 @@ function closeModal(dialog) {
   act("close", { view: dialog.dataset.view });
 }
 
+let beneath = null; /* what had the focus before the first modal opened */
+
 function showModal() {
   const dialog = document.querySelector("#region-modal dialog");
+  if (!dialog && beneath !== null) {
+    byId(beneath)?.focus({ preventScroll: true });
+    beneath = null;
+  }
   if (!dialog || dialog.open) return;
+  beneath ??= document.activeElement?.id ?? "";
   dialog.addEventListener("cancel", (event) => {
     event.preventDefault();
     closeModal(dialog);
