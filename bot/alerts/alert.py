@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
@@ -24,6 +25,8 @@ class Alert(OutboxRow):
         about: what it is about and why it failed, as far as that is known by now.
         cause: why it failed, in one line, where that was known before anything was looked up.
         record: how earlier retries after this cause ended.
+        creator_id: who created the job, if they are to be told; empty: nobody whom Slack knows.
+        reminded_at: when somebody was reminded of it last.
         retry: the newest retry of the job that the bot sent.
         repeats: later failures that nobody announces otherwise.
     """
@@ -42,8 +45,15 @@ class Alert(OutboxRow):
     record: Record = field(default_factory=Record)
     muted_by: str | None = None
     storm_id: str | None = None
+    creator_id: str | None = None
+    reminded_at: datetime | None = None
     retry: Retry | None = None
     repeats: Sequence["Alert"] = ()
+
+    @property
+    def reminders(self) -> str:
+        """Names the last reminder; empty: there was none."""
+        return f"{self.reminded_at:%Y%m%d%H%M%S}" if self.reminded_at else ""
 
     @classmethod
     def of(cls, row: Mapping[Any, Any], **more: Any) -> Self:
@@ -151,6 +161,7 @@ class Storm(OutboxRow):
         retrying: who asked for what is queued or under way.
         retried: who asked for what is through.
         members: the first of its alerts.
+        reminded_at: when somebody was reminded of it last.
         repeats: later failures that nobody announces otherwise.
     """
 
@@ -159,7 +170,13 @@ class Storm(OutboxRow):
     members: Sequence[Alert]
     retrying: Sequence[str] = ()
     retried: Sequence[str] = ()
+    reminded_at: datetime | None = None
     repeats: Sequence[Alert] = ()
+
+    @property
+    def reminders(self) -> str:
+        """Names the last reminder; empty: there was none."""
+        return f"{self.reminded_at:%Y%m%d%H%M%S}" if self.reminded_at else ""
 
     @property
     def standings(self) -> dict[Standing, int]:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
+from bot.alerts import thread_messages
 from bot.alerts.alert import Alert, Group, Standing, Storm
 from bot.alerts.messages import cause_in_a_line, repeated
 from bot.base.text import clip
@@ -59,10 +60,15 @@ _EMOJIS = {
 }
 
 
-def pieces(storm: Storm, place: Place) -> list[Piece]:
-    """Every message that should show a storm as it is now, in the order they are posted."""
+def pieces(storm: Storm, place: Place, oncall: str | None = None) -> list[Piece]:
+    """Every message that should show a storm as it is now, in the order they are posted.
+
+    Args:
+        oncall: the user group that reminders mention; None: nobody is mentioned.
+    """
+    called = thread_messages.called_for_storm(storm, oncall)
     shown = [Piece("announcement", announcement(storm), in_thread_too=True), *_lists(storm)]
-    return shown + [Piece(f"repeat-{repeat.id}", repeated(repeat)) for repeat in storm.repeats]
+    return shown + [Piece(f"repeat-{repeat.id}", repeated(repeat)) for repeat in storm.repeats] + called
 
 
 def announcement(storm: Storm) -> Message:

@@ -13,7 +13,7 @@ from bot.access.changer import Changer
 from bot.access.changes import Granting
 from bot.access.quota import Quota
 from bot.alerts import messages as shown_alerts
-from bot.alerts import queries, storms
+from bot.alerts import queries, reminders, storms
 from bot.alerts import storm_messages as shown_storms
 from bot.alerts.explainer import Explainer
 from bot.alerts.mute import Muting
@@ -112,11 +112,12 @@ class Features:
     @cached_property
     def publishers(self) -> dict[str, Publisher[Any]]:
         """What brings Slack up to date, by the name of the loop that drives it."""
+        oncall = self.settings.oncall_group
         return {
             "retries": self._publisher(store.outbox, kinds.pieces, timedelta(0)),
             "batches": self._publisher(batches.outbox, kinds.batch_pieces),
-            "alerts": self._publisher(queries.outbox, shown_alerts.pieces, timedelta(0)),
-            "storms": self._publisher(storms.outbox, shown_storms.pieces),
+            "alerts": self._publisher(queries.outbox, partial(shown_alerts.pieces, oncall=oncall), timedelta(0)),
+            "storms": self._publisher(storms.outbox, partial(shown_storms.pieces, oncall=oncall)),
         }
 
     def _publisher(
@@ -242,6 +243,8 @@ class Features:
         """Writes what is to be there before the first request is taken."""
         if self.watcher is not None:
             await self.database.run(self.watcher.begin)
+        if self.settings.remind_after is None:
+            await self.database.run(reminders.forget)
 
     async def drain(self, seconds: float) -> None:
         """Finishes what is under way, and leaves for the next start what takes longer than `seconds`."""

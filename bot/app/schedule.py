@@ -3,6 +3,7 @@
 import time
 
 from bot.access.quota import QUOTA_SECONDS, end_minutes
+from bot.alerts.reminders import REMINDER_SECONDS, Reminders
 from bot.app.build import OUTBOXES, SWEEP_SECONDS, Features
 from bot.app.timekeeper import TIMEKEEPER_SECONDS, Timekeeper
 from bot.audit.inspection import Inspection
@@ -42,7 +43,23 @@ def _retrying(features: Features) -> list[Loop]:
 def _watching(features: Features) -> list[Loop]:
     watcher = features.watcher
     finding = [Loop("watcher", features.settings.alert_poll_seconds, watcher.step, "sift")] if watcher else []
-    return [*finding, features.explaining]
+    return [*finding, features.explaining, *_on_call(features)]
+
+
+def _on_call(features: Features) -> list[Loop]:
+    """What calls people to failures that wait for them."""
+    settings, repeated = features.settings, list[Loop]()
+    if settings.remind_after is not None:
+        reminding = Reminders(
+            database=features.database,
+            clock=features.clock,
+            after=settings.remind_after,
+            group=settings.oncall_group,
+            changed=features.changed,
+        )
+        seconds = min(REMINDER_SECONDS, settings.remind_after.total_seconds() / 4)
+        repeated.append(Loop("reminders", seconds, reminding.step))
+    return repeated
 
 
 def _keeping(features: Features) -> list[Loop]:

@@ -72,6 +72,9 @@ class Event(StrEnum):
     UNMUTE = "unmute"
     """Somebody unmuted a job's alerts, or wanted to and may not."""
 
+    REMIND = "remind"
+    """Somebody was reminded of a failure that nobody takes care of."""
+
     ANCHOR = "anchor"
     """The head was posted in a channel."""
 

@@ -59,10 +59,18 @@ _ALERT_MOVED = (
     .values(
         retry_id=bindparam("b_id"),
         state=bindparam("b_alert"),
+        remind_at=case((alerts.c.manner == "alone", bindparam("b_remind_at", type_=Moment())), else_=null()),
+        reminded=0,
+        reminded_at=null(),
         version=alerts.c.version + 1,
         show_at=case((alerts.c.manner == "alone", soon(alerts)), else_=null()),
     )
     .returning(alerts.c.storm_id)
+)
+_REMIND_OF_STORM = (
+    update(storms)
+    .where(storms.c.id == bindparam("b_id"), storms.c.taken_by.is_(None), storms.c.snoozed_until.is_(None))
+    .values(remind_at=bindparam("b_at"), reminded=0)
 )
 
 
@@ -253,12 +261,20 @@ def _supersede(connection: Connection, retry: Retry, at: datetime) -> None:
 
 def _move_alert(connection: Connection, retry: Retry, state: AlertState, at: datetime) -> None:
     """Has the job's alert, if there is one, show how the retry stands."""
-    values = {"b_job": retry.job_id, "b_id": retry.id, "b_alert": state, "b_at": at}
+    remind_at = at if state is AlertState.OPEN else None
+    values = {"b_job": retry.job_id, "b_id": retry.id, "b_alert": state, "b_at": at, "b_remind_at": remind_at}
     if retry.job_after is not None and retry.job_after.retryable:
         values |= {"offered": retry.job_after.failure, "job": retry.job_after.to_json()}
     for row in connection.execute(_ALERT_MOVED, values):
         if row.storm_id is not None:
             touch_storm(connection, row.storm_id, at)
+            if remind_at is not None:
+                remind_of_storm(connection, row.storm_id, at)
+
+
+def remind_of_storm(connection: Connection, storm_id: str, at: datetime) -> None:
+    """Has somebody reminded of a storm from the first time on: one of its jobs failed again."""
+    connection.execute(_REMIND_OF_STORM, {"b_id": storm_id, "b_at": at})
 
 
 def touch_storm(connection: Connection, storm_id: str, at: datetime) -> None:

@@ -18,6 +18,7 @@ ON_CALL = (
     ("snoozed_until", MOMENT),
     ("woken_at", MOMENT),
     ("remind_at", MOMENT),
+    ("reminded_at", MOMENT),
 )
 COLUMNS = (
     ("alerts", (*ON_CALL, ("mute_reason", sa.Text()), ("creator_id", sa.Text()))),
