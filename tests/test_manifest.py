@@ -19,7 +19,7 @@ from bot.retries.messages.approval import OVERRIDE_VIEW
 from bot.retries.messages.cancel import CANCEL_VIEW
 from bot.sandbox.slack.state import SCOPES as SANDBOX_SCOPES
 from bot.sandbox.slack.workspace import SlackWorkspace
-from bot.slack.client import HISTORY_SCOPES
+from bot.slack.client import EMAIL_SCOPE, HISTORY_SCOPES
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = ROOT.parent / "shared" / "slack" / "manifest.schema.json"
@@ -43,6 +43,7 @@ SCOPES = {
 OPTIONAL = {
     "conversations.history": {"channels:history", "groups:history"},
     "conversations.replies": {"channels:history", "groups:history"},
+    "users.lookupByEmail": {"users:read.email"},
 }
 EVENT_SCOPES = {"app_mention": {"app_mentions:read"}, "app_home_opened": set[str]()}
 
@@ -99,7 +100,7 @@ def test_its_scopes_are_those_of_the_methods_and_events_used(registered: dict[st
     needed = needed.union(*(EVENT_SCOPES[event] for event in registered["event"]))
     scopes = MANIFEST["oauth_config"]["scopes"]
     optional = set[str]().union(*(OPTIONAL.get(method, set()) for method in methods))
-    assert set(scopes["bot_optional"]) == optional == HISTORY_SCOPES
+    assert set(scopes["bot_optional"]) == optional == HISTORY_SCOPES | {EMAIL_SCOPE}
     assert set(scopes["bot"]) == needed | optional, "Slack asks for no optional scope that stands in one list alone"
     assert needed >= doctor.NEEDED_SCOPES
 

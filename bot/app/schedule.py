@@ -3,6 +3,7 @@
 import time
 
 from bot.access.quota import QUOTA_SECONDS, end_minutes
+from bot.alerts.creators import CREATORS_SECONDS, Creators
 from bot.alerts.reminders import REMINDER_SECONDS, Reminders
 from bot.app.build import OUTBOXES, SWEEP_SECONDS, Features
 from bot.app.timekeeper import TIMEKEEPER_SECONDS, Timekeeper
@@ -59,6 +60,9 @@ def _on_call(features: Features) -> list[Loop]:
         )
         seconds = min(REMINDER_SECONDS, settings.remind_after.total_seconds() / 4)
         repeated.append(Loop("reminders", seconds, reminding.step))
+    if settings.notify_creator:
+        creators = Creators(features.database, features.subjects, features.people, features.clock, features.changed)
+        repeated.append(Loop("creators", CREATORS_SECONDS, creators.step))
     return repeated
 
 

@@ -15,7 +15,7 @@ from bot.db.guard import guard
 from bot.db.tables import SCHEMA_VERSION
 from bot.settings import Settings, StoreSettings, load, redactor_at_hand
 from bot.sift.client import Sift
-from bot.slack.client import HISTORY_SCOPES, Slack
+from bot.slack.client import EMAIL_SCOPE, HISTORY_SCOPES, Slack
 from bot.slack.web import http_session, web_client
 
 NEEDED_SCOPES = frozenset({"commands", "chat:write", "chat:write.public", "users:read", "usergroups:read"})
@@ -101,6 +101,8 @@ async def _slack(settings: Settings, session: aiohttp.ClientSession) -> AsyncIte
         unread = HISTORY_SCOPES - workspace.scopes if workspace.scopes else frozenset()
         if unread:
             found += f"; without {', '.join(sorted(unread))} a crash may repeat {_repeated(unread)}, never a retry"
+        if settings.notify_creator and workspace.scopes and EMAIL_SCOPE not in workspace.scopes:
+            found += f"; without {EMAIL_SCOPE} nobody is told that a job of theirs failed (NOTIFY_CREATOR)"
         return found
 
     yield await _check("slack", identify)
