@@ -25,6 +25,9 @@ from bot.base.clock import Clock
 from bot.base.loops import Loop, Soon
 from bot.base.metrics import Metrics
 from bot.db.database import Database
+from bot.digest import store as digests
+from bot.digest.digest import pieces
+from bot.digest.digests import Digests
 from bot.home.lookup import Lookup
 from bot.home.run import Runs
 from bot.home.tab import Home
@@ -60,7 +63,7 @@ GATHER_SECONDS = 0.1
 PAUSE = timedelta(seconds=2)
 """How often at most a message that counts is updated: `chat.update` allows about 50 calls a minute."""
 
-OUTBOXES: Sequence[Outbox[Any]] = (store.outbox, batches.outbox, queries.outbox, storms.outbox)
+OUTBOXES: Sequence[Outbox[Any]] = (store.outbox, batches.outbox, queries.outbox, storms.outbox, digests.outbox)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +121,7 @@ class Features:
             "batches": self._publisher(batches.outbox, kinds.batch_pieces),
             "alerts": self._publisher(queries.outbox, partial(shown_alerts.pieces, oncall=oncall), timedelta(0)),
             "storms": self._publisher(storms.outbox, partial(shown_storms.pieces, oncall=oncall)),
+            "digests": self._publisher(digests.outbox, lambda digest, **_: pieces(digest)),
         }
 
     def _publisher(
@@ -220,6 +224,11 @@ class Features:
         return Loop("explainer", SWEEP_SECONDS, self.explainer.step)
 
     @cached_property
+    def digests(self) -> Digests:
+        settings = self.settings
+        return Digests(self.authorizer, settings.channels_alerted, settings.digest_at, settings.timezone, self.changed)
+
+    @cached_property
     def use_cases(self) -> UseCases:
         replies = Replies(self.slack, self.runner.tasks)
         return UseCases(
@@ -230,6 +239,7 @@ class Features:
             intake=Intake(self.database, self.runner, replies, self.quota, self.metrics, self.clock),
             approvals=Approvals(self.authorizer, self.runner.start, self.changed),
             muting=Muting(self.authorizer, self.changed),
+            digests=self.digests,
             granting=Granting(Changer(self.authorizer, self.changed, replies.tell)),
             lookup=Lookup(self.authorizer, self.sift, self.subjects, self.place),
             runs=Runs(self.authorizer, self.sift, self.place),

@@ -30,6 +30,8 @@ from bot.base.metrics import Metrics
 from bot.base.redactor import Redactor
 from bot.base.text import new_id
 from bot.db.database import Database
+from bot.digest import listeners as digest
+from bot.digest.digests import Digests
 from bot.home import listeners as home
 from bot.home.lookup import Lookup
 from bot.home.run import Runs
@@ -108,6 +110,7 @@ class UseCases:
     intake: Intake
     approvals: Approvals
     muting: Muting
+    digests: Digests
     granting: Granting
     lookup: Lookup
     runs: Runs
@@ -134,6 +137,7 @@ def register(app: AsyncApp, use: UseCases) -> None:
     retries.register_kinds(app, database=database, slack=slack, intake=intake, replies=replies)
     retries.register_approvals(app, approvals=use.approvals, slack=slack, replies=replies)
     alerts.register(app, database=database, slack=slack, intake=intake, muting=use.muting, replies=replies)
+    digest.register(app, digests=use.digests, slack=slack, replies=replies)
     access.register(app, granting=use.granting, slack=slack, people=use.people, replies=replies)
     home.register(app, home=use.home, database=database, intake=intake, replies=replies)
     home.register_runs(app, runs=use.runs, slack=slack, intake=intake, replies=replies)

@@ -9,6 +9,7 @@ from bot.app.build import OUTBOXES, SWEEP_SECONDS, Features
 from bot.app.timekeeper import TIMEKEEPER_SECONDS, Timekeeper
 from bot.audit.inspection import Inspection
 from bot.base.loops import Loop
+from bot.digest.digests import DIGEST_SECONDS
 from bot.records.anchor import ANCHOR_SECONDS, Anchor
 from bot.retries.late_data import LateData
 
@@ -63,6 +64,8 @@ def _on_call(features: Features) -> list[Loop]:
     if settings.notify_creator:
         creators = Creators(features.database, features.subjects, features.people, features.clock, features.changed)
         repeated.append(Loop("creators", CREATORS_SECONDS, creators.step))
+    if settings.digest_at:
+        repeated.append(Loop("digest", DIGEST_SECONDS, features.digests.step))
     return repeated
 
 
