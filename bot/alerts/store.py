@@ -24,7 +24,7 @@ from bot.db.tables import alerts, retries, storms
 from bot.retries.messages.job import why_now
 from bot.retries.request import Retry
 from bot.retries.state import ACTIVE, AlertState
-from bot.retries.store import remind_of_storm, touch_storm
+from bot.retries.storm_rows import remind_of_storm, touch_storm
 from bot.sift.cause import normalised
 from bot.sift.job import Job
 from bot.sift.subject import About, Why
