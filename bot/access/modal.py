@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from bot.access.messages import WHAT
 from bot.access.policy import Role
-from bot.slack.blocks import input_, modal, multi_select, option, plain_text, select, text_input
-from bot.slack.message import Block, View
+from bot.slack.blocks import hinted, input_, modal, multi_select, option, select, text_input
+from bot.slack.message import View
 
 GRANT_TITLE = "Grant access"
 
@@ -31,18 +31,14 @@ def grant_view(groups: Sequence[tuple[str, str]], job_types: Sequence[str]) -> V
     yours = "Empty: all that you may grant."
     blocks = [
         input_("user", "Person", {"type": "users_select"}, optional=bool(named)),
-        *([_hinted(input_("group", "or user group", select(named)), "One of the two.")] if named else []),
+        *([hinted(input_("group", "or user group", select(named)), "One of the two.")] if named else []),
         input_("role", "Role", select(roles, roles[0]), optional=False),
-        _hinted(input_("job_types", "Only jobs of type", multi_select(types)), yours),
-        _hinted(input_("channels", "Only in channels", {"type": "multi_conversations_select"}), yours),
-        _hinted(input_("for", "For how long", select(times)), "Empty: for ever, until somebody revokes it."),
+        hinted(input_("job_types", "Only jobs of type", multi_select(types)), yours),
+        hinted(input_("channels", "Only in channels", {"type": "multi_conversations_select"}), yours),
+        hinted(input_("for", "For how long", select(times)), "Empty: for ever, until somebody revokes it."),
         input_("reason", "Because", text_input(500)),
     ]
     return modal(GRANT_TITLE, blocks, submit="Grant", callback_id=GRANT_VIEW)
-
-
-def _hinted(block: Block, hint: str) -> Block:
-    return {**block, "hint": plain_text(hint)}
 
 
 def nobody_named() -> dict[str, str]:

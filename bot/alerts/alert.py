@@ -16,7 +16,34 @@ from bot.slack.piece import OutboxRow, values_of
 
 
 @dataclass(frozen=True, kw_only=True)
-class Alert(OutboxRow):
+class OnCall:
+    """Who takes care of a failure, as its row says.
+
+    Args:
+        taken_by: who is on it, since `taken_at`.
+        released_by: who gave it back last, where nobody is on it.
+        snoozed_by: who put it off, until `snoozed_until`, or did last.
+        muted_by: who has the job alerted no more.
+        reminded_at: when somebody was reminded of it last.
+    """
+
+    taken_by: str | None = None
+    taken_at: datetime | None = None
+    released_by: str | None = None
+    snoozed_by: str | None = None
+    snoozed_until: datetime | None = None
+    muted_by: str | None = None
+    reminded_at: datetime | None = None
+
+    @property
+    def reminder(self) -> str:
+        """Names the last reminder, as long as nobody took care of it; empty: there was none, or somebody does."""
+        cared = any(one is not None for one in (self.taken_by, self.snoozed_until, self.muted_by))
+        return f"{self.reminded_at:%Y%m%d%H%M%S}" if self.reminded_at is not None and not cared else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alert(OnCall, OutboxRow):
     """A row of `alerts`.
 
     Args:
@@ -26,9 +53,10 @@ class Alert(OutboxRow):
         cause: why it failed, in one line, where that was known before anything was looked up.
         record: how earlier retries after this cause ended.
         creator_id: who created the job, if they are to be told; empty: nobody whom Slack knows.
-        reminded_at: when somebody was reminded of it last.
         retry: the newest retry of the job that the bot sent.
         repeats: later failures that nobody announces otherwise.
+        mute_reason: why it is muted, in the words of whoever did it.
+        woken_at: when the last snooze was over and the job still failed.
     """
 
     job_id: str
@@ -43,17 +71,12 @@ class Alert(OutboxRow):
     cause_key: str | None = None
     topic: str | None = None
     record: Record = field(default_factory=Record)
-    muted_by: str | None = None
+    mute_reason: str | None = None
+    woken_at: datetime | None = None
     storm_id: str | None = None
     creator_id: str | None = None
-    reminded_at: datetime | None = None
     retry: Retry | None = None
     repeats: Sequence["Alert"] = ()
-
-    @property
-    def reminders(self) -> str:
-        """Names the last reminder; empty: there was none."""
-        return f"{self.reminded_at:%Y%m%d%H%M%S}" if self.reminded_at else ""
 
     @classmethod
     def of(cls, row: Mapping[Any, Any], **more: Any) -> Self:
@@ -152,7 +175,7 @@ class Group:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Storm(OutboxRow):
+class Storm(OnCall, OutboxRow):
     """A row of `storms`, with how its jobs stand.
 
     Args:
@@ -161,8 +184,8 @@ class Storm(OutboxRow):
         retrying: who asked for what is queued or under way.
         retried: who asked for what is through.
         members: the first of its alerts.
-        reminded_at: when somebody was reminded of it last.
         repeats: later failures that nobody announces otherwise.
+        woken_at: when the last snooze was over and some of its jobs still failed.
     """
 
     kinds: Mapping[str, int]
@@ -170,13 +193,8 @@ class Storm(OutboxRow):
     members: Sequence[Alert]
     retrying: Sequence[str] = ()
     retried: Sequence[str] = ()
-    reminded_at: datetime | None = None
     repeats: Sequence[Alert] = ()
-
-    @property
-    def reminders(self) -> str:
-        """Names the last reminder; empty: there was none."""
-        return f"{self.reminded_at:%Y%m%d%H%M%S}" if self.reminded_at else ""
+    woken_at: datetime | None = None
 
     @property
     def standings(self) -> dict[Standing, int]:
@@ -192,3 +210,9 @@ class Storm(OutboxRow):
     def offered(self) -> int:
         """How many of its jobs may be retried now."""
         return sum(group.offered for group in self.groups)
+
+    @property
+    def over(self) -> bool:
+        """Whether none of its jobs is failed or under way any more."""
+        standings = self.standings
+        return standings.get(Standing.THROUGH, 0) + standings.get(Standing.CLOSED, 0) == self.total

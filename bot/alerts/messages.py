@@ -3,9 +3,10 @@
 🚨 Data import *hotfire-118* · stand-2 · telemetry_0412.csv failed
 column 'tank_pressure_kpa' is not a number
 Retrying this cause helped 41 of 43 times, usually within 6 min
-[Retry] [Mute]
+[Retry] [I'm on it] [Snooze…] [Mute…]
 """
 
+from bot.alerts import oncall_messages as on_call
 from bot.alerts import thread_messages
 from bot.alerts.alert import Alert
 from bot.base.text import clip
@@ -15,13 +16,10 @@ from bot.retries.messages.record import asked_once_more, words
 from bot.retries.messages.retry import outcome_of
 from bot.retries.state import AlertState
 from bot.sift.subject import Why
-from bot.slack.blocks import actions, button, context, date, section
+from bot.slack.blocks import actions, context, date, section
 from bot.slack.links import Place
 from bot.slack.message import Block, Message
 from bot.slack.piece import Piece
-
-MUTE, UNMUTE = "mute_alert", "unmute_alert"
-"""The action IDs of an alert's buttons; their values are the row's ID."""
 
 MAX_DETAILS = 30
 """Blocks of what is folded away."""
@@ -35,7 +33,8 @@ def pieces(alert: Alert, place: Place, oncall: str | None = None) -> list[Piece]
     """
     called = thread_messages.called(alert, oncall)
     shown = [Piece("announcement", announcement(alert, place), in_thread_too=True), *_details(alert, place)]
-    return shown + [Piece(f"repeat-{repeat.id}", repeated(repeat)) for repeat in alert.repeats] + called
+    shown += [Piece(f"repeat-{repeat.id}", repeated(repeat)) for repeat in alert.repeats]
+    return [*shown, *_woken(alert), *called]
 
 
 def announcement(alert: Alert, place: Place) -> Message:
@@ -44,17 +43,18 @@ def announcement(alert: Alert, place: Place) -> Message:
     emoji, standing = _standing(alert, place)
     helps = words(alert.record, job.kind) if _offered(alert) else None
     links = links_of(about, place)
+    said = [one for one in (standing, *on_call.lines(alert, failed=_open(alert), over=_over(alert))) if one]
     blocks = [
         section(f"{emoji} {title_of(job, job.job_id, about)}{_how(alert)}"),
         *why_block(job, about),
         *([section(f"{helps}.")] if helps else []),
-        *([section(standing)] if standing else []),
+        *([section("\n".join(said))] if said else []),
+        *on_call.because(alert.mute_reason if alert.muted_by else None),
         actions(_buttons(alert)),
         *([context(links)] if links else []),
         *grey(job, job.job_id, alert.id, _counted(alert)),
     ]
-    said = notification(job, job.job_id, about)
-    return Message(said + (f" — {standing}" if standing else ""), blocks)
+    return Message(" — ".join([notification(job, job.job_id, about), *([" ".join(said)] if said else [])]), blocks)
 
 
 def _how(alert: Alert) -> str:
@@ -67,7 +67,7 @@ def _how(alert: Alert) -> str:
 def _standing(alert: Alert, place: Place) -> tuple[str, str]:
     """How the failure stands, as an emoji and a sentence; no sentence while nothing was done about it."""
     retry = alert.retry
-    muted = f"Muted by <@{alert.muted_by}>: no more alerts for this job." if alert.muted_by else ""
+    muted = on_call.muted(alert)
     if alert.state == "outside":
         _, status = status_of(alert.job.job_status)
         return ":bust_in_silhouette:", f"Retried in Sift by somebody else, not by the bot; it is {status.lower()} now."
@@ -75,8 +75,10 @@ def _standing(alert: Alert, place: Place) -> tuple[str, str]:
         _, status = status_of(alert.job.job_status)
         return ":white_check_mark:", f"No longer failed: it is {status.lower()} now, without the bot."
     if retry is None:
-        return ":mute:" if muted else ":rotating_light:", muted
+        return on_call.emoji_of(alert) or ":rotating_light:", muted
     emoji, how = outcome_of(retry)
+    if alert.state is AlertState.OPEN:
+        emoji = on_call.emoji_of(alert) or emoji
     link = place.workspace.link(retry.channel_id, retry.root_ts)
     by = f"<@{retry.user_id}> " + ("is retrying it" if alert.state == "retrying" else f"retried it: {how}")
     where = f" (<{link}|thread>)" if link and retry.root_ts != alert.root_ts else ""
@@ -88,17 +90,25 @@ def _counted(alert: Alert) -> list[str]:
     return [f"retry {alert.retry.attempt or 1}"] if alert.retry is not None else []
 
 
+def _open(alert: Alert) -> bool:
+    return alert.state is AlertState.OPEN
+
+
+def _over(alert: Alert) -> bool:
+    return alert.state is AlertState.CLOSED
+
+
 def _offered(alert: Alert) -> bool:
-    return alert.state is AlertState.OPEN and alert.job.retryable
+    return _open(alert) and alert.job.retryable
 
 
 def _buttons(alert: Alert) -> list[Block]:
-    text, action_id = ("Unmute", UNMUTE) if alert.muted_by else ("Mute", MUTE)
     retry = [retry_button(alert.job)] if _offered(alert) else []
     asked = asked_once_more(alert.record, alert.job.kind)
     if asked is not None:
         retry = [{**one, "confirm": asked} for one in retry]
-    return [*retry, button(text, action_id, alert.id)]
+    taking = on_call.take_buttons(alert, alert.id) if _open(alert) else []
+    return [*retry, *taking, on_call.mute_button(alert, alert.id)]
 
 
 def _details(alert: Alert, place: Place) -> list[Piece]:
@@ -122,6 +132,15 @@ def repeated(alert: Alert) -> Message:
     text = f":x: {title} failed again{when}; the bot did not retry it."
     said = notification(alert.job, alert.job_id, alert.about, "failed again")
     return Message(said, [section(text), *why_block(alert.job, alert.about)])
+
+
+def _woken(alert: Alert) -> list[Piece]:
+    """Said in the thread when a snooze is over."""
+    if alert.woken_at is None:
+        return []
+    title = f"{title_of(alert.job, alert.job_id, alert.about)} is"
+    said = on_call.woken(alert, title, why_block(alert.job, alert.about))
+    return [Piece(f"woken-{int(alert.woken_at.timestamp())}", said)]
 
 
 def cause_in_a_line(alert: Alert, most: int) -> str:

@@ -9,9 +9,25 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypedDict, Unpack
 
-from sqlalchemy import BindParameter, Connection, Row, Table, Update, bindparam, case, exists, null, select, update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    Row,
+    Table,
+    Update,
+    bindparam,
+    case,
+    exists,
+    func,
+    null,
+    select,
+    update,
+)
 
+from bot.alerts.alert import OnCall, about_of
+from bot.alerts.snooze import MAX_SNOOZE
 from bot.db.tables import alerts, storms
+from bot.retries.messages.naming import name_of
 from bot.retries.state import AlertState
 from bot.slack.outbox import soon
 
@@ -57,25 +73,21 @@ def no_reminder(connection: Connection, ids: Sequence[str]) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Failure:
+class Failure(OnCall):
     """An alert or a storm, as far as people on call change it.
 
     Args:
+        name: what it is called, in foreign words.
         job_id: of an alert; None: it is a storm.
         job_types: as Sift names them, each once.
         failed: whether anything of it may be retried now.
     """
 
     id: str
+    name: str
     job_id: str | None
     job_types: Sequence[str]
     failed: bool
-    taken_by: str | None
-    taken_at: datetime | None
-    released_by: str | None
-    snoozed_by: str | None
-    snoozed_until: datetime | None
-    muted_by: str | None = None
     mute_reason: str | None = None
 
 
@@ -96,9 +108,15 @@ class Changes(TypedDict, total=False):
 _MEMBER = (_ALERT.storm_id == _STORM.id) & _ALERT.parent_id.is_(None)
 _STILL_FAILED = exists().where(_MEMBER, _ALERT.state == AlertState.OPEN)
 _FIND_ALERT = select(alerts).where(_ALERT.id == bindparam("b_id"), _ALERT.parent_id.is_(None)).with_for_update()
-_FIND_STORM = select(storms, _STILL_FAILED.label("failed")).where(_STORM.id == bindparam("b_id"))
-_LOCK_STORM = _FIND_STORM.with_for_update(of=storms)
-_TYPES = select(_ALERT.job_type).where(_ALERT.storm_id == bindparam("b_id")).distinct().order_by(_ALERT.job_type)
+_FIND_STORM = (
+    select(storms, _STILL_FAILED.label("failed")).where(_STORM.id == bindparam("b_id")).with_for_update(of=storms)
+)
+_TYPES = (
+    select(_ALERT.job_type, func.count().label("jobs"))
+    .where(_ALERT.storm_id == bindparam("b_id"), _ALERT.parent_id.is_(None))
+    .group_by(_ALERT.job_type)
+    .order_by(_ALERT.job_type)
+)
 _SHOWN = ("id", "taken_by", "taken_at", "released_by", "snoozed_by", "snoozed_until")
 
 
@@ -106,14 +124,26 @@ def find(connection: Connection, failure_id: str) -> Failure | None:
     """Returns a failure, which nobody else changes until the transaction ends; None: there is none of that ID."""
     row = connection.execute(_FIND_ALERT, {"b_id": failure_id}).first()
     if row is not None:
-        muted = {"muted_by": row.muted_by, "mute_reason": row.mute_reason}
-        failed = row.state == AlertState.OPEN
-        return Failure(job_id=row.job_id, job_types=(row.job_type,), failed=failed, **_on_call(row), **muted)
-    row = connection.execute(_LOCK_STORM, {"b_id": failure_id}).first()
+        return _of_alert(row)
+    row = connection.execute(_FIND_STORM, {"b_id": failure_id}).first()
     if row is None:
         return None
-    types = connection.scalars(_TYPES, {"b_id": failure_id}).all()
-    return Failure(job_id=None, job_types=types, failed=row.failed, **_on_call(row))
+    types = connection.execute(_TYPES, {"b_id": failure_id}).all()
+    name = f"{sum(one.jobs for one in types):,} jobs that failed at once"
+    kinds = [one.job_type for one in types]
+    return Failure(name=name, job_id=None, job_types=kinds, failed=row.failed, **_on_call(row))
+
+
+def _of_alert(row: Row[Any]) -> Failure:
+    return Failure(
+        name=name_of(row.job_id, about_of(row.about, row.cause)),
+        job_id=row.job_id,
+        job_types=[row.job_type],
+        failed=row.state == AlertState.OPEN,
+        muted_by=row.muted_by,
+        mute_reason=row.mute_reason,
+        **_on_call(row),
+    )
 
 
 def _on_call(row: Row[Any]) -> dict[str, Any]:
@@ -177,3 +207,10 @@ def begin_anew(connection: Connection, alert_id: str, storm_id: str | None) -> N
         return
     others = exists().where(_MEMBER, _ALERT.id != alert_id, _ALERT.state != AlertState.CLOSED)
     connection.execute(update(storms).where(_STORM.id == storm_id, ~others).values(**nobody))
+
+
+def not_later(connection: Connection, at: datetime) -> None:
+    """Has no snooze last longer than one may that begins now; for a clock that was set back."""
+    latest = at + MAX_SNOOZE
+    for table in (alerts, storms):
+        connection.execute(update(table).where(table.c.snoozed_until > latest).values(snoozed_until=latest))

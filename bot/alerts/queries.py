@@ -4,11 +4,13 @@ Every function runs inside one transaction of the caller's.
 """
 
 import json
+from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import Connection, Row, Select, bindparam, func, select
 
-from bot.alerts.alert import Alert
+from bot.alerts.alert import Alert, OnCall
 from bot.db.tables import alerts, retries, storms
 from bot.retries.causes import record_of
 from bot.retries.record import Record
@@ -25,6 +27,18 @@ _FIRST = select(alerts).where(_ROW.job_id == bindparam("b_job"), _ROW.parent_id.
 _REPEATS = (
     select(alerts).where(_ROW.parent_id == bindparam("b_id"), _ROW.manner == "repeat").order_by(_ROW.created_at)
 ).limit(MAX_REPEATS)
+
+_ON_CALL_NAMES = tuple(field.name for field in fields(OnCall))
+_ON_CALL: Select[Any] = (
+    select(
+        _ROW.job_id,
+        *(func.coalesce(_ROW[name], storms.c[name]).label(name) for name in _ON_CALL_NAMES if name in storms.c),
+        _ROW.muted_by,
+    )
+    .select_from(alerts.outerjoin(storms, storms.c.id == _ROW.storm_id))
+    .where(_ROW.job_id.in_(bindparam("b_jobs", expanding=True)), _ROW.parent_id.is_(None))
+    .where(_ROW.state == AlertState.OPEN)
+)
 
 
 def job_of(connection: Connection, alert_id: str) -> str | None:
@@ -49,6 +63,12 @@ def waiting(connection: Connection, limit: int = 10) -> list[Job]:
     query = select(alerts).where(_ROW.state == AlertState.OPEN, _ROW.parent_id.is_(None), _ROW.muted_by.is_(None))
     newest = query.order_by(_ROW.created_at.desc()).limit(limit)
     return [Alert.of(row._mapping).job for row in connection.execute(newest)]
+
+
+def on_call(connection: Connection, job_ids: Sequence[str]) -> dict[str, OnCall]:
+    """Returns who takes care of jobs, by ID: of a job that was alerted in a storm, its storm says so."""
+    rows = connection.execute(_ON_CALL, {"b_jobs": list(job_ids)}) if job_ids else ()
+    return {row.job_id: OnCall(**{name: row._mapping[name] for name in _ON_CALL_NAMES}) for row in rows}
 
 
 def _load_alert(connection: Connection, row: Row[Any], interrupted: bool) -> Alert:

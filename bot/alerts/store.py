@@ -13,6 +13,7 @@ from typing import Any, TypedDict, Unpack
 
 from sqlalchemy import Connection, Row, bindparam, case, func, insert, null, select, update
 
+from bot.alerts import oncall
 from bot.alerts.subjects import LOOK_UP
 from bot.audit import entry
 from bot.audit import log as audit
@@ -65,7 +66,6 @@ class _Changes(TypedDict, total=False):
     cause: str | None
     cause_key: str | None
     manner: str
-    muted_by: str | None
     remind_at: datetime | None
     reminded: int
     reminded_at: datetime | None
@@ -153,6 +153,8 @@ def _failed_again(connection: Connection, first: Row[Any], job: Job, manner: str
         elif first.storm_id is not None:
             remind_of_storm(connection, first.storm_id, at)
         _change(connection, first.id, at, **changes)
+        if first.state == AlertState.CLOSED:
+            oncall.begin_anew(connection, first.id, first.storm_id)
 
 
 def _change(connection: Connection, alert_id: str, at: datetime, **columns: Unpack[_Changes]) -> None:
@@ -215,11 +217,6 @@ def _note_move(connection: Connection, row: Row[Any], job: Job, at: datetime) ->
     if row.state == AlertState.OPEN:
         audit.append(connection, _entry(Event.OUTSIDE, row.id, job, row.channel_id), at)
     return True
-
-
-def mute(connection: Connection, alert_id: str, user_id: str | None, at: datetime) -> None:
-    """Has a job alerted no more, or again (None)."""
-    _change(connection, alert_id, at, muted_by=user_id)
 
 
 def any_waiting(connection: Connection) -> bool:

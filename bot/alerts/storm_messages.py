@@ -2,13 +2,14 @@
 
 🚨 25 jobs failed
 9 × ‘column … is not a number’ in *hotfire-118* [Retry these 9]
-[Retry all (25)] [Select…]
+[Retry all (25)] [Select…] [I'm on it] [Snooze…]
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
+from bot.alerts import oncall_messages as on_call
 from bot.alerts import thread_messages
 from bot.alerts.alert import Alert, Group, Standing, Storm
 from bot.alerts.messages import cause_in_a_line, repeated
@@ -68,7 +69,8 @@ def pieces(storm: Storm, place: Place, oncall: str | None = None) -> list[Piece]
     """
     called = thread_messages.called_for_storm(storm, oncall)
     shown = [Piece("announcement", announcement(storm), in_thread_too=True), *_lists(storm)]
-    return shown + [Piece(f"repeat-{repeat.id}", repeated(repeat)) for repeat in storm.repeats] + called
+    shown += [Piece(f"repeat-{repeat.id}", repeated(repeat)) for repeat in storm.repeats]
+    return [*shown, *_woken(storm), *called]
 
 
 def announcement(storm: Storm) -> Message:
@@ -77,10 +79,14 @@ def announcement(storm: Storm) -> Message:
     kinds = ", ".join(counted(count, _kind(name)) for name, count in sorted(storm.kinds.items(), key=_most_first))
     begun = any(standing is not Standing.FAILED for standing in standings)
     of = f"{counted(storm.total, 'job')} failed: {kinds}" if begun else kinds
+    said = on_call.lines(storm, failed=bool(storm.offered), over=storm.over)
     blocks = [section(f"{_emoji(storm)} *{title}*\n{of}"), *_groups(storm)]
+    blocks += [section("\n".join(said))] if said else []
     if storm.offered:
-        blocks.append(actions([_retry_all(storm), button("Select…", SELECT_STORM, storm.id)]))
-    return Message(f"{title}: {_gist(storm)}", [*blocks, referring(storm.id)])
+        selecting = [_retry_all(storm), button("Select…", SELECT_STORM, storm.id)]
+        blocks.append(actions([*selecting, *on_call.take_buttons(storm, storm.id)]))
+    taken = f" — {' '.join(said)}" if said else ""
+    return Message(f"{title}: {_gist(storm)}{taken}", [*blocks, referring(storm.id)])
 
 
 def _gist(storm: Storm) -> str:
@@ -91,11 +97,9 @@ def _gist(storm: Storm) -> str:
 
 
 def _emoji(storm: Storm) -> str:
-    standings = storm.standings
     if storm.offered:
-        return ":rotating_light:"
-    over = standings.get(Standing.THROUGH, 0) + standings.get(Standing.CLOSED, 0) == storm.total
-    return ":white_check_mark:" if over else ":arrows_counterclockwise:"
+        return on_call.emoji_of(storm) or ":rotating_light:"
+    return ":white_check_mark:" if storm.over else ":arrows_counterclockwise:"
 
 
 def _title(storm: Storm) -> str:
@@ -197,6 +201,14 @@ def _lists(storm: Storm) -> list[Piece]:
             blocks.append(section(f"… and {more:,} more; all of them are in `sift-retry audit list`."))
         shown.append(Piece(f"list-{start // size}", Message(title, blocks)))
     return shown
+
+
+def _woken(storm: Storm) -> list[Piece]:
+    """Said in the thread when a snooze is over."""
+    if storm.woken_at is None:
+        return []
+    said = on_call.woken(storm, f"Some of these {storm.total:,} jobs are", [])
+    return [Piece(f"woken-{int(storm.woken_at.timestamp())}", said)]
 
 
 def _line(alert: Alert) -> str:

@@ -20,14 +20,14 @@ def called(alert: Alert, oncall: str | None) -> list[Piece]:
     if alert.state is not AlertState.OPEN or alert.muted_by is not None:
         return []
     told = [Piece("creator", creator(alert))] if alert.creator_id else []
-    return told + ([Piece(f"reminder-{alert.reminders}", reminder(alert, oncall))] if alert.reminders else [])
+    return told + ([Piece(f"reminder-{alert.reminder}", reminder(alert, oncall))] if alert.reminder else [])
 
 
 def called_for_storm(storm: Storm, oncall: str | None) -> list[Piece]:
     """The same for a storm; nobody is told of having created some of its jobs."""
-    if not storm.reminders or not storm.offered:
+    if not storm.reminder or not storm.offered:
         return []
-    return [Piece(f"reminder-{storm.reminders}", storm_reminder(storm, oncall))]
+    return [Piece(f"reminder-{storm.reminder}", storm_reminder(storm, oncall))]
 
 
 def reminder(alert: Alert, oncall: str | None) -> Message:

@@ -16,7 +16,7 @@ from bot.alerts import messages as shown_alerts
 from bot.alerts import queries, reminders, storms
 from bot.alerts import storm_messages as shown_storms
 from bot.alerts.explainer import Explainer
-from bot.alerts.mute import Muting
+from bot.alerts.handling import Handling
 from bot.alerts.watcher import Watcher
 from bot.app.help import help_text
 from bot.app.listeners import UseCases
@@ -238,8 +238,15 @@ class Features:
             replies=replies,
             intake=Intake(self.database, self.runner, replies, self.quota, self.metrics, self.clock),
             approvals=Approvals(self.authorizer, self.runner.start, self.changed),
-            muting=Muting(self.authorizer, self.changed),
             digests=self.digests,
+            handling=Handling(
+                self.authorizer,
+                self.changed,
+                self.settings.timezone,
+                self.settings.remind_after,
+                replies.tell,
+                self.workspace.link,
+            ),
             granting=Granting(Changer(self.authorizer, self.changed, replies.tell)),
             lookup=Lookup(self.authorizer, self.sift, self.subjects, self.place),
             runs=Runs(self.authorizer, self.sift, self.place),

@@ -20,7 +20,7 @@ from bot.access import listeners as access
 from bot.access.changes import Granting
 from bot.access.request import concerns_access
 from bot.alerts import listeners as alerts
-from bot.alerts.mute import Muting
+from bot.alerts.handling import Handling
 from bot.app import dispatch
 from bot.app.dispatch import Dispatch
 from bot.base.clock import Clock
@@ -109,8 +109,8 @@ class UseCases:
     replies: Replies
     intake: Intake
     approvals: Approvals
-    muting: Muting
     digests: Digests
+    handling: Handling
     granting: Granting
     lookup: Lookup
     runs: Runs
@@ -136,7 +136,9 @@ def register(app: AsyncApp, use: UseCases) -> None:
     retries.register(app, database=database, slack=slack, intake=intake, replies=replies, metrics=use.metrics)
     retries.register_kinds(app, database=database, slack=slack, intake=intake, replies=replies)
     retries.register_approvals(app, approvals=use.approvals, slack=slack, replies=replies)
-    alerts.register(app, database=database, slack=slack, intake=intake, muting=use.muting, replies=replies)
+    alerts.register(app, database=database, slack=slack, intake=intake, replies=replies)
+    alerts.register_on_call(app, handling=use.handling, replies=replies)
+    alerts.register_modals(app, handling=use.handling, slack=slack, replies=replies, clock=use.clock)
     digest.register(app, digests=use.digests, slack=slack, replies=replies)
     access.register(app, granting=use.granting, slack=slack, people=use.people, replies=replies)
     home.register(app, home=use.home, database=database, intake=intake, replies=replies)

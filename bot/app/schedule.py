@@ -5,6 +5,7 @@ import time
 from bot.access.quota import QUOTA_SECONDS, end_minutes
 from bot.alerts.creators import CREATORS_SECONDS, Creators
 from bot.alerts.reminders import REMINDER_SECONDS, Reminders
+from bot.alerts.waking import WAKING_SECONDS, Waking
 from bot.app.build import OUTBOXES, SWEEP_SECONDS, Features
 from bot.app.timekeeper import TIMEKEEPER_SECONDS, Timekeeper
 from bot.audit.inspection import Inspection
@@ -43,9 +44,11 @@ def _retrying(features: Features) -> list[Loop]:
 
 
 def _watching(features: Features) -> list[Loop]:
-    watcher = features.watcher
-    finding = [Loop("watcher", features.settings.alert_poll_seconds, watcher.step, "sift")] if watcher else []
-    return [*finding, features.explaining, *_on_call(features)]
+    watcher, poll = features.watcher, features.settings.alert_poll_seconds
+    finding = [Loop("watcher", poll, watcher.step, "sift")] if watcher else []
+    settings = features.settings
+    waking = Waking(features.database, features.clock, settings.remind_after, features.changed)
+    return [*finding, features.explaining, *_on_call(features), Loop("waking", min(WAKING_SECONDS, poll), waking.step)]
 
 
 def _on_call(features: Features) -> list[Loop]:

@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, update
 
+from bot.alerts import oncall
 from bot.alerts.watcher import WATCHING_SINCE
 from bot.base.clock import Clock
 from bot.db import marks
@@ -67,6 +68,7 @@ def not_later(connection: Connection, at: datetime, outboxes: Sequence[Outbox[An
     claims.not_later(connection, at)
     approvals.not_later(connection, at)
     late_rows.not_later(connection, at)
+    oncall.not_later(connection, at)
     connection.execute(update(batches).where(batches.c.due_at > at).values(due_at=at))
     for outbox in outboxes:
         outbox.not_later(connection, at)

@@ -67,10 +67,19 @@ class Event(StrEnum):
     """A job that was alerted moved without the bot."""
 
     MUTE = "mute"
-    """Somebody muted a job's alerts, or wanted to and may not."""
+    """Somebody muted a job's alerts, and said why, or wanted to and may not."""
 
     UNMUTE = "unmute"
     """Somebody unmuted a job's alerts, or wanted to and may not."""
+
+    TAKE = "take"
+    """Somebody took a failure to see to it, or wanted to and may not, or somebody else was faster."""
+
+    RELEASE = "release"
+    """Somebody gave a failure back that they or somebody else was on, or wanted to and may not."""
+
+    SNOOZE = "snooze"
+    """Somebody put a failure off until some moment, or ended that; nobody's: its time is over."""
 
     REMIND = "remind"
     """Somebody was reminded of a failure that nobody takes care of."""

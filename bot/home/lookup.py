@@ -8,6 +8,7 @@ from sqlalchemy import Connection, bindparam, select
 
 from bot.access.authorizer import Authorizer
 from bot.access.policy import Permission
+from bot.alerts import queries
 from bot.base.requester import Requester, Source
 from bot.db.tables import retries
 from bot.home import messages
@@ -109,6 +110,6 @@ class Lookup:
                 about[job_id] = replace(found.get(job_id, About()), subject=subject)
             under_way = {row.job_id: Retry.of(row._mapping) for row in connection.execute(_UNDER_WAY, {"b_jobs": ids})}
             causes = [about[one].why.cause for one in ids if one in about and about[one].why.cause]
-            return Listed(under_way, about, known.records(connection, causes))
+            return Listed(under_way, about, known.records(connection, causes), queries.on_call(connection, ids))
 
         return await self.authorizer.database.run(work)

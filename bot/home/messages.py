@@ -14,6 +14,8 @@ from typing import Any
 from bot.access.holding import Holding
 from bot.access.messages import ADD_GRANT, REVOKE_GRANT, denied, guest_standing, line, standing
 from bot.access.policy import Decision, Grant, Reason
+from bot.alerts.alert import OnCall
+from bot.alerts.oncall_messages import in_short, lines
 from bot.base.clock import say_duration
 from bot.records.messages import OPEN_AUDIT, OPEN_STATS, numbers
 from bot.records.stats import Stats
@@ -38,11 +40,13 @@ class Listed:
         under_way: the retries of them that are under way.
         about: what they are about and why they failed.
         records: how earlier retries ended, by cause.
+        on_call: who takes care of those that were alerted and are failed.
     """
 
     under_way: Mapping[str, Retry] = field(default_factory=dict)
     about: Mapping[str, About] = field(default_factory=dict)
     records: Mapping[str, Record] = field(default_factory=dict)
+    on_call: Mapping[str, OnCall] = field(default_factory=dict)
 
     def about_of(self, job_id: str) -> About:
         """What a job is about."""
@@ -51,6 +55,11 @@ class Listed:
     def record_of(self, job_id: str) -> Record | None:
         """How earlier retries after the same cause ended."""
         return self.records.get(self.about_of(job_id).why.cause)
+
+    def taken(self, job_id: str) -> str:
+        """Who takes care of a job, as its line ends; empty where nobody has to."""
+        found = self.on_call.get(job_id)
+        return f" · {in_short(found)}" if found is not None else ""
 
 
 def failed(jobs: Sequence[Job], known: Listed, place: Place) -> Message:
@@ -74,6 +83,7 @@ def _line(job: Job, known: Listed, place: Place) -> Block:
     because = f"\n> {foreign(cause, 200)}" if cause else ""
     text = f"{title}{because}\n{when}{after} · `{escape(job.job_id)}`"
     if retry is None:
+        text += known.taken(job.job_id)
         return section(f":x: {text}", retry_button(job, record=known.record_of(job.job_id)))
     link = place.workspace.link(retry.channel_id, retry.root_ts)
     where = f" <{link}|Follow it>." if link else ""
@@ -87,6 +97,8 @@ def status(job: Job, newest: Retry | None, known: Listed, place: Place) -> Messa
     title = title_of(job, job.job_id, about)
     blocks = [section(f"{emoji} *{word}*\n{title}"), *progress(job)]
     blocks += _why(job, about, known.record_of(job.job_id), place) if job.retryable else []
+    if job.retryable and (on_call := known.on_call.get(job.job_id)) is not None:
+        blocks += [section("\n".join(said))] if (said := lines(on_call, failed=True, over=False)) else []
     blocks += fields(export_facts(job))
     if newest is not None:
         _, words = outcome_of(newest)
@@ -194,7 +206,8 @@ def _part(title: str, lines: Sequence[Block]) -> list[Block]:
 
 def _waiting(job: Job, known: Listed) -> Block:
     about = known.about_of(job.job_id)
-    when = f"\nFailed {date(job.completed_date, 'time')}" if job.completed_date else ""
+    when = f"\nFailed {date(job.completed_date, 'time')}" if job.completed_date else "\nFailed"
+    when += known.taken(job.job_id)
     cause = cause_of(job, about)
     because = f"\n> {foreign(cause, 150)}" if cause else ""
     button = retry_button(job, RETRY_WAITING, known.record_of(job.job_id))

@@ -241,10 +241,10 @@ def from_view(body: Mapping[str, Any]) -> Submitted:
     if not all(JOB_ID.fullmatch(job_id) for job_id in job_ids):
         raise Malformed
     wanted = tuple(JobRef(job_id) for job_id in dict.fromkeys(job_ids))
-    return Submitted(_requester_of_view(body), wanted, text_or_none(input_of(inputs, "reason"), "value"))
+    return Submitted(requester_of_view(body), wanted, text_or_none(input_of(inputs, "reason"), "value"))
 
 
-def _requester_of_view(body: Mapping[str, Any]) -> Requester:
+def requester_of_view(body: Mapping[str, Any]) -> Requester:
     """Who submitted a modal, and where it was opened, which is where they are answered."""
     try:
         origin = json.loads(text_of(mapping_of(body, "view"), "private_metadata"))
@@ -282,4 +282,4 @@ def from_cancel(body: Mapping[str, Any]) -> ToCancel:
     except ValueError:
         raise Malformed from None
     job = JobRef(text_of(origin, "job_id"), text_or_none(origin, "shown_by"))
-    return ToCancel(_requester_of_view(body), job, reason)
+    return ToCancel(requester_of_view(body), job, reason)

@@ -20,9 +20,7 @@ def touching(table: Table) -> Update:
 
 _TOUCH_STORM = touching(storms)
 _REMIND_OF_STORM = (
-    update(storms)
-    .where(storms.c.id == bindparam("b_id"), storms.c.taken_by.is_(None), storms.c.snoozed_until.is_(None))
-    .values(remind_at=bindparam("b_at"), reminded=0)
+    update(storms).where(storms.c.id == bindparam("b_id")).values(remind_at=bindparam("b_at"), reminded=0)
 )
 _STORMS_OF = (
     select(alerts.c.storm_id)

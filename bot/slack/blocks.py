@@ -90,6 +90,11 @@ def input_(name: str, label: str, element: Block, *, optional: bool = True) -> B
     return {"type": "input", **named, **({"optional": True} if optional else {})}
 
 
+def hinted(block: Block, hint: str) -> Block:
+    """Something to fill in, with a small line beneath that says how."""
+    return {**block, "hint": plain_text(hint)}
+
+
 def text_input(most: int, given: str | None = None) -> Block:
     """A line to type in, of so many characters at most; what is given stands there from the start."""
     shown: Block = {"type": "plain_text_input", "max_length": most}
@@ -100,6 +105,11 @@ def select(options: Sequence[Block], picked: Block | None = None) -> Block:
     """One of several options, at most a hundred."""
     shown = {"type": "static_select", "options": list(options[:MAX_OPTIONS])}
     return {**shown, "initial_option": picked} if picked else shown
+
+
+def radio_buttons(options: Sequence[Block], picked: Block) -> Block:
+    """One of a few options, at most ten, all of which are seen at once."""
+    return {"type": "radio_buttons", "options": list(options), "initial_option": picked}
 
 
 def multi_select(

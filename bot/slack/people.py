@@ -19,12 +19,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Person:
-    """Somebody as Slack describes them now; the e-mail address only if the app was given `users:read.email`."""
+    """Somebody as Slack describes them now; the e-mail address only if the app was given `users:read.email`.
+
+    Args:
+        tz: their time zone by its IANA name; None where Slack names none.
+    """
 
     team_id: str
     user_id: str
     name: str
     email: str | None = None
+    tz: str | None = None
     deleted: bool = False
     is_bot: bool = False
     is_guest: bool = False
@@ -157,6 +162,7 @@ def _person(user: Mapping[str, object], user_id: str, team_id: str) -> Person:
         user_id=user_id,
         email=text_or_none(profile, "email"),
         name=next(filter(None, names), ""),
+        tz=text_or_none(user, "tz"),
         deleted=bool(user.get("deleted")),
         is_bot=bool(user.get("is_bot")) or user_id == "USLACKBOT",
         is_guest=bool(user.get("is_restricted") or user.get("is_ultra_restricted")),

@@ -1,5 +1,7 @@
 """What calls people into a failure's thread, word for word, and when nothing does."""
 
+from typing import Any
+
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
@@ -40,3 +42,11 @@ def test_nobody_is_called_once_the_job_moved(state: AlertState) -> None:
 def test_nobody_is_called_to_what_is_muted_or_was_never_due() -> None:
     assert thread_messages.called(an_alert(muted_by="UANN", creator_id="UANN", reminded_at=NOW), None) == []
     assert thread_messages.called(an_alert(creator_id=""), None) == []
+
+
+@pytest.mark.parametrize("care", [{"taken_by": "UANN"}, {"snoozed_until": NOW}])
+def test_nobody_is_reminded_of_what_somebody_takes_care_of(care: dict[str, Any]) -> None:
+    assert thread_messages.called(an_alert(reminded_at=NOW, **care), None) == []
+    assert (
+        thread_messages.called_for_storm(a_storm([a_group({Standing.FAILED: 25})], reminded_at=NOW, **care), None) == []
+    )

@@ -15,6 +15,9 @@ from tests.scenarios.conftest import World
 
 WATCHING: dict[str, Any] = {"ALERT_CHANNEL": LAUNCH_OPS, "ALERT_POLL_SECONDS": "0.1"}
 
+OFFERED = ["retry", "take_failure", "snooze_failure", "mute_alert"]
+"""The buttons of an alert whose job is failed, and that nobody takes care of."""
+
 
 async def alerted(world: World, job: SandboxJob, channel_id: str = LAUNCH_OPS) -> Message:
     """The one alert of a job."""
@@ -30,6 +33,13 @@ async def says(world: World, message: Message, words: str) -> None:
 def replies_with(world: World, *words: str) -> list[Message]:
     """The messages in threads that say any of this."""
     return [message for message in world.replies() if any(one in message.text_shown() for one in words)]
+
+
+async def mute(world: World, alert: Message, reason: str, user_id: str = OPERATOR) -> None:
+    """Somebody mutes an alert."""
+    await world.slack.click(user_id, LAUNCH_OPS, alert.ts, "mute_alert")
+    (view,) = await world.until(lambda: world.slack.modals[user_id])
+    await world.slack.submit(user_id, view.id, {"reason": reason})
 
 
 def actions(message: Message) -> list[str]:
@@ -55,7 +65,7 @@ async def test_a_failure_is_alerted_with_its_reason_and_retried_by_button(watchi
     alert = await alerted(watching, job)
     for fact in ("Data import *hotfire-118* · stand-2 · telemetry_0415.csv failed", "is not a number", "ran 14 min"):
         assert fact in alert.text_shown()
-    assert actions(alert) == ["retry", "mute_alert"]
+    assert actions(alert) == OFFERED
     await watching.slack.click(OPERATOR, LAUNCH_OPS, alert.ts, "retry")
     await says(watching, alert, f"<@{OPERATOR}> retried it: finished")
     assert actions(alert) == ["mute_alert"]
@@ -73,7 +83,7 @@ async def test_an_alert_shows_who_is_retrying_and_offers_it_again_after_a_new_fa
     await says(alerting, alert, f"<@{OPERATOR}> is retrying it")
     assert actions(alert) == ["mute_alert"]
     await says(alerting, alert, "retried it: failed again")
-    await alerting.until(lambda: actions(alert) == ["retry", "mute_alert"])
+    await alerting.until(lambda: actions(alert) == OFFERED)
     assert "· retry 1 ·" in alert.text_shown()
     await asyncio.sleep(0.5)
     assert len(alerting.messages()) == 1, "the new failure is told in the thread, not in the channel"
@@ -91,7 +101,7 @@ async def test_an_alert_offers_the_retry_again_that_sift_did_not_take(alerting: 
     alerting.sift.fail("retry", code)
     await alerting.slack.click(OPERATOR, LAUNCH_OPS, alert.ts, "retry")
     await says(alerting, alert, f"<@{OPERATOR}> retried it: Sift did not accept it")
-    assert actions(alert) == ["retry", "mute_alert"]
+    assert actions(alert) == OFFERED
     await alerting.slack.click(OPERATOR, LAUNCH_OPS, alert.ts, "retry")
     await says(alerting, alert, "retried it: finished")
 
@@ -184,7 +194,7 @@ async def test_a_job_that_fails_again_outside_is_told_in_the_thread(alerting: Wo
     alerting.sift.retry_outside(job.job_id, OWNER)
     (reply,) = await alerting.until(lambda: replies_with(alerting, "failed again"), timeout=6)
     assert reply.thread_ts == alert.ts
-    await alerting.until(lambda: actions(alert) == ["retry", "mute_alert"])
+    await alerting.until(lambda: actions(alert) == OFFERED)
     assert len(alerting.messages()) == 1
     await alerting.slack.click(OPERATOR, LAUNCH_OPS, alert.ts, "retry")
     await says(alerting, alert, "retried it: finished")
@@ -215,8 +225,9 @@ async def test_a_muted_job_is_alerted_no_more(alerting: World) -> None:
     alert = await alerted(alerting, job)
     await alerting.slack.click(UNLISTED, LAUNCH_OPS, alert.ts, "mute_alert")
     assert "You may not mute alerts" in (await alerting.until(lambda: alerting.whispers(UNLISTED)))[0]
-    await alerting.slack.click(OPERATOR, LAUNCH_OPS, alert.ts, "mute_alert")
+    await mute(alerting, alert, "the stand is being rebuilt")
     await says(alerting, alert, f"Muted by <@{OPERATOR}>")
+    assert "Because: the stand is being rebuilt" in alert.text_shown()
     alerting.sift.retry_outside(job.job_id, OWNER)
     await asyncio.sleep(0.8)
     assert replies_with(alerting, "failed again") == []
@@ -224,6 +235,7 @@ async def test_a_muted_job_is_alerted_no_more(alerting: World) -> None:
     await alerting.until(lambda: "mute_alert" in actions(alert))
     muted = [(row.event, row.outcome, row.user_id) for row in alerting.entries() if "mute" in row.event]
     assert muted == [("mute", "denied", UNLISTED), ("mute", None, OPERATOR), ("unmute", None, OPERATOR)]
+    assert [row.reason for row in alerting.entries() if row.event == "mute"] == [None, "the stand is being rebuilt"]
 
 
 async def test_an_alert_that_can_no_longer_be_updated_goes_on_in_its_thread(alerting: World) -> None:

@@ -62,6 +62,24 @@ async def test_it_tells_what_failed_what_waits_and_what_was_retried(world: World
         assert digest.text == "4 jobs failed, 2 still wait"
 
 
+async def test_it_says_who_took_and_who_snoozed_what_waits(world: World) -> None:
+    async with world.running(socket_mode=False, **WATCHING):
+        world.allow()
+        for _ in range(3):
+            world.sift.fail_one(IMPORT, world.sift.run_named("hotfire-118"))
+        first, second, _ = await world.until(lambda: len(world.messages()) == 3 and world.messages(), timeout=10)
+        await world.slack.click(OPERATOR, LAUNCH_OPS, first.ts, "take_failure")
+        await world.until(lambda: "is on it" in first.text_shown())
+        await world.slack.click(ADMIN, LAUNCH_OPS, second.ts, "snooze_failure")
+        (view,) = await world.until(lambda: world.slack.modals[ADMIN])
+        await world.slack.submit(ADMIN, view.id)
+        await world.until(lambda: "Snoozed until" in second.text_shown())
+    async with world.running(socket_mode=False, **now_due()):
+        (digest,) = await world.until(lambda: digests(world))
+        waits = f"1 waits, and nobody has it · 1 taken by <@{OPERATOR}> · 1 snoozed by <@{ADMIN}>"
+        assert waits in digest.text_shown()
+
+
 async def test_it_is_sent_once_across_restarts_and_nothing_to_say_is_no_message(world: World) -> None:
     async with world.running(**now_due()):
         await asyncio.sleep(0.5)

@@ -1,10 +1,12 @@
 """Whoever is on call is reminded of what nobody takes care of: in its thread, twice at most, once for an outage."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from bot.base.clock import utc_now
 from bot.sandbox import LAUNCH_OPS, ON_CALL_GROUP, OPERATOR
 from bot.sandbox.sift.jobs import EXPORT, IMPORT
 from bot.sandbox.slack.messages import Message
@@ -89,6 +91,33 @@ async def test_part_of_an_outage_that_failed_again_is_reminded_of_once_more(worl
         await world.until(lambda: "4 failed again" in storm.text_shown())
         assert reminders(world) == []
         await world.until(lambda: len(reminders(world)) == 1)
+
+
+async def test_nobody_is_reminded_of_what_somebody_took_until_it_is_released(world: World) -> None:
+    async with world.running(socket_mode=False, **WATCHING):
+        world.allow()
+        world.sift.fail_one(IMPORT)
+        (alert,) = await world.until(world.messages)
+        await world.slack.click(OPERATOR, LAUNCH_OPS, alert.ts, "take_failure")
+        await asyncio.sleep(1.6)
+        assert reminders(world) == []
+        await world.slack.click(OPERATOR, LAUNCH_OPS, alert.ts, "release_failure")
+        released = utc_now()
+        await world.until(lambda: len(reminders(world)) == 1)
+        assert utc_now() - released > timedelta(seconds=0.9), "it counts from the release"
+        await world.slack.click(OPERATOR, LAUNCH_OPS, alert.ts, "take_failure")
+        await asyncio.sleep(3.5)
+        assert len(reminders(world)) == 1
+
+
+async def test_nobody_is_reminded_of_an_outage_that_somebody_took(world: World) -> None:
+    async with world.running(socket_mode=False, **WATCHING):
+        world.allow()
+        world.sift.outage(25)
+        (storm,) = await world.until(world.messages)
+        await world.slack.click(OPERATOR, LAUNCH_OPS, storm.ts, "take_failure")
+        await asyncio.sleep(1.6)
+        assert reminders(world) == []
 
 
 async def test_a_restart_repeats_no_reminder_and_forgets_none(world: World) -> None:

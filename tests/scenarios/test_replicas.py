@@ -5,6 +5,7 @@ from typing import Any
 
 from bot.sandbox import ADMIN, LAUNCH_OPS, OPERATOR
 from tests.scenarios.conftest import World
+from tests.scenarios.test_alerts import mute
 
 
 async def test_two_replicas_share_the_work_and_repeat_none_of_it(world: World, postgres_url: str) -> None:
@@ -46,7 +47,7 @@ async def test_an_outage_on_postgresql_is_alerted_once_and_retried_whole(world: 
         alert = (
             await world.until(lambda: [m for m in world.messages() if alone.job_id in m.text_shown()], timeout=10)
         )[0]
-        await world.slack.click(OPERATOR, LAUNCH_OPS, alert.ts, "mute_alert")
+        await mute(world, alert, "known")
         await world.until(lambda: "Muted by" in alert.text_shown())
 
 

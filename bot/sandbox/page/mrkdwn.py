@@ -47,6 +47,7 @@ EMOJI = {
     "package": "📦",
     "page_facing_up": "📄",
     "question": "❓",
+    "raising_hand": "🙋",
     "recycle": "♻️",
     "red_circle": "🔴",
     "repeat": "🔁",
