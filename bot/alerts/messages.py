@@ -43,18 +43,20 @@ def announcement(alert: Alert, place: Place) -> Message:
     emoji, standing = _standing(alert, place)
     helps = words(alert.record, job.kind) if _offered(alert) else None
     links = links_of(about, place)
-    said = [one for one in (standing, *on_call.lines(alert, failed=_open(alert), over=_over(alert))) if one]
+    taken = _taken(alert)
     blocks = [
         section(f"{emoji} {title_of(job, job.job_id, about)}{_how(alert)}"),
         *why_block(job, about),
         *([section(f"{helps}.")] if helps else []),
-        *([section("\n".join(said))] if said else []),
+        *([section(standing)] if standing else []),
         *on_call.because(alert.mute_reason if alert.muted_by else None),
+        *([section("\n".join(taken))] if taken else []),
         actions(_buttons(alert)),
         *([context(links)] if links else []),
         *grey(job, job.job_id, alert.id, _counted(alert)),
     ]
-    return Message(" — ".join([notification(job, job.job_id, about), *([" ".join(said)] if said else [])]), blocks)
+    said = " ".join([standing, *taken]).strip()
+    return Message(notification(job, job.job_id, about) + (f" — {said}" if said else ""), blocks)
 
 
 def _how(alert: Alert) -> str:
@@ -77,12 +79,22 @@ def _standing(alert: Alert, place: Place) -> tuple[str, str]:
     if retry is None:
         return on_call.emoji_of(alert) or ":rotating_light:", muted
     emoji, how = outcome_of(retry)
-    if alert.state is AlertState.OPEN:
-        emoji = on_call.emoji_of(alert) or emoji
+    since = ""
+    if _open(alert):
+        since = " It failed again since." if retry.state == "finished" else ""
+        emoji = on_call.emoji_of(alert) or (":rotating_light:" if since else emoji)
     link = place.workspace.link(retry.channel_id, retry.root_ts)
     by = f"<@{retry.user_id}> " + ("is retrying it" if alert.state == "retrying" else f"retried it: {how}")
     where = f" (<{link}|thread>)" if link and retry.root_ts != alert.root_ts else ""
-    return emoji, f"{by}{where}. {muted}".strip()
+    return emoji, f"{by}{where}.{since} {muted}".strip()
+
+
+def _taken(alert: Alert) -> list[str]:
+    """Who takes care of it; that whoever retried it is on it goes without saying."""
+    retry = alert.retry
+    if retry is not None and not _open(alert) and retry.user_id == alert.taken_by:
+        return []
+    return on_call.lines(alert, failed=_open(alert), over=_over(alert))
 
 
 def _counted(alert: Alert) -> list[str]:
@@ -138,9 +150,10 @@ def _woken(alert: Alert) -> list[Piece]:
     """Said in the thread when a snooze is over."""
     if alert.woken_at is None:
         return []
-    title = f"{title_of(alert.job, alert.job_id, alert.about)} is"
-    said = on_call.woken(alert, title, why_block(alert.job, alert.about))
-    return [Piece(f"woken-{int(alert.woken_at.timestamp())}", said)]
+    what = f"{title_of(alert.job, alert.job_id, alert.about)} is"
+    said = notification(alert.job, alert.job_id, alert.about, "is still failed")
+    shown = on_call.woken(alert, said, what, why_block(alert.job, alert.about))
+    return [Piece(f"woken-{int(alert.woken_at.timestamp())}", shown)]
 
 
 def cause_in_a_line(alert: Alert, most: int) -> str:

@@ -125,7 +125,7 @@ def snooze_view(failure_id: str, name: str, now: datetime, zone: ZoneInfo, origi
     ]
     here = f"Times are yours, in {zone.key}."
     blocks = [
-        section(_what(name, "The alert comes back in its thread then, if anything of it is still failed.")),
+        section(_what(name, "The alert comes back in its thread then, if there is still something to retry.")),
         hinted(input_("for", "For how long", radio_buttons(options, options[0]), optional=False), here),
         hinted(input_("day", "Or until 9:00 AM on a date", {"type": "datepicker"}), "If you choose a date, it counts."),
     ]
@@ -170,15 +170,17 @@ def _kept(failure_id: str, origin: Mapping[str, str | None]) -> str:
     return json.dumps({"failure": failure_id, **{name: value for name, value in origin.items() if value}})
 
 
-def woken(on_call: OnCall, title: str, cause: Sequence[Block]) -> Message:
+def woken(on_call: OnCall, said: str, what: str, cause: Sequence[Block] = (), *, it: str = "it") -> Message:
     """Said in the thread once, when the snooze is over and the job is still failed.
 
     Args:
-        title: what is failed, with formatting.
+        said: what a phone shows.
+        what: what is failed, with formatting.
         cause: why it is.
+        it: what stands for it in the sentence.
     """
-    text = f":alarm_clock: {title} still failed; <@{on_call.snoozed_by}> snoozed it until now."
-    return Message(text, [section(text), *cause])
+    until_now = f"<@{on_call.snoozed_by}> snoozed {it} until now."
+    return Message(f"{said} — {until_now}", [section(f":alarm_clock: {what} still failed; {until_now}"), *cause])
 
 
 # What is said privately to who was too late, or may not.

@@ -80,8 +80,8 @@ def announcement(storm: Storm) -> Message:
     begun = any(standing is not Standing.FAILED for standing in standings)
     of = f"{counted(storm.total, 'job')} failed: {kinds}" if begun else kinds
     said = on_call.lines(storm, failed=bool(storm.offered), over=storm.over)
-    blocks = [section(f"{_emoji(storm)} *{title}*\n{of}"), *_groups(storm)]
-    blocks += [section("\n".join(said))] if said else []
+    blocks = [section(f"{_emoji(storm)} *{title}*\n{of}"), *([section("\n".join(said))] if said else [])]
+    blocks += _groups(storm)
     if storm.offered:
         selecting = [_retry_all(storm), button("Select…", SELECT_STORM, storm.id)]
         blocks.append(actions([*selecting, *on_call.take_buttons(storm, storm.id)]))
@@ -207,7 +207,8 @@ def _woken(storm: Storm) -> list[Piece]:
     """Said in the thread when a snooze is over."""
     if storm.woken_at is None:
         return []
-    said = on_call.woken(storm, f"Some of these {storm.total:,} jobs are", [])
+    some = f"Some of these {storm.total:,} jobs are"
+    said = on_call.woken(storm, f"{some} still failed", some, it="them")
     return [Piece(f"woken-{int(storm.woken_at.timestamp())}", said)]
 
 

@@ -11,10 +11,16 @@ from bot.app.bot import Bot
 from bot.app.server import serving
 from bot.base import logs
 from bot.base.clock import utc_now
-from bot.sandbox import AUDITOR, LAUNCH_OPS, OPERATOR, SECOND_OPERATOR, Sandbox
+from bot.sandbox import AUDITOR, LAUNCH_OPS, ON_CALL_GROUP, OPERATOR, SECOND_OPERATOR, Sandbox
 from bot.settings import Settings, load
 
 _ALERTS = {"ALERT_CHANNEL": LAUNCH_OPS, "ALERT_POLL_SECONDS": "2", "FOLLOW_POLL_SECONDS": "1"}
+_ON_CALL = {
+    "REMIND_AFTER": "5m",
+    "ONCALL_GROUP": ON_CALL_GROUP,
+    "DIGEST_AT": "08:00,20:00",
+    "NOTIFY_CREATOR": "on",
+}
 _GRANTS = {OPERATOR: Role.OPERATOR, SECOND_OPERATOR: Role.OPERATOR, AUDITOR: Role.AUDITOR}
 
 
@@ -25,7 +31,7 @@ async def run_demo(stop: asyncio.Event) -> None:
     logs.configure(address.log_level, address.log_format, address.redactor().scrub)
     async with serving(sandbox.app, address.host, address.port) as url:
         here = url.replace("//0.0.0.0:", "//127.0.0.1:")
-        settings = load(Settings, {**sandbox.environment(here), **_ALERTS, "SIFT_APP_URL": here})
+        settings = load(Settings, {**sandbox.environment(here), **_ALERTS, **_ON_CALL, "SIFT_APP_URL": here})
         with Bot(settings) as bot:
             with bot.database.transaction() as connection:
                 _allow_the_cast(connection)

@@ -57,7 +57,7 @@ class Listed:
         return self.records.get(self.about_of(job_id).why.cause)
 
     def taken(self, job_id: str) -> str:
-        """Who takes care of a job, as its line ends; empty where nobody has to."""
+        """Who takes care of a job, as a part of its line; empty where nobody has to."""
         found = self.on_call.get(job_id)
         return f" · {in_short(found)}" if found is not None else ""
 
@@ -81,9 +81,9 @@ def _line(job: Job, known: Listed, place: Place) -> Block:
     after = f" after {say_duration(took)}" if took is not None and took > timedelta(0) else ""
     cause = cause_of(job, about)
     because = f"\n> {foreign(cause, 200)}" if cause else ""
-    text = f"{title}{because}\n{when}{after} · `{escape(job.job_id)}`"
+    taken = known.taken(job.job_id) if retry is None else ""
+    text = f"{title}{because}\n{when}{after}{taken} · `{escape(job.job_id)}`"
     if retry is None:
-        text += known.taken(job.job_id)
         return section(f":x: {text}", retry_button(job, record=known.record_of(job.job_id)))
     link = place.workspace.link(retry.channel_id, retry.root_ts)
     where = f" <{link}|Follow it>." if link else ""
@@ -132,7 +132,7 @@ RETRY_WAITING = "retry_waiting"
 
 HELP = (
     ("", "lets you pick from the jobs that failed lately"),
-    ("list [run <run>]", "lists them, or those of a Sift run"),
+    ("list [run <run>]", "lists them and who is on which, or those of a Sift run"),
     ("run <run> [reason]", "shows what failed of a run (name, ID or link), to retry all of it or some"),
     ("status <job ID>", "shows a job without retrying it"),
 )

@@ -2,12 +2,14 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from bot.alerts import messages, storm_messages
-from bot.alerts.alert import Alert, Group, Standing, Storm, about_of
+from bot.alerts import messages, oncall_messages, storm_messages
+from bot.alerts.alert import Alert, Group, OnCall, Standing, Storm, about_of
+from bot.alerts.snooze import BadDay
 from bot.retries.record import Record
 from bot.retries.state import AlertState, State
 from bot.sift.subject import About, FailedRule, Named, Subject, Why
@@ -88,6 +90,9 @@ def _alerts(t: Words) -> dict[str, Shown]:
     known: dict[str, Any] = {"about": about(t)}
     finished: dict[str, Any] = {"job": a_job("FINISHED"), **known}
     evaluation: dict[str, Any] = {"job": a_job(kind="RULE_EVALUATION"), "about": about_rules(t)}
+    by_another = {**here, "user_id": "UBEN"}
+    taken: dict[str, Any] = {"taken_by": "UANN", "taken_at": NOW}
+    snoozed: dict[str, Any] = {"snoozed_by": "UBEN", "snoozed_until": NOW + timedelta(hours=4)}
     alerts = {
         "open": an_alert(**known),
         "open, nothing known": an_alert(),
@@ -106,6 +111,21 @@ def _alerts(t: Words) -> dict[str, Shown]:
         "closed without the bot": an_alert(AlertState.CLOSED, **finished),
         "muted": an_alert(muted_by="UBEN", **known),
         "muted while retrying": an_alert(AlertState.RETRYING, muted_by="UBEN", **known, retry=a_retry(**here)),
+        "muted with a reason": an_alert(muted_by="UBEN", mute_reason=t("The stand is being rebuilt."), **known),
+        "taken": an_alert(**taken, **known),
+        "taken while retrying": an_alert(AlertState.RETRYING, **taken, **known, retry=a_retry(**here)),
+        "taken, failed again": an_alert(**taken, **known, retry=a_retry(State.FAILED_AGAIN, **here, attempt=2)),
+        "taken, over": an_alert(AlertState.CLOSED, **taken, **finished, retry=a_retry(State.FINISHED, **here)),
+        "taken, retried by another": an_alert(AlertState.RETRYING, **taken, **known, retry=a_retry(**by_another)),
+        "taken, over by another": an_alert(
+            AlertState.CLOSED, **taken, **finished, retry=a_retry(State.FINISHED, **by_another)
+        ),
+        "released": an_alert(released_by="UBEN", **known),
+        "snoozed": an_alert(**snoozed, **known),
+        "taken and snoozed": an_alert(**taken, **snoozed, **known),
+        "taken and muted": an_alert(**taken, muted_by="UBEN", mute_reason=t("Known."), **known),
+        "back from a snooze": an_alert(snoozed_by="UBEN", woken_at=NOW, **known),
+        "failed anew": an_alert(**known, retry=a_retry(State.FINISHED, **here)),
         "repeated": an_alert(**known, repeats=[an_alert(id="fghjkmnpqr", **known), an_alert(id="ghjkmnpqrs")]),
     }
     return {name: messages.pieces(alert, PLACE) for name, alert in alerts.items()}
@@ -142,6 +162,10 @@ def _storms(t: Words) -> dict[str, Shown]:
         "storm through": a_storm([a_group({through: 25}, t)], retried=["UANN"]),
         "storm through by many": a_storm([a_group({through: 25, closed: 3}, t)], retried=["UA", "UB", "UC", "UD"]),
         "storm of many": a_storm([a_group({failed: 1_188}, t), *others], [imported] * 130),
+        "storm taken": a_storm(three, [imported], taken_by="UANN", taken_at=NOW),
+        "storm snoozed": a_storm(three, [imported], snoozed_by="UBEN", snoozed_until=NOW + timedelta(hours=4)),
+        "storm back from a snooze": a_storm(three, [imported], snoozed_by="UBEN", woken_at=NOW, released_by="UANN"),
+        "storm taken, over": a_storm([a_group({through: 25}, t)], retried=["UANN"], taken_by="UANN", taken_at=NOW),
         "storm repeated": a_storm([a_group({failed: 2}, t)], [exported], repeats=[an_alert(id="hjkmnpqrst")]),
     }
     selection = storm_messages.selection([imported, imported, exported], 150, {"source": "modal"})
@@ -151,9 +175,38 @@ def _storms(t: Words) -> dict[str, Shown]:
     }
 
 
+def _on_call(t: Words) -> dict[str, Shown]:
+    """The modals, and what is told to who was too late."""
+    name, origin = t("hotfire-118 · stand-2 · telemetry_0412.csv"), {"source": "modal", "channel_id": "COPS"}
+    has = OnCall(
+        taken_by="UANN",
+        taken_at=NOW,
+        released_by="UBEN",
+        snoozed_by="UBEN",
+        snoozed_until=NOW + timedelta(hours=4),
+        muted_by="UBEN",
+    )
+    zone = ZoneInfo("America/Los_Angeles")
+    return {
+        "snooze view": oncall_messages.snooze_view("defghjkmnp", name, NOW, zone, origin),
+        "snooze view, wrong date": oncall_messages.at_the_day(BadDay("That is no date: choose one.")),
+        "mute view": oncall_messages.mute_view("defghjkmnp", name, origin),
+        "mute view, no reason": oncall_messages.reason_missing(),
+        "too late: gone": oncall_messages.gone(),
+        "too late: not failed": oncall_messages.not_failed(),
+        "too late: taken": oncall_messages.taken_already(has),
+        "too late: released": oncall_messages.not_taken(has),
+        "too late: another's": oncall_messages.taken_by_another(has),
+        "too late: snoozed": oncall_messages.snoozed_already(has),
+        "too late: not snoozed": oncall_messages.not_snoozed(),
+        "too late: muted": oncall_messages.muted_already(has),
+        "released from you": oncall_messages.released_from_you("UBEN", name, "https://acme.slack.com/archives/COPS/p1"),
+    }
+
+
 def shown(t: Words = as_written) -> dict[str, Shown]:
     """Everything that is shown of failures, by name; other people's words as `t` puts them."""
-    return {**_alerts(t), **_storms(t)}
+    return {**_alerts(t), **_storms(t), **_on_call(t)}
 
 
 @pytest.mark.parametrize("name", shown())

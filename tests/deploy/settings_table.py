@@ -47,7 +47,7 @@ MEANINGS = {
     "remind_after": "a failure that nobody took, retried or snoozed for so long is reminded of; empty: never",
     "oncall_group": "user group that reminders mention; empty: nobody",
     "digest_at": "times of day of the digest in each alert channel; empty: none",
-    "timezone": "the time zone of `DIGEST_AT`",
+    "timezone": "the time zone of `DIGEST_AT`, and of whoever snoozes where Slack names none",
     "notify_creator": "telling who created a failed job, where Slack knows their e-mail address",
     "audit_stream": "where every entry of the audit is sent as JSON lines; empty: nowhere",
     "anchor_channel": "channel that gets the audit's head once a day (UTC); empty: none",

@@ -9,6 +9,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from bot.access.holding import Holding
 from bot.access.policy import Decision, Reason, Role
+from bot.alerts.alert import OnCall
 from bot.app.help import help_text
 from bot.home import messages
 from bot.home.messages import Listed, Seen
@@ -39,7 +40,7 @@ def _tabs(t: Words) -> dict[str, Shown]:
         "under_way": [a_retry(), a_retry(State.UNKNOWN, user_id="UBEN")],
         "own": [a_retry(State.FINISHED), a_retry(State.DENIED)],
         "stats": STATS,
-        "known": Listed({}, {JOB: about(t)}),
+        "known": Listed({}, {JOB: about(t)}, on_call={JOB: OnCall()}),
     }
     admin = {"entries": entries(t), "grants": grants(t)}
     expired = a_grant(expires_at=NOW - timedelta(hours=2))
@@ -71,10 +72,14 @@ def shown(t: Words = as_written) -> dict[str, Shown]:
     rules = Listed({}, {JOB: about_rules(t)}, {about_rules(t).why.cause: Record(41, 43, timedelta(minutes=6))})
     export = a_job(kind="DATA_EXPORT", job_id=OTHER, jobStatusDetails={"dataExport": {"errorMessage": why}})
     ended = a_retry(State.FAILED_AGAIN)
+    snoozed = OnCall(snoozed_by="UBEN", snoozed_until=NOW + timedelta(hours=4), muted_by="UCLEO")
+    on_call = {JOB: OnCall(taken_by="UANN", taken_at=NOW), OTHER: snoozed}
     return {
         "list": messages.failed([a_job(), export], known, PLACE),
         "list, under way": messages.failed([a_job(), export], replace(known, under_way={JOB: a_retry()}), PLACE),
         "list, under way unseen": messages.failed([a_job()], Listed({JOB: a_retry(channel_id=None)}), PLACE),
+        "list, taken": messages.failed([a_job(), export], replace(known, on_call=on_call), PLACE),
+        "status, taken": messages.status(a_job(), None, replace(known, on_call=on_call), PLACE),
         "list, empty": messages.failed([], Listed(), PLACE),
         "status, failed": messages.status(export, None, known, PLACE),
         "status, failed, retried before": messages.status(a_job(), ended, known, PLACE),

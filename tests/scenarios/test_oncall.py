@@ -102,7 +102,7 @@ async def test_two_people_take_one_failure_and_the_slower_is_told_who_has_it(onc
     winner = row_of(oncall).taken_by
     loser = next(who for who in both if who != winner)
     await whispered(oncall, loser, f"<@{winner}> is on it already")
-    assert sorted(events(oncall, "take")) == sorted([("take", None, winner), ("take", "refused", loser)], key=str)
+    assert set(events(oncall, "take")) == {("take", None, winner), ("take", "refused", loser)}
     assert oncall.whispers(winner) == []
 
 
@@ -157,11 +157,11 @@ async def test_whoever_took_a_failure_stays_on_it_when_it_fails_again_and_no_lon
     await press(oncall, alert, "retry", SECOND_OPERATOR)
     await says(oncall, alert, f"<@{OPERATOR}> was on it.")
     assert actions(alert) == ["mute_alert"]
-    seen = copy.deepcopy(alert)
     job.execution, job.rest, job.completed, job.modified = None, "JOB_STATUS_FAILED", utc_now(), utc_now()
     await oncall.until(lambda: "take_failure" in actions(alert), timeout=8)
-    assert "on it" not in alert.text_shown(), "another failure is another day's work"
-    assert "release_failure" not in actions(seen)
+    assert f"<@{OPERATOR}>" not in alert.text_shown(), "another failure is another day's work"
+    for fact in (":rotating_light:", "retried it: finished. It failed again since."):
+        assert fact in alert.text_shown()
 
 
 async def test_what_is_over_cannot_be_taken(oncall: World) -> None:
@@ -288,9 +288,7 @@ async def test_two_people_snooze_and_one_wins(oncall: World) -> None:
     (shown,) = oncall.slack.modals[loser]
     assert f"<@{winner}> snoozed it already" in json.dumps(shown.body)
     assert oncall.slack.modals[winner] == []
-    assert sorted(events(oncall, "snooze"), key=str) == sorted(
-        [("snooze", None, winner), ("snooze", "refused", loser)], key=str
-    )
+    assert set(events(oncall, "snooze")) == {("snooze", None, winner), ("snooze", "refused", loser)}
     await press(oncall, alert, "end_snooze", loser)
     await oncall.until(lambda: actions(alert) == OFFERED)
     assert events(oncall, "snooze")[-1] == ("snooze", None, loser)
