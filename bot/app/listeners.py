@@ -30,6 +30,8 @@ from bot.base.metrics import Metrics
 from bot.base.redactor import Redactor
 from bot.base.text import new_id
 from bot.db.database import Database
+from bot.digest import listeners as digest
+from bot.digest.digests import Digests
 from bot.home import listeners as home
 from bot.home.lookup import Lookup
 from bot.home.run import Runs
@@ -108,6 +110,7 @@ class UseCases:
     intake: Intake
     approvals: Approvals
     cooldowns: Cooldowns
+    digests: Digests
     handling: Handling
     granting: Granting
     lookup: Lookup
@@ -138,6 +141,7 @@ def register(app: AsyncApp, use: UseCases) -> None:
     alerts.register(app, database=database, slack=slack, intake=intake, replies=replies)
     alerts.register_on_call(app, handling=use.handling, replies=replies)
     alerts.register_modals(app, handling=use.handling, slack=slack, replies=replies, clock=use.clock)
+    digest.register(app, digests=use.digests, slack=slack, replies=replies)
     access.register(app, granting=use.granting, slack=slack, people=use.people, replies=replies)
     home.register(app, home=use.home, database=database, intake=intake, replies=replies)
     home.register_runs(app, runs=use.runs, slack=slack, intake=intake, replies=replies)

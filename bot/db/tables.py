@@ -207,6 +207,19 @@ alerts = Table(
     Index("ix_alerts_show", "show_at", **where("show_at IS NOT NULL")),
 )
 
+digests = Table(
+    "digests",
+    metadata,
+    # What was told of a channel at a time of day; it is kept for days only.
+    Column("id", Text, primary_key=True),
+    Column("channel_id", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("content", Text, nullable=False),  # JSON: the message as it was then
+    *shown(),
+    Index("ix_digests_show", "show_at", **where("show_at IS NOT NULL")),
+    Index("ix_digests_created", "created_at"),
+)
+
 job_runs = Table(
     "job_runs",
     metadata,

@@ -26,6 +26,7 @@ from bot.retries.kind import EVENTS, Kind
 from bot.retries.request import MAX_LISTED, Batch, JobRef, Request, Retry
 from bot.retries.rules import Refusal
 from bot.retries.state import ACTIVE, OFFERING, RefusalReason, State
+from bot.retries.storm_rows import touch_storms
 from bot.slack.outbox import Outbox
 from bot.slack.piece import values_of
 
@@ -215,7 +216,7 @@ def spell_out(connection: Connection, batch_id: str, now: datetime, at: datetime
         store.add(connection, request, at + timedelta(microseconds=number))  # which keeps their order
         if stale:
             store.refuse_stale(connection, request.id, row.created_at, now, at)
-    store.touch_storms(connection, [request.job_id for request in requests], now)
+    touch_storms(connection, [request.job_id for request in requests], now)
     left = todo[CHUNK:]
     again = row.due_at if stale else now  # what is left of a stale one stays so
     connection.execute(_REST, {"b_id": row.id, "todo": json.dumps(left), "due_at": again if left else None})

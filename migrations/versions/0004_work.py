@@ -18,6 +18,7 @@ ON_CALL = (
     ("snoozed_until", MOMENT),
     ("woken_at", MOMENT),
     ("remind_at", MOMENT),
+    ("reminded_at", MOMENT),
 )
 COLUMNS = (
     ("alerts", (*ON_CALL, ("mute_reason", sa.Text()), ("creator_id", sa.Text()))),
@@ -54,9 +55,28 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("retry_id", "user_id", name="pk_approvals"),
         sa.ForeignKeyConstraint(["retry_id"], ["retries.id"], name="fk_approvals_retry_id_retries"),
     )
+    op.create_table(
+        "digests",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("channel_id", sa.Text(), nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False, server_default="0"),
+        sa.Column("shown", sa.Text(), nullable=False, server_default="{}"),
+        sa.Column("unpostable", sa.Text()),
+        sa.Column("show_at", MOMENT),
+        sa.Column("show_fence", sa.Integer(), nullable=False, server_default="0"),
+        sa.Column("showing", sa.Boolean(), nullable=False, server_default=sa.text("false")),
+        sa.Column("show_failures", sa.Integer(), nullable=False, server_default="0"),
+        sa.PrimaryKeyConstraint("id", name="pk_digests"),
+    )
+    waits = sa.text("show_at IS NOT NULL")
+    op.create_index("ix_digests_show", "digests", ["show_at"], sqlite_where=waits, postgresql_where=waits)
+    op.create_index("ix_digests_created", "digests", ["created_at"])
 
 
 def downgrade() -> None:
+    op.drop_table("digests")
     op.drop_table("approvals")
     for name, table, _, _, _ in INDEXES:
         op.drop_index(name, table)
