@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Self
 
 import structlog
@@ -40,6 +40,7 @@ from bot.sift.client import Sift
 from bot.slack.client import Slack
 from bot.slack.errors import RateLimited, SlackUnavailable
 from bot.slack.links import Workspace
+from bot.slack.pace import RATES, Rate
 from bot.slack.people import People
 from bot.slack.web import http_session, web_client
 
@@ -56,11 +57,19 @@ class Bot:
     Args:
         settings: what it was told.
         clock: the present moment, for everything but the HTTP clients' timeouts.
-        timer: monotonic seconds, for what is remembered of people and groups.
+        timer: monotonic seconds, for what is remembered of people, groups and rates.
+        rates: how often which method of Slack's is called at most.
     """
 
-    def __init__(self, settings: Settings, clock: Clock = utc_now, timer: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock = utc_now,
+        timer: Callable[[], float] = time.monotonic,
+        rates: Mapping[str, Rate] = RATES,
+    ) -> None:
         self.settings = settings
+        self._rates = rates
         self.clock = clock
         self.timer = timer
         self.metrics = Metrics()
@@ -129,7 +138,7 @@ class Bot:
             )
             stack.push_async_callback(sift.aclose)
             client = web_client(settings.slack_bot_token.get_secret_value(), settings.slack_api_url, session)
-            slack = Slack(client, self.timer, self.redactor)
+            slack = Slack(client, self.timer, self.redactor, rates=self._rates)
             workspace = await self._identify(slack, stop)
             if workspace is not None:
                 await self.database.run(lambda connection: self._claim_workspace(connection, workspace))

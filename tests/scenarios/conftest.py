@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from bot.sandbox import LAUNCH_OPS, OPERATOR, Sandbox
 from bot.sandbox.sift.jobs import SandboxJob
 from bot.sandbox.slack.messages import Message
 from bot.settings import Settings, load
+from bot.slack.pace import Rate
 
 FAST = {
     "FOLLOW_POLL_SECONDS": "0.05",
@@ -45,8 +46,10 @@ class World:
         self._skipped = 0.0
 
     @contextlib.asynccontextmanager
-    async def running(self, *, socket_mode: bool = True, **settings: str) -> AsyncIterator[Bot]:
-        """Runs the bot until the block ends, and ends it as SIGTERM would."""
+    async def running(
+        self, *, socket_mode: bool = True, rates: Mapping[str, Rate] | None = None, **settings: str
+    ) -> AsyncIterator[Bot]:
+        """Runs the bot until the block ends, and ends it as SIGTERM would; paced where a test is about that."""
         environment: dict[str, Any] = {
             **self.sandbox.environment(self.url, socket_mode=socket_mode),
             **FAST,
@@ -54,7 +57,7 @@ class World:
             **settings,
         }
         stop = asyncio.Event()
-        with Bot(load(Settings, environment), timer=lambda: time.monotonic() + self._skipped) as bot:
+        with Bot(load(Settings, environment), timer=self._timer, rates=rates or {}) as bot:
             self.sandbox.fallback = bot.http
             self.slack.request_url = None if socket_mode else f"{self.url}/slack/events"
             working = asyncio.create_task(bot.work(stop))
@@ -66,6 +69,9 @@ class World:
                 stop.set()
                 await asyncio.wait_for(working, 10)
             assert not self.leaks(), "a secret turned up"
+
+    def _timer(self) -> float:
+        return time.monotonic() + self._skipped
 
     async def _ready(self, bot: Bot, working: "asyncio.Task[None]") -> None:
         async with asyncio.timeout(5):

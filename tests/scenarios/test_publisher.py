@@ -92,7 +92,7 @@ async def stage(database: Database) -> AsyncIterator[Stage]:
     workspace = SlackWorkspace()
     async with serving(workspace.app) as url, http_session() as session:
         client = web_client(workspace.bot_token, f"{url}/api/", session)
-        slack = Slack(client, time.monotonic, Redactor([]), call_seconds=5)
+        slack = Slack(client, time.monotonic, Redactor([]), call_seconds=5, rates={})
         stage = Stage(workspace, slack, database)
         yield stage
         await asyncio.gather(*(publisher.stop(2) for publisher in stage.publishers))

@@ -1,0 +1,65 @@
+"""Slack's limits, kept by the real app: the sandbox enforces them, ten times as fast as Slack and the bot alike."""
+
+import time
+from dataclasses import replace
+
+import pytest
+
+from bot.sandbox import DATA_IMPORTS, LAUNCH_OPS, OPERATOR
+from bot.sandbox.slack.trouble import RATES as SLACKS
+from bot.sandbox.slack.trouble import RateLimits
+from bot.slack.pace import RATES
+from tests.scenarios.conftest import World
+
+FASTER = 10
+OURS = {method: replace(rate, seconds=rate.seconds / FASTER) for method, rate in RATES.items()}
+
+
+@pytest.fixture
+def limited(world: World) -> World:
+    """A world with Slack's limits."""
+    faster = {method: replace(rate, seconds=rate.seconds / FASTER) for method, rate in SLACKS.items()}
+    world.slack.limits = RateLimits(rates=faster)
+    world.slack.rate_limits = True
+    return world
+
+
+def posts(world: World, channel_id: str = LAUNCH_OPS) -> list[dict[str, object]]:
+    calls = [call.arguments for call in world.slack.calls if call.method == "chat.postMessage"]
+    return [arguments for arguments in calls if arguments["channel"] == channel_id]
+
+
+async def test_twelve_commands_at_once_are_not_turned_away_and_first_messages_come_first(limited: World) -> None:
+    async with limited.running(socket_mode=False, rates=OURS):
+        limited.allow()
+        for _ in range(12):
+            await limited.slack.command(OPERATOR, LAUNCH_OPS, limited.sift.add().job_id)
+        await limited.until(lambda: len(limited.messages()) == 12, timeout=8)
+        assert len(limited.replies()) <= RATES["chat.postMessage"].burst, "what begins a thread comes first"
+        finished = lambda: [it for it in limited.replies() if "*Finished*" in it.text_shown()]  # noqa: E731
+        await limited.until(lambda: len(finished()) == 12, timeout=8)
+        assert limited.slack.limits.turned_away.total() <= 2
+        assert len(posts(limited)) <= 12 * 3
+
+
+async def test_a_lone_retry_is_shown_at_once(limited: World) -> None:
+    async with limited.running(socket_mode=False, rates=RATES):
+        limited.allow()
+        began = time.monotonic()
+        await limited.retried(limited.sift.add())
+        await limited.until(lambda: len(limited.replies()) == 2)
+        assert time.monotonic() - began < 0.9, "less than a second: nothing waited for its turn"
+
+
+async def test_a_channel_that_answered_429_is_left_alone_and_another_is_not(limited: World) -> None:
+    async with limited.running(socket_mode=False, rates=OURS):
+        limited.allow()
+        limited.slack.fail("chat.postMessage", "ratelimited", status=429, retry_after=2, channel=LAUNCH_OPS)
+        for channel_id in (LAUNCH_OPS, LAUNCH_OPS, LAUNCH_OPS, DATA_IMPORTS):
+            await limited.slack.command(OPERATOR, channel_id, limited.sift.add().job_id)
+        await limited.until(lambda: len(limited.replies(DATA_IMPORTS)) == 2)
+        assert len(posts(limited)) == 1
+        assert limited.messages() == []
+        assert limited.outcomes().count("finished") >= 1, "Sift does not wait for Slack"
+        await limited.until(lambda: len(limited.messages()) == 3)
+        await limited.until(lambda: len(limited.replies()) >= 3)
