@@ -43,13 +43,13 @@ class World:
         self.url = url
         self.directory = directory
         self.bot: Bot | None = None
+        self.rates: Mapping[str, Rate] = {}
+        """How fast the bot calls Slack at most; no limit but where a test is about that."""
         self._skipped = 0.0
 
     @contextlib.asynccontextmanager
-    async def running(
-        self, *, socket_mode: bool = True, rates: Mapping[str, Rate] | None = None, **settings: str
-    ) -> AsyncIterator[Bot]:
-        """Runs the bot until the block ends, and ends it as SIGTERM would; paced where a test is about that."""
+    async def running(self, *, socket_mode: bool = True, **settings: str) -> AsyncIterator[Bot]:
+        """Runs the bot until the block ends, and ends it as SIGTERM would."""
         environment: dict[str, Any] = {
             **self.sandbox.environment(self.url, socket_mode=socket_mode),
             **FAST,
@@ -57,7 +57,7 @@ class World:
             **settings,
         }
         stop = asyncio.Event()
-        with Bot(load(Settings, environment), timer=self._timer, rates=rates or {}) as bot:
+        with Bot(load(Settings, environment), timer=self._timer, rates=self.rates) as bot:
             self.sandbox.fallback = bot.http
             self.slack.request_url = None if socket_mode else f"{self.url}/slack/events"
             working = asyncio.create_task(bot.work(stop))
