@@ -19,7 +19,7 @@ from bot.app.build import OUTBOXES, Features
 from bot.app.http import slack_route, web_app
 from bot.app.limits import Limits
 from bot.app.listeners import bolt_app
-from bot.app.readiness import Readiness, asking_slack
+from bot.app.readiness import UNREADABLE, Readiness, asking_slack
 from bot.app.schedule import loops
 from bot.app.server import serving
 from bot.app.socket_mode import SocketMode
@@ -27,7 +27,7 @@ from bot.app.timekeeper import not_later
 from bot.audit.signing import signer
 from bot.base.clock import Clock, utc_now
 from bot.base.errors import WrongWorkspace
-from bot.base.loops import looping, unless
+from bot.base.loops import Loop, looping, unless
 from bot.base.metrics import Metrics
 from bot.db import marks
 from bot.db.database import Database, is_outdated, migrate, require_schema
@@ -82,6 +82,7 @@ class Bot:
         self.readiness = Readiness(self.database, clock)
         self.http = self._http()
         self._bolt: AsyncApp | None = None
+        self._asking_sift: Loop | None = None
 
     def __enter__(self) -> Self:
         """Makes the database ours and current: SQLite is upgraded here, PostgreSQL by `sift-retry migrate`.
@@ -145,8 +146,11 @@ class Bot:
                 await self._serve_slack(slack, sift, workspace, stop)
 
     def _observe(self, operation: str, seconds: float, result: str) -> None:
-        """Counts a call to Sift; retries slow down when Sift limits them."""
+        """Counts a call to Sift; retries slow down when Sift limits them, and failures have it looked at."""
         self.metrics.called(operation, seconds, result)
+        asking = self._asking_sift
+        if result in UNREADABLE and asking is not None and asking.failing is None:
+            asking.wake()
         if operation == "retry" and result == "rate_limited":
             self.limiter.back_off()
         elif operation == "retry" and result == "ok":
@@ -165,6 +169,7 @@ class Bot:
             sift=sift,
             workspace=workspace,
         )
+        self._asking_sift = features.asking_sift
         await features.begin()
         self._bolt = bolt_app(slack.client, workspace, self.redactor)
         listeners.register(self._bolt, features.use_cases)

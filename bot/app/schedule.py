@@ -42,7 +42,7 @@ def _retrying(features: Features) -> list[Loop]:
 def _watching(features: Features) -> list[Loop]:
     watcher = features.watcher
     finding = [Loop("watcher", features.settings.alert_poll_seconds, watcher.step, "sift")] if watcher else []
-    return [*finding, features.explaining]
+    return [*finding, features.asking_sift, features.explaining]
 
 
 def _keeping(features: Features) -> list[Loop]:

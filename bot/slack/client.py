@@ -1,6 +1,6 @@
 """Slack's Web API as the bot uses it: who is this, post, update, find, answer privately. Knows Slack's error names."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 
 import structlog
@@ -119,11 +119,19 @@ class Slack:
         content = {"text": message.text, "blocks": list(message.blocks)}
         await self.web.call("chat.update", None, turn, channel=channel_id, ts=ts, **content)
 
-    async def find(self, channel_id: str, thread_ts: str | None, marker: str, since: datetime) -> str | None:
+    async def find(
+        self,
+        channel_id: str,
+        thread_ts: str | None,
+        marker: str,
+        since: datetime,
+        apart_from: Collection[str | None] = (),
+    ) -> str | None:
         """Looks for a message of the bot by a part of its block IDs.
 
         Args:
             since: how far back it may be.
+            apart_from: the ts of messages that are known.
 
         Returns:
             Its ts; None if there is none, or the bot may not look.
@@ -146,7 +154,7 @@ class Slack:
                     raise
                 self._note_unreadable(channel_id, error.error)
                 return None
-            found = _marked(part(page, "messages", list), marker)
+            found = _marked(part(page, "messages", list), marker, apart_from)
             where["cursor"] = _next_cursor(page)
             if found is not None or not where["cursor"]:
                 return found
@@ -247,10 +255,10 @@ class Slack:
         return await self.web.respond(response_url, payload)
 
 
-def _marked(messages: Iterable[object], marker: str) -> str | None:
+def _marked(messages: Iterable[object], marker: str, apart_from: Collection[str | None]) -> str | None:
     """The ts of the first message of which a block ID has a part of it."""
     for message in messages:
-        if not isinstance(message, Mapping):
+        if not isinstance(message, Mapping) or message.get("ts") in apart_from:
             continue
         blocks = message.get("blocks") or []
         if any(marker in str(block.get("block_id", "")) for block in blocks if isinstance(block, Mapping)):

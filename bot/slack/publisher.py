@@ -235,10 +235,23 @@ class Publisher(Generic[S]):
         except MessageGone as error:
             log.info("display.gone", request_id=row.id, kind=piece.kind, error=error.error)
             if piece.kind != "announcement" and not piece.in_channel:
-                return {"ts": await self._post_in(row, message, row.root_ts)}
+                return {"ts": await self._go_on(row, piece, known, row.root_ts)}
             if piece.in_thread_too:
-                return {**known, "reply": await self._post_in(row, message, known["ts"])}
+                return {**known, "reply": await self._go_on(row, piece, known, known["ts"])}
         return known
+
+    async def _go_on(self, row: S, piece: Piece, known: Mapping[str, str], thread_ts: str | None) -> str:
+        """Posts below a message that cannot be updated, or updates what an interrupted attempt posted there."""
+        assert row.channel_id is not None  # noqa: S101  # as above
+        message = piece.marked(row.id)
+        gone = (known["ts"], known.get("reply"))
+        marker = marker_of(row.id, piece.kind)
+        if row.interrupted and (
+            found := await self._slack.find(row.channel_id, thread_ts, marker, row.created_at, apart_from=gone)
+        ):
+            await self._slack.update(row.channel_id, found, message, Turn(row.id))
+            return found
+        return await self._post_in(row, message, thread_ts)
 
     async def _post_in(self, row: S, message: Message, thread_ts: str | None) -> str:
         assert row.channel_id is not None  # noqa: S101  # narrows the type: what has no reader has a channel
