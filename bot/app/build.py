@@ -233,7 +233,7 @@ class Features:
             lookup=Lookup(self.authorizer, self.sift, self.subjects, self.place),
             runs=Runs(self.authorizer, self.sift, self.place),
             home=self.home,
-            history=History(self.authorizer, self.counts, self.workspace, self.signer),
+            history=History(self.authorizer, self.counts, self.workspace, self.signer, self.settings.timezone),
             metrics=self.metrics,
             clock=self.clock,
         )
