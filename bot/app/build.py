@@ -107,7 +107,7 @@ class Features:
 
     @cached_property
     def home(self) -> Home:
-        return Home(self.authorizer, self.counts, help_text(), time.monotonic)
+        return Home(self.authorizer, self.counts, help_text(), self.workspace, time.monotonic)
 
     @cached_property
     def publishers(self) -> dict[str, Publisher[Any]]:

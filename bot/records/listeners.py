@@ -60,7 +60,8 @@ def register(app: AsyncApp, *, history: History, slack: Slack, replies: Replies)
     async def on_open_audit(ack: AsyncAck, body: dict[str, Any]) -> None:
         await ack()
         requester = payloads.requester_of_click(body, Source.HOME)
-        replies.start(requester, modals.open(body, history.page(requester, Search()), AUDIT_TITLE))
+        search = Search().of(requester.user_id) if payloads.value_of(body) == shown.OWN else Search()
+        replies.start(requester, modals.open(body, history.page(requester, search), AUDIT_TITLE))
 
     async def on_show(ack: AsyncAck, body: dict[str, Any]) -> None:
         await ack()

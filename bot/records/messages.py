@@ -36,6 +36,9 @@ def anchored(signed: SignedHead, at: datetime) -> Message:
 OPEN_AUDIT, OPEN_STATS = "open_audit", "open_stats"
 """The action IDs of the Home tab's buttons."""
 
+OWN = "own"
+"""The value of the button that opens the audit of the reader's own entries."""
+
 HELP = (("audit [<job ID>|@user] [7d]", "shows who retried what; `stats [30d]` how it went"),)
 """What can be typed of the records, and what it does."""
 

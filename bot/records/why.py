@@ -5,7 +5,7 @@ from typing import Any
 
 from bot.slack.blocks import counted, escape, foreign, mention
 
-_WHY = {
+WHY = {
     # why somebody may not: `access.policy.Reason`
     "not_listed": "not on the allow-list",
     "expired": "their grant had expired",
@@ -53,6 +53,8 @@ _WHY = {
     "permission_denied": "the bot's Sift user lacks the permission",
     "rate_limited": "Sift asked to wait",
 }
+"""By what the `why` of a detail says."""
+
 _FINE = frozenset({"granted", "admins_setting"})
 """What the detail of something that was allowed says."""
 
@@ -64,7 +66,7 @@ def why_of(detail: Mapping[str, Any]) -> str:
         return _too_many(detail)
     if not why or why in _FINE:
         return ""
-    words = _WHY.get(why) or foreign(why.replace("_", " "))
+    words = WHY.get(why) or foreign(why.replace("_", " "))
     by = str(detail.get("by") or "")
     return f"{words}, by {mention(escape(by))}" if why == "under_way" and by[:1] in ("U", "W") else words
 

@@ -13,7 +13,7 @@ import structlog
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from bot.access.policy import Role
-from bot.app import build
+from bot.app import schedule
 from bot.audit import entry as audit_entry
 from bot.audit import log as audit
 from bot.audit.inspection import Inspection
@@ -202,7 +202,7 @@ def anchored(world: World) -> list[Any]:
 async def test_only_what_was_posted_is_on_record_as_anchored_and_a_refused_channel_is_left_alone(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build, "ANCHOR_SECONDS", 0.02)
+    monkeypatch.setattr(schedule, "ANCHOR_SECONDS", 0.02)
     async with world.running(socket_mode=False):
         world.allow()
     world.slack.fail("chat.postMessage", "channel_not_found")
@@ -224,7 +224,7 @@ async def test_only_what_was_posted_is_on_record_as_anchored_and_a_refused_chann
 
 
 async def test_an_anchor_whose_answer_was_lost_is_not_on_record(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "ANCHOR_SECONDS", 0.02)
+    monkeypatch.setattr(schedule, "ANCHOR_SECONDS", 0.02)
     async with world.running(socket_mode=False):
         world.allow()
     world.slack.lose_answer("chat.postMessage")
