@@ -179,7 +179,7 @@ def home_view(seen: Seen, help_text: Message, workspace: Workspace) -> View:
     under_way = [section(_retry(retry, named=True)) for retry in seen.under_way]
     blocks = [
         section(_standing(seen)),
-        *_part("Failures waiting", [*waiting, *_more(seen, "waiting")]),
+        *_part("Failures waiting", [*waiting, *_more(seen, "waiting", ": `/sift-retry list`")]),
         *_part("Retries under way", [*under_way, *_more(seen, "under_way")]),
         *_part("Your last requests", _own(seen)),
         *_numbers(seen),

@@ -35,10 +35,10 @@ def _whom(line: Line, name: str = "subject") -> str:
 
 
 def job_of(line: Line) -> str:
-    """Returns what the job of an entry is called; empty where it is about none."""
-    if line.retry is not None:
-        return title_of(line.retry.job, line.retry.job_id, line.about)
-    return title_of(None, line.job_id, line.about) if line.job_id else ""
+    """Returns what the job of an entry is called, within a sentence; empty where it is about none."""
+    job_id = line.retry.job_id if line.retry is not None else line.job_id
+    title = title_of(line.retry.job if line.retry is not None else None, job_id, line.about) if job_id else ""
+    return title[:1].lower() + title[1:]
 
 
 def of_job(line: Line) -> str:
@@ -139,16 +139,20 @@ def _failure(line: Line) -> str:
     return job_of(line) or many or ("a storm of failures" if line.detail.get("storm") else "a failure")
 
 
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
 def _outside(line: Line) -> Told:
     now = (line.status_after or "").removeprefix("JOB_STATUS_").replace("_", " ").lower()
     stands = f": it is {foreign(now)}" if now else ""
-    return ":eyes:", f"{_failure(line)} was moved in Sift, and not by the bot{stands}"
+    return ":eyes:", f"{_capital(_failure(line))} was moved in Sift, and not by the bot{stands}"
 
 
 def _anchor(line: Line) -> Told:
     where = f" in <#{escape(line.channel_id)}>" if line.channel_id else ""
     count = line.detail.get("count")
-    entries = f", of {count:,} entries" if isinstance(count, int) else ""
+    entries = f" ({count:,} entries)" if isinstance(count, int) else ""
     return ":anchor:", f"The head of the audit{entries} was posted{where}"
 
 
@@ -206,7 +210,7 @@ TOLD: dict[str, Callable[[Line], Told]] = {
     Event.GRANT: _grant,
     Event.REVOKE: _revoke,
     Event.AUDIT_READ: _audit_read,
-    Event.ALERT: lambda line: (":rotating_light:", f"{_failure(line)} failed, and was alerted"),
+    Event.ALERT: lambda line: (":rotating_light:", f"{_capital(_failure(line))} failed, and was alerted"),
     Event.OUTSIDE: _outside,
     Event.MUTE: _plainly(":no_bell:", "muted the alerts of"),
     Event.UNMUTE: _plainly(":bell:", "unmuted the alerts of"),

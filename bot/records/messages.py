@@ -100,7 +100,7 @@ def block_of(line: Line, workspace: Workspace) -> Block:
     link = workspace.link(line.channel_id, ts)
     thread = f" · <{link}|thread>" if link else ""
     show = button("Show", SHOW_REQUEST, line.request_id) if whole and line.request_id else None
-    return section(f"{emoji} {text}{reason}\n{date(line.at)}{thread}", show)
+    return section(f"{emoji} {text}{reason}\n{date(line.at, 'time')}{thread}", show)
 
 
 def search_button(search: Search) -> Block:

@@ -7,6 +7,7 @@
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bot.base.requester import Source
 from bot.base.text import clip
@@ -84,7 +85,7 @@ def _grey(retry: Retry, workspace: Workspace) -> list[Block]:
 def step(line: Line) -> str:
     """Returns one entry of a request as one of its steps."""
     if not line.tells_of_request or line.outcome not in set(State):
-        emoji, text = said(line)
+        emoji, text = said(replace(line, retry=None, job_id=None))  # which job it is about stands above
         return f"{emoji} {text}"
     state, why = State(line.outcome), why_of(line.detail)
     match state:
@@ -102,7 +103,7 @@ def step(line: Line) -> str:
 
 def _asked(line: Line) -> str:
     where = _WHERE.get(Source(line.source)) if line.source in set(Source) else None
-    many = ", as one of several" if line.detail.get("batch") else ""
+    many = ", as one of several" if line.detail.get("batch") and line.source != Source.BULK else ""
     who = mention(escape(line.user_id)) if line.user_id else "Somebody"
     return f"{who} asked for it{f', {where}' if where else ''}{many}"
 

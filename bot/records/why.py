@@ -74,6 +74,6 @@ def why_of(detail: Mapping[str, Any]) -> str:
 def _too_many(detail: Mapping[str, Any]) -> str:
     more = detail.get("more")
     if isinstance(more, int):
-        return f"too much within a minute: {counted(more, 'more time')}"
+        return f"too much within a minute, {counted(more, 'more time')}"
     most = detail.get("per_minute")
     return f"more than {counted(most, 'request')} within a minute" if isinstance(most, int) else "too much at once"

@@ -90,7 +90,11 @@ def every_event(t: Words = as_written) -> dict[str, Line]:
         },
         "request, too many": {"user_id": "UANN", "outcome": "refused", "detail": {"why": "too_many", "per_minute": 60}},
         "request, many more": {"user_id": "UANN", "outcome": "refused", "detail": {"why": "too_many", "more": 12}},
-        "request, of a bot": {"user_id": "BBOT", "outcome": "denied", "detail": {"why": "is_bot", "jobs": [JOB, OTHER]}},
+        "request, of a bot": {
+            "user_id": "BBOT",
+            "outcome": "denied",
+            "detail": {"why": "is_bot", "jobs": [JOB, OTHER]},
+        },
         "rerun, denied": {"user_id": "UANN", "outcome": "denied", "detail": {"total": 3, "why": t("something new")}},
         "cancel, denied": {**here, "outcome": "denied", "detail": {"why": "deactivated"}},
         "alert": {**here, "user_id": None},
@@ -168,7 +172,9 @@ def shown(t: Words = as_written) -> dict[str, Shown]:
     head = Head(1_234, "0123456789abcdef" * 4)
     said = messages.exported(12, 1_000, str(SignedHead(head)))
     week = NOW - timedelta(days=7)
-    narrow = Search(Filters(JOB, "UANN", outcome="failed_again", run=t("hotfire-118")[:200], since=week, until=NOW), True)
+    narrow = Search(
+        Filters(JOB, "UANN", outcome="failed_again", run=t("hotfire-118")[:200], since=week, until=NOW), True
+    )
     nothing = Stats(NOW - timedelta(days=30), {}, {}, {})
     begun = Stats(NOW, {"2026-11-20": {"requested": 1}}, {t("JOB_TYPE_X"): 1}, {"UANN": 1})
     month = timedelta(days=30)
@@ -181,7 +187,9 @@ def shown(t: Words = as_written) -> dict[str, Shown]:
         "page, empty": messages.page([], Search(Filters(job_id=JOB)), [], False, PLACE.workspace),
         "page, nothing older": messages.page([], Search(), [1], False, PLACE.workspace),
         "every event": messages.page(list(every_event(t).values()), Search(), [], False, PLACE.workspace),
-        "every request": Message("Requests", [messages.block_of(one, PLACE.workspace) for one in every_request(t).values()]),
+        "every request": Message(
+            "Requests", [messages.block_of(one, PLACE.workspace) for one in every_request(t).values()]
+        ),
         "form": search_view(Search(), ZoneInfo("UTC")),
         "form, filled in": search_view(narrow, ZoneInfo("Europe/Berlin")),
         "form, too slow": messages.too_slow(),
