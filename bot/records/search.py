@@ -1,6 +1,7 @@
 """What of the audit somebody asks for: as they fill it in, and as a button carries it from page to page. Pure."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
@@ -20,13 +21,16 @@ AUDIT_TITLE = "The audit"
 SEARCH_VIEW = "audit_search_view"
 """The callback ID of the form."""
 
-MAX_RUN = 200
+MAX_RUN = 150
 """Characters of a run's name that are searched for: the search has to fit into a button."""
 
-MAX_PATH = 100
+MAX_PATH = 50
 """So many pages can be gone back."""
 
 _NAMES = {"job_id": "j", "user_id": "u", "outcome": "o", "run": "r"}
+_UNSEEN = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u206f]")
+"""What turns a line around, or joins what stands beside it; in JSON it may as well be escaped."""
+
 _MOMENTS = {"since": "s", "until": "t"}
 
 
@@ -57,7 +61,8 @@ def value_of_search(search: Search, path: Sequence[int]) -> str:
     kept |= {short: rfc3339(at) for name, short in _MOMENTS.items() if (at := getattr(filters, name))}
     kept |= {"a": True} if search.reads else {}
     said = {name: value for name, value in kept.items() if value is not None}
-    return json.dumps({**said, "p": list(path)[-MAX_PATH:]}, ensure_ascii=False)
+    value = json.dumps({**said, "p": list(path)[-MAX_PATH:]}, ensure_ascii=False)
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", value)
 
 
 def search_of(value: str) -> tuple[Search, list[int]]:

@@ -53,7 +53,7 @@ def lines(t: Words = as_written) -> list[Line]:
 
 def every_event(t: Words = as_written) -> dict[str, Line]:
     """A line for each event, and for each way that it may end, by name."""
-    terms = {"role": "operator", "job_types": [], "channels": [], "expires_at": None}
+    terms: dict[str, Any] = {"role": "operator", "job_types": [], "channels": [], "expires_at": None}
     here = {"user_id": "UANN", "job_id": JOB, "about": about(t)}
     of_hers = {**here, "user_id": "UBEN", "request_id": "abcdefghjk", "retry": a_retry(about=about(t))}
     denied = {"outcome": "denied", "detail": {"why": "other_role", "for": "UANN", "subject": "SOPS"}}
@@ -173,7 +173,7 @@ def shown(t: Words = as_written) -> dict[str, Shown]:
     said = messages.exported(12, 1_000, str(SignedHead(head)))
     week = NOW - timedelta(days=7)
     narrow = Search(
-        Filters(JOB, "UANN", outcome="failed_again", run=t("hotfire-118")[:200], since=week, until=NOW), True
+        Filters(JOB, "UANN", outcome="failed_again", run=t("hotfire-118")[:150], since=week, until=NOW), True
     )
     nothing = Stats(NOW - timedelta(days=30), {}, {}, {})
     begun = Stats(NOW, {"2026-11-20": {"requested": 1}}, {t("JOB_TYPE_X"): 1}, {"UANN": 1})

@@ -1,5 +1,6 @@
 """What of the audit is asked for: read from the form, and carried from page to page by a button."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,7 +18,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
 
 def submitted(**given: Any) -> dict[str, Any]:
     """A submitted form; an input of each sort is filled in by its name."""
-    elements = {
+    elements: dict[str, Callable[[Any], dict[str, Any]]] = {
         "person": lambda one: {"selected_user": one},
         "job": lambda one: {"value": one},
         "run": lambda one: {"value": one},
@@ -62,7 +63,7 @@ def test_a_run_is_named_by_a_link_or_an_id() -> None:
 
 def test_what_is_wrong_stands_at_its_field() -> None:
     assert asked(job="hotfire-118") == {"job": "That is neither a Sift job ID nor a link that holds one."}
-    assert asked(run="x" * 300) == {"run": "A run's name has 200 characters at most here: use its ID or its link."}
+    assert asked(run="x" * 300) == {"run": "A run's name has 150 characters at most here: use its ID or its link."}
     assert asked(**{"from": "2026-12-01"}) == {"from": "That day is still to come."}
     before = {"from": "2026-11-02", "until": "2026-11-01"}
     assert asked(**before, job="x") == {
@@ -87,7 +88,7 @@ def test_a_search_is_read_back_from_its_button() -> None:
 
 
 def test_the_longest_search_fits_into_a_button() -> None:
-    filters = Filters(JOB, "U" * 20, outcome="failed_again", run="ü" * 200, since=NOW, until=NOW)
+    filters = Filters(JOB, "U" * 20, outcome="failed_again", run="\u202e" * 150, since=NOW, until=NOW)
     value = value_of_search(Search(filters, reads=True), [9_999_999_999] * 500)
     assert len(value) <= 2_000
     assert len(search_of(value)[1]) == MAX_PATH
