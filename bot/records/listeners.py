@@ -33,7 +33,7 @@ SEARCH_SECONDS = 2.2
 
 
 def register(app: AsyncApp, *, history: History, slack: Slack, replies: Replies) -> None:
-    """Registers the buttons and the form."""
+    """Registers the buttons of the pages, and what follows them."""
 
     modals = _Modals(slack)
 
@@ -46,16 +46,6 @@ def register(app: AsyncApp, *, history: History, slack: Slack, replies: Replies)
             replies.answer_when_known(requester, reading, replace=True)
         else:
             replies.start(requester, modals.show(view_id, reading, AUDIT_TITLE))
-
-    async def on_export(ack: AsyncAck, body: dict[str, Any]) -> None:
-        await ack()
-        search, _ = _search(body)
-        requester = payloads.requester_of_click(body, Source.HOME)
-        sending = history.send_export(requester, search)
-        if _modal_of(body) is None:
-            replies.answer_when_known(requester, sending)
-        else:
-            replies.start(requester, modals.open(body, sending, shown.EXPORT_TITLE))
 
     async def on_open_audit(ack: AsyncAck, body: dict[str, Any]) -> None:
         await ack()
@@ -70,17 +60,10 @@ def register(app: AsyncApp, *, history: History, slack: Slack, replies: Replies)
             raise Malformed
         replies.start(requester, modals.open(body, history.story(requester, request_id), shown.STORY_TITLE))
 
-    async def on_open_stats(ack: AsyncAck, body: dict[str, Any]) -> None:
-        await ack()
-        requester = payloads.requester_of_click(body, Source.HOME)
-        counting = history.send_stats(requester, parse_duration(payloads.value_of(body)))
-        replies.start(requester, modals.open(body, counting, shown.STATS_TITLE))
-
     app.action(re.compile(f"^{shown.AUDIT_PAGE}:"))(on_page)
-    app.action(re.compile(f"^{shown.AUDIT_EXPORT}:"))(on_export)
     app.action(shown.OPEN_AUDIT)(on_open_audit)
-    app.action(shown.OPEN_STATS)(on_open_stats)
     app.action(shown.SHOW_REQUEST)(on_show)
+    _register_files(app, history, modals, replies)
     _register_search(app, history, slack, replies)
 
 
@@ -111,6 +94,29 @@ def _modal_of(body: dict[str, Any]) -> str | None:
     view = body.get("view")
     in_modal = payloads.text_or_none(view, "type") == "modal"
     return payloads.text_or_none(view, "id") if in_modal else None
+
+
+def _register_files(app: AsyncApp, history: History, modals: _Modals, replies: Replies) -> None:
+    """Registers what sends a file."""
+
+    async def on_export(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        search, _ = _search(body)
+        requester = payloads.requester_of_click(body, Source.HOME)
+        sending = history.send_export(requester, search)
+        if _modal_of(body) is None:
+            replies.answer_when_known(requester, sending)
+        else:
+            replies.start(requester, modals.open(body, sending, shown.EXPORT_TITLE))
+
+    async def on_open_stats(ack: AsyncAck, body: dict[str, Any]) -> None:
+        await ack()
+        requester = payloads.requester_of_click(body, Source.HOME)
+        counting = history.send_stats(requester, parse_duration(payloads.value_of(body)))
+        replies.start(requester, modals.open(body, counting, shown.STATS_TITLE))
+
+    app.action(re.compile(f"^{shown.AUDIT_EXPORT}:"))(on_export)
+    app.action(shown.OPEN_STATS)(on_open_stats)
 
 
 def _register_search(app: AsyncApp, history: History, slack: Slack, replies: Replies) -> None:
