@@ -161,9 +161,9 @@ async def home(world: World, user_id: str) -> str:
     return str((await world.until(lambda: world.slack.homes.get(user_id))).body)
 
 
-async def modal(world: World, user_id: str, words: str, depth: int = 1) -> View:
+async def modal(world: World, user_id: str, words: str, depth: int = 1, timeout: float = 9) -> View:
     """The modal on top, once it shows certain words."""
-    await world.until(lambda: len(world.slack.modals[user_id]) == depth and words in top(world, user_id))
+    await world.until(lambda: len(world.slack.modals[user_id]) == depth and words in top(world, user_id), timeout)
     return world.slack.modals[user_id][-1]
 
 
@@ -289,7 +289,7 @@ async def test_home_tells_an_operator_how_their_requests_went_and_how_many_more_
 async def test_statistics_and_exports_are_shown_where_they_were_asked_for(audited: World) -> None:
     await home(audited, AUDITOR)
     await audited.slack.click_home(AUDITOR, "open_stats")
-    view = await modal(audited, AUDITOR, "2 of 2 retries helped")
+    view = await modal(audited, AUDITOR, "2 of 2 retries helped", timeout=30)
     await audited.slack.close(AUDITOR, view.id)
     await audited.slack.click_home(AUDITOR, "open_audit")
     page = await modal(audited, AUDITOR, "newest first")
