@@ -116,7 +116,7 @@ class Features:
 
     @cached_property
     def home(self) -> Home:
-        return Home(self.authorizer, self.counts, help_text(), time.monotonic)
+        return Home(self.authorizer, self.counts, help_text(), self.workspace, time.monotonic)
 
     @cached_property
     def publishers(self) -> dict[str, Publisher[Any]]:
@@ -277,7 +277,7 @@ class Features:
             lookup=Lookup(self.authorizer, self.sift, self.subjects, self.place),
             runs=Runs(self.authorizer, self.sift, self.place),
             home=self.home,
-            history=History(self.authorizer, self.counts, self.workspace, self.signer),
+            history=History(self.authorizer, self.counts, self.workspace, self.signer, self.settings.timezone),
             metrics=self.metrics,
             clock=self.clock,
         )

@@ -143,7 +143,7 @@ def register(app: AsyncApp, use: UseCases) -> None:
     access.register(app, granting=use.granting, slack=slack, people=use.people, replies=replies)
     home.register(app, home=use.home, database=database, intake=intake, replies=replies)
     home.register_runs(app, runs=use.runs, slack=slack, intake=intake, replies=replies)
-    records.register(app, history=use.history, replies=replies)
+    records.register(app, history=use.history, slack=slack, replies=replies)
     unhandled.register(app, replies)
     app.error(on_error)
 

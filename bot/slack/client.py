@@ -234,6 +234,11 @@ class Slack:
         opened = await self.web.call("views.open", trigger_id=trigger_id, view=dict(view))
         return text_of(part(opened, "view", dict), "id")
 
+    async def push_view(self, trigger_id: str, view: Mapping[str, object]) -> str:
+        """Opens a modal on top of the one whose button gave the trigger, and returns its ID; at most three stand so."""
+        opened = await self.web.call("views.push", trigger_id=trigger_id, view=dict(view))
+        return text_of(part(opened, "view", dict), "id")
+
     async def update_view(self, view_id: str, view: Mapping[str, object]) -> None:
         """Replaces what a modal shows, if it is still open."""
         try:
