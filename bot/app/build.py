@@ -151,6 +151,7 @@ class Features:
             limits=Limits(
                 cooldown=timedelta(seconds=settings.retry_cooldown_seconds),
                 approval_after=settings.approval_after,
+                approval_count=settings.approval_count,
                 rerun=settings.rerun,
             ),
             clock=self.clock,
@@ -227,7 +228,7 @@ class Features:
             people=self.people,
             replies=replies,
             intake=Intake(self.database, self.runner, replies, self.quota, self.metrics, self.clock),
-            approvals=Approvals(self.authorizer, self.runner.start, self.changed),
+            approvals=Approvals(self.authorizer, self.runner.start, self.changed, self.metrics.entered),
             muting=Muting(self.authorizer, self.changed),
             granting=Granting(Changer(self.authorizer, self.changed, replies.tell)),
             lookup=Lookup(self.authorizer, self.sift, self.subjects, self.place),

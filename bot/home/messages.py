@@ -15,6 +15,7 @@ from bot.access.holding import Holding
 from bot.access.messages import ADD_GRANT, REVOKE_GRANT, denied, guest_standing, line, standing
 from bot.access.policy import Decision, Grant, Reason
 from bot.base.clock import say_duration
+from bot.home.approval_messages import waiting as awaited
 from bot.records.messages import OPEN_AUDIT, OPEN_STATS, numbers
 from bot.records.stats import Stats
 from bot.retries.messages.job import export_facts, progress, ran_for, retry_button, status_of
@@ -141,6 +142,7 @@ class Seen:
         stats: how retries went lately: everybody's for who may read the audit, else one's own.
         held: what they hold altogether; None: no more is known than what allowed them.
         idle: the numbers of the grants that add nothing to what the same user or group holds.
+        approvals: what they may approve: one request, or those of one batch, each.
     """
 
     at: datetime
@@ -155,6 +157,7 @@ class Seen:
     known: Listed = field(default_factory=Listed)
     held: Holding | None = None
     idle: Collection[int] = ()
+    approvals: Sequence[Sequence[Retry]] = ()
 
 
 def home_view(seen: Seen, help_text: Message) -> View:
@@ -165,6 +168,7 @@ def home_view(seen: Seen, help_text: Message) -> View:
     """
     blocks = [
         section(_standing(seen)),
+        *_part("Waiting for your approval", awaited(seen.approvals)),
         *_part("Failures waiting", [_waiting(job, seen.known) for job in seen.waiting]),
         *_part("Retries under way", [section(_retry(retry, named=True)) for retry in seen.under_way]),
         *_part("Your last requests", [section(_retry(retry)) for retry in seen.own]),

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, select
 from bot.access import grants
 from bot.access.authorizer import Authorizer
 from bot.access.holding import idle_of_each
-from bot.access.policy import Permission
+from bot.access.policy import Decision, Permission, Reason
 from bot.alerts import queries
 from bot.audit import log as audit
 from bot.audit.entry import Entry, Event, Filters
@@ -25,7 +25,7 @@ from bot.base.requester import Actor, Source
 from bot.db.tables import retries
 from bot.home.messages import Listed, Seen, home_view
 from bot.records.counts import Counts
-from bot.retries import known
+from bot.retries import approval_rows, known
 from bot.retries.kind import Kind
 from bot.retries.request import Retry
 from bot.retries.state import ACTIVE
@@ -45,6 +45,8 @@ LATELY = timedelta(days=30)
 MAX_VIEWERS = 50
 MAX_SHOWN = 10
 MAX_GRANTS = 20
+MAX_WAITING = 500
+"""So many requests that wait for a second person are looked at, the newest."""
 
 
 @dataclass
@@ -144,10 +146,28 @@ class Home:
                 grants=_grants(connection, at) if may_grant.allowed else None,
                 stats=stats,
                 held=self._authorizer.access.holding(connection, user_id, at, groups),
+                approvals=self._approvals(connection, person, user_id, groups) if may_retry.allowed else (),
                 idle=idle_of_each(grants.listed(connection), at) if may_grant.allowed else (),
             )
 
         return await self._authorizer.database.read(work)
+
+    def _approvals(
+        self, connection: Connection, person: Person | None, user_id: str, groups: frozenset[str] | None
+    ) -> list[list[Retry]]:
+        """What somebody may approve now, the newest first, that of one batch together; decided anew when they press."""
+        known_to_be: dict[tuple[str | None, str | None], bool] = {}
+        entries: dict[str, list[Retry]] = {}
+        for retry in approval_rows.newest(connection, self._authorizer.clock(), user_id, MAX_WAITING):
+            key = (retry.channel_id, retry.job.kind if retry.job else None)
+            if key not in known_to_be:
+                before = Decision(False, Reason.NOT_LISTED, groups=groups)
+                wish = self._authorizer.wish(Permission.RETRY, *key)
+                decision = self._authorizer.access.decide_again(connection, wish, person, before)
+                known_to_be[key] = decision.allowed
+            if known_to_be[key] and user_id not in retry.approvers:
+                entries.setdefault(retry.batch_id or retry.id, []).append(retry)
+        return [known.completed(connection, some) for some in entries.values()]
 
     def _may_read(self, connection: Connection, person: Person, at: datetime) -> bool:
         """Records that somebody reads the audit's latest entries; False if too much is recorded of them just now."""

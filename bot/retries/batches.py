@@ -21,7 +21,7 @@ from bot.base.requester import Source
 from bot.base.text import new_id
 from bot.db.once import insert_once
 from bot.db.tables import batches, retries
-from bot.retries import claims, known, store
+from bot.retries import approval_rows, claims, known, store
 from bot.retries.kind import EVENTS, Kind
 from bot.retries.request import MAX_LISTED, Batch, JobRef, Request, Retry
 from bot.retries.rules import Refusal
@@ -31,6 +31,9 @@ from bot.slack.piece import values_of
 
 CHUNK = 25
 """So many retries are spelled out in one transaction, so that nobody else waits for long."""
+
+MAX_NAMED = 10
+"""So many retries of a batch that wait for a second person are named."""
 
 MAX_OPEN = 100
 """So many batches are spelled out side by side."""
@@ -247,6 +250,7 @@ def _load(connection: Connection, row: Row[Any], interrupted: bool) -> Batch:
     states = {State(found.state): found[1] for found in connection.execute(_STATES, {"b_id": row.id})}
     listed = [Retry.of(found._mapping) for found in connection.execute(_LISTED, {"b_id": row.id})]
     offered = connection.scalar(_OFFERED, {"b_id": row.id}) or 0
+    second = approval_rows.of_batch(connection, row.id, MAX_NAMED)
     return Batch(
         **{
             **values_of(Batch, row._mapping),
@@ -257,6 +261,9 @@ def _load(connection: Connection, row: Row[Any], interrupted: bool) -> Batch:
         states=states,
         members=known.completed(connection, listed),
         offered=offered,
+        spoken=second.spoken,
+        awaiting=known.completed(connection, second.awaiting),
+        undecided=second.undecided + row.total - sum(states.values()),
         stale=connection.scalar(_STALE_COUNT, {"b_id": row.id}) or 0,
         interrupted=interrupted,
     )

@@ -11,6 +11,7 @@ from bot.base.text import new_id
 from bot.retries.kind import Kind
 from bot.retries.late import Late
 from bot.retries.record import Record
+from bot.retries.spoken import Spoken
 from bot.retries.state import FINAL, State
 from bot.sift.about import file_of
 from bot.sift.ids import JOB_ID, job_ids_in
@@ -81,6 +82,7 @@ class Retry(Request, OutboxRow):
         about: what the job is about, and why it failed before.
         again: why it failed again, if it did.
         record: how earlier retries after the cause ended that its Retry button stands for.
+        approvers: who approved it so far, if it takes somebody else's word.
     """
 
     state: State
@@ -93,6 +95,8 @@ class Retry(Request, OutboxRow):
     grant_id: int | None = None
     attempt: int | None = None
     approval_until: datetime | None = None
+    approvals_needed: int | None = None
+    approvers: tuple[str, ...] = ()
     approved_by: str | None = None
     override_reason: str | None = None
     job_before: Job | None = None
@@ -190,6 +194,9 @@ class Batch(Requester, OutboxRow):
         offered: how many of its retries may be repeated.
         stale: how many were left alone for too long, and may be asked for once more.
         refusal: why none of it was let through; empty: it was.
+        spoken: of those that took a second person's word, how many went which way.
+        awaiting: the first of those that wait for one.
+        undecided: so many of its retries may come to wait for one.
     """
 
     total: int
@@ -200,6 +207,14 @@ class Batch(Requester, OutboxRow):
     offered: int = 0
     stale: int = 0
     refusal: Mapping[str, Any] = field(default_factory=dict)
+    spoken: Sequence[Spoken] = ()
+    awaiting: Sequence[Retry] = ()
+    undecided: int = 0
+
+    @property
+    def waits(self) -> int:
+        """How many of its retries wait for a second person."""
+        return sum(one.count for one in self.spoken if one.waits)
 
     @property
     def reader(self) -> str:
@@ -257,12 +272,6 @@ def _requester_of_view(body: Mapping[str, Any]) -> Requester:
         thread_ts=text_or_none(origin, "thread_ts"),
         asked_in=text_or_none(origin, "asked_in"),
     )
-
-
-def from_override(body: Mapping[str, Any]) -> tuple[str, str]:
-    """The request that an admin overrides the second person for, and why."""
-    reason = input_of(inputs_of(body), "reason")
-    return text_of(mapping_of(body, "view"), "private_metadata"), text_of(reason, "value")
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,7 @@ ON_CALL = (
 COLUMNS = (
     ("alerts", (*ON_CALL, ("mute_reason", sa.Text()), ("creator_id", sa.Text()))),
     ("storms", ON_CALL),
-    ("retries", (("waits_until", MOMENT),)),
-    ("batches", (("approval_until", MOMENT),)),
+    ("retries", (("waits_until", MOMENT), ("approvals_needed", sa.Integer()))),
 )
 INDEXES = (
     ("ix_alerts_snoozed", "alerts", ["snoozed_until"], "snoozed_until IS NOT NULL", False),

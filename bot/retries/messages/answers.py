@@ -15,7 +15,7 @@ from bot.base.clock import say_duration
 from bot.retries.messages.job import progress, referring, retry_button, retry_button_of, status_of
 from bot.retries.messages.naming import grey, links_of, ran, title_of
 from bot.retries.request import Retry
-from bot.retries.state import RefusalReason, State
+from bot.retries.state import ApprovalReason, RefusalReason, State
 from bot.slack.blocks import actions, escape, plain, section
 from bot.slack.links import Place
 from bot.slack.message import Block, Message
@@ -81,6 +81,8 @@ def why_not(retry: Retry, place: Place, name: str) -> Said:
         name: what the job is called, as a sentence begins; escaped.
     """
     why, detail = str(retry.detail.get("why")), retry.detail
+    if (waited := _second_person(retry, place, name)) is not None:
+        return waited
     if retry.state is State.DENIED:
         return Said(denial(detail, "retry jobs"), whom_to_ask(detail), emoji=":no_entry:")
     if retry.state is State.FAILED:
@@ -125,8 +127,33 @@ def _why_refused(retry: Retry, place: Place, name: str) -> Said:
             return Said(what, "Check the ID in Sift.")
         case RefusalReason.ENDED | RefusalReason.BEING_CANCELLED | RefusalReason.RERUN_OFF | None:  # no retry's
             return Said(f"{name} was not retried.")
+        case RefusalReason.AWAITED | RefusalReason.MOVED_ON:  # see `_second_person`
+            return Said(f"{name} was not retried.")
         case unreachable:
             assert_never(unreachable)
+
+
+def _second_person(retry: Retry, place: Place, name: str) -> Said | None:
+    """Why nothing came of a request that waited for a second person, or was not to wait; None for any other."""
+    detail = retry.detail
+    match detail.get("why"):
+        case ApprovalReason.DECLINED:
+            return Said(
+                f"{name} was not retried: <@{detail.get('by')}> declined it.",
+                emoji=":no_entry:",
+                quote=detail.get("said"),
+            )
+        case RefusalReason.AWAITED:
+            link = place.workspace.link(detail.get("channel_id"), detail.get("ts"))
+            there = f" See it <{link}|in its thread>." if link else ""
+            return Said(f"{name} is already waiting for a second person, asked by <@{detail.get('by')}>.{there}")
+        case RefusalReason.MOVED_ON:
+            failed = retry.job is not None and retry.job.retryable
+            following = "If you still want to retry it, use this button." if failed else ""
+            what = f"{name} moved on while your retry waited for a second person. This is how it is now:"
+            return Said(what, following, show_job=True, offer=failed)
+        case _:
+            return None
 
 
 def _refusal_reason(why: object) -> RefusalReason | None:
