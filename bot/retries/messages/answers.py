@@ -149,8 +149,8 @@ def _second_person(retry: Retry, place: Place, name: str) -> Said | None:
             return Said(f"{name} is already waiting for a second person, asked by <@{detail.get('by')}>.{there}")
         case RefusalReason.MOVED_ON:
             failed = retry.job is not None and retry.job.retryable
-            following = "If you still want to retry it, use this button." if failed else ""
-            what = f"{name} moved on while your retry waited for a second person. This is how it is now:"
+            following = "If it is still wanted, retry it again." if failed else ""
+            what = f"{name} moved on while your retry waited for a second person."
             return Said(what, following, show_job=True, offer=failed)
         case _:
             return None

@@ -79,7 +79,7 @@ def whose(needed: int, requester: str, what: str) -> str:
     """Whose word is taken: `a second person: somebody other than @Ann who may retry it has to approve`."""
     if needed == 1:
         return f"a second person: somebody other than <@{requester}> who may retry {what} has to approve"
-    return f"{needed} more people: {needed} others than <@{requester}> who may retry {what} have to approve"
+    return f"{needed} more people: {needed} people other than <@{requester}> who may retry {what} have to approve"
 
 
 def other_buttons(of: str) -> list[Block]:
@@ -109,7 +109,8 @@ def who_may(waiting: Sequence[Retry]) -> str:
     told = [retry.detail for retry in waiting if "may_approve" in retry.detail]
     if not told:
         return ""
-    named = list(dict.fromkeys(str(one) for detail in told for one in detail["may_approve"]))
+    spoken = set(waiting[0].approvers)
+    named = [one for one in dict.fromkeys(one for detail in told for one in detail["may_approve"]) if one not in spoken]
     rest = max(int(detail.get("more", 0)) for detail in told) + len(named[MAX_NAMED:])
     if not named:
         return ":warning: Nobody else may approve this yet: an admin has to grant somebody access first."
@@ -234,8 +235,8 @@ def override_view(waiting: Sequence[Retry], of: str) -> View:
 
 def decline_view(waiting: Sequence[Retry], of: str) -> View:
     """Asks somebody why they decline, if they say."""
-    what = _title(waiting[0]) if len(waiting) == 1 else f"{counted(len(waiting), 'job')} that wait"
-    warning = f"<@{waiting[0].user_id}> is told that you declined: {what}. Nothing is sent to Sift."
+    what = f"{_title(waiting[0])} is" if len(waiting) == 1 else f"{counted(len(waiting), 'job')} that wait are"
+    warning = f"{what} not retried, and <@{waiting[0].user_id}> is told that you declined."
     blocks = [section(warning), input_("reason", "Reason", text_input(MAX_REASON))]
     return modal(DECLINE_TITLE, blocks, submit="Decline", callback_id=DECLINE_VIEW, private_metadata=of)
 

@@ -55,19 +55,25 @@ def pieces(batch: Batch, place: Place) -> list[Piece]:
     if batch.refusal:
         return [Piece("private-refused", _refused_whole(batch, place))]
     private = _private(batch, place)
-    asked = [Piece("approval", approval(batch))] if asks(batch) else []
+    asked = _asked(batch) if asks(batch) else []
     if not asked and sum(batch.states.values()) - _count(batch, *UNSENT, "requested") <= 0:
         return private  # as long as nothing was sent to Sift, there is nothing to show to others
-    if batch.unpostable is not None or batch.channel_id is None:
+    if batch.unpostable is not None:
         told = tally(batch)
         phase = "private-end" if batch.final else "private-start"
-        waiting = [Piece("private-waiting", nobody_sees(batch))] if asked and batch.awaiting else []
-        return [Piece(phase, Message(told.text, [cannot_post(batch), *told.blocks])), *waiting, *private]
+        return [Piece(phase, Message(told.text, [cannot_post(batch), *told.blocks])), *asked, *private]
     shown = [Piece("announcement" if batch.thread_ts is None else "tally", tally(batch)), *asked, *_lists(batch)]
     loud = broken_glass(batch)
     shown += [Piece("break-glass", loud, in_channel=True)] if loud else []
     shown += [Piece("ending", ending(batch))] if batch.final else []
     return [*shown, *private]
+
+
+def _asked(batch: Batch) -> list[Piece]:
+    """What asks for a second person: others if they see it, else whoever asked is told."""
+    if batch.unpostable is None and batch.channel_id is not None:
+        return [Piece("approval", approval(batch))]
+    return [Piece("private-waiting", nobody_sees(batch))] if batch.awaiting else []
 
 
 def _private(batch: Batch, place: Place) -> list[Piece]:
