@@ -196,8 +196,9 @@ def test_a_job_that_moves_on_leaves_nothing_to_approve(
 
 
 def test_one_request_of_a_job_waits() -> None:
-    assert awaited(replace(OTHER, state=State.REQUESTED, **WAITING)) == refused("awaited", **TOLD)
-    assert awaited(replace(OTHER, state=State.REQUESTED, **WAITING, **APPROVED)) == UNDER_WAY
+    other = replace(OTHER, state=State.REQUESTED, approval_until=NOW + SECOND)
+    assert awaited(other) == refused("awaited", **TOLD)
+    assert awaited(replace(other, approved_by="U3")) == UNDER_WAY
 
 
 @pytest.mark.parametrize("waits", [{}, OVER, IN_A_BATCH])

@@ -112,7 +112,7 @@ def who_may(waiting: Sequence[Retry]) -> str:
     spoken = set(waiting[0].approvers)
     named = [one for one in dict.fromkeys(one for detail in told for one in detail["may_approve"]) if one not in spoken]
     rest = max(int(detail.get("more", 0)) for detail in told) + len(named[MAX_NAMED:])
-    if not named:
+    if not named and not rest:
         return ":warning: Nobody else may approve this yet: an admin has to grant somebody access first."
     more = [counted(rest, "other")] if rest else []
     return f"May approve: {listing([*map(mention, named[:MAX_NAMED]), *more])}"

@@ -1,6 +1,6 @@
 """What a batch shows of the second person: asked for once, for all of it that takes one. Pure.
 
-👥 12 of these 25 jobs were retried before, so they take a second person: somebody other than @Ann …
+👥 12 of these 25 jobs take a second person: somebody other than @Ann who may retry them has to …
 • Data import *hotfire-118* · telemetry_0412.csv · `a1b2c3d4` – retry 3
 May approve: @Bob, @launch-ops
 [Approve all (12)] [Approve some…] [Decline…] [Override…]
@@ -67,14 +67,11 @@ def _request(batch: Batch) -> str:
     first, count = batch.awaiting[0], batch.waits
     needed, until = first.approvals_needed or 1, min(one.approval_until for one in batch.awaiting if one.approval_until)
     if count == batch.total:
-        which = f"All of these {batch.total:,} jobs were retried before, so they take"
+        which = f"All of these {batch.total:,} jobs take"
     else:
-        which = (
-            f"{count:,} of these {counted(batch.total, 'job')} {'was' if count == 1 else 'were'} retried before, so "
-        )
-        which += "it takes" if count == 1 else "they take"
+        which = f"{count:,} of these {counted(batch.total, 'job')} {'takes' if count == 1 else 'take'}"
     what = "it" if count == 1 else "them"
-    rest = "" if count == batch.total else " The others go ahead."
+    rest = {0: "", 1: " The other goes ahead."}.get(batch.total - count, " The others go ahead.")
     return (
         f":busts_in_silhouette: {which} {whose(needed, batch.user_id, what)}, until {date(until, 'time')}. "
         f"Nothing was sent to Sift for {what} yet.{rest}"
