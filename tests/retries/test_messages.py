@@ -382,7 +382,7 @@ def shown(t: Words = as_written) -> dict[str, Shown]:
 
 
 def test_a_hundred_are_offered_to_be_approved() -> None:
-    view = approval.some_view([a_retry(id=f"r{number}") for number in range(120)], "bcdefghjkm")
+    view: Any = approval.some_view([a_retry(id=f"r{number}") for number in range(120)], "bcdefghjkm")
     assert len(view["blocks"][0]["element"]["options"]) == 100
     assert "20 more jobs wait" in view["blocks"][1]["text"]["text"]
 

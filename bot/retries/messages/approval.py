@@ -217,7 +217,7 @@ def not_by_oneself() -> Message:
 
 def some_left(denied: Message, left: int, done: int) -> Message:
     """Said to somebody who may speak for a part of what waits."""
-    text = f":information_source: Done for {counted(done, 'job')}; {counted(left, 'other')} still wait."
+    text = f":information_source: Done for {counted(done, 'job')}; {counted(left, 'other')} still {'waits' if left == 1 else 'wait'}."
     return Message(text, [section(text), *denied.blocks])
 
 
