@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from bot.access import grants
 from bot.access.policy import Role
 from bot.base.clock import utc_now
 from bot.db.tables import retries
@@ -260,13 +261,13 @@ def home(world: World, user_id: str) -> str:
 
 async def test_what_waits_stands_on_the_home_tab_of_who_may_approve(strict: World) -> None:
     strict.allow(AUDITOR, Role.AUDITOR)
-    strict.allow("U0ENGINEER2", channels=frozenset({PRIVATE}))
+    strict.allow(UNLISTED, channels=frozenset({PRIVATE}))
     job, message = await asked(strict)
-    for user_id in (OPERATOR, SECOND_OPERATOR, AUDITOR, "U0ENGINEER2"):
+    for user_id in (OPERATOR, SECOND_OPERATOR, AUDITOR, UNLISTED):
         await strict.slack.home_opened(user_id)
         await strict.until(lambda who=user_id: home(strict, who))  # type: ignore[misc]  # its default names it
     waits = "Waiting for your approval"
-    assert [waits in home(strict, who) for who in (OPERATOR, AUDITOR, "U0ENGINEER2")] == [False] * 3
+    assert [waits in home(strict, who) for who in (OPERATOR, AUDITOR, UNLISTED)] == [False] * 3
     assert waits in home(strict, SECOND_OPERATOR)
     await strict.slack.click_home(SECOND_OPERATOR, "approve_waiting")
     await strict.until_outcome("finished", job_id=job.job_id)
@@ -280,8 +281,9 @@ async def test_a_press_on_the_home_tab_is_decided_anew(strict: World) -> None:
     job, message = await asked(strict)
     await strict.slack.home_opened(SECOND_OPERATOR)
     await strict.until(lambda: home(strict, SECOND_OPERATOR))
-    await strict.slack.command(ADMIN, LAUNCH_OPS, f"revoke <@{SECOND_OPERATOR}>")
-    await strict.until(lambda: strict.whispers(ADMIN))
+    assert strict.bot is not None
+    with strict.bot.database.transaction() as connection:
+        grants.revoke(connection, SECOND_OPERATOR, "cli:test", utc_now())
     await strict.slack.click_home(SECOND_OPERATOR, "approve_waiting")
     assert "You may not approve this" in (await strict.until(lambda: strict.told(SECOND_OPERATOR)))[-1]
     assert events(strict, job)[-1] == ("approval", "denied", SECOND_OPERATOR)

@@ -55,7 +55,7 @@ async def test_a_batch_asks_once_and_the_others_go_ahead(strict: World) -> None:
     assert f"May approve: <@{SECOND_OPERATOR}> and <@{ADMIN}>" in said
     tally = await strict.until(lambda: [m for m in strict.messages() if "2 finished" in m.text_shown()], timeout=10)
     assert "3 waiting for a second person" in tally[0].text_shown()
-    (listed,) = [m for m in strict.replies() if "Jobs 1 to 5 of 5" in m.text_shown()]
+    (listed,) = await strict.until(lambda: [m for m in strict.replies() if "Jobs 1 to 5 of 5" in m.text_shown()])
     await strict.until(lambda: listed.text_shown().count("waiting for a second person") == 3, timeout=10)
     assert all(strict.sift.count("retry", job.job_id) == 1 for job in again)
     await strict.slack.click(SECOND_OPERATOR, LAUNCH_OPS, message.ts, "approve_retry")
@@ -107,14 +107,14 @@ async def test_who_may_not_is_refused_with_one_entry(strict: World) -> None:
 
 
 async def test_what_somebody_may_not_approve_goes_on_waiting(strict: World) -> None:
-    strict.allow("U0ENGINEER2", job_types=frozenset({"data_export"}))
+    strict.allow(UNLISTED, job_types=frozenset({"data_export"}))
     imports, exports = await failed_twice(strict, 1), [strict.sift.add(EXPORT, then=["fail"])]
     await strict.slack.command(OPERATOR, LAUNCH_OPS, exports[0].job_id)
     await strict.until_outcome("failed_again", job_id=exports[0].job_id)
     message = await asked(strict, [*imports, *exports])
-    await strict.slack.click("U0ENGINEER2", LAUNCH_OPS, message.ts, "approve_retry")
+    await strict.slack.click(UNLISTED, LAUNCH_OPS, message.ts, "approve_retry")
     await until_sent(strict, exports, 2)
-    (told,) = await strict.until(lambda: strict.whispers("U0ENGINEER2"))
+    (told,) = await strict.until(lambda: strict.whispers(UNLISTED))
     assert "Done for 1 job; 1 other still waits." in told
     assert "only for data exports" in told
     assert strict.sift.count("retry", imports[0].job_id) == 1
@@ -133,13 +133,13 @@ async def test_an_admin_lets_all_of_it_through_and_everybody_is_told(strict: Wor
 
 
 async def test_a_batch_is_one_entry_of_the_home_tab(strict: World) -> None:
-    strict.allow("U0ENGINEER2", Role.OPERATOR)
+    strict.allow(UNLISTED, Role.OPERATOR)
     jobs = await failed_twice(strict, 2)
     await asked(strict, jobs)
-    await strict.slack.home_opened("U0ENGINEER2")
+    await strict.slack.home_opened(UNLISTED)
     homes = strict.slack.homes
-    await strict.until(lambda: "U0ENGINEER2" in homes and "Approve all (2)" in str(homes["U0ENGINEER2"].body))
-    await strict.slack.click_home("U0ENGINEER2", "approve_waiting")
+    await strict.until(lambda: UNLISTED in homes and "Approve all (2)" in str(homes[UNLISTED].body))
+    await strict.slack.click_home(UNLISTED, "approve_waiting")
     await until_sent(strict, jobs, 2)
 
 

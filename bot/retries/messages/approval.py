@@ -217,7 +217,8 @@ def not_by_oneself() -> Message:
 
 def some_left(denied: Message, left: int, done: int) -> Message:
     """Said to somebody who may speak for a part of what waits."""
-    text = f":information_source: Done for {counted(done, 'job')}; {counted(left, 'other')} still {'waits' if left == 1 else 'wait'}."
+    others = f"{counted(left, 'other')} still wait{'s' if left == 1 else ''}"
+    text = f":information_source: Done for {counted(done, 'job')}; {others}."
     return Message(text, [section(text), *denied.blocks])
 
 
