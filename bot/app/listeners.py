@@ -132,6 +132,7 @@ def register(app: AsyncApp, use: UseCases) -> None:
     dispatch.register(app, Dispatch(intake, replies, use.lookup, use.runs, use.granting, use.history), use.metrics)
     retries.register(app, database=database, slack=slack, intake=intake, replies=replies, metrics=use.metrics)
     retries.register_kinds(app, database=database, slack=slack, intake=intake, replies=replies)
+    retries.register_approve(app, approvals=use.approvals, replies=replies)
     retries.register_approvals(app, approvals=use.approvals, slack=slack, replies=replies)
     alerts.register(app, database=database, slack=slack, intake=intake, muting=use.muting, replies=replies)
     access.register(app, granting=use.granting, slack=slack, people=use.people, replies=replies)

@@ -125,8 +125,8 @@ def _origin(requester: Requester) -> dict[str, str | None]:
     return {name: getattr(requester, name) for name in names}
 
 
-def register_approvals(app: AsyncApp, *, approvals: Approvals, slack: Slack, replies: Replies) -> None:
-    """Registers the buttons of the second person, and the modal."""
+def register_approve(app: AsyncApp, *, approvals: Approvals, replies: Replies) -> None:
+    """Registers *Approve*, in threads and in the Home tab."""
 
     def on_approve(source: Source) -> Callable[[AsyncAck, dict[str, Any]], Any]:
         async def on_button(ack: AsyncAck, body: dict[str, Any]) -> None:
@@ -137,6 +137,13 @@ def register_approvals(app: AsyncApp, *, approvals: Approvals, slack: Slack, rep
                 replies.answer(said.requester, problem)
 
         return on_button
+
+    app.action(approval.APPROVE)(on_approve(Source.ALERT))
+    app.action(approval.APPROVE_AT_HOME)(on_approve(Source.HOME))
+
+
+def register_approvals(app: AsyncApp, *, approvals: Approvals, slack: Slack, replies: Replies) -> None:
+    """Registers the other buttons of the second person, and their modals."""
 
     def opening(
         event: Event, title: str, view: Callable[[list[Retry], str], View], source: Source = Source.ALERT
@@ -163,8 +170,6 @@ def register_approvals(app: AsyncApp, *, approvals: Approvals, slack: Slack, rep
 
         return on_submit
 
-    app.action(approval.APPROVE)(on_approve(Source.ALERT))
-    app.action(approval.APPROVE_AT_HOME)(on_approve(Source.HOME))
     app.action(approval.SOME)(opening(Event.APPROVAL, approval.SOME_TITLE, approval.some_view))
     app.view(approval.SOME_VIEW)(on_view(Event.APPROVAL, approval.SOME_TITLE))
     declining = (Event.DECLINE, approval.DECLINE_TITLE, approval.decline_view)

@@ -59,6 +59,8 @@ async def approved(world: World) -> None:
         (message,) = await world.until(lambda: [m for m in world.replies() if "has to approve" in m.text_shown()])
         await world.slack.click(ADMIN, LAUNCH_OPS, message.ts, "approve_retry")
         await world.until_outcome("finished", job_id=job.job_id)
+        thread = message.thread_ts
+        await world.until(lambda: [m for m in world.replies() if m.thread_ts == thread and "finished after" in m.text])
 
 
 def all_of(database: Database) -> dict[str, list[dict[str, Any]]]:
