@@ -1,7 +1,5 @@
 """What repeats for as long as the bot works: the loops, each with how often it looks."""
 
-import time
-
 from bot.access.quota import QUOTA_SECONDS, end_minutes
 from bot.app.build import OUTBOXES, SWEEP_SECONDS, Features
 from bot.app.timekeeper import TIMEKEEPER_SECONDS, Timekeeper
@@ -53,7 +51,7 @@ def _keeping(features: Features) -> list[Loop]:
         Loop("quotas", QUOTA_SECONDS, lambda: database.run(lambda connection: end_minutes(connection, clock()))),
     ]
     if database.is_sqlite:
-        timekeeper = Timekeeper(database, clock, time.monotonic, OUTBOXES, features.changed)
+        timekeeper = Timekeeper(database, clock, features.timer, OUTBOXES, features.changed)
         kept.append(Loop("timekeeper", TIMEKEEPER_SECONDS, timekeeper.step))
     channel_id = features.settings.anchor_channel
     if channel_id is not None:

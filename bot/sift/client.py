@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 from pydantic import SecretStr
 
 from bot.sift import responses
@@ -54,6 +55,7 @@ class Sift:
         left_out: told why, for each item in an answer that cannot be read.
         timer: monotonic seconds, for how long Sift asks to wait.
         scrub: takes secrets out of what Sift answers.
+        transport: sends the requests; None: over connections that are kept.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Sift:
         left_out: Callable[[str], None] = lambda _why: None,
         timer: Callable[[], float] = time.monotonic,
         scrub: Callable[[str], str] = str,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._calls = Calls(
             base_url,
@@ -78,6 +81,7 @@ class Sift:
             observe=observe,
             timer=timer,
             scrub=scrub,
+            transport=transport,
         )
         noting = LeftOut(left_out, timer)
         self._lists = Lists(self._calls.request, noting)
