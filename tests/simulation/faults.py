@@ -121,7 +121,7 @@ def _bad(kind: str, weather: Weather, draw: Random) -> Weather:  # noqa: C901  #
         case "silent":
             weather.silent = True
         case "late":  # it arrives when the caller has long given up
-            weather.there = draw.choice((8.0, 14.0, 40.0))
+            weather.there = draw.choice((3.0, 8.0, 12.0))
         case "slow":
             weather.back = draw.choice((1.0, 4.0, 9.5))
         case "429" | "429 and wait":

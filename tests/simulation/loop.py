@@ -54,8 +54,12 @@ class _Numbered:
         return self.number
 
 
-class _Task(_Numbered, asyncio.Task[Any]):
-    def __new__(cls, *_: Any, **__: Any) -> "_Task":
+class Task(_Numbered, asyncio.Task[Any]):
+    """A task that knows whose it is."""
+
+    process: Process | None
+
+    def __new__(cls, *_: Any, **__: Any) -> "Task":
         task = super().__new__(cls)
         task.number = next(_numbers)
         return task
@@ -89,7 +93,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._now = 0.0
         self._still = 0
         self.steps = 0
-        self.tasks: list[asyncio.Task[Any]] = []
+        self.tasks: list[Task] = []
         self.problems: list[str] = []
         self.set_task_factory(self._make_task)
         self.set_exception_handler(self._note)
@@ -108,8 +112,10 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         withheld, process.withheld = process.withheld, []
         self._ready.extend(withheld)  # type: ignore[attr-defined]  # asyncio's own
 
-    def _make_task(self, _: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any], **more: Any) -> _Task:
-        task = _Task(work, loop=self, **more)
+    def _make_task(self, _: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any], **more: Any) -> Task:
+        task = Task(work, loop=self, **more)
+        context = more.get("context")
+        task.process = context.get(PROCESS) if context is not None else PROCESS.get()
         self.tasks.append(task)  # what a dead process leaves must not be tidied up: that would run its code
         return task
 

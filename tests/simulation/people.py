@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from random import Random
 from typing import Any
 
@@ -95,6 +96,7 @@ class People:
 
     def _new_job(self) -> SandboxJob:
         job = self.sift.add(then=[self.draw.choice(THEN) for _ in range(3)])
+        self.world.added.append(job)
         self.world.note("sift", f"{job.job_id} fails, then {job.then}")
         return job
 
@@ -209,6 +211,7 @@ class People:
         else:
             group.append(user.id)
             self.world.note("slack", f"{user.id} joins the group")
+        self.world.people_changed()
 
     # What happens to the processes
 
@@ -249,9 +252,8 @@ class People:
     async def _clock(self) -> None:
         draw = self.world.faults.random
         replica = draw.choice(self.world.replicas)
-        from datetime import timedelta
-
-        seconds = draw.choice((-3_600, -100, -20, 20, 100, 3_600))
+        # What several processes share goes by the server's clock, but for a minute or two.
+        seconds = draw.choice((-100, -20, 20, 100) if self.world.plan.replicas > 1 else (-3_600, -100, -20, 20, 100, 3_600))
         replica.offset += timedelta(seconds=seconds)
         replica.skewed_until = self.world.loop.time()
         self.world.note(replica.process.name, f"has its clock moved by {seconds} s")

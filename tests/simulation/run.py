@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -70,7 +71,7 @@ def run(seed: str, keep: bool = False) -> Result:
     Args:
         keep: whether its lines are kept to be read.
     """
-    with _seeded(seed), _quiet() as said:
+    with _seeded(seed), _quiet() as said, invariants.watching():
         world = World(seed, plan_of(seed), _directory(), keep)
         said.append(world)
         world.note("world", world.faults.said)
@@ -94,7 +95,7 @@ async def _live(world: World) -> None:
     await people.live()
     _leave_in_peace(world)
     if await _rest(world):
-        watch.at_rest()
+        watch.at_rest(people.delivered)
         await _stop(world)
         watch.at_the_end()
     for problem in world.loop.problems:
@@ -109,6 +110,8 @@ def _leave_in_peace(world: World) -> None:
             world.loop.resume(replica.process)
         if not replica.process.alive:
             replica.start()
+        if world.plan.replicas > 1:
+            replica.offset = timedelta(0)
 
 
 async def _rest(world: World) -> bool:

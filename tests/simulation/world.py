@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import shutil
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from bot.app.outside import Outside
 from bot.base.clock import Clock
 from bot.db.database import Database, migrate
 from bot.sandbox.sift.api import EmbeddedSift
+from bot.sandbox.sift.jobs import SandboxJob
 from bot.sandbox.slack import views
 from bot.sandbox.slack.delivery import Answer, Request, Transport, _decoded, _encoded, signature
 from bot.sandbox.slack.directory import ADMIN, LAUNCH_OPS
@@ -49,6 +51,14 @@ class Plan:
     settings: dict[str, str]
 
 
+@dataclass(frozen=True)
+class Person:
+    """Somebody, as far as policy goes."""
+
+    deleted: bool
+    groups: tuple[str, ...]
+
+
 class Replica:
     """One process of the bot, and the ones that follow it when it is killed."""
 
@@ -69,6 +79,11 @@ class Replica:
         """The moment by this machine's clock, which may be wrong."""
         return self.world.now() + self.offset
 
+    @property
+    def works(self) -> bool:
+        """Whether it takes requests."""
+        return self.process.alive and not self.process.stopped and self.bot is not None and self.bot._bolt is not None
+
     def start(self) -> None:
         """Starts the process anew, on whatever is in the database."""
         self.process = Process(f"bot{self.number}.{next(self._starts)}")
@@ -79,7 +94,20 @@ class Replica:
         context.run(PROCESS.set, self.process)
         self.bot = context.run(self._make)
         self.working = self.world.loop.create_task(self._work(self.bot), context=context)
+        self.world.loop.create_task(self._supervise(self.process, self.working, self.stop))
         self.world.note(self.process.name, "starts")
+
+    async def _supervise(self, process: Process, working: "asyncio.Task[None]", stop: asyncio.Event) -> None:
+        """Starts a process anew that ended by itself, as a platform does."""
+        await asyncio.wait([working])
+        if stop.is_set() or not process.alive:
+            return
+        self.world.note(process.name, f"ends: {working.exception()!r}")
+        process.alive = False
+        self._give_back()
+        await asyncio.sleep(2)
+        if self.process is process:
+            self.start()
 
     def _make(self) -> Bot:
         outside = Outside(
@@ -165,6 +193,29 @@ class World:
         self.replicas = [Replica(self, number) for number in range(1, plan.replicas + 1)]
         _fresh_database(directory)
 
+        self.added: list[SandboxJob] = []
+        self._people: list[tuple[float, dict[str, Person]]] = []
+        self.people_changed()
+
+    def people_changed(self) -> None:
+        """Remembers who is in the workspace from now on."""
+        groups = self.slack.groups.values()
+        self._people.append(
+            (
+                self.loop.time(),
+                {
+                    user.id: Person(user.deleted, tuple(group.id for group in groups if user.id in group.members))
+                    for user in self.slack.users.values()
+                },
+            )
+        )
+
+    def person_at(self, user_id: str, at: datetime) -> Person:
+        """Somebody as they were at a moment."""
+        seconds = (at - EPOCH).total_seconds()
+        earlier = [people for since, people in self._people if since <= seconds]
+        return (earlier[-1] if earlier else self._people[0][1])[user_id]
+
     def now(self) -> datetime:
         """The true moment."""
         return EPOCH + timedelta(seconds=self.loop.time())
@@ -225,11 +276,15 @@ class World:
             replica.end()
         for task in self.loop.tasks:
             task._log_destroy_pending = False  # type: ignore[attr-defined]  # it is pending, and known to be
-        self.loop.problems.clear()
-        for task in self.loop.tasks:
-            if not task.done():
-                with contextlib.suppress(BaseException):
-                    task.get_coro().close()  # type: ignore[union-attr]  # these are coroutines
+        told, sys.unraisablehook = sys.unraisablehook, lambda _: None  # what is closed while it runs complains
+        try:
+            for task in self.loop.tasks:
+                if not task.done():
+                    with contextlib.suppress(BaseException):
+                        task.get_coro().close()  # type: ignore[union-attr]  # these are coroutines
+            self.loop.tasks.clear()
+        finally:
+            sys.unraisablehook = told
         self.loop.close()
 
 
