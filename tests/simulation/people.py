@@ -255,5 +255,5 @@ class People:
         # What several processes share goes by the server's clock, but for a minute or two.
         seconds = draw.choice((-100, -20, 20, 100) if self.world.plan.replicas > 1 else (-3_600, -100, -20, 20, 100, 3_600))
         replica.offset += timedelta(seconds=seconds)
-        replica.skewed_until = self.world.loop.time()
+        self.world.far_ahead = self.world.far_ahead or replica.offset > timedelta(seconds=55)
         self.world.note(replica.process.name, f"has its clock moved by {seconds} s")

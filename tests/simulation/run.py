@@ -62,7 +62,7 @@ def plan_of(seed: str) -> Plan:
         "SETTLE_SECONDS": "20",
         "SIFT_TIMEOUT_SECONDS": "10",
     }
-    return Plan(draw.choice((1, 1, 2, 3)), draw.choice((20.0, 60.0, 120.0)), draw.randint(3, 14), settings)
+    return Plan(draw.choice((1, 1, 2, 3)), draw.choice((15.0, 40.0, 90.0)), draw.randint(3, 14), settings)
 
 
 def run(seed: str, keep: bool = False) -> Result:
@@ -117,6 +117,7 @@ def _leave_in_peace(world: World) -> None:
 async def _rest(world: World) -> bool:
     """Waits until nothing more is to be done; False if that takes too long."""
     until = world.loop.time() + PEACE_SECONDS
+    await asyncio.sleep(LOOK_SECONDS)
     while stirring := invariants.stirring(world):
         if world.loop.time() > until:
             world.violated("nothing waits for ever", f"after {PEACE_SECONDS} s in peace there is still {stirring}")

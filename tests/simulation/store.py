@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import OperationalError
 
 from bot.base.clock import Clock
@@ -189,3 +190,18 @@ class SharedDatabase(Database):
     def _snapshot(self, engine: Engine) -> Iterator[Connection]:
         with engine.connect().execution_options(read_only=True) as connection, connection.begin():
             yield connection
+
+
+@cache
+def _remembered() -> Engine:
+    engine = create_engine("sqlite://")
+    engine.connect().close()
+    return engine
+
+
+def remember_statements(engine: Engine) -> None:
+    """Has an engine use the statements that earlier ones compiled: each run has engines of its own."""
+    known = _remembered()
+    engine.dialect = known.dialect
+    engine.pool._dialect = known.dialect
+    engine._compiled_cache = known._compiled_cache

@@ -33,7 +33,7 @@ from bot.settings import Settings, load
 from tests.simulation.faults import Faults
 from tests.simulation.loop import PROCESS, Process, SimulatedLoop
 from tests.simulation.network import Call, Network, SiftTransport, SlackSession, Weather, serve
-from tests.simulation.store import Fate, InLoop, SharedDatabase, SimulatedWorker
+from tests.simulation.store import Fate, InLoop, SharedDatabase, SimulatedWorker, remember_statements
 from tests.simulation.trace import Trace
 
 EPOCH = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -66,7 +66,6 @@ class Replica:
         self.world = world
         self.number = number
         self.offset = timedelta(0)
-        self.skewed_until = 0.0
         self.process = Process("none")
         self.process.alive = False
         self.bot: Bot | None = None
@@ -120,11 +119,12 @@ class Replica:
 
     def _database(self, url: str, clock: Clock) -> Database:
         worker = partial(SimulatedWorker, fate=self._fate, kill=self.kill, timer=self.world.loop.time)
-        readers = InLoop(lambda: 0.002)
-        if self.world.plan.replicas == 1:
-            return Database(url, clock, worker=worker, readers=readers)
-        database = SharedDatabase(url, clock, worker=worker, readers=readers)
-        database.server_clock = self.world.now
+        kind = Database if self.world.plan.replicas == 1 else SharedDatabase
+        database = kind(url, clock, worker=worker, readers=InLoop(lambda: 0.002))
+        if isinstance(database, SharedDatabase):
+            database.server_clock = self.world.now
+        for engine in database.engines:
+            remember_statements(engine)
         return database
 
     async def _work(self, bot: Bot) -> None:
@@ -194,6 +194,7 @@ class World:
         _fresh_database(directory)
 
         self.added: list[SandboxJob] = []
+        self.far_ahead = False
         self._people: list[tuple[float, dict[str, Person]]] = []
         self.people_changed()
 
