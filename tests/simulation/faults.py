@@ -76,10 +76,10 @@ class Faults:
         if now >= self.until:
             return fair
         if self.dark_from <= now < self.dark_until and call.peer == self.dark_peer:
-            return _bad(draw.choice(("refused", "lost silently", "5xx")), fair, draw)
+            return _bad(draw.choice(("refused", "lost silently", "5xx")), call.peer, fair, draw)
         if draw.random() >= self.network_rate:
             return fair
-        return _bad(draw.choice(self.network), fair, draw)
+        return _bad(draw.choice(self.network), call.peer, fair, draw)
 
     def fate(self, now: float, name: str) -> Fate:
         """What becomes of a transaction."""
@@ -107,7 +107,7 @@ def _some(draw: Random, kinds: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(kind for kind in kinds if draw.random() < 0.5)
 
 
-def _bad(kind: str, weather: Weather, draw: Random) -> Weather:  # noqa: C901  # one branch for each kind
+def _bad(kind: str, peer: str, weather: Weather, draw: Random) -> Weather:  # noqa: C901  # one branch for each kind
     weather.name = kind
     match kind:
         case "refused":
@@ -120,8 +120,8 @@ def _bad(kind: str, weather: Weather, draw: Random) -> Weather:  # noqa: C901  #
             weather.cut = True
         case "silent":
             weather.silent = True
-        case "late":  # it arrives when the caller has long given up
-            weather.there = draw.choice((3.0, 8.0, 12.0))
+        case "late":  # to Sift, it may arrive when the caller has given up; a message could not be found then
+            weather.there = draw.choice((3.0, 8.0, 12.0) if peer == "sift" else (3.0, 8.0))
         case "slow":
             weather.back = draw.choice((1.0, 4.0, 9.5))
         case "429" | "429 and wait":

@@ -38,9 +38,12 @@ STANDING = timedelta(seconds=30)
 
 MOMENT = timedelta(seconds=2)
 
+MEMBERS_SECONDS = 60
+"""Who is in a group is remembered for so long."""
+
 _ACT = re.compile(r"/api/v1/jobs/([^/:]+):(retry|cancel)")
 _JOB = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
-_THREAD = re.compile(r" \(<[^>|]*\|thread>\)")
+_OF_OTHERS = re.compile(r" \(<[^>|]*\|thread>\)|\n?Retrying this cause[^\n]*")
 _SENDING: ContextVar[str | None] = ContextVar("sending", default=None)
 """The request for which something is being sent."""
 
@@ -79,6 +82,8 @@ class Watch:
         ):
             holds(world)
         nothing_acknowledged_is_lost(world, delivered)
+        a_redelivery_does_nothing(world, delivered)
+        nothing_denied_is_done(world, delivered)
 
     def at_the_end(self) -> None:
         """Looks at what is left once every process has ended."""
@@ -178,10 +183,10 @@ def nothing_is_sent_for_whom_policy_denies(world: World, row: dict[str, Any]) ->
 
 def may(world: World, user_id: str, at: datetime) -> bool:
     """Whether somebody may retry at a moment, by the workspace and the allow-list: the rules once more, simply."""
-    person = world.person_at(user_id, at)
-    if person.deleted:
+    if world.person_at(user_id, at).deleted:
         return False
-    subjects = {user_id, *person.groups}
+    remembered = (world.person_at(user_id, at - timedelta(seconds=ago)) for ago in range(MEMBERS_SECONDS + 1))
+    subjects = {user_id, *(group for person in remembered for group in person.groups)}
     grants = world.rows("SELECT * FROM grants WHERE role IN ('operator', 'admin')")
     return user_id == ADMIN or any(
         grant["subject"] in subjects
@@ -263,15 +268,17 @@ def one_message_per_thing_to_show(world: World) -> None:
         there = [message for message in found[marker] if known and message.ts == known["ts"]]
         if not there or _words(there[0].blocks) != _words(piece.message.blocks):
             said = [_words(message.blocks) for message in found[marker]]
-            world.violated("one message per thing to show", f"{marker} should say {_words(piece.message.blocks)}: {said}")
+            world.violated(
+                "one message per thing to show", f"{marker} should say {_words(piece.message.blocks)}: {said}"
+            )
         elif len(found[marker]) > 1 and _may_look(world, there[0].channel):
             world.violated("one message per thing to show", f"{marker} is there {len(found[marker])} times")
 
 
 def _words(blocks: Sequence[Any]) -> list[str]:
     """What is read in blocks, but for what they said of other rows when they were written."""
-    words = [_THREAD.sub("", text) for text in texts(list(blocks)) if not text.startswith("Retrying this cause")]
-    return words
+    words = [_OF_OTHERS.sub("", text) for text in texts(list(blocks))]
+    return [text for text in words if text]
 
 
 def _may_look(world: World, channel_id: str) -> bool:
@@ -307,11 +314,36 @@ def every_alert_is_shown(world: World) -> None:
 
 def nothing_acknowledged_is_lost(world: World, delivered: list[Delivered]) -> None:
     """Whatever asked for a retry and was acknowledged is on record, or the person was told."""
-    keys = {row["delivery_key"] for row in world.rows("SELECT delivery_key FROM retries UNION SELECT delivery_key FROM batches")}
+    keys = {
+        row["delivery_key"]
+        for row in world.rows("SELECT delivery_key FROM retries UNION SELECT delivery_key FROM batches")
+    }
     for one in delivered:
         if one.acked and not _told(one) and (wanted := _key(one)) is not None and wanted not in keys:
             if not _was_told_later(world, one):
                 world.violated("nothing acknowledged is lost", f"{wanted} was acknowledged, and nobody knows of it")
+
+
+def a_redelivery_does_nothing(world: World, delivered: list[Delivered]) -> None:
+    """What was delivered several times is on record once: there are no more requests than there were wishes."""
+    keys = {key for one in delivered if (key := _key(one)) is not None and one.payload.get("command")}
+    commands = "SELECT id FROM retries WHERE source = 'command' AND batch_id IS NULL UNION ALL SELECT id FROM batches"
+    recorded = len(world.rows(f"{commands} WHERE source = 'command'"))
+    if recorded > len(keys):
+        world.violated("a redelivery does nothing", f"{recorded} requests on record, of {len(keys)} commands")
+
+
+def nothing_denied_is_done(world: World, delivered: list[Delivered]) -> None:
+    """Whoever was told that nothing was recorded was told the truth."""
+    for one in delivered:
+        if "could not be recorded" not in str(one.body):
+            continue
+        for row in world.rows("SELECT id FROM retries WHERE delivery_key = ?", _key(one)):
+            again = sum(other.payload is one.payload for other in delivered) > 1
+            if not again:
+                world.violated(
+                    "nothing denied is done", f"{row['id']} is on record, and its requester was told it is not"
+                )
 
 
 def _key(delivered: Delivered) -> str | None:
@@ -345,7 +377,9 @@ def nothing_is_left_running(world: World) -> None:
     for replica in world.replicas:
         left = [task for task in world.loop.tasks if task.process is replica.process and not task.done()]
         if left:
-            world.violated("nothing is left running", f"{replica.process.name}: {[str(task.get_coro()) for task in left]}")
+            world.violated(
+                "nothing is left running", f"{replica.process.name}: {[str(task.get_coro()) for task in left]}"
+            )
 
 
 INVARIANTS: tuple[Callable[..., None], ...] = (
@@ -358,5 +392,7 @@ INVARIANTS: tuple[Callable[..., None], ...] = (
     one_message_per_thing_to_show,
     every_alert_is_shown,
     nothing_acknowledged_is_lost,
+    a_redelivery_does_nothing,
+    nothing_denied_is_done,
     nothing_is_left_running,
 )

@@ -298,5 +298,3 @@ def _encoded(more: dict[str, Any]) -> tuple[bytes, str | None]:
 
 def _plain(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
-
-

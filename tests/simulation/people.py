@@ -136,9 +136,7 @@ class People:
         user = self.draw.choice(WHO)
         before = {view.id for view in self.slack.modals[user]}
         await self._perhaps_twice(
-            lambda: self.slack.click(
-                user, message.channel, message.ts, button["action_id"], value=button.get("value")
-            )
+            lambda: self.slack.click(user, message.channel, message.ts, button["action_id"], value=button.get("value"))
         )
         for _ in range(20):
             opened = [view for view in self.slack.modals[user] if view.id not in before]
@@ -253,7 +251,9 @@ class People:
         draw = self.world.faults.random
         replica = draw.choice(self.world.replicas)
         # What several processes share goes by the server's clock, but for a minute or two.
-        seconds = draw.choice((-100, -20, 20, 100) if self.world.plan.replicas > 1 else (-3_600, -100, -20, 20, 100, 3_600))
+        seconds = draw.choice(
+            (-100, -20, 20, 100) if self.world.plan.replicas > 1 else (-3_600, -100, -20, 20, 100, 3_600)
+        )
         replica.offset += timedelta(seconds=seconds)
         self.world.far_ahead = self.world.far_ahead or replica.offset > timedelta(seconds=55)
         self.world.note(replica.process.name, f"has its clock moved by {seconds} s")

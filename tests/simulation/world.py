@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import shutil
 import sqlite3
 import sys
@@ -37,6 +38,9 @@ from tests.simulation.store import Fate, InLoop, SharedDatabase, SimulatedWorker
 from tests.simulation.trace import Trace
 
 EPOCH = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+STATEMENTS: tuple[str, ...] = ()
+"""What is changed in the schema of each new database; a mutation may."""
+
 STOP_SECONDS = 10.0
 """A stop takes no longer (docs/operating.md)."""
 
@@ -284,9 +288,12 @@ class World:
                     with contextlib.suppress(BaseException):
                         task.get_coro().close()  # type: ignore[union-attr]  # these are coroutines
             self.loop.tasks.clear()
+            self.loop.close()
+            for replica in self.replicas:
+                replica.bot = replica.working = None
+            gc.collect()
         finally:
             sys.unraisablehook = told
-        self.loop.close()
 
 
 class SimulatedSlack(SlackWorkspace):
@@ -334,7 +341,9 @@ def _short(request: Request) -> str:
     action = (payload.get("actions") or [{}])[0].get("action_id", "")
     event = (payload.get("event") or {}).get("type", "")
     user = payload.get("user_id") or (payload.get("user") or {}).get("id", "")
-    return " ".join(str(part) for part in (user, payload.get("type", ""), payload.get("text", ""), action, event) if part)
+    return " ".join(
+        str(part) for part in (user, payload.get("type", ""), payload.get("text", ""), action, event) if part
+    )
 
 
 def _odd(fate: Fate) -> str:
@@ -353,3 +362,6 @@ def _fresh_database(directory: Path) -> None:
     for old in directory.glob("bot.db*"):
         old.unlink()
     shutil.copyfile(template, directory / "bot.db")
+    with contextlib.closing(sqlite3.connect(directory / "bot.db")) as connection:
+        for statement in STATEMENTS:
+            connection.execute(statement)
