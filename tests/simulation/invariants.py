@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bot.audit.verification import NotAsWritten, verify
-from bot.retries import attempt
+from bot.retries import attempt, sending
 from bot.retries.runner import Runner
 from bot.sandbox.sift.jobs import FAILED
 from bot.sandbox.slack.directory import ADMIN, BOT_USER
@@ -20,7 +20,7 @@ from bot.sandbox.slack.messages import Message, texts
 from bot.sandbox.slack.workspace import Delivered
 from bot.slack.publisher import Publisher
 from tests.simulation.network import Call, Weather
-from tests.simulation.world import Replica, World
+from tests.simulation.world import World
 
 UNDER_WAY = ("sending", "unknown", "accepted")
 ENDED = ("denied", "refused", "failed", "not_applied", "finished", "failed_again", "cancelled", "lost")
@@ -93,7 +93,7 @@ class Watch:
 @contextlib.contextmanager
 def watching() -> Iterator[None]:
     """Has what is sent say for which request."""
-    send = attempt.send
+    send = sending.send
 
     async def telling(sift: Any, retry: Any, key_user: Any) -> Any:
         token = _SENDING.set(retry.id)
@@ -116,7 +116,7 @@ def stirring(world: World) -> list[str]:
     found = [f"{row['state']} {row['id']}" for row in waiting]
     found += [f"batch {row['id']}" for row in world.rows("SELECT id FROM batches WHERE due_at IS NOT NULL")]
     for table in ("retries", "batches", "alerts", "storms"):
-        rows = world.rows(f"SELECT id FROM {table} WHERE show_at IS NOT NULL")  # noqa: S608  # our own names
+        rows = world.rows(f"SELECT id FROM {table} WHERE show_at IS NOT NULL")
         found += [f"{table} {row['id']} to be shown" for row in rows]
     found += [f"{replica.number} not working" for replica in world.replicas if not replica.works]
     return found or _unnoticed(world) or held(world)
@@ -319,9 +319,9 @@ def nothing_acknowledged_is_lost(world: World, delivered: list[Delivered]) -> No
         for row in world.rows("SELECT delivery_key FROM retries UNION SELECT delivery_key FROM batches")
     }
     for one in delivered:
-        if one.acked and not _told(one) and (wanted := _key(one)) is not None and wanted not in keys:
-            if not _was_told_later(world, one):
-                world.violated("nothing acknowledged is lost", f"{wanted} was acknowledged, and nobody knows of it")
+        wanted = _key(one) if one.acked and not _told(one) else None
+        if wanted is not None and wanted not in keys and not _was_told_later(world, one):
+            world.violated("nothing acknowledged is lost", f"{wanted} was acknowledged, and nobody knows of it")
 
 
 def a_redelivery_does_nothing(world: World, delivered: list[Delivered]) -> None:

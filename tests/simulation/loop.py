@@ -7,7 +7,7 @@ process (the bot's tasks, timers and callbacks inherit its context) runs only wh
 import asyncio
 import heapq
 import itertools
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context, ContextVar
 from random import Random
 from typing import Any
@@ -112,9 +112,13 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         withheld, process.withheld = process.withheld, []
         self._ready.extend(withheld)  # type: ignore[attr-defined]  # asyncio's own
 
-    def _make_task(self, _: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any], **more: Any) -> Task:
-        task = Task(work, loop=self, **more)
-        context = more.get("context")
+    def _make_task(
+        self,
+        _: asyncio.AbstractEventLoop,
+        work: Coroutine[Any, Any, Any] | Generator[Any, None, Any],
+        context: Context | None = None,
+    ) -> Task:
+        task = Task(work, loop=self, context=context)
         task.process = context.get(PROCESS) if context is not None else PROCESS.get()
         self.tasks.append(task)  # what a dead process leaves must not be tidied up: that would run its code
         return task

@@ -1,6 +1,7 @@
 """What people do in a run, drawn from the seed: they type, click, click twice, and change who may what."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from random import Random
@@ -23,7 +24,7 @@ from bot.sandbox.slack.workspace import Delivered
 from tests.simulation.world import World
 
 THEN = ("finish", "finish", "fail", "fail at once")
-WHO = (OPERATOR, OPERATOR, SECOND_OPERATOR, ADMIN, UNLISTED)
+WHO = (OPERATOR, OPERATOR, OPERATOR, SECOND_OPERATOR, ADMIN, ADMIN, UNLISTED)
 WHERE = (LAUNCH_OPS, LAUNCH_OPS, DATA_IMPORTS)
 
 
@@ -59,10 +60,8 @@ class People:
         await asyncio.gather(*self.doing)
 
     async def _guarded(self, act: Callable[[], Awaitable[None]]) -> None:
-        try:
+        with contextlib.suppress(NotOnScreen):  # it was there a moment ago
             await act()
-        except NotOnScreen:
-            pass  # it was there a moment ago
 
     async def _deliver(self, acting: Awaitable[Delivered]) -> Delivered:
         delivered = await acting
@@ -71,7 +70,7 @@ class People:
 
     async def _act(self) -> None:
         acts: list[tuple[int, Callable[[], Awaitable[None]]]] = [
-            (6, self._retry_by_command),
+            (9, self._retry_by_command),
             (2, self._retry_several),
             (2, self._mention),
             (6, self._press),
@@ -141,10 +140,12 @@ class People:
         for _ in range(20):
             opened = [view for view in self.slack.modals[user] if view.id not in before]
             if opened:
-                view = opened[-1]
-                await self._perhaps_twice(lambda: self.slack.submit(user, view.id, {"reason": "it is wrong"}))
+                await self._submit(user, opened[-1].id)
                 return
             await asyncio.sleep(0.1)
+
+    async def _submit(self, user: str, view_id: str) -> None:
+        await self._perhaps_twice(lambda: self.slack.submit(user, view_id, {"reason": "it is wrong"}))
 
     async def _redeliver(self) -> None:
         if self.delivered:
@@ -162,10 +163,8 @@ class People:
 
     async def _guarded_twice(self, act: Callable[[], Awaitable[Delivered]]) -> None:
         await asyncio.sleep(self.draw.choice((0, 0.02, 0.3)))
-        try:
+        with contextlib.suppress(NotOnScreen):
             await self._deliver(act())
-        except NotOnScreen:
-            pass
 
     async def _look(self) -> None:
         user = self.draw.choice(WHO)

@@ -8,7 +8,7 @@ import random
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -65,7 +65,7 @@ def plan_of(seed: str) -> Plan:
         "SETTLE_SECONDS": "20",
         "SIFT_TIMEOUT_SECONDS": "10",
     }
-    return Plan(draw.choice((1, 1, 2, 3)), draw.choice((10.0, 25.0, 60.0)), draw.randint(3, 14), settings)
+    return Plan(draw.choice((1, 1, 2, 3)), draw.choice((10.0, 25.0, 60.0)), draw.randint(6, 24), settings)
 
 
 def run(seed: str, keep: bool = False) -> Result:
@@ -143,7 +143,7 @@ async def _stop(world: World) -> None:
 @cache
 def _directory() -> Path:
     """Where this process keeps its database: in memory, where there is such a file system."""
-    memory = Path("/dev/shm")  # noqa: S108  # a directory of our own is made in it
+    memory = Path("/dev/shm")
     made = tempfile.mkdtemp(prefix="simulation-", dir=memory if os.access(memory, os.W_OK) else None)
     gc.freeze()  # what is there by now need not be looked through after each run
     atexit.register(shutil.rmtree, made, ignore_errors=True)
@@ -179,7 +179,7 @@ def _quiet() -> Iterator[list[World]]:
     """Has the bot's log go into the trace."""
     before, worlds = structlog.get_config(), list[World]()
 
-    def into_trace(_: Any, method: str, event: dict[str, Any]) -> Any:
+    def into_trace(_: Any, method: str, event: MutableMapping[str, Any]) -> Any:
         if worlds and worlds[0].trace._keep:
             error = event.pop("exc_info", None)
             more = " ".join(f"{name}={value}" for name, value in event.items())

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from bot.access import authorizer
 from bot.audit import log as audit
 from bot.db import worker
-from bot.retries import attempt, batches, runner, store
+from bot.retries import rules, store
 from bot.retries.attempt import Attempt
 from bot.retries.intake import Intake
 from bot.retries.runner import Runner
@@ -48,7 +48,7 @@ def interrupted_requests_are_sent_again(patch: Patch) -> None:
         interrupted = state is State.UNKNOWN and "interrupted" in str(more.get("detail"))
         return enter(connection, row, State.REQUESTED if interrupted else state, *args, **more)
 
-    patch.setattr(runner.store, "transition", mutated)
+    patch.setattr(store, "transition", mutated)
 
 
 class _NotCommitted(Exception):
@@ -94,7 +94,7 @@ def redeliveries_are_new(patch: Patch) -> None:
 
 def nobody_looks_for_what_is_under_way(patch: Patch) -> None:
     """Neither the rules nor the index know of another request of the job."""
-    patch.setattr(attempt.rules, "_earlier_refusal", lambda *_: None)
+    patch.setattr(rules, "_earlier_refusal", lambda *_: None)
     patch.setattr("tests.simulation.world.STATEMENTS", ("DROP INDEX uq_retries_active_job",))
 
 
@@ -146,7 +146,7 @@ def acceptance_is_not_audited(patch: Patch) -> None:
     def mutated(connection: Any, entry: Any, at: Any) -> Any:
         return None if entry.outcome == State.ACCEPTED else append(connection, entry, at)
 
-    patch.setattr(store.audit, "append", mutated)
+    patch.setattr("bot.retries.store.audit", SimpleNamespace(append=mutated))
 
 
 def the_chain_forgets(patch: Patch) -> None:

@@ -286,7 +286,7 @@ class World:
             for task in self.loop.tasks:
                 if not task.done():
                     with contextlib.suppress(BaseException):
-                        task.get_coro().close()  # type: ignore[union-attr]  # these are coroutines
+                        task.get_coro().close()
             self.loop.tasks.clear()
             self.loop.close()
             for replica in self.replicas:
