@@ -26,7 +26,7 @@ NETWORK = (
     "5xx after",
     "garbage",
 )
-DATABASE = ("fails", "lost", "slow", "dies before", "dies after", "hangs", "gone")
+DATABASE = ("fails", "lost", "slow", "dies before", "dies after", "sleeps after", "hangs", "gone")
 PROCESSES = ("killed", "stopped", "clock")
 
 
@@ -95,6 +95,7 @@ class Faults:
         kind = draw.choice(self.database)
         fate.fails, fate.lost, fate.hangs = kind == "fails", kind == "lost", kind == "hangs"
         fate.dies_before, fate.dies_after = kind == "dies before", kind == "dies after"
+        fate.sleeps_after = kind == "sleeps after"
         if kind == "slow":
             fate.before, fate.after = draw.choice(((0.5, 0.5), (3.0, 0.0), (0.0, 3.0), (0.0, 11.0)))
         return fate

@@ -43,7 +43,10 @@ MEMBERS_SECONDS = 60
 
 _ACT = re.compile(r"/api/v1/jobs/([^/:]+):(retry|cancel)")
 _JOB = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
-_OF_OTHERS = re.compile(r" \(<[^>|]*\|thread>\)|\n?Retrying this cause[^\n]*")
+_OF_ITS_OWN = re.compile(
+    r":[a-z_]{3,}:|<@U[A-Z0-9]+>|finished|failed again|under way|cancelled|waiting|being sent|not retried|never took",
+    re.IGNORECASE,
+)
 _SENDING: ContextVar[str | None] = ContextVar("sending", default=None)
 """The request for which something is being sent."""
 
@@ -276,9 +279,12 @@ def one_message_per_thing_to_show(world: World) -> None:
 
 
 def _words(blocks: Sequence[Any]) -> list[str]:
-    """What is read in blocks, but for what they said of other rows when they were written."""
-    words = [_OF_OTHERS.sub("", text) for text in texts(list(blocks))]
-    return [text for text in words if text]
+    """What blocks say of a row's own: who, how it stands, how many.
+
+    How a job is called, why it failed and whether retrying helped before is known of other rows, as of when it was
+    shown.
+    """
+    return [word.lower() for text in texts(list(blocks)) for word in _OF_ITS_OWN.findall(text)]
 
 
 def _may_look(world: World, channel_id: str) -> bool:

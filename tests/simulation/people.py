@@ -239,12 +239,7 @@ class People:
         """Stops a process for a while, such as longer than its lease."""
         draw = self.world.faults.random
         replica = draw.choice(self.world.replicas)
-        process = replica.process
-        process.stopped = True
-        self.world.note(process.name, "is stopped")
-        await asyncio.sleep(draw.choice((1, 5, 20, 70, 130)))
-        self.world.note(process.name, "goes on")
-        self.world.loop.resume(process)
+        replica.sleep(draw.choice((1.0, 5.0, 20.0, 70.0, 130.0)))
 
     async def _clock(self) -> None:
         draw = self.world.faults.random

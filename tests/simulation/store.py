@@ -39,6 +39,7 @@ class Fate:
         fails: the commit fails, and nothing is written.
         lost: it is committed, and the connection breaks.
         dies_before, dies_after: the process is killed right before or after the commit.
+        sleeps_after: the process is stopped right after the commit, for longer than its lease.
     """
 
     before: float = 0.002
@@ -49,6 +50,7 @@ class Fate:
     lost: bool = False
     dies_before: bool = False
     dies_after: bool = False
+    sleeps_after: bool = False
 
 
 class Killed(BaseException):
@@ -65,6 +67,7 @@ class SimulatedWorker(Worker):
     Args:
         fate: what becomes of the next transaction.
         kill: ends the process at once.
+        sleep: stops it for longer than its lease.
     """
 
     def __init__(
@@ -75,11 +78,13 @@ class SimulatedWorker(Worker):
         *,
         fate: Callable[[int], Fate],
         kill: Callable[[], None],
+        sleep: Callable[[], None],
         timer: Callable[[], float],
     ) -> None:
         super().__init__(engine, lines, check, timer=timer)
         self._fate_of = fate
         self._kill = kill
+        self._sleep = sleep
         self._fate = Fate()
         self._serving = False
         event.listen(engine, "commit", self._committing)
@@ -122,6 +127,8 @@ class SimulatedWorker(Worker):
         except Killed:
             self._kill()
             return
+        if self._fate.sleeps_after:
+            self._sleep()
         asyncio.get_running_loop().call_later(self._fate.after, self._finish, batch, outcomes)
 
     def _transact(self, batch: _Batch) -> list[Outcome]:

@@ -6,8 +6,9 @@ import gc
 import shutil
 import sqlite3
 import sys
+import warnings
 from collections.abc import Callable, Iterator
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -122,7 +123,7 @@ class Replica:
         return Bot(settings, self.clock, self.world.loop.time, outside)
 
     def _database(self, url: str, clock: Clock) -> Database:
-        worker = partial(SimulatedWorker, fate=self._fate, kill=self.kill, timer=self.world.loop.time)
+        worker = partial(SimulatedWorker, fate=self._fate, kill=self.kill, sleep=self.sleep, timer=self.world.loop.time)
         kind = Database if self.world.plan.replicas == 1 else SharedDatabase
         database = kind(url, clock, worker=worker, readers=InLoop(lambda: 0.002))
         if isinstance(database, SharedDatabase):
@@ -145,6 +146,18 @@ class Replica:
             self.steps_left -= 1
             if self.steps_left <= 0:
                 self.kill()
+
+    def sleep(self, seconds: float = 70.0) -> None:
+        """Stops the process for a while, by default for longer than its lease."""
+        process = self.process
+        process.stopped = True
+        self.world.note(process.name, "is stopped")
+        self.world.loop.call_later(seconds, self._wake, process, context=Context())
+
+    def _wake(self, process: Process) -> None:
+        if process.stopped:
+            self.world.note(process.name, "goes on")
+            self.world.loop.resume(process)
 
     def kill(self) -> None:
         """Ends the process where it is; nothing is tidied up but what the system itself gives back."""
@@ -282,18 +295,21 @@ class World:
         for task in self.loop.tasks:
             task._log_destroy_pending = False  # type: ignore[attr-defined]  # it is pending, and known to be
         told, sys.unraisablehook = sys.unraisablehook, lambda _: None  # what is closed while it runs complains
-        try:
-            for task in self.loop.tasks:
-                if not task.done():
-                    with contextlib.suppress(BaseException):
-                        task.get_coro().close()
-            self.loop.tasks.clear()
-            self.loop.close()
-            for replica in self.replicas:
-                replica.bot = replica.working = None
-            gc.collect()
-        finally:
-            sys.unraisablehook = told
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what never began is never awaited
+            self._close()
+        sys.unraisablehook = told
+
+    def _close(self) -> None:
+        for task in self.loop.tasks:
+            if not task.done():
+                with contextlib.suppress(BaseException):
+                    task.get_coro().close()
+        self.loop.tasks.clear()
+        self.loop.close()
+        for replica in self.replicas:
+            replica.bot = replica.working = None
+        gc.collect()
 
 
 class SimulatedSlack(SlackWorkspace):
