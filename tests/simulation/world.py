@@ -228,11 +228,12 @@ class World:
             )
         )
 
-    def person_at(self, user_id: str, at: datetime) -> Person:
-        """Somebody as they were at a moment."""
-        seconds = (at - EPOCH).total_seconds()
-        earlier = [people for since, people in self._people if since <= seconds]
-        return (earlier[-1] if earlier else self._people[0][1])[user_id]
+    def person_between(self, user_id: str, since: datetime, until: datetime) -> list[Person]:
+        """Somebody as they were at the beginning of a time, and as they became during it."""
+        begin, end = ((moment - EPOCH).total_seconds() for moment in (since, until))
+        before = [people for at, people in self._people if at <= begin]
+        during = [people for at, people in self._people if begin < at <= end]
+        return [people[user_id] for people in [*before[-1:], *during]]
 
     def now(self) -> datetime:
         """The true moment."""
