@@ -20,6 +20,7 @@ from bot.audit import log as audit
 from bot.audit.entry import Event
 from bot.base.requester import Source
 from bot.base.text import new_id
+from bot.db.columns import not_ahead
 from bot.db.once import insert_once
 from bot.db.tables import alerts, retries, storms
 from bot.retries.messages.job import why_now
@@ -171,17 +172,17 @@ def fold(connection: Connection, most: int, at: datetime) -> None:
         most: more than so many for one channel become a storm.
     """
     for channel_id, count in connection.execute(_NEW_BY_CHANNEL).all():
-        here = {"b_channel": channel_id, "look_up_until": at + LOOK_UP}
+        here = {"b_channel": channel_id, "look_up_until": not_ahead(connection, at) + LOOK_UP}
         if count > most:
             connection.execute(_TOGETHER, {**here, "storm_id": _make_storm(connection, channel_id, at)})
         else:
-            connection.execute(_ALONE, {**here, "show_at": at + EXPLAIN_WITHIN, "remind_at": at})
+            connection.execute(_ALONE, {**here, "show_at": not_ahead(connection, at) + EXPLAIN_WITHIN, "remind_at": at})
 
 
 def _make_storm(connection: Connection, channel_id: str, at: datetime) -> str:
     storm_id = new_id()
-    row = {"id": storm_id, "channel_id": channel_id, "created_at": at, "show_at": at + EXPLAIN_WITHIN, "version": 1}
-    connection.execute(insert(storms).values(row | {"remind_at": at}))
+    row = {"id": storm_id, "channel_id": channel_id, "created_at": at, "version": 1, "remind_at": at}
+    connection.execute(insert(storms).values(row | {"show_at": not_ahead(connection, at) + EXPLAIN_WITHIN}))
     return storm_id
 
 

@@ -3,7 +3,25 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, Dialect, Integer, MetaData, Text, TypeDecorator, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    Connection,
+    DateTime,
+    Dialect,
+    Integer,
+    MetaData,
+    Text,
+    TypeDecorator,
+    literal,
+    select,
+    text,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 
 class Moment(TypeDecorator[datetime]):
@@ -21,6 +39,31 @@ class Moment(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class NotAhead(FunctionElement[datetime]):
+    """A moment by the clock of one of several processes, which may be ahead: no later than the server's own."""
+
+    type = Moment()
+    inherit_cache = True
+
+    def __init__(self, moment: ColumnElement[datetime]) -> None:
+        super().__init__(moment)
+
+
+@compiles(NotAhead)
+def _as_it_is(element: NotAhead, compiler: SQLCompiler, **more: Any) -> str:
+    return compiler.process(element.clauses, **more)
+
+
+@compiles(NotAhead, "postgresql")
+def _at_most_now(element: NotAhead, compiler: SQLCompiler, **more: Any) -> str:
+    return f"least({compiler.process(element.clauses, **more)}, clock_timestamp())"
+
+
+def not_ahead(connection: Connection, at: datetime) -> datetime:
+    """Returns a moment by this process's clock, or the database's present where that is earlier."""
+    return connection.scalars(select(NotAhead(literal(at, Moment())))).one()
 
 
 # SQLite numbers rows by itself only where the key is exactly INTEGER.

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, Select, Text, bindparam, case, delete, e
 
 from bot.alerts.alert import Alert
 from bot.audit.entry import Event
-from bot.db.columns import Moment
+from bot.db.columns import Moment, not_ahead
 from bot.db.tables import alerts, audit, batches, digests, retries, storms
 from bot.digest.digest import Digest, Hands, News, RunNews, Tried
 from bot.retries.state import ACTIVE, AlertState, State
@@ -147,8 +147,8 @@ _OLD = delete(digests).where(digests.c.created_at < bindparam("b_before"))
 def keep(connection: Connection, digest_id: str, channel_id: str, message: Message, at: datetime) -> None:
     """Writes a digest, to be posted now, and drops what is too old."""
     content = json.dumps({"text": message.text, "blocks": list(message.blocks)})
-    row = {"id": digest_id, "channel_id": channel_id, "created_at": at, "content": content, "version": 1, "show_at": at}
-    connection.execute(insert(digests).values(row))
+    row = {"id": digest_id, "channel_id": channel_id, "created_at": at, "content": content, "version": 1}
+    connection.execute(insert(digests).values(row | {"show_at": not_ahead(connection, at)}))
     connection.execute(_OLD, {"b_before": at - KEPT})
 
 

@@ -8,13 +8,13 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Table, Update, bindparam, func, select, update
 
-from bot.db.columns import Moment
+from bot.db.columns import Moment, NotAhead
 from bot.db.tables import alerts, storms
 
 
 def touching(table: Table) -> Update:
     """Has a row of a table shown again, soon, though nothing in it changed."""
-    later = func.coalesce(table.c.show_at, bindparam("b_at", type_=Moment()))
+    later = func.coalesce(table.c.show_at, NotAhead(bindparam("b_at", type_=Moment())))
     return update(table).where(table.c.id == bindparam("b_id")).values(version=table.c.version + 1, show_at=later)
 
 

@@ -20,8 +20,8 @@ log = structlog.get_logger(__name__)
 LOOK_BACK_PAGES = 20
 """So many pages of 200 messages are looked through for one that may have been posted."""
 
-LOOK_BACK_MARGIN = 60
-"""Seconds by which our clock may be ahead of Slack's."""
+LOOK_BACK_MARGIN = 86_400
+"""Seconds by which our clock may have been ahead of Slack's: more than a wrong time zone makes."""
 
 CANNOT_READ_SECONDS = 3_600
 """How long it is remembered that a channel may not be read."""

@@ -26,7 +26,7 @@ from sqlalchemy import (
     update,
 )
 
-from bot.db.columns import Moment
+from bot.db.columns import Moment, NotAhead
 from bot.slack.piece import OutboxRow
 
 log = structlog.get_logger(__name__)
@@ -43,10 +43,10 @@ S = TypeVar("S", bound=OutboxRow)
 def soon(table: Table) -> Case[datetime]:
     """Returns the value of `show_at` after a change: parameter `b_at`, unless somebody is showing the row.
 
-    The changed version brings whoever that is back to it.
+    The changed version brings whoever that is back to it. Who shows rows goes by the database's clock.
     """
     row = table.c
-    return case((row.showing & row.show_at.is_not(None), row.show_at), else_=_moment("b_at"))
+    return case((row.showing & row.show_at.is_not(None), row.show_at), else_=NotAhead(_moment("b_at")))
 
 
 class Outbox(Generic[S]):

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -190,3 +190,11 @@ async def test_without_the_scopes_nothing_is_looked_for(slack: Slack, workspace:
 async def test_a_refusal_is_still_a_refusal(slack: Slack, workspace: SlackWorkspace) -> None:
     with pytest.raises(CannotPost):
         await slack.post("C0NOWHERE", HELLO)
+
+
+async def test_a_message_is_found_that_was_asked_for_by_a_clock_far_ahead(
+    slack: Slack, workspace: SlackWorkspace
+) -> None:
+    marked = workspace.post(LAUNCH_OPS, BOT_USER, "x", blocks=MARKED)
+    ahead = datetime.now(UTC) + timedelta(hours=14)
+    assert await slack.find(LAUNCH_OPS, None, "r1:summary", ahead) == marked.ts
