@@ -27,7 +27,7 @@ NETWORK = (
     "garbage",
 )
 DATABASE = ("fails", "lost", "slow", "dies before", "dies after", "sleeps after", "hangs", "gone")
-PROCESSES = ("killed", "stopped", "clock")
+PROCESSES = ("killed", "stopped", "clock", "power")
 
 
 @dataclass

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bot.audit.verification import NotAsWritten, verify
-from bot.retries import attempt, sending
+from bot.retries import approval_rows, attempt, sending
 from bot.retries.runner import Runner
 from bot.sandbox.sift.jobs import FAILED
 from bot.sandbox.slack.directory import ADMIN, BOT_USER
@@ -37,6 +37,18 @@ STANDING = timedelta(seconds=30)
 """Nothing is sent for whom policy has denied for so long, and a moment for what is on its way."""
 
 MOMENT = timedelta(seconds=2)
+
+MARKED_WITHIN = timedelta(seconds=15)
+"""Grants and approvals are looked up in the transaction that marks a request, and that takes no longer."""
+
+APPROVAL_FOR = timedelta(seconds=60)
+"""How long a second person has, in the simulated world: an hour, of which most would be waiting."""
+
+AT_REST = {"Replica._work", "Loop.run", "Event.wait"}
+"""What a process does at rest: its loops, each of which waits for two events at most."""
+
+MOST_BESIDE = 10
+"""What the loops are just doing may come to so many tasks."""
 
 MEMBERS_SECONDS = 60
 """Who is in a group is remembered for so long."""
@@ -72,6 +84,7 @@ class Watch:
         no_request_is_sent_twice(self.world, request_id, self.sent[request_id])
         if rows:
             nothing_is_sent_for_whom_policy_denies(self.world, dict(rows[0]))
+            nothing_is_sent_without_its_second_person(self.world, dict(rows[0]))
 
     def at_rest(self, delivered: list[Delivered]) -> None:
         """Looks at everything, once nothing more is to be done."""
@@ -87,6 +100,7 @@ class Watch:
         nothing_acknowledged_is_lost(world, delivered)
         a_redelivery_does_nothing(world, delivered)
         nothing_denied_is_done(world, delivered)
+        nothing_goes_on_beside(world)
 
     def at_the_end(self) -> None:
         """Looks at what is left once every process has ended."""
@@ -107,18 +121,16 @@ def watching() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(attempt, "send", telling)
+        patch.setattr(approval_rows, "APPROVAL_FOR", APPROVAL_FOR)
         yield
 
 
 def stirring(world: World) -> list[str]:
     """What is still to be done."""
-    waiting = world.rows(
-        "SELECT id, state FROM retries WHERE state IN ('requested', 'sending', 'unknown', 'accepted') "
-        "AND NOT (state = 'requested' AND approval_until IS NOT NULL AND approved_by IS NULL)"
-    )
+    waiting = world.rows("SELECT id, state FROM retries WHERE state IN ('requested', 'sending', 'unknown', 'accepted')")
     found = [f"{row['state']} {row['id']}" for row in waiting]
     found += [f"batch {row['id']}" for row in world.rows("SELECT id FROM batches WHERE due_at IS NOT NULL")]
-    for table in ("retries", "batches", "alerts", "storms"):
+    for table in ("retries", "batches", "alerts", "storms", "digests"):
         rows = world.rows(f"SELECT id FROM {table} WHERE show_at IS NOT NULL")
         found += [f"{table} {row['id']} to be shown" for row in rows]
     found += [f"{replica.number} not working" for replica in world.replicas if not replica.works]
@@ -185,7 +197,7 @@ def may_have(world: World, user_id: str, now: datetime) -> bool:
 
     Who somebody is, and what they hold, is looked up at different moments.
     """
-    since = now - STANDING - MOMENT
+    since, marked = now - STANDING - MOMENT, now - MARKED_WITHIN
     if all(person.deleted for person in world.person_between(user_id, since, now)):
         return False
     remembered = world.person_between(user_id, since - timedelta(seconds=MEMBERS_SECONDS), now)
@@ -193,10 +205,21 @@ def may_have(world: World, user_id: str, now: datetime) -> bool:
     grants = world.rows("SELECT * FROM grants WHERE role IN ('operator', 'admin')")
     return user_id == ADMIN or any(
         grant["subject"] in subjects
-        and (grant["expires_at"] is None or since < _moment(grant["expires_at"]))
-        and (grant["revoked_at"] is None or since < _moment(grant["revoked_at"]))
+        and (grant["expires_at"] is None or marked < _moment(grant["expires_at"]))
+        and (grant["revoked_at"] is None or marked < _moment(grant["revoked_at"]))
         for grant in grants
     )
+
+
+def nothing_is_sent_without_its_second_person(world: World, row: dict[str, Any]) -> None:
+    """From `APPROVAL_AFTER` on, as many other people have approved as are asked for, or an admin broke the glass."""
+    after, count = (world.plan.settings[name] for name in ("APPROVAL_AFTER", "APPROVAL_COUNT"))
+    if row["kind"] != "retry" or not after or row["attempt"] < int(after):
+        return
+    approved = {one["user_id"] for one in world.rows("SELECT user_id FROM approvals WHERE retry_id = ?", row["id"])}
+    broken = world.rows("SELECT id FROM audit WHERE event = 'break_glass' AND request_id = ?", row["id"])
+    if row["user_id"] in approved or (len(approved) < int(count) and not broken):
+        world.violated("nothing is sent without its second person", f"{row['id']} with the approval of {approved}")
 
 
 def _moment(stored: str) -> datetime:
@@ -229,12 +252,11 @@ def every_request_tells_its_story(world: World) -> None:
     for entry in _entries(world):
         if entry["request_id"] is not None:
             stories[entry["request_id"]].append(entry["outcome"])
-    waiting = {row["id"] for row in world.rows("SELECT id FROM retries WHERE state = 'requested'")}
     for request_id, story in stories.items():
         steps = zip([None, *story], story, strict=False)
         if wrong := [step for step in steps if step[1] not in FOLLOWS.get(step[0], set())]:
             world.violated("every request tells its story", f"{request_id}: {wrong} in {story}")
-        elif story[-1] not in ENDED and request_id not in waiting:
+        elif story[-1] not in ENDED:
             world.violated("every request tells its story", f"{request_id} ends with {story}")
     for row in world.rows("SELECT id, state FROM retries"):
         told = stories.get(row["id"], [None])[-1]
@@ -255,8 +277,7 @@ def the_audit_is_whole(world: World) -> None:
 def one_message_per_thing_to_show(world: World) -> None:
     """Each message that should show a row is there, says what the row says, and is there once.
 
-    It may be there twice where the bot cannot look for it: in a channel that it is not in, or when its clock was ahead
-    of Slack's by more than it allows for.
+    It may be there twice where the bot cannot look for it: in a channel that it is not in.
     """
     found: dict[str, list[Message]] = defaultdict(list)
     for channel in world.slack.channels.values():
@@ -287,7 +308,7 @@ def _words(blocks: Sequence[Any]) -> list[str]:
 
 
 def _may_look(world: World, channel_id: str) -> bool:
-    return BOT_USER in world.slack.channel(channel_id).members and not world.far_ahead
+    return BOT_USER in world.slack.channel(channel_id).members
 
 
 def _pieces(world: World) -> Iterator[tuple[str, Any, Any]]:
@@ -377,6 +398,16 @@ def _was_told_later(world: World, delivered: Delivered) -> bool:
     return bool(world.slack.ephemerals(user_id) or world.slack.dm(user_id).messages)
 
 
+def nothing_goes_on_beside(world: World) -> None:
+    """At rest a process does what it does when nobody asks anything of it, and nothing more."""
+    for replica in world.replicas:
+        pending = [task for task in world.loop.tasks if task.process is replica.process and not task.done()]
+        names = [getattr(task.get_coro(), "__qualname__", "") for task in pending]
+        beside = [name for name in names if name not in AT_REST]
+        if len(beside) > MOST_BESIDE or names.count("Event.wait") > 2 * names.count("Loop.run") + MOST_BESIDE:
+            world.violated("nothing goes on beside", f"{replica.process.name}: {len(names)} tasks, such as {beside}")
+
+
 def nothing_is_left_running(world: World) -> None:
     """A process that has ended leaves nothing that goes on."""
     for replica in world.replicas:
@@ -391,6 +422,7 @@ INVARIANTS: tuple[Callable[..., None], ...] = (
     marked_before_it_is_sent,
     no_request_is_sent_twice,
     nothing_is_sent_for_whom_policy_denies,
+    nothing_is_sent_without_its_second_person,
     one_retry_of_a_job_under_way,
     every_request_tells_its_story,
     the_audit_is_whole,
@@ -399,5 +431,6 @@ INVARIANTS: tuple[Callable[..., None], ...] = (
     nothing_acknowledged_is_lost,
     a_redelivery_does_nothing,
     nothing_denied_is_done,
+    nothing_goes_on_beside,
     nothing_is_left_running,
 )

@@ -74,6 +74,8 @@ class People:
             (2, self._retry_several),
             (2, self._mention),
             (6, self._press),
+            (2, self._approve),
+            (1, self._on_call),
             (2, self._redeliver),
             (3, self._something_fails),
             (1, self._moves_outside),
@@ -130,6 +132,23 @@ class People:
         button = self.draw.choice([one for one in message.buttons() if "url" not in one] or [{}])
         if button:
             await self._press_button(message, button)
+
+    async def _approve(self) -> None:
+        """Somebody answers who is asked for their approval; several may at once."""
+        await self._press_one_of("approve_retry", "approve_retry", "decline_retry", "override_retry")
+
+    async def _on_call(self) -> None:
+        """Somebody takes a failure, gives it back, or has it come back later."""
+        await self._press_one_of("take_failure", "take_failure", "release_failure", "snooze_failure", "end_snooze")
+
+    async def _press_one_of(self, *action_ids: str) -> None:
+        action_id = self.draw.choice(action_ids)
+        for message in reversed(self.slack.channel(LAUNCH_OPS).messages):
+            if message.user == BOT_USER:
+                for button in message.buttons():
+                    if button.get("action_id") == action_id:
+                        await self._press_button(message, button)
+                        return
 
     async def _press_button(self, message: Message, button: dict[str, Any]) -> None:
         user = self.draw.choice(WHO)
@@ -214,7 +233,7 @@ class People:
 
     def _troubles(self) -> list[tuple[float, Callable[[], Awaitable[None]]]]:
         faults, draw = self.world.faults, self.world.faults.random
-        acts = {"killed": self._kill, "stopped": self._stop, "clock": self._clock}
+        acts = {"killed": self._kill, "stopped": self._stop, "clock": self._clock, "power": self._power}
         return [
             (draw.uniform(0, self.world.plan.seconds), acts[kind])
             for kind in faults.processes
@@ -227,6 +246,12 @@ class People:
         replica = draw.choice(self.world.replicas)
         replica.steps_left = draw.randint(1, draw.choice((5, 100, 1_000)))
         await asyncio.sleep(draw.choice((0.5, 5, 30)))
+        await self.restart()
+
+    async def _power(self) -> None:
+        """The machines fail, and so does the database's."""
+        self.world.lose_power()
+        await asyncio.sleep(self.world.faults.random.choice((0.5, 5, 30)))
         await self.restart()
 
     async def restart(self) -> None:
@@ -244,10 +269,6 @@ class People:
     async def _clock(self) -> None:
         draw = self.world.faults.random
         replica = draw.choice(self.world.replicas)
-        # What several processes share goes by the server's clock, but for a minute or two.
-        seconds = draw.choice(
-            (-100, -20, 20, 100) if self.world.plan.replicas > 1 else (-3_600, -100, -20, 20, 100, 3_600)
-        )
+        seconds = draw.choice((-3_600, -100, -20, 20, 100, 3_600))
         replica.offset += timedelta(seconds=seconds)
-        self.world.far_ahead = self.world.far_ahead or replica.offset > timedelta(seconds=55)
         self.world.note(replica.process.name, f"has its clock moved by {seconds} s")

@@ -56,8 +56,11 @@ def plan_of(seed: str) -> Plan:
     settings = {
         "ALERT_POLL_SECONDS": "5",
         "ALERT_STORM": draw.choice(("2", "10")),
-        "APPROVAL_AFTER": draw.choice(("", "", "2")),
+        "APPROVAL_AFTER": draw.choice(("", "", "1", "2")),
+        "APPROVAL_COUNT": draw.choice(("1", "1", "2")),
+        "DIGEST_AT": draw.choice(("", "12:01")),
         "FOLLOW_POLL_SECONDS": "5",
+        "REMIND_AFTER": draw.choice(("", "30s")),
         "REQUESTS_PER_MINUTE": draw.choice(("0", "5", "60")),
         "RERUN": "off",
         "RETRY_CONCURRENCY": draw.choice(("1", "4")),
@@ -180,10 +183,10 @@ def _quiet() -> Iterator[list[World]]:
     before, worlds = structlog.get_config(), list[World]()
 
     def into_trace(_: Any, method: str, event: MutableMapping[str, Any]) -> Any:
-        if worlds and worlds[0].trace._keep:
+        if worlds and worlds[0].trace.keep:
             error = event.pop("exc_info", None)
             more = " ".join(f"{name}={value}" for name, value in event.items())
-            worlds[0].note("log", f"{method} {more} {error!r}" if error else f"{method} {more}")
+            worlds[0].trace.remark(f"{'':10} log      {method} {more} {error or ''}".rstrip())
         raise structlog.DropEvent
 
     structlog.configure(processors=[into_trace])

@@ -13,6 +13,7 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -53,6 +54,44 @@ class Fate:
     sleeps_after: bool = False
 
 
+def is_lazy(batch: _Batch) -> bool:
+    """Whether a commit is not flushed to the disk, and so may be undone by a power failure."""
+    return bool(getattr(batch, "lazy", False))
+
+
+class Disk:
+    """What of the database's file would be there after a power failure.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._flushed: dict[Path, bytes] | None = None
+
+    def before(self, batch: _Batch) -> None:
+        """Remembers what is flushed, before the first commit that is not."""
+        if self._flushed is None and is_lazy(batch):
+            files = (self._path, self._path.with_name(f"{self._path.name}-wal"))
+            self._flushed = {file: file.read_bytes() for file in files if file.exists()}
+
+    def after(self, batch: _Batch) -> None:
+        """A commit that is flushed flushes what came before it."""
+        if not is_lazy(batch):
+            self._flushed = None
+
+    def fail(self) -> None:
+        """Loses what was not flushed; nobody has the file open."""
+        if self._flushed is None:
+            return
+        for old in self._path.parent.glob(f"{self._path.name}*"):
+            old.unlink()
+        for file, content in self._flushed.items():
+            file.write_bytes(content)
+        self._flushed = None
+
+
 class Killed(BaseException):
     """The process ends here."""
 
@@ -68,6 +107,7 @@ class SimulatedWorker(Worker):
         fate: what becomes of the next transaction.
         kill: ends the process at once.
         sleep: stops it for longer than its lease.
+        disk: what a power failure leaves.
     """
 
     def __init__(
@@ -79,12 +119,14 @@ class SimulatedWorker(Worker):
         fate: Callable[[int], Fate],
         kill: Callable[[], None],
         sleep: Callable[[], None],
+        disk: Disk,
         timer: Callable[[], float],
     ) -> None:
         super().__init__(engine, lines, check, timer=timer)
         self._fate_of = fate
         self._kill = kill
         self._sleep = sleep
+        self._disk = disk
         self._fate = Fate()
         self._serving = False
         event.listen(engine, "commit", self._committing)
@@ -134,7 +176,9 @@ class SimulatedWorker(Worker):
     def _transact(self, batch: _Batch) -> list[Outcome]:
         if self._fate.gone:
             raise _error("the database is gone")
+        self._disk.before(batch)
         outcomes = super()._transact(batch)
+        self._disk.after(batch)
         if self._fate.lost:
             raise _error("the connection was lost", lost=True)
         return outcomes

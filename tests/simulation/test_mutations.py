@@ -1,13 +1,19 @@
 """Each invariant fails when what keeps it is taken away: one line of the bot is changed, and a seed must show it."""
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy import true
 
+from bot.access import grants, policy
 from bot.audit import log as audit
+from bot.audit.entry import Event
+from bot.base.errors import DatabaseUnavailable
+from bot.db import worker
 from bot.retries import rules, store
 from bot.retries.attempt import Attempt
 from bot.retries.intake import Intake
@@ -119,6 +125,70 @@ def nobody_looks_for_what_was_left_behind(patch: Patch) -> None:
     patch.setattr(Runner, "sweep", mutated)
 
 
+def what_is_revoked_counts(patch: Patch) -> None:
+    """Who may is decided once, whatever becomes of their grants."""
+    patch.setattr(grants, "_LISTED", true())
+
+
+def expired_grants_count(patch: Patch) -> None:
+    """A grant that was given for a while lasts."""
+    patch.setattr(policy.Grant, "holds", lambda *_: True)
+
+
+def nobody_has_to_approve(patch: Patch) -> None:
+    """The second person is not waited for."""
+    patch.setattr(rules, "_approval", lambda *_: rules.Next.SEND)
+
+
+def unclear_commits_are_told_as_failed(patch: Patch) -> None:
+    """Whoever asked is told that nothing is recorded, though nobody knows."""
+    patch.setattr(worker, "MaybeRecorded", DatabaseUnavailable)
+
+
+def revocations_are_not_audited(patch: Patch) -> None:
+    """A grant ends without an entry."""
+    append = audit.append
+
+    def mutated(connection: Any, entry: Any, at: Any) -> Any:
+        return None if entry.event == Event.REVOKE else append(connection, entry, at)
+
+    patch.setattr("bot.access.grants.audit", SimpleNamespace(append=mutated))
+
+
+def failures_are_not_sorted(patch: Patch) -> None:
+    """What the watcher noted is not taken up."""
+    patch.setattr("bot.alerts.watcher.store.fold", lambda *_: None)
+
+
+def each_request_leaves_a_task(patch: Patch) -> None:
+    """Something waits for ever for each request."""
+    take: Any = Intake.take
+    left: list[Any] = []
+
+    async def mutated(self: Intake, *args: Any, **more: Any) -> Any:
+        left.extend(asyncio.create_task(asyncio.sleep(1e9)) for _ in range(5))
+        return await take(self, *args, **more)
+
+    patch.setattr(Intake, "take", mutated)
+
+
+def loops_outlive_the_bot(patch: Patch) -> None:
+    """Nobody ends the loops."""
+
+    @contextlib.asynccontextmanager
+    async def mutated(loops: Any) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(loop.run(asyncio.Event())) for loop in loops]
+        yield
+        del tasks
+
+    patch.setattr("bot.app.bot.looping", mutated)
+
+
+def nothing_is_flushed(patch: Patch) -> None:
+    """A power failure undoes the last commits, whatever they are."""
+    patch.setattr("tests.simulation.store.is_lazy", lambda _: True)
+
+
 MUTATIONS: dict[Mutation, tuple[str, int]] = {
     lost_calls_are_sent_again: ("no request is sent twice", 19),
     errors_of_sift_are_sent_again: ("no request is sent twice", 46),
@@ -130,6 +200,15 @@ MUTATIONS: dict[Mutation, tuple[str, int]] = {
     changes_are_not_shown: ("one message per thing to show", 0),
     acceptance_is_not_audited: ("every request tells its story", 0),
     nobody_looks_for_what_was_left_behind: ("nothing waits for ever", 2),
+    what_is_revoked_counts: ("nothing is sent for whom policy denies", 0),
+    expired_grants_count: ("nothing is sent for whom policy denies", 0),
+    nobody_has_to_approve: ("nothing is sent without its second person", 0),
+    unclear_commits_are_told_as_failed: ("nothing denied is done", 0),
+    revocations_are_not_audited: ("the audit is whole", 0),
+    failures_are_not_sorted: ("every alert is shown", 0),
+    each_request_leaves_a_task: ("nothing goes on beside", 0),
+    loops_outlive_the_bot: ("nothing is left running", 0),
+    nothing_is_flushed: ("nothing acknowledged is lost", 0),
 }
 """What is changed, the invariant that must fail then, and the first seed that shows it."""
 

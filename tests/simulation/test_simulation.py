@@ -27,6 +27,7 @@ def test_a_seed_is_the_same_run_each_time_and_in_each_process() -> None:
     program = "from tests.simulation.run import run; print(*(run(seed).digest for seed in '46'))"
     first, second = run("4").digest, run("6").digest
     assert first != second
+    assert run("4", keep=True).digest == first, "a run that is shown is the same"
     assert (run("4").digest, run("6").digest) == (first, second)
     for hash_seed in ("1", "77"):
         done = subprocess.run(

@@ -12,18 +12,23 @@ class Trace:
 
     def __init__(self, keep: bool = False) -> None:
         self.lines: list[str] = []
-        self._keep = keep
+        self.keep = keep
         self._hash = hashlib.sha256()
 
-    def note(self, at: float, who: str, what: str) -> None:
+    def note(self, at: float, who: str, what: str, more: str = "") -> None:
         """Adds a line.
 
         Args:
             at: virtual seconds since the start.
+            more: what is worth reading, and says nothing more of the run; it is not hashed.
         """
         line = f"{at:10.3f} {who:<8} {what}"
         self._hash.update(line.encode())
-        if self._keep:
+        self.remark(f"{line} {more}".rstrip())
+
+    def remark(self, line: str) -> None:
+        """Keeps a line that is only to be read."""
+        if self.keep:
             self.lines.append(line)
 
     @property

@@ -35,7 +35,7 @@ from bot.settings import Settings, load
 from tests.simulation.faults import Faults
 from tests.simulation.loop import PROCESS, Process, SimulatedLoop
 from tests.simulation.network import Call, Network, SiftTransport, SlackSession, Weather, serve
-from tests.simulation.store import Fate, InLoop, SharedDatabase, SimulatedWorker, remember_statements
+from tests.simulation.store import Disk, Fate, InLoop, SharedDatabase, SimulatedWorker, remember_statements
 from tests.simulation.trace import Trace
 
 EPOCH = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -123,7 +123,14 @@ class Replica:
         return Bot(settings, self.clock, self.world.loop.time, outside)
 
     def _database(self, url: str, clock: Clock) -> Database:
-        worker = partial(SimulatedWorker, fate=self._fate, kill=self.kill, sleep=self.sleep, timer=self.world.loop.time)
+        worker = partial(
+            SimulatedWorker,
+            fate=self._fate,
+            kill=self.kill,
+            sleep=self.sleep,
+            disk=self.world.disk,
+            timer=self.world.loop.time,
+        )
         kind = Database if self.world.plan.replicas == 1 else SharedDatabase
         database = kind(url, clock, worker=worker, readers=InLoop(lambda: 0.002))
         if isinstance(database, SharedDatabase):
@@ -200,6 +207,7 @@ class World:
         self.violations: list[str] = []
         self.faults = Faults(Random(f"{seed} faults"), plan.replicas, plan.seconds)
         self.path = directory / "bot.db"
+        self.disk = Disk(self.path)
         views._fresh = count(1)  # what it counts must not depend on earlier runs
         self.slack = SimulatedSlack(self)
         self.sift = EmbeddedSift(clock=self.now, run_seconds=self.random.choice((1.0, 6.0, 20.0)))
@@ -211,7 +219,6 @@ class World:
         _fresh_database(directory)
 
         self.added: list[SandboxJob] = []
-        self.far_ahead = False
         self._people: list[tuple[float, dict[str, Person]]] = []
         self.people_changed()
 
@@ -254,9 +261,16 @@ class World:
             **self.plan.settings,
         }
 
-    def note(self, who: str, what: str) -> None:
-        """Writes a line into the trace."""
-        self.trace.note(self.loop.time(), who, what)
+    def lose_power(self) -> None:
+        """Ends every process, and loses whatever was committed since the last flush."""
+        self.note("world", "loses power")
+        for replica in self.replicas:
+            replica.kill()
+        self.disk.fail()
+
+    def note(self, who: str, what: str, more: str = "") -> None:
+        """Writes a line into the trace; `more` is only for whoever reads it."""
+        self.trace.note(self.loop.time(), who, what, more)
 
     def violated(self, name: str, what: str) -> None:
         """Notes that an invariant does not hold."""
@@ -284,8 +298,8 @@ class World:
     def _leaves(self, call: Call, weather: Weather) -> None:
         process = PROCESS.get()
         name = process.name if process else "world"
-        what = call.body[:300].decode(errors="replace") if self.trace._keep else str(len(call.body))
-        self.note(name, f"{call.peer} {call.method} {call.path} {weather.name} {what}")
+        body = call.body[:300].decode(errors="replace") if self.trace.keep else ""
+        self.note(name, f"{call.peer} {call.method} {call.path} {weather.name} {len(call.body)}", body)
         for told in self.leaving:
             told(call, weather)
 
