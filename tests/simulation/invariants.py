@@ -41,7 +41,7 @@ MOMENT = timedelta(seconds=2)
 MARKED_WITHIN = timedelta(seconds=15)
 """Grants and approvals are looked up in the transaction that marks a request, and that takes no longer."""
 
-APPROVAL_FOR = timedelta(seconds=60)
+APPROVAL_FOR = timedelta(seconds=20)
 """How long a second person has, in the simulated world: an hour, of which most would be waiting."""
 
 AT_REST = {"Replica._work", "Loop.run", "Event.wait"}

@@ -58,7 +58,7 @@ def plan_of(seed: str) -> Plan:
         "ALERT_STORM": draw.choice(("2", "10")),
         "APPROVAL_AFTER": draw.choice(("", "", "1", "2")),
         "APPROVAL_COUNT": draw.choice(("1", "1", "2")),
-        "DIGEST_AT": draw.choice(("", "12:01")),
+        "DIGEST_AT": draw.choice(("", "12:00")),
         "FOLLOW_POLL_SECONDS": "5",
         "REMIND_AFTER": draw.choice(("", "30s")),
         "REQUESTS_PER_MINUTE": draw.choice(("0", "5", "60")),
@@ -68,7 +68,7 @@ def plan_of(seed: str) -> Plan:
         "SETTLE_SECONDS": "20",
         "SIFT_TIMEOUT_SECONDS": "10",
     }
-    return Plan(draw.choice((1, 1, 2, 3)), draw.choice((10.0, 25.0, 60.0)), draw.randint(6, 24), settings)
+    return Plan(draw.choice((1, 1, 2, 3)), draw.choice((6.0, 15.0, 40.0)), draw.randint(5, 18), settings)
 
 
 def run(seed: str, keep: bool = False) -> Result:

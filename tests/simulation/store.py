@@ -18,9 +18,12 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from bot.base.clock import Clock
 from bot.base.errors import DatabaseUnavailable
+from bot.db.columns import NotAhead
 from bot.db.connections import Lines
 from bot.db.database import Database
 from bot.db.worker import TOGETHER, Outcome, Worker, _Batch, _Job, _told
@@ -247,7 +250,24 @@ class SharedDatabase(Database):
 def _remembered() -> Engine:
     engine = create_engine("sqlite://")
     engine.connect().close()
+    engine.dialect.simulated = True  # type: ignore[attr-defined]  # read by `_at_most_now` alone
     return engine
+
+
+@compiles(NotAhead, "sqlite")
+def _at_most_now(element: NotAhead, compiler: SQLCompiler, **more: Any) -> str:
+    """As on PostgreSQL, where the simulated server's clock decides."""
+    moment = compiler.process(element.clauses, **more)
+    return f"not_ahead({moment})" if getattr(compiler.dialect, "simulated", False) else moment
+
+
+def tell_the_time(engine: Engine, now: Clock | None) -> None:
+    """Has a database know what time it is by its own clock; None: it goes by that of its process."""
+
+    def not_ahead(moment: str) -> str:
+        return min(moment, f"{now():%Y-%m-%d %H:%M:%S.%f}") if now is not None else moment
+
+    event.listen(engine, "connect", lambda dbapi, _: dbapi.create_function("not_ahead", 1, not_ahead))
 
 
 def remember_statements(engine: Engine) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextvars import Context, copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -35,10 +35,18 @@ from bot.settings import Settings, load
 from tests.simulation.faults import Faults
 from tests.simulation.loop import PROCESS, Process, SimulatedLoop
 from tests.simulation.network import Call, Network, SiftTransport, SlackSession, Weather, serve
-from tests.simulation.store import Disk, Fate, InLoop, SharedDatabase, SimulatedWorker, remember_statements
+from tests.simulation.store import (
+    Disk,
+    Fate,
+    InLoop,
+    SharedDatabase,
+    SimulatedWorker,
+    remember_statements,
+    tell_the_time,
+)
 from tests.simulation.trace import Trace
 
-EPOCH = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+EPOCH = datetime(2026, 11, 20, 11, 59, 50, tzinfo=UTC)
 STATEMENTS: tuple[str, ...] = ()
 """What is changed in the schema of each new database; a mutation may."""
 
@@ -119,8 +127,7 @@ class Replica:
             session=lambda: cast(aiohttp.ClientSession, SlackSession(self.world.network)),
             transport=lambda: cast(httpx.AsyncBaseTransport, SiftTransport(self.world.network)),
         )
-        settings = load(Settings, self.world.environment)
-        return Bot(settings, self.clock, self.world.loop.time, outside)
+        return Bot(self.world.settings, self.clock, self.world.loop.time, outside)
 
     def _database(self, url: str, clock: Clock) -> Database:
         worker = partial(
@@ -137,6 +144,7 @@ class Replica:
             database.server_clock = self.world.now
         for engine in database.engines:
             remember_statements(engine)
+            tell_the_time(engine, self.world.now if isinstance(database, SharedDatabase) else None)
         return database
 
     async def _work(self, bot: Bot) -> None:
@@ -246,9 +254,14 @@ class World:
         """The true moment."""
         return EPOCH + timedelta(seconds=self.loop.time())
 
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings of every process; reading them takes longer than many a transaction."""
+        return load(Settings, self.environment)
+
     @property
     def environment(self) -> dict[str, Any]:
-        """The settings of every process."""
+        """What they are read from."""
         return {
             "SLACK_BOT_TOKEN": self.slack.bot_token,
             "SLACK_SIGNING_SECRET": self.slack.signing_secret,
