@@ -7,9 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sqlalchemy import true
 
-from bot.access import grants, policy
+from bot.access import policy
 from bot.audit import log as audit
 from bot.audit.entry import Event
 from bot.base.errors import DatabaseUnavailable
@@ -125,14 +124,14 @@ def nobody_looks_for_what_was_left_behind(patch: Patch) -> None:
     patch.setattr(Runner, "sweep", mutated)
 
 
-def what_is_revoked_counts(patch: Patch) -> None:
-    """Who may is decided once, whatever becomes of their grants."""
-    patch.setattr(grants, "_LISTED", true())
+def what_a_group_may_everybody_may(patch: Patch) -> None:
+    """Nobody looks who is in a user group."""
+    decide = policy.decide
 
+    def mutated(request: Any, person: Any, found: Any, *, admins: Any = (), groups: Any = None) -> Any:
+        return decide(request, person, found, admins=admins, groups=frozenset(grant.subject for grant in found))
 
-def expired_grants_count(patch: Patch) -> None:
-    """A grant that was given for a while lasts."""
-    patch.setattr(policy.Grant, "holds", lambda *_: True)
+    patch.setattr(policy, "decide", mutated)
 
 
 def nobody_has_to_approve(patch: Patch) -> None:
@@ -145,12 +144,12 @@ def unclear_commits_are_told_as_failed(patch: Patch) -> None:
     patch.setattr(worker, "MaybeRecorded", DatabaseUnavailable)
 
 
-def revocations_are_not_audited(patch: Patch) -> None:
-    """A grant ends without an entry."""
+def grants_are_not_audited(patch: Patch) -> None:
+    """Somebody is allowed without an entry."""
     append = audit.append
 
     def mutated(connection: Any, entry: Any, at: Any) -> Any:
-        return None if entry.event == Event.REVOKE else append(connection, entry, at)
+        return None if entry.event == Event.GRANT else append(connection, entry, at)
 
     patch.setattr("bot.access.grants.audit", SimpleNamespace(append=mutated))
 
@@ -200,11 +199,10 @@ MUTATIONS: dict[Mutation, tuple[str, int]] = {
     changes_are_not_shown: ("one message per thing to show", 0),
     acceptance_is_not_audited: ("every request tells its story", 0),
     nobody_looks_for_what_was_left_behind: ("nothing waits for ever", 2),
-    what_is_revoked_counts: ("nothing is sent for whom policy denies", 0),
-    expired_grants_count: ("nothing is sent for whom policy denies", 0),
+    what_a_group_may_everybody_may: ("nothing is sent for whom policy denies", 0),
     nobody_has_to_approve: ("nothing is sent without its second person", 0),
     unclear_commits_are_told_as_failed: ("nothing denied is done", 0),
-    revocations_are_not_audited: ("the audit is whole", 0),
+    grants_are_not_audited: ("the audit is whole", 0),
     failures_are_not_sorted: ("every alert is shown", 0),
     each_request_leaves_a_task: ("nothing goes on beside", 0),
     loops_outlive_the_bot: ("nothing is left running", 0),
