@@ -206,6 +206,13 @@ def test_a_click_in_a_thread_is_answered_in_that_thread_privately_too() -> None:
     assert (requester.thread_ts, requester.asked_in) == ("1764000000.000100", "1764000000.000100")
 
 
+def test_a_click_in_a_message_that_has_replies_is_answered_in_the_channel_privately() -> None:
+    ts = IN_CHANNEL["message"]["ts"]
+    container = {**IN_CHANNEL["container"], "thread_ts": ts}
+    requester = clicked({**IN_CHANNEL, "container": container, "message": {**IN_CHANNEL["message"], "thread_ts": ts}})
+    assert (requester.thread_ts, requester.asked_in) == (ts, None)
+
+
 def test_a_click_in_what_only_one_person_sees_has_no_thread() -> None:
     requester = clicked(EPHEMERAL)
     assert requester.delivery_key == "click:C0LAUNCH:1764000007.000300:1764000060.123456:U0ADA"

@@ -70,6 +70,11 @@ class User:
         except ZoneInfoNotFoundError:
             return ZoneInfo("UTC")
 
+    @property
+    def place(self) -> str:
+        """The city that their time zone is named for."""
+        return self.tz.rpartition("/")[2].replace("_", " ")
+
     def as_slack(self, *, with_email: bool, at: datetime) -> Payload:
         """The user as `users.info` answers."""
         offset = at.astimezone(self.zone).utcoffset()
