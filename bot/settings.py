@@ -182,6 +182,11 @@ class Settings(StoreSettings):
         return self.alert_channels.get(kind, self.alert_channel)
 
     @property
+    def channels_alerted(self) -> list[str]:
+        """The channels that get alerts, each once."""
+        return sorted({*self.alert_channels.values(), *filter(None, [self.alert_channel])})
+
+    @property
     def watches(self) -> bool:
         """Whether there is any channel for alerts."""
         return bool(self.alert_channel or self.alert_channels)

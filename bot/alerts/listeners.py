@@ -17,6 +17,7 @@ from bot.alerts import storms
 from bot.alerts.handling import Handling
 from bot.alerts.snooze import BadDay, Choice, Wanted
 from bot.alerts.storm_messages import RETRY_GROUP, RETRY_STORM, SELECT_STORM, selection
+from bot.alerts.storm_press import Pressed, changed_meanwhile
 from bot.audit.entry import Event
 from bot.base.clock import Clock
 from bot.base.requester import Requester, Source
@@ -44,10 +45,12 @@ def register(
     """Registers the buttons that retry what failed at once."""
 
     async def on_retry_storm(ack: AsyncAck, body: dict[str, Any]) -> None:
-        requester, origin = payloads.requester_of_click(body, Source.BULK), payloads.value_of(body)
-        storm_id, _, group_id = origin.partition(" ")
-        wanted = await database.run(lambda connection: storms.to_retry(connection, storm_id, group_id or None))
-        await intake.take_or_tell(requester, wanted, origin.replace(" ", ":"))
+        requester, pressed = payloads.requester_of_click(body, Source.BULK), Pressed.of(payloads.value_of(body))
+        found = await database.run(lambda connection: storms.to_retry(connection, pressed.storm_id, pressed.group_id))
+        if found.differs_from(pressed.offered, whole=pressed.group_id is None):
+            replies.answer(requester, changed_meanwhile(pressed.offered or 0, found.free))
+        else:
+            await intake.take_or_tell(requester, found.jobs, pressed.origin)
         await ack()
 
     async def on_select_storm(ack: AsyncAck, body: dict[str, Any]) -> None:
@@ -57,9 +60,10 @@ def register(
 
     async def open_selection(requester: Requester, trigger_id: str, storm_id: str) -> None:
         """Opens the modal that selects some of a storm's jobs; the answer goes into the storm's thread."""
-        alerts, total = await database.run(lambda connection: storms.to_pick(connection, storm_id, MAX_OPTIONS))
+        found = await database.run(lambda connection: storms.to_pick(connection, storm_id, MAX_OPTIONS))
+        alerts, total, under_way = found
         origin = {"source": requester.source, "channel_id": requester.channel_id, "thread_ts": requester.thread_ts}
-        await slack.open_view(trigger_id, selection(alerts, total, origin))
+        await slack.open_view(trigger_id, selection(alerts, total, origin, under_way))
 
     app.action(RETRY_STORM)(on_retry_storm)
     app.action(RETRY_GROUP)(on_retry_storm)

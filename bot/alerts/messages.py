@@ -7,8 +7,10 @@ Retrying this cause helped 41 of 43 times, usually within 6 min
 """
 
 from bot.alerts import oncall_messages as on_call
+from bot.alerts import thread_messages
 from bot.alerts.alert import Alert
 from bot.base.text import clip
+from bot.retries.messages.cooldown import works_from
 from bot.retries.messages.job import retry_button, status_of
 from bot.retries.messages.naming import cause_of, details, grey, links_of, notification, title_of, why_block
 from bot.retries.messages.record import asked_once_more, words
@@ -24,11 +26,16 @@ MAX_DETAILS = 30
 """Blocks of what is folded away."""
 
 
-def pieces(alert: Alert, place: Place) -> list[Piece]:
-    """Every message that should show an alert as it is now, in the order they are posted."""
+def pieces(alert: Alert, place: Place, oncall: str | None = None) -> list[Piece]:
+    """Every message that should show an alert as it is now, in the order they are posted.
+
+    Args:
+        oncall: the user group that reminders mention; None: nobody is mentioned.
+    """
+    called = thread_messages.called(alert, oncall)
     shown = [Piece("announcement", announcement(alert, place), in_thread_too=True), *_details(alert, place)]
     shown += [Piece(f"repeat-{repeat.id}", repeated(repeat)) for repeat in alert.repeats]
-    return [*shown, *_woken(alert)]
+    return [*shown, *_woken(alert), *called]
 
 
 def announcement(alert: Alert, place: Place) -> Message:
@@ -43,6 +50,7 @@ def announcement(alert: Alert, place: Place) -> Message:
         *why_block(job, about),
         *([section(f"{helps}.")] if helps else []),
         *([section(standing)] if standing else []),
+        *_from_when(alert),
         *on_call.because(alert.mute_reason if alert.muted_by else None),
         *([section("\n".join(taken))] if taken else []),
         actions(_buttons(alert)),
@@ -106,6 +114,11 @@ def _over(alert: Alert) -> bool:
 
 def _offered(alert: Alert) -> bool:
     return _open(alert) and alert.job.retryable
+
+
+def _from_when(alert: Alert) -> list[Block]:
+    """From when the Retry button works, where that is later than now."""
+    return works_from(alert.retry.cools_until) if alert.retry is not None and _offered(alert) else []
 
 
 def _buttons(alert: Alert) -> list[Block]:

@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from bot.alerts import oncall_messages as on_call
+from bot.alerts import thread_messages
 from bot.alerts.alert import Alert, Group, Standing, Storm
 from bot.alerts.messages import cause_in_a_line, repeated
+from bot.alerts.storm_press import WHOLE
 from bot.base.text import clip
 from bot.retries.messages.job import kind_of, referring
-from bot.retries.messages.modals import JobOption, retry_view
+from bot.retries.messages.modals import JobOption, all_under_way_view, retry_view
 from bot.retries.messages.naming import SHORT_ID, name_of
 from bot.retries.messages.record import readable, words
 from bot.retries.state import AlertState
@@ -38,7 +40,8 @@ from bot.slack.message import Block, Message, View
 from bot.slack.piece import Piece
 
 RETRY_STORM, RETRY_GROUP, SELECT_STORM = "retry_storm", "retry_group", "select_storm"
-"""The action IDs of a storm's buttons; their values are the row's ID, and the group's behind it."""
+"""The action IDs of a storm's buttons; their values are the row's ID, and of those that retry the group's and how many
+jobs that is."""
 
 MAX_GROUPS = 8
 """Groups that are shown; the others are counted."""
@@ -60,11 +63,16 @@ _EMOJIS = {
 }
 
 
-def pieces(storm: Storm, place: Place) -> list[Piece]:
-    """Every message that should show a storm as it is now, in the order they are posted."""
+def pieces(storm: Storm, place: Place, oncall: str | None = None) -> list[Piece]:
+    """Every message that should show a storm as it is now, in the order they are posted.
+
+    Args:
+        oncall: the user group that reminders mention; None: nobody is mentioned.
+    """
+    called = thread_messages.called_for_storm(storm, oncall)
     shown = [Piece("announcement", announcement(storm), in_thread_too=True), *_lists(storm)]
     shown += [Piece(f"repeat-{repeat.id}", repeated(repeat)) for repeat in storm.repeats]
-    return [*shown, *_woken(storm)]
+    return [*shown, *_woken(storm), *called]
 
 
 def announcement(storm: Storm) -> Message:
@@ -160,14 +168,20 @@ def _retry_these(storm: Storm, group: Group) -> Block | None:
     return button(
         f"Retry these {group.offered:,}" if several else "Retry this one",
         RETRY_GROUP,
-        f"{storm.id} {group.id}",
+        f"{storm.id} {group.id} {group.offered}",
         confirm=asked,
     )
 
 
 def _retry_all(storm: Storm) -> Block:
     asked = _confirm("Retry all?", storm.offered, storm.groups)
-    return button(f"Retry all ({storm.offered:,})", RETRY_STORM, storm.id, style="primary", confirm=asked)
+    return button(
+        f"Retry all ({storm.offered:,})",
+        RETRY_STORM,
+        f"{storm.id} {WHOLE} {storm.offered}",
+        style="primary",
+        confirm=asked,
+    )
 
 
 def _confirm(title: str, count: int, groups: Sequence[Group]) -> Block:
@@ -218,19 +232,22 @@ def _name(alert: Alert) -> str:
     return f"{kind_of(alert.job)} {shown}"
 
 
-def selection(alerts: Sequence[Alert], total: int, origin: Mapping[str, str | None]) -> View:
+def selection(alerts: Sequence[Alert], total: int, origin: Mapping[str, str | None], under_way: int = 0) -> View:
     """The modal that picks some of a storm's jobs, by what they share.
 
     Args:
         alerts: those that are offered, group by group.
         total: how many might be.
+        under_way: how many more are still failed, and are being retried already.
     """
+    if not alerts:
+        return all_under_way_view(under_way)
     names = Counter(name_of(alert.job_id, alert.about, MAX_NAME) for alert in alerts)
     choices: list[JobOption] = []
     for _, alike in groupby(alerts, key=_alike):
         some = list(alike)
         choices += [JobOption(_option(alert, names), _label(some)) for alert in some]
-    return retry_view(choices, origin, unlisted=total - len(alerts))
+    return retry_view(choices, origin, unlisted=total - len(alerts), under_way=under_way)
 
 
 def _alike(alert: Alert) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, bindparam, exists, func, select
 
 from bot.alerts.alert import Alert, Group, Standing, Storm, standing_of
+from bot.alerts.storm_press import ToRetry
 from bot.db.tables import alerts, batches, retries, storms
 from bot.retries.causes import record_of
 from bot.retries.messages.record import readable
@@ -88,27 +89,28 @@ _REPEATS = (
 )
 
 
-def to_retry(connection: Connection, storm_id: str, group_id: str | None = None) -> list[JobRef]:
-    """Returns the jobs of a storm, or of one of its groups, that may be retried now.
-
-    Those whose retry is asked for already are left out; if that leaves none, all of them are returned, so that whoever
-    asks is told by whom.
-    """
+def to_retry(connection: Connection, storm_id: str, group_id: str | None = None) -> ToRetry:
+    """Returns the jobs of a storm, or of one of its groups, that may be retried now."""
     open_ = [row for row in _open(connection, storm_id) if group_id in (None, _group_of(row))]
     free = _free(connection, storm_id)
-    found = [row for row in open_ if row.job_id in free] or open_
-    return [JobRef(row.job_id, row.offered) for row in found]
+    found = [row for row in open_ if row.job_id in free]
+    known = bool(open_) or group_id is None or group_id in _count(connection, storm_id).groups
+    return ToRetry([JobRef(row.job_id, row.offered) for row in found or open_], len(found), known)
 
 
-def to_pick(connection: Connection, storm_id: str, limit: int) -> tuple[list[Alert], int]:
-    """Returns the first alerts of a storm whose jobs may be retried now, group by group, and how many there are."""
-    free = _free(connection, storm_id)
-    rows = [row for row in _open(connection, storm_id) if row.job_id in free]
+def to_pick(connection: Connection, storm_id: str, limit: int) -> tuple[list[Alert], int, int]:
+    """Returns the first alerts of a storm whose jobs may be retried now, group by group.
+
+    Returns:
+        They, how many there are, and how many more are still failed whose retry is asked for already.
+    """
+    free, open_ = _free(connection, storm_id), _open(connection, storm_id)
+    rows = [row for row in open_ if row.job_id in free]
     sizes = Counter(_group_of(row) for row in rows)
     rows.sort(key=lambda row: (-sizes[_group_of(row)], _group_of(row)))
     order = [row.id for row in rows[:limit]]
     found = {row.id: Alert.of(row._mapping) for row in connection.execute(_SOME, {"b_ids": order})}
-    return [found[one] for one in order], len(rows)
+    return [found[one] for one in order], len(rows), len(open_) - len(rows)
 
 
 def _open(connection: Connection, storm_id: str) -> Sequence[Row[Any]]:

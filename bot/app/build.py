@@ -13,7 +13,7 @@ from bot.access.changer import Changer
 from bot.access.changes import Granting
 from bot.access.quota import Quota
 from bot.alerts import messages as shown_alerts
-from bot.alerts import queries, storms
+from bot.alerts import queries, reminders, storms
 from bot.alerts import storm_messages as shown_storms
 from bot.alerts.explainer import Explainer
 from bot.alerts.handling import Handling
@@ -25,6 +25,9 @@ from bot.base.clock import Clock
 from bot.base.loops import Loop, Soon
 from bot.base.metrics import Metrics
 from bot.db.database import Database
+from bot.digest import store as digests
+from bot.digest.digest import pieces
+from bot.digest.digests import Digests
 from bot.home.lookup import Lookup
 from bot.home.run import Runs
 from bot.home.tab import Home
@@ -32,6 +35,7 @@ from bot.records.counts import Counts
 from bot.records.history import History
 from bot.retries import batches, store
 from bot.retries.approvals import Approvals
+from bot.retries.cooldown import Cooldowns
 from bot.retries.decider import Decider
 from bot.retries.follower import Follower
 from bot.retries.intake import Intake
@@ -61,7 +65,7 @@ GATHER_SECONDS = 0.1
 PAUSE = timedelta(seconds=2)
 """How often at most a message that counts is updated: `chat.update` allows about 50 calls a minute."""
 
-OUTBOXES: Sequence[Outbox[Any]] = (store.outbox, batches.outbox, queries.outbox, storms.outbox)
+OUTBOXES: Sequence[Outbox[Any]] = (store.outbox, batches.outbox, queries.outbox, storms.outbox, digests.outbox)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,11 +117,13 @@ class Features:
     @cached_property
     def publishers(self) -> dict[str, Publisher[Any]]:
         """What brings Slack up to date, by the name of the loop that drives it."""
+        oncall = self.settings.oncall_group
         return {
             "retries": self._publisher(store.outbox, kinds.pieces, timedelta(0)),
             "batches": self._publisher(batches.outbox, kinds.batch_pieces),
-            "alerts": self._publisher(queries.outbox, shown_alerts.pieces, timedelta(0)),
-            "storms": self._publisher(storms.outbox, shown_storms.pieces),
+            "alerts": self._publisher(queries.outbox, partial(shown_alerts.pieces, oncall=oncall), timedelta(0)),
+            "storms": self._publisher(storms.outbox, partial(shown_storms.pieces, oncall=oncall)),
+            "digests": self._publisher(digests.outbox, lambda digest, **_: pieces(digest)),
         }
 
     def _publisher(
@@ -172,7 +178,13 @@ class Features:
             entered=self.metrics.entered,
             tasks=self.runner.tasks,
             finds_late=self.settings.rerun,
+            cooldown=timedelta(seconds=self.settings.retry_cooldown_seconds),
         )
+
+    @cached_property
+    def cooldowns(self) -> Cooldowns:
+        cooldown = timedelta(seconds=self.settings.retry_cooldown_seconds)
+        return Cooldowns(database=self.database, clock=self.clock, cooldown=cooldown, changed=self.changed)
 
     @cached_property
     def reruns(self) -> Reruns:
@@ -224,6 +236,11 @@ class Features:
         return Channels(self.slack, self.settings.channels)
 
     @cached_property
+    def digests(self) -> Digests:
+        settings = self.settings
+        return Digests(self.authorizer, settings.channels_alerted, settings.digest_at, settings.timezone, self.changed)
+
+    @cached_property
     def use_cases(self) -> UseCases:
         replies = Replies(self.slack, self.runner.tasks)
         return UseCases(
@@ -233,6 +250,8 @@ class Features:
             replies=replies,
             intake=Intake(self.database, self.runner, replies, self.quota, self.metrics, self.clock),
             approvals=Approvals(self.authorizer, self.runner.start, self.changed),
+            cooldowns=self.cooldowns,
+            digests=self.digests,
             handling=Handling(
                 self.authorizer,
                 self.changed,
@@ -254,6 +273,8 @@ class Features:
         """Writes what is to be there before the first request is taken."""
         if self.watcher is not None:
             await self.database.run(self.watcher.begin)
+        if self.settings.remind_after is None:
+            await self.database.run(reminders.forget)
 
     async def drain(self, seconds: float) -> None:
         """Finishes what is under way, and leaves for the next start what takes longer than `seconds`."""

@@ -30,6 +30,8 @@ from bot.base.metrics import Metrics
 from bot.base.redactor import Redactor
 from bot.base.text import new_id
 from bot.db.database import Database
+from bot.digest import listeners as digest
+from bot.digest.digests import Digests
 from bot.home import listeners as home
 from bot.home.lookup import Lookup
 from bot.home.run import Runs
@@ -38,6 +40,7 @@ from bot.records import listeners as records
 from bot.records.history import History
 from bot.retries import listeners as retries
 from bot.retries.approvals import Approvals
+from bot.retries.cooldown import Cooldowns
 from bot.retries.intake import Intake
 from bot.slack import notices
 from bot.slack.client import Slack
@@ -106,6 +109,8 @@ class UseCases:
     replies: Replies
     intake: Intake
     approvals: Approvals
+    cooldowns: Cooldowns
+    digests: Digests
     handling: Handling
     granting: Granting
     lookup: Lookup
@@ -131,10 +136,12 @@ def register(app: AsyncApp, use: UseCases) -> None:
     dispatch.register(app, Dispatch(intake, replies, use.lookup, use.runs, use.granting, use.history), use.metrics)
     retries.register(app, database=database, slack=slack, intake=intake, replies=replies, metrics=use.metrics)
     retries.register_kinds(app, database=database, slack=slack, intake=intake, replies=replies)
+    retries.register_cooldowns(app, cooldowns=use.cooldowns, replies=replies)
     retries.register_approvals(app, approvals=use.approvals, slack=slack, replies=replies)
     alerts.register(app, database=database, slack=slack, intake=intake, replies=replies)
     alerts.register_on_call(app, handling=use.handling, replies=replies)
     alerts.register_modals(app, handling=use.handling, slack=slack, replies=replies, clock=use.clock)
+    digest.register(app, digests=use.digests, slack=slack, replies=replies)
     access.register(app, granting=use.granting, slack=slack, people=use.people, replies=replies)
     home.register(app, home=use.home, database=database, intake=intake, replies=replies)
     home.register_runs(app, runs=use.runs, slack=slack, intake=intake, replies=replies)

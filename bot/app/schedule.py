@@ -3,12 +3,15 @@
 import time
 
 from bot.access.quota import QUOTA_SECONDS, end_minutes
+from bot.alerts.creators import CREATORS_SECONDS, Creators
+from bot.alerts.reminders import REMINDER_SECONDS, Reminders
 from bot.alerts.waking import WAKING_SECONDS, Waking
 from bot.app.build import OUTBOXES, SWEEP_SECONDS, Features
 from bot.app.timekeeper import TIMEKEEPER_SECONDS, Timekeeper
 from bot.audit.inspection import Inspection
 from bot.audit.stream import STREAM_SECONDS, Stream, destination
 from bot.base.loops import Loop
+from bot.digest.digests import DIGEST_SECONDS
 from bot.records.anchor import ANCHOR_SECONDS, Anchor
 from bot.retries.late_data import LateData
 from bot.slack.channels import CHANNELS_SECONDS
@@ -37,6 +40,7 @@ def _retrying(features: Features) -> list[Loop]:
     late = LateData(features.database, features.sift, features.clock, features.changed)
     return [
         Loop("runner", SWEEP_SECONDS, features.runner.sweep),
+        Loop("cooldowns", SWEEP_SECONDS, features.cooldowns.step),
         Loop("follower", poll, features.follower.step, "sift"),
         Loop("reruns", poll, features.reruns.step),
         Loop("late", poll, late.step),
@@ -48,7 +52,28 @@ def _watching(features: Features) -> list[Loop]:
     finding = [Loop("watcher", poll, watcher.step, "sift")] if watcher else []
     settings = features.settings
     waking = Waking(features.database, features.clock, settings.remind_after, features.changed)
-    return [*finding, features.explaining, Loop("waking", min(WAKING_SECONDS, poll), waking.step)]
+    return [*finding, features.explaining, *_on_call(features), Loop("waking", min(WAKING_SECONDS, poll), waking.step)]
+
+
+def _on_call(features: Features) -> list[Loop]:
+    """What calls people to failures that wait for them."""
+    settings, repeated = features.settings, list[Loop]()
+    if settings.remind_after is not None:
+        reminding = Reminders(
+            database=features.database,
+            clock=features.clock,
+            after=settings.remind_after,
+            group=settings.oncall_group,
+            changed=features.changed,
+        )
+        seconds = min(REMINDER_SECONDS, settings.remind_after.total_seconds() / 4)
+        repeated.append(Loop("reminders", seconds, reminding.step))
+    if settings.notify_creator:
+        creators = Creators(features.database, features.subjects, features.people, features.clock, features.changed)
+        repeated.append(Loop("creators", CREATORS_SECONDS, creators.step))
+    if settings.digest_at:
+        repeated.append(Loop("digest", DIGEST_SECONDS, features.digests.step))
+    return repeated
 
 
 def _keeping(features: Features) -> list[Loop]:

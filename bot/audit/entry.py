@@ -81,6 +81,9 @@ class Event(StrEnum):
     SNOOZE = "snooze"
     """Somebody put a failure off until some moment, or ended that; nobody's: its time is over."""
 
+    REMIND = "remind"
+    """Somebody was reminded of a failure that nobody takes care of."""
+
     ANCHOR = "anchor"
     """The head was posted in a channel."""
 

@@ -18,10 +18,16 @@ from bot.base import logs
 from bot.base.clock import utc_now
 from bot.base.errors import CannotListen, WrongWorkspace
 from bot.db import marks
-from bot.sandbox import AUDITOR, LAUNCH_OPS, OPERATOR, SECOND_OPERATOR, TEAM, Sandbox
+from bot.sandbox import AUDITOR, LAUNCH_OPS, ON_CALL_GROUP, OPERATOR, SECOND_OPERATOR, TEAM, Sandbox
 from bot.settings import Settings, load
 
 _ALERTS = {"ALERT_CHANNEL": LAUNCH_OPS, "ALERT_POLL_SECONDS": "2", "FOLLOW_POLL_SECONDS": "1"}
+_ON_CALL = {
+    "REMIND_AFTER": "5m",
+    "ONCALL_GROUP": ON_CALL_GROUP,
+    "DIGEST_AT": "08:00,20:00",
+    "NOTIFY_CREATOR": "on",
+}
 _GRANTS = {OPERATOR: Role.OPERATOR, SECOND_OPERATOR: Role.OPERATOR, AUDITOR: Role.AUDITOR}
 
 
@@ -39,7 +45,9 @@ async def run_demo(stop: asyncio.Event) -> None:
     async with _served(sandbox, address) as url:
         here = url.replace("//0.0.0.0:", "//127.0.0.1:")
         with _database(address) as database:
-            settings = load(Settings, {**sandbox.environment(here), **_ALERTS, **database, "SIFT_APP_URL": here})
+            settings = load(
+                Settings, {**sandbox.environment(here), **_ALERTS, **_ON_CALL, **database, "SIFT_APP_URL": here}
+            )
             with Bot(settings) as bot:
                 with bot.database.transaction() as connection:
                     _allow_the_cast(connection)

@@ -116,6 +116,7 @@ retries = Table(
     Column("detail", Text),  # JSON: why refused, failed, unknown or lost
     Column("superseded_by", ForeignKey("retries.id")),  # a later retry of the same job
     Column("waits_until", Moment),  # asked for during the cooldown: until when it waits by itself
+    Column("cools_until", Moment),  # offered again during the cooldown: until when; null: not, or not any more
     Column("created_at", Moment, nullable=False),
     Column("sent_at", Moment),
     Column("unknown_at", Moment),
@@ -130,6 +131,7 @@ retries = Table(
     CheckConstraint(one_of("kind", KINDS), name="kind"),
     Index("uq_retries_active_job", "job_id", "kind", unique=True, **where(one_of("state", ACTIVE))),
     Index("uq_retries_waiting_job", "job_id", "kind", unique=True, **where("waits_until IS NOT NULL")),
+    Index("ix_retries_cools", "cools_until", **where("cools_until IS NOT NULL")),
     Index("ix_retries_approval", "approval_until", **where("approval_until IS NOT NULL AND state = 'requested'")),
     Index("ix_retries_job", "job_id", "created_at"),
     Index("ix_retries_cause", "cause_key", "ended_at", **where("cause_key IS NOT NULL")),
@@ -203,6 +205,19 @@ alerts = Table(
     Index("ix_alerts_remind", "remind_at", **where("remind_at IS NOT NULL")),
     Index("ix_alerts_look_up", "look_up_until", **where("look_up_until IS NOT NULL")),
     Index("ix_alerts_show", "show_at", **where("show_at IS NOT NULL")),
+)
+
+digests = Table(
+    "digests",
+    metadata,
+    # What was told of a channel at a time of day; it is kept for days only.
+    Column("id", Text, primary_key=True),
+    Column("channel_id", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("content", Text, nullable=False),  # JSON: the message as it was then
+    *shown(),
+    Index("ix_digests_show", "show_at", **where("show_at IS NOT NULL")),
+    Index("ix_digests_created", "created_at"),
 )
 
 job_runs = Table(

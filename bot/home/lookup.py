@@ -58,7 +58,7 @@ class Lookup:
         try:
             jobs = await self.sift.failed_lately(LISTED)
         except SiftError as error:
-            return answers.unreadable(str(error))
+            return answers.unreadable(error)
         return messages.failed(jobs, await self._known(jobs), self.place)
 
     async def status(self, requester: Requester, job_id: str) -> Message:
@@ -69,7 +69,7 @@ class Lookup:
         try:
             job = await self.sift.job(job_id)
         except SiftError as error:
-            return answers.unreadable(str(error))
+            return answers.unreadable(error)
         if job is None:
             return messages.unknown(job_id)
         listed = await self._known([job])
@@ -88,7 +88,7 @@ class Lookup:
         try:
             jobs = await self.sift.failed_lately(MAX_OPTIONS)
         except SiftError as error:
-            return message_view(answers.unreadable(str(error)), modals.TITLE)
+            return message_view(answers.unreadable(error), modals.TITLE)
         listed, now = await self._known(jobs), self.authorizer.clock()
         free = [job for job in jobs if job.job_id not in listed.under_way]
         options = [modals.option_of(job, now, listed.about_of(job.job_id)) for job in free]

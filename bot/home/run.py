@@ -36,8 +36,6 @@ from bot.slack.message import Message, View
 SECONDS = 25.0
 """For so long Sift may take to say what failed of a run."""
 
-SLOW = "Sift did not answer in time."
-
 Reading = tuple[RunRef, str | None]
 """A run as somebody may have meant it, and the reason that then stands after it."""
 
@@ -79,9 +77,9 @@ class Runs:
             async with asyncio.timeout(SECONDS):
                 return await self._find(requester, readings, readonly)
         except SiftError as error:
-            return answers.unreadable(str(error))
+            return answers.unreadable(error)
         except TimeoutError:
-            return answers.unreadable(SLOW)
+            return answers.unreadable(None)
 
     async def choose(self, requester: Requester, offer_id: str, number: int) -> Message:
         """What failed of the run that was chosen from those that may be meant."""

@@ -14,7 +14,7 @@ from itertools import islice
 from bot.base.text import clip
 from bot.home.offer import Choice, Offer
 from bot.retries.messages.job import kind_of
-from bot.retries.messages.modals import JobOption, retry_view
+from bot.retries.messages.modals import JobOption, all_under_way_view, retry_view
 from bot.retries.messages.naming import MAX_PART, SHORT_ID, cause_of
 from bot.retries.messages.record import asked_once_more, readable, words
 from bot.retries.record import Record
@@ -204,6 +204,8 @@ def selection(offer: Offer, origin: Mapping[str, str | None], under_way: int) ->
         origin: the source, and the channel and thread that the answer goes into.
         under_way: how many of them are being retried by now.
     """
+    if not offer.jobs:
+        return all_under_way_view(under_way)
     options = [JobOption(option(one.label or one.job_id, one.job_id)) for one in offer.jobs[:MAX_OPTIONS]]
     unlisted = max(0, len(offer.jobs) - MAX_OPTIONS)
     return retry_view(options, origin, under_way=under_way, unlisted=unlisted, reason=offer.reason)
@@ -212,7 +214,7 @@ def selection(offer: Offer, origin: Mapping[str, str | None], under_way: int) ->
 def recorded(run: Choice, count: int) -> Message:
     """Takes the place of what failed once all of it was asked for; what becomes of it is shown elsewhere."""
     name = foreign(run.name or run.run_id, MAX_PART)
-    text = f":inbox_tray: Asked for: {counted(count, 'failed job')} of *{name}*. What becomes of it is shown here."
+    text = f":inbox_tray: Asked for: {counted(count, 'failed job')} of *{name}*. You will be told what becomes of it."
     return Message(text, [section(text)])
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Text, bindparam, case, func, null, select, up
 
 from bot.db.tables import retries
 from bot.retries import runs
-from bot.retries.request import about_of, kept_about
+from bot.retries.kept import about_of, kept_about
 from bot.retries.store import touch
 from bot.sift.subject import About
 from bot.slack.outbox import soon

@@ -19,14 +19,14 @@ from bot.base.bulkhead import Bulkhead
 from bot.base.clock import Clock
 from bot.base.errors import DatabaseUnavailable
 from bot.db.database import Database
-from bot.retries import approvals, buttons, claims, known, rules, store
+from bot.retries import approvals, buttons, claims, cooldown, known, rules, store
 from bot.retries.decider import Decider, PutOff
 from bot.retries.kind import Kind
-from bot.retries.limiter import Limiter
+from bot.retries.limiter import Limiter, rank_of
 from bot.retries.outcome import Outcome
 from bot.retries.recorder import BRIEFLY, Claimed, Recorder, said
 from bot.retries.request import Request, Retry
-from bot.retries.rules import Limits, Next, Refusal
+from bot.retries.rules import Limits, Next, Refusal, Wait
 from bot.retries.sending import send
 from bot.retries.state import State
 from bot.sift.client import Sift
@@ -45,9 +45,6 @@ STANDING = timedelta(seconds=PERSON_SECONDS)
 
 LOOK_UP_SECONDS = 10.0
 """What a job is about and why it failed before is looked up for so long, beside the retry itself."""
-
-ALONE, IN_A_BATCH = 0, 1
-"""Ranks: somebody who waits for one job does not wait for hundreds."""
 
 
 class Outdated(Exception):
@@ -133,7 +130,7 @@ class Attempt:
             PutOff: Slack wants to be asked later.
         """
         self.decided_at = self.services.clock()
-        asked_at = self.request.created_at if isinstance(self.request, Retry) else self.decided_at
+        asked_at = self.request.could_begin_at if isinstance(self.request, Retry) else self.decided_at
         self.decision = await self.services.decider.decide(self.request, asked_at)
         if not self.decision.allowed:
             raise Refused(self.services.decider.denial(self.decision))
@@ -242,6 +239,11 @@ class Attempt:
         match step:
             case Refusal():
                 raise Refused(step, self.job)
+            case Wait():
+                waiting = replace(claimed[0], job_before=self.job)
+                if (other := cooldown.wait(connection, waiting, step.until, now, at)) is not None:
+                    raise Refused(other, self.job)
+                return None
             case Next.ASK:
                 approvals.ask(connection, replace(claimed[0], job_before=self.job, attempt=attempt), now, at)
                 return None
@@ -293,8 +295,3 @@ class Attempt:
         else:
             await recorder.outcome(claimed, found, **changes)
         return True
-
-
-def rank_of(request: Request) -> int:
-    """Whose turn comes first: the lower one."""
-    return ALONE if request.batch_id is None else IN_A_BATCH

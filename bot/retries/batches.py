@@ -25,7 +25,8 @@ from bot.retries import claims, known, store
 from bot.retries.kind import EVENTS, Kind
 from bot.retries.request import MAX_LISTED, Batch, JobRef, Request, Retry
 from bot.retries.rules import Refusal
-from bot.retries.state import OFFERING, RefusalReason, State
+from bot.retries.state import ACTIVE, OFFERING, RefusalReason, State
+from bot.retries.storm_rows import touch_storms
 from bot.slack.outbox import Outbox
 from bot.slack.piece import values_of
 
@@ -34,6 +35,9 @@ CHUNK = 25
 
 MAX_OPEN = 100
 """So many batches are spelled out side by side."""
+
+MAX_QUERIED = 500
+"""Job IDs to a query."""
 
 _insert = insert_once(batches, "delivery_key")
 _BEGUN = exists().where(retries.c.batch_id == batches.c.id)
@@ -54,7 +58,13 @@ _UNDER_WAY = (
         _BEGUN,
         _WAITING | batches.c.due_at.is_not(None),
     )
-    .limit(1)
+    .order_by(batches.c.created_at)
+    .limit(MAX_OPEN)
+)
+_BUSY = select(retries.c.job_id).where(
+    retries.c.job_id.in_(bindparam("b_jobs", expanding=True)),
+    retries.c.kind == bindparam("b_kind"),
+    retries.c.state.in_((State.REQUESTED, *ACTIVE)),
 )
 _DELIVERED = [select(table.c.id).where(table.c.delivery_key == bindparam("b_key")) for table in (retries, batches)]
 _REST = update(batches).where(batches.c.id == bindparam("b_id"))
@@ -63,7 +73,10 @@ _MEMBERS = select(retries).where(retries.c.batch_id == bindparam("b_id"))
 _LISTED = _MEMBERS.order_by(retries.c.created_at, retries.c.id).limit(MAX_LISTED)
 _STATES = select(retries.c.state, func.count()).where(retries.c.batch_id == bindparam("b_id")).group_by(retries.c.state)
 _AGAIN = _MEMBERS.where(retries.c.state.in_(OFFERING), retries.c.superseded_by.is_(None))
-_OFFERED = _AGAIN.with_only_columns(func.count())
+_OFFERED = _AGAIN.with_only_columns(func.count(), func.max(retries.c.cools_until))
+_COOLING = _MEMBERS.where(retries.c.state == State.REQUESTED, retries.c.waits_until.is_not(None)).with_only_columns(
+    func.count(), func.max(retries.c.waits_until)
+)
 _STALE = _MEMBERS.where(store.IS_STALE, retries.c.superseded_by.is_(None)).order_by(retries.c.created_at, retries.c.id)
 _STALE_COUNT = _STALE.with_only_columns(func.count()).order_by(None)
 
@@ -141,18 +154,35 @@ def due(connection: Connection, now: datetime) -> list[Open]:
 def under_way(connection: Connection, batch_id: str) -> Refusal | None:
     """Why a whole storm, or batch, is not retried: somebody else's request for it is not sent yet.
 
+    Only where all that is still to be done of it is asked for or under way; else what is left is retried, and the rest
+    refused job by job.
+
     Writing transactions take turns (see `database`), so of two that begin at once one sees the other.
     """
     mine = connection.execute(_ONE, {"b_id": batch_id}).one()
     if mine.origin is None:
         return None
     origins = {mine.origin, mine.origin.partition(":")[0]}  # a part of a storm, and the whole of it
-    other = connection.execute(_UNDER_WAY, {"b_id": batch_id, "b_origins": list(origins), "b_kind": mine.kind}).first()
-    if other is None:
+    named = {"b_id": batch_id, "b_origins": list(origins), "b_kind": mine.kind}
+    others = connection.execute(_UNDER_WAY, named).all()
+    if not others or not _all_busy(connection, mine, others):
         return None
+    other = others[0]
     ts = other.thread_ts or json.loads(other.shown).get("announcement", {}).get("ts")
     told = {"by": other.user_id, "channel_id": other.channel_id, "ts": ts, "request": other.id}
     return Refusal(State.REFUSED, {"why": RefusalReason.UNDER_WAY, **told})
+
+
+def _all_busy(connection: Connection, mine: Row[Any], others: Sequence[Row[Any]]) -> bool:
+    """Whether all that a batch has left to do is asked for or under way, as far as other batches have begun."""
+    asked = {one[0] for other in others for one in json.loads(other.todo)}
+    left = [one[0] for one in json.loads(mine.todo) if one[0] not in asked]
+    for start in range(0, len(left), MAX_QUERIED):
+        some = left[start : start + MAX_QUERIED]
+        busy = set(connection.scalars(_BUSY, {"b_jobs": some, "b_kind": mine.kind}))
+        if not busy.issuperset(some):
+            return False
+    return True
 
 
 def refuse(connection: Connection, batch_id: str, refusal: Refusal, now: datetime, at: datetime) -> bool:
@@ -186,7 +216,7 @@ def spell_out(connection: Connection, batch_id: str, now: datetime, at: datetime
         store.add(connection, request, at + timedelta(microseconds=number))  # which keeps their order
         if stale:
             store.refuse_stale(connection, request.id, row.created_at, now, at)
-    store.touch_storms(connection, [request.job_id for request in requests], now)
+    touch_storms(connection, [request.job_id for request in requests], now)
     left = todo[CHUNK:]
     again = row.due_at if stale else now  # what is left of a stale one stays so
     connection.execute(_REST, {"b_id": row.id, "todo": json.dumps(left), "due_at": again if left else None})
@@ -246,7 +276,8 @@ def _request(row: Row[Any], job_id: str, offered: str | None, report_id: str | N
 def _load(connection: Connection, row: Row[Any], interrupted: bool) -> Batch:
     states = {State(found.state): found[1] for found in connection.execute(_STATES, {"b_id": row.id})}
     listed = [Retry.of(found._mapping) for found in connection.execute(_LISTED, {"b_id": row.id})]
-    offered = connection.scalar(_OFFERED, {"b_id": row.id}) or 0
+    offered, cools_until = connection.execute(_OFFERED, {"b_id": row.id}).one()
+    waiting, waits_until = connection.execute(_COOLING, {"b_id": row.id}).one()
     return Batch(
         **{
             **values_of(Batch, row._mapping),
@@ -257,6 +288,9 @@ def _load(connection: Connection, row: Row[Any], interrupted: bool) -> Batch:
         states=states,
         members=known.completed(connection, listed),
         offered=offered,
+        cools_until=cools_until,
+        waiting=waiting,
+        waits_until=waits_until,
         stale=connection.scalar(_STALE_COUNT, {"b_id": row.id}) or 0,
         interrupted=interrupted,
     )

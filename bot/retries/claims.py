@@ -55,7 +55,8 @@ _GIVE_BACK = (
     .where(_ROW.id.in_(bindparam("b_ids", expanding=True)), _WAITS_HERE)
     .values(due_at=bindparam("b_until", type_=Moment()))
 )
-_KEEP = _GIVE_BACK.where(_ROW.due_at < bindparam("b_until", type_=Moment()))
+_COOLED = _ROW.waits_until.is_(None) | (_ROW.waits_until <= bindparam("b_now", type_=Moment()))
+_KEEP = _GIVE_BACK.where(_ROW.due_at < bindparam("b_until", type_=Moment()), _COOLED)
 
 
 def claim(
@@ -87,22 +88,22 @@ def due(connection: Connection, states: Sequence[State], at: datetime, limit: in
     return [Retry.of(row._mapping) for row in connection.execute(query.order_by(retries.c.due_at).limit(limit))]
 
 
-def keep(connection: Connection, ids: Sequence[str], until: datetime) -> None:
-    """Has requests that wait for their turn here left alone by others until then, and so not grow stale.
+def keep(connection: Connection, ids: Sequence[str], now: datetime) -> None:
+    """Has requests that wait for their turn here left alone by others for a lease, and so not grow stale.
 
-    One that was put off for longer just now, by a turn that is about to end, stays so.
+    One that was put off for longer just now, or to the end of a cooldown, by a turn that is about to end, stays so.
     """
-    _put_off(connection, _KEEP, ids, until)
+    _put_off(connection, _KEEP, ids, {"b_until": now + LEASE, "b_now": now})
 
 
 def give_back(connection: Connection, ids: Sequence[str], now: datetime) -> None:
     """Has requests that wait for their turn here taken by others at once."""
-    _put_off(connection, _GIVE_BACK, ids, now)
+    _put_off(connection, _GIVE_BACK, ids, {"b_until": now})
 
 
-def _put_off(connection: Connection, statement: Update, ids: Sequence[str], until: datetime) -> None:
+def _put_off(connection: Connection, statement: Update, ids: Sequence[str], moments: dict[str, datetime]) -> None:
     for start in range(0, len(ids), KEPT_AT_A_TIME):
-        connection.execute(statement, {"b_ids": ids[start : start + KEPT_AT_A_TIME], "b_until": until})
+        connection.execute(statement, {"b_ids": ids[start : start + KEPT_AT_A_TIME], **moments})
 
 
 def is_stale(retry: Retry, now: datetime) -> bool:

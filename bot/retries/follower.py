@@ -15,6 +15,7 @@ from bot.base.errors import WrongState
 from bot.base.loops import Tasks, until_written
 from bot.db.database import Database
 from bot.retries import about, claims, late, outcome, store
+from bot.retries.cooldown import offered_until
 from bot.retries.kind import Kind
 from bot.retries.outcome import Outcome
 from bot.retries.request import Retry
@@ -56,6 +57,7 @@ class Follower:
         entered: told each state that a request entered.
         tasks: where the reason of a new failure is looked up, so that nothing waits for it.
         finds_late: whether it is looked for reports that were evaluated before an import's data arrived.
+        cooldown: the least time between two retries of one job.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Follower:
         entered: Callable[[State], None],
         tasks: Tasks,
         finds_late: bool = False,
+        cooldown: timedelta = timedelta(0),
     ) -> None:
         self._database = database
         self._sift = sift
@@ -82,6 +85,7 @@ class Follower:
         self._entered = entered
         self._tasks = tasks
         self._finds_late = finds_late
+        self._cooldown = cooldown
 
     async def step(self) -> None:
         """Reads every job that is due in as few requests as there can be, and records what moved.
@@ -140,6 +144,8 @@ class Follower:
         changes: Changes = {} if job is None else {"job_after": job}
         if self._finds_late and late.may_have_come_late(retry.kind, found.state, job):
             changes["late_until"] = at + late.LOOK_FOR
+        if (until := offered_until(retry, found.state, self._cooldown)) is not None and until > at:
+            changes["cools_until"] = until
 
         def write(connection: Connection) -> Retry:
             due_at = self._database.now(connection) + self._poll * CLAIMED

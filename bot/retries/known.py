@@ -12,9 +12,10 @@ from sqlalchemy import Connection, bindparam, select
 
 from bot.db.tables import alerts, retries
 from bot.retries import causes
+from bot.retries.kept import about_of
 from bot.retries.messages.job import why_now
 from bot.retries.record import Record
-from bot.retries.request import Retry, about_of
+from bot.retries.request import Retry
 from bot.retries.state import OFFERING
 from bot.sift.cause import normalised
 from bot.sift.subject import About, Subject

@@ -6,6 +6,11 @@ import heapq
 import itertools
 from collections.abc import AsyncIterator
 
+from bot.retries.request import Request
+
+ALONE, IN_A_BATCH = 0, 1
+"""Ranks: somebody who waits for one job does not wait for hundreds."""
+
 
 class Limiter:
     """Slots, handed out to whoever waits with the lowest rank first, in the order they came.
@@ -60,3 +65,8 @@ class Limiter:
             if not waiting.done():
                 self._taken += 1
                 waiting.set_result(None)
+
+
+def rank_of(request: Request) -> int:
+    """Whose turn comes first: the lower one."""
+    return ALONE if request.batch_id is None else IN_A_BATCH

@@ -4,6 +4,7 @@
 “Retry Sift job” in a message's menu: a modal with the jobs that the message names.
 **Cancel…**: a modal asks why; its submission is recorded before the ack.
 **Rerun…**, **Rerun all (3)**: recorded before the ack; what comes of it appears in the thread.
+**Don't retry**: what waits for the end of the cooldown is taken back.
 **Approve**: the retry goes out. **Override…**: a modal asks an admin why; the channel is told.
 """
 
@@ -19,11 +20,13 @@ from bot.base.requester import Requester, Source
 from bot.db.database import Database
 from bot.retries import batches, late_rows, request
 from bot.retries.approvals import Approvals
+from bot.retries.cooldown import Cooldowns
 from bot.retries.intake import Intake
 from bot.retries.kind import Kind
 from bot.retries.messages import cancel, job, modals, rerun
 from bot.retries.messages.approval import APPROVE, OVERRIDE, OVERRIDE_TITLE, OVERRIDE_VIEW, override_view
 from bot.retries.messages.batch import RETRY_BATCH, RETRY_REST
+from bot.retries.messages.cooldown import WITHDRAW, not_yours
 from bot.retries.request import MAX_JOBS, JobRef
 from bot.sift import ids
 from bot.slack import payloads
@@ -120,6 +123,18 @@ def _origin(requester: Requester) -> dict[str, str | None]:
     """Where a click was made, as a modal keeps it."""
     names = ("source", "channel_id", "thread_ts", "asked_in")
     return {name: getattr(requester, name) for name in names}
+
+
+def register_cooldowns(app: AsyncApp, *, cooldowns: Cooldowns, replies: Replies) -> None:
+    """Registers the button that takes back what waits for the end of the cooldown."""
+
+    async def on_withdraw(ack: AsyncAck, body: dict[str, Any]) -> None:
+        requester = payloads.requester_of_click(body, Source.ALERT)
+        said = await cooldowns.withdraw(requester, payloads.value_of(body))
+        await ack()
+        replies.answer(requester, said, replace=said != not_yours())
+
+    app.action(WITHDRAW)(on_withdraw)
 
 
 def register_approvals(app: AsyncApp, *, approvals: Approvals, slack: Slack, replies: Replies) -> None:

@@ -106,7 +106,7 @@ class Recorder:
     async def wait_for_sift(self, request: Request, limit: MustWait) -> None:
         """Leaves a request, for which nothing was sent, in the queue for as long as Sift asks to wait."""
         at, detail = self.clock(), said(limit, "read")
-        if isinstance(request, Retry) and at - request.created_at > WAIT_WITHIN:
+        if isinstance(request, Retry) and at - request.could_begin_at > WAIT_WITHIN:
             await self.refusal(request, Refusal(State.FAILED, detail))
             return
 
@@ -162,7 +162,8 @@ def said(error: SiftError, stage: str) -> dict[str, Any]:
     Args:
         stage: `read` or `post`.
     """
-    return {"why": error.name, "stage": stage, "message": str(error)[:500]}
+    words = error.when_reading if stage == "read" else str(error)
+    return {"why": error.name, "stage": stage, "message": words[:500]}
 
 
 def _refuse(connection: Connection, retry: Retry, refusal: Refusal, job: Job | None, at: datetime) -> None:

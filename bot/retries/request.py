@@ -8,14 +8,14 @@ from typing import Any, Self
 
 from bot.base.requester import Requester, Source
 from bot.base.text import new_id
+from bot.retries.kept import about_of
 from bot.retries.kind import Kind
 from bot.retries.late import Late
 from bot.retries.record import Record
 from bot.retries.state import FINAL, State
-from bot.sift.about import file_of
 from bot.sift.ids import JOB_ID, job_ids_in
 from bot.sift.job import Job
-from bot.sift.subject import About, Named, Subject, Why
+from bot.sift.subject import About, Why
 from bot.slack.payloads import (
     Malformed,
     input_of,
@@ -81,6 +81,8 @@ class Retry(Request, OutboxRow):
         about: what the job is about, and why it failed before.
         again: why it failed again, if it did.
         record: how earlier retries after the cause ended that its Retry button stands for.
+        waits_until: the end of the cooldown, where it was asked for before and waits by itself.
+        cools_until: the end of the cooldown, where it offers the Retry button before.
     """
 
     state: State
@@ -101,6 +103,8 @@ class Retry(Request, OutboxRow):
     late: Late = field(default_factory=Late)
     late_until: datetime | None = None
     superseded_by: str | None = None
+    waits_until: datetime | None = None
+    cools_until: datetime | None = None
     sent_at: datetime | None = None
     unknown_at: datetime | None = None
     accepted_at: datetime | None = None
@@ -131,6 +135,16 @@ class Retry(Request, OutboxRow):
         return self.state is State.REQUESTED and self.approval_until is not None and self.approved_by is None
 
     @property
+    def waits_for_cooldown(self) -> bool:
+        """Whether it was asked for during the cooldown and has not been taken up since."""
+        return self.state is State.REQUESTED and self.waits_until is not None and self.approval_until is None
+
+    @property
+    def could_begin_at(self) -> datetime:
+        """When it was asked for, or may be taken up where that is later."""
+        return max(self.created_at, self.waits_until or self.created_at)
+
+    @property
     def final(self) -> bool:
         return self.state in FINAL
 
@@ -146,39 +160,6 @@ class Retry(Request, OutboxRow):
         return cls(**values, **more)
 
 
-def about_of(kept: str | None) -> tuple[About, Why]:
-    """What a row keeps of what its job is about, and of why it failed before and again."""
-    values = json.loads(kept or "{}")
-    again = values.pop("again", {})
-    if values.keys() & _EARLIER:
-        return _of_earlier(values), Why(message=str(again or ""))
-    if isinstance(again, str):
-        return About(), Why(message=again)
-    return About.from_json(values), About.from_json({"why": again}).why
-
-
-def kept_about(about: About, again: Why) -> str:
-    """What `about_of` reads."""
-    more = About(why=again).to_json().get("why")
-    return json.dumps({**about.to_json(), **({"again": more} if more else {})})
-
-
-_EARLIER = frozenset({"error_message", "source_url", "report_name", "run_id", "report_id", "asset_id"})
-"""What rows before version 2 keep."""
-
-
-def _of_earlier(values: Mapping[str, Any]) -> About:
-    """What an earlier version kept: one ID of each, and the URL of a file."""
-    text = {name: str(values.get(name) or "") for name in _EARLIER}
-    subject = Subject(
-        runs=(Named(text["run_id"]),) if text["run_id"] else (),
-        assets=(Named(text["asset_id"]),) if text["asset_id"] else (),
-        file=file_of(text["source_url"]),
-        report=Named(text["report_id"], text["report_name"]) if text["report_id"] or text["report_name"] else None,
-    )
-    return About(subject, Why(message=text["error_message"]))
-
-
 @dataclass(frozen=True, kw_only=True)
 class Batch(Requester, OutboxRow):
     """A row of `batches`, with how its retries stand.
@@ -190,6 +171,8 @@ class Batch(Requester, OutboxRow):
         offered: how many of its retries may be repeated.
         stale: how many were left alone for too long, and may be asked for once more.
         refusal: why none of it was let through; empty: it was.
+        waiting: how many wait for the end of the cooldown, the last one until `waits_until`.
+        cools_until: when the last cooldown ends of what is offered again.
     """
 
     total: int
@@ -200,6 +183,9 @@ class Batch(Requester, OutboxRow):
     offered: int = 0
     stale: int = 0
     refusal: Mapping[str, Any] = field(default_factory=dict)
+    waiting: int = 0
+    waits_until: datetime | None = None
+    cools_until: datetime | None = None
 
     @property
     def reader(self) -> str:

@@ -44,6 +44,17 @@ class Earlier(NamedTuple):
     accepted: int = 0
 
 
+@dataclass(frozen=True)
+class Wait:
+    """A button was pressed during the cooldown: the request waits by itself.
+
+    Args:
+        until: the end of the cooldown.
+    """
+
+    until: datetime
+
+
 class Next(Enum):
     """What is to be done with a request that nothing speaks against."""
 
@@ -120,24 +131,34 @@ def job_refusal(job: Job, offered: str | None, newest: Retry | None) -> Refusal 
     return None
 
 
-def next_step(retry: Retry, earlier: Earlier, *, read_at: datetime, at: datetime, limits: Limits) -> Next | Refusal:
+def next_step(
+    retry: Retry, earlier: Earlier, *, read_at: datetime, at: datetime, limits: Limits
+) -> Next | Wait | Refusal:
     """What the requests of this kind for a job so far allow of one more.
 
-    Cooldown and second person are for retries alone.
+    Cooldown and second person are for retries alone. During the cooldown, what was offered waits, and what was typed is
+    refused.
 
     Args:
         retry: the request, claimed.
         read_at: when its job was read.
         at: now.
     """
-    if retry.kind is not Kind.RETRY:
-        return _earlier_refusal(earlier, read_at, at, timedelta(0)) or Next.SEND
-    return _earlier_refusal(earlier, read_at, at, limits.cooldown) or _approval(
+    refusal = _earlier_refusal(earlier, read_at)
+    if refusal is not None or retry.kind is not Kind.RETRY:
+        return refusal or Next.SEND
+    return _cooldown(retry, earlier, at, limits.cooldown) or _approval(
         retry, earlier.accepted + 1, at, limits.approval_after
     )
 
 
-def _earlier_refusal(earlier: Earlier, read_at: datetime, at: datetime, cooldown: timedelta) -> Refusal | None:
+def queued_behind(waiting: Retry, at: datetime) -> Refusal:
+    """Why a request does not wait for the end of the cooldown: another one does."""
+    left = (waiting.waits_until or at) - at
+    return _because_of(waiting, RefusalReason.QUEUED, seconds=_seconds(left))
+
+
+def _earlier_refusal(earlier: Earlier, read_at: datetime) -> Refusal | None:
     newest = earlier.newest
     if newest is None or newest.sent_at is None:
         return None
@@ -145,10 +166,23 @@ def _earlier_refusal(earlier: Earlier, read_at: datetime, at: datetime, cooldown
         return _because_of(newest, RefusalReason.UNDER_WAY)
     if newest.sent_at >= read_at:  # what was read is older than that retry
         return _because_of(newest, RefusalReason.JUST_RETRIED)
-    if earlier.accepted_at is not None and (left := earlier.accepted_at + cooldown - at) > timedelta(0):
-        seconds = max(1, -(-left // timedelta(seconds=1)))
-        return _because_of(newest, RefusalReason.COOLDOWN, seconds=seconds)
     return None
+
+
+def _cooldown(retry: Retry, earlier: Earlier, at: datetime, cooldown: timedelta) -> Wait | Refusal | None:
+    if earlier.newest is None or earlier.accepted_at is None:
+        return None
+    until = earlier.accepted_at + cooldown
+    if until <= at:
+        return None
+    if retry.offered is not None:
+        return Wait(until)
+    return _because_of(earlier.newest, RefusalReason.COOLDOWN, seconds=_seconds(until - at))
+
+
+def _seconds(left: timedelta) -> int:
+    """Whole seconds, rounded up, and at least one."""
+    return max(1, -(-left // timedelta(seconds=1)))
 
 
 def _approval(retry: Retry, attempt: int, at: datetime, approval_after: int | None) -> Next | Refusal:

@@ -15,9 +15,9 @@ from bot.base.clock import Clock
 from bot.base.loops import Tasks
 from bot.db.database import Database
 from bot.retries import about, claims, store
-from bot.retries.attempt import ALONE, IN_A_BATCH, Attempt, Services, rank_of
+from bot.retries.attempt import Attempt, Services
 from bot.retries.decider import Decider
-from bot.retries.limiter import Limiter
+from bot.retries.limiter import ALONE, IN_A_BATCH, Limiter, rank_of
 from bot.retries.messages import answers
 from bot.retries.recorder import Recorder
 from bot.retries.request import Request, Retry
@@ -201,7 +201,7 @@ class Runner:
             detail = {"why": OutcomeReason.INTERRUPTED}
             store.transition(connection, retry, State.UNKNOWN, now, detail=detail, due_at=now)
         if self._kept_at is None or not now - KEEP_EVERY < self._kept_at <= now:
-            claims.keep(connection, held, now + LEASE)
+            claims.keep(connection, held, now)
             self._kept_at = now
         others = [retry for retry in claims.due(connection, [State.REQUESTED], now) if retry.id not in self._at_work]
         stale = [retry for retry in others if claims.is_stale(retry, now)][: claims.STALE_AT_A_TIME]

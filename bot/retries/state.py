@@ -81,6 +81,12 @@ class RefusalReason(StrEnum):
     COOLDOWN = "cooldown"
     """The job was retried a moment ago."""
 
+    QUEUED = "queued"
+    """Somebody's retry of the job waits for the end of the cooldown already."""
+
+    WITHDRAWN = "withdrawn"
+    """Whoever asked took it back while it waited."""
+
     STALE = "stale"
     """Nobody carried the request out in time."""
 

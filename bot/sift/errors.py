@@ -5,11 +5,20 @@ class SiftError(Exception):
     """Sift did not do that."""
 
     name = "sift_error"
+    of_a_read = ""
+    """What the error means of a call that only reads, where that differs from its docstring."""
 
     def __init__(self, said: str | None = None) -> None:
         self.said = said
-        default = (type(self).__doc__ or "").strip().splitlines()[0]
-        super().__init__(f"{default} (Sift: {said})" if said else default)
+        super().__init__(self._with_what_sift_said((type(self).__doc__ or "").strip().splitlines()[0]))
+
+    @property
+    def when_reading(self) -> str:
+        """The error in words that are true of a call that only reads: nothing was to be done, nothing is in doubt."""
+        return self._with_what_sift_said(self.of_a_read) if self.of_a_read else str(self)
+
+    def _with_what_sift_said(self, words: str) -> str:
+        return f"{words} (Sift: {self.said})" if self.said else words
 
 
 class Unauthenticated(SiftError):
@@ -22,6 +31,7 @@ class PermissionDenied(SiftError):
     """The user of the bot's Sift key may not do that."""
 
     name = "permission_denied"
+    of_a_read = "The user of the bot's Sift key may not read that."
 
 
 class NotFound(SiftError):
@@ -34,12 +44,14 @@ class CannotBeRetried(SiftError):
     """Sift says that the job cannot be retried."""
 
     name = "cannot_be_retried"
+    of_a_read = "Sift did not accept the question."
 
 
 class InvalidArgument(SiftError):
     """Sift did not accept the request."""
 
     name = "invalid_argument"
+    of_a_read = "Sift did not accept the question."
 
 
 class Conflict(SiftError):
@@ -52,6 +64,7 @@ class RateLimited(SiftError):
     """Sift is limiting requests, and did not process this one."""
 
     name = "rate_limited"
+    of_a_read = "Sift is limiting requests."
 
     def __init__(self, said: str | None = None, retry_after: float | None = None) -> None:
         super().__init__(said)
@@ -72,6 +85,7 @@ class OutcomeUnknown(SiftError):
     """Sift gave no clear answer, so the request may or may not have been processed."""
 
     name = "unknown"
+    of_a_read = "Sift gave no clear answer."
 
 
 class TooLong(SiftError):

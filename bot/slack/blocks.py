@@ -220,6 +220,11 @@ def date(moment: datetime, time: str = "time_secs") -> str:
     return f"<!date^{int(moment.timestamp())}^{{date_short_pretty}} {{{time}}}|{fallback}>"
 
 
+def time_of_day(moment: datetime) -> str:
+    """When something happens within hours, to the second, in each reader's own time zone."""
+    return f"<!date^{int(moment.timestamp())}^{{time_secs}}|{moment.strftime('%H:%M:%S UTC')}>"
+
+
 def say_type(name: str) -> str:
     """`data_import` → data import."""
     return foreign(name.replace("_", " "))

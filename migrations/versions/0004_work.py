@@ -18,11 +18,12 @@ ON_CALL = (
     ("snoozed_until", MOMENT),
     ("woken_at", MOMENT),
     ("remind_at", MOMENT),
+    ("reminded_at", MOMENT),
 )
 COLUMNS = (
     ("alerts", (*ON_CALL, ("mute_reason", sa.Text()), ("creator_id", sa.Text()))),
     ("storms", ON_CALL),
-    ("retries", (("waits_until", MOMENT),)),
+    ("retries", (("waits_until", MOMENT), ("cools_until", MOMENT))),
     ("batches", (("approval_until", MOMENT),)),
 )
 INDEXES = (
@@ -31,6 +32,7 @@ INDEXES = (
     ("ix_storms_snoozed", "storms", ["snoozed_until"], "snoozed_until IS NOT NULL", False),
     ("ix_storms_remind", "storms", ["remind_at"], "remind_at IS NOT NULL", False),
     ("uq_retries_waiting_job", "retries", ["job_id", "kind"], "waits_until IS NOT NULL", True),
+    ("ix_retries_cools", "retries", ["cools_until"], "cools_until IS NOT NULL", False),
     ("ix_retries_approval", "retries", ["approval_until"], "approval_until IS NOT NULL AND state = 'requested'", False),
 )
 
@@ -53,9 +55,28 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("retry_id", "user_id", name="pk_approvals"),
         sa.ForeignKeyConstraint(["retry_id"], ["retries.id"], name="fk_approvals_retry_id_retries"),
     )
+    op.create_table(
+        "digests",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("channel_id", sa.Text(), nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False, server_default="0"),
+        sa.Column("shown", sa.Text(), nullable=False, server_default="{}"),
+        sa.Column("unpostable", sa.Text()),
+        sa.Column("show_at", MOMENT),
+        sa.Column("show_fence", sa.Integer(), nullable=False, server_default="0"),
+        sa.Column("showing", sa.Boolean(), nullable=False, server_default=sa.text("false")),
+        sa.Column("show_failures", sa.Integer(), nullable=False, server_default="0"),
+        sa.PrimaryKeyConstraint("id", name="pk_digests"),
+    )
+    waits = sa.text("show_at IS NOT NULL")
+    op.create_index("ix_digests_show", "digests", ["show_at"], sqlite_where=waits, postgresql_where=waits)
+    op.create_index("ix_digests_created", "digests", ["created_at"])
 
 
 def downgrade() -> None:
+    op.drop_table("digests")
     op.drop_table("approvals")
     for name, table, _, _, _ in INDEXES:
         op.drop_index(name, table)

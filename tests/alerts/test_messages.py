@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from bot.alerts import messages, oncall_messages, storm_messages
+from bot.alerts import messages, oncall_messages, storm_messages, storm_press
 from bot.alerts.alert import Alert, Group, OnCall, Standing, Storm, about_of
 from bot.alerts.snooze import BadDay
 from bot.retries.record import Record
@@ -105,6 +105,15 @@ def _alerts(t: Words) -> dict[str, Shown]:
         "retrying elsewhere": an_alert(AlertState.RETRYING, **known, retry=a_retry()),
         "retrying unknown": an_alert(AlertState.RETRYING, **known, retry=a_retry(State.UNKNOWN, **here)),
         "failed again": an_alert(**known, retry=a_retry(State.FAILED_AGAIN, **here, attempt=2)),
+        "failed again, cooling": an_alert(
+            **known, retry=a_retry(State.FAILED_AGAIN, **here, cools_until=NOW + timedelta(seconds=25))
+        ),
+        "outside, cooling": an_alert(
+            AlertState.OUTSIDE,
+            job=a_job("RUNNING"),
+            **known,
+            retry=a_retry(State.FAILED_AGAIN, **here, cools_until=NOW + timedelta(seconds=25)),
+        ),
         "not applied": an_alert(**known, retry=a_retry(State.NOT_APPLIED, **here)),
         "outside": an_alert(AlertState.OUTSIDE, job=a_job("RUNNING"), **known),
         "closed by the bot": an_alert(AlertState.CLOSED, **finished, retry=a_retry(State.FINISHED, **here)),
@@ -172,6 +181,12 @@ def _storms(t: Words) -> dict[str, Shown]:
     return {
         **{name: storm_messages.pieces(storm, PLACE) for name, storm in storms.items()},
         "storm selection": selection,
+        "storm selection, some under way": storm_messages.selection([imported], 1, {"source": "modal"}, 11),
+        "storm selection, all under way": storm_messages.selection([], 0, {"source": "modal"}, 11),
+        "storm selection, one under way": storm_messages.selection([], 0, {"source": "modal"}, 1),
+        "storm selection, none left": storm_messages.selection([], 0, {"source": "modal"}),
+        "storm's button outdated": storm_press.changed_meanwhile(9, 5),
+        "storm's button of another group": storm_press.changed_meanwhile(9, 0),
     }
 
 

@@ -9,8 +9,9 @@ from sqlalchemy import insert, select
 from bot.db.database import Database
 from bot.db.tables import alerts, job_runs, retries
 from bot.retries import about, known
+from bot.retries.kept import about_of, kept_about
 from bot.retries.record import Record
-from bot.retries.request import Retry, about_of, kept_about
+from bot.retries.request import Retry
 from bot.retries.state import State
 from bot.sift.subject import About, Named, Subject, Why
 from tests.conftest import NOW

@@ -83,6 +83,18 @@ def test_of_one_storm_one_batch_is_under_way(connection: Connection) -> None:
     assert batches.under_way(connection, "b") is None
 
 
+def test_one_that_waits_does_not_hold_up_the_rest_of_the_storm(connection: Connection) -> None:
+    opened(connection, "a", user_id="U1")
+    while batches.spell_out(connection, "a", NOW, NOW).left:
+        pass
+    connection.execute(update(retries).where(retries.c.job_id != "j0").values(state="failed_again"))
+    opened(connection, "b", user_id="U2")
+    assert batches.under_way(connection, "b") is None, "all but one of it may be retried"
+    connection.execute(update(retries).values(state="accepted"))
+    connection.execute(update(retries).where(retries.c.job_id == "j0").values(state="requested"))
+    assert batches.under_way(connection, "b") is not None, "whether asked for or sent, nothing is left"
+
+
 def test_whoever_is_denied_frees_the_storm(connection: Connection) -> None:
     opened(connection, "a")
     batches.refuse(connection, "a", DENIED, NOW, NOW)

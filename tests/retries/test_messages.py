@@ -7,16 +7,19 @@ from typing import Any
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from bot.retries.messages import answers, approval, batch, modals
+from bot.retries.messages import answers, approval, batch, cooldown, modals
 from bot.retries.messages import retry as messages
 from bot.retries.record import Record
 from bot.retries.request import Batch, Retry
 from bot.retries.state import ApprovalReason, RefusalReason, State
-from bot.sift.errors import AnswerTooLarge, OutcomeUnknown, SiftError
+from bot.sift.errors import AnswerTooLarge, OutcomeUnknown, SiftError, Unauthenticated
 from bot.sift.subject import About, Why
 from bot.slack.blocks import message_view
 from tests.conftest import NOW
 from tests.reading import JOB, OTHER, PLACE, Shown, Words, a_job, about, about_rules, as_written, read
+
+LATER = NOW + timedelta(seconds=25)
+"""When the cooldown ends."""
 
 
 def a_retry(state: State = State.ACCEPTED, **more: Any) -> Retry:
@@ -108,6 +111,8 @@ def _reasons(t: Words) -> dict[str, Shown]:
         "under_way_unseen": ({"why": "under_way", "by": "UBEN"}, "RUNNING"),
         "just_retried": (by, "FAILED"),
         "cooldown": ({"by": "UBEN", "seconds": 25}, "FAILED"),
+        "queued": ({**by, "seconds": 25}, "FAILED"),
+        "withdrawn": ({}, "FAILED"),
         "restored": ({}, "FAILED"),
         "outdated": ({}, "FAILED"),
         "stale": ({"seconds": 1_500}, "FAILED"),
@@ -192,6 +197,8 @@ def _retries(t: Words) -> dict[str, Shown]:
         "finished unpostable": a_retry(State.FINISHED, **after, unpostable="not_in_channel", shown={}),
         "finished thread deleted": a_retry(State.FINISHED, **after, unpostable="thread_not_found"),
         "failed again": a_retry(State.FAILED_AGAIN, **failed_again),
+        "waits for the cooldown": a_retry(State.REQUESTED, waits_until=LATER, about=known, shown={}),
+        "failed again, cooling": a_retry(State.FAILED_AGAIN, **failed_again, cools_until=LATER),
         "failed again alike": a_retry(State.FAILED_AGAIN, job_after=a_job(), about=About(why=Why(why)), again=Why(why)),
         "failed again superseded": a_retry(State.FAILED_AGAIN, **failed_again, superseded_by="cdefghjkmn"),
         "cancelled": a_retry(State.CANCELLED, job_after=a_job("CANCELLED")),
@@ -246,6 +253,14 @@ def _batches(t: Words) -> dict[str, Shown]:
         "batch in every state": a_batch(every),
         "batch in a thread": a_batch({State.ACCEPTED: 2}, thread_ts="1763640000.000400"),
         "batch ended": a_batch(ended, [*_members({State.FINISHED: 2}), again], offered=1),
+        "batch of which some waits": a_batch(
+            {State.REQUESTED: 2, State.ACCEPTED: 1}, waiting=2, waits_until=LATER, thread_ts="1763640000.000400"
+        ),
+        "batch of which one waits, undecided": a_batch({State.REQUESTED: 2}, waiting=1, waits_until=LATER),
+        "batch ended, cooling": a_batch(ended, [*_members({State.FINISHED: 2}), again], offered=1, cools_until=LATER),
+        "batch taken back": a_batch(
+            {State.REFUSED: 1}, [a_retry(State.REFUSED, detail={"why": "withdrawn"}, batch_id="bcdefghjkm")]
+        ),
         "batch refused in part": a_batch({**mixed, State.FINISHED: 1}, [*refusals, again], stale=1),
         "batch refused one by one": a_batch(mixed, refusals),
         "batch unpostable": a_batch({State.ACCEPTED: 2}, unpostable="not_in_channel", shown={}),
@@ -279,7 +294,7 @@ def _modals(t: Words) -> dict[str, Shown]:
         "modal nothing found": modals.nothing_found_view(),
         "modal nothing picked": modals.nothing_picked(),
         "modal too many picked": modals.too_many_picked(100),
-        "modal unreadable": message_view(answers.unreadable(t("Sift cannot be reached.")), modals.TITLE),
+        "modal unreadable": message_view(answers.unreadable(OutcomeUnknown(t("upstream error"))), modals.TITLE),
     }
 
 
@@ -288,8 +303,14 @@ def shown(t: Words = as_written) -> dict[str, Shown]:
     said: dict[str, Shown] = {
         "still at it": answers.still_at_it("abcdefghjk", JOB),
         "put off": answers.put_off("abcdefghjk", JOB, timedelta(minutes=3)),
-        "unreadable": answers.unreadable(t("Sift cannot be reached.")),
+        "unreadable": answers.unreadable(OutcomeUnknown(t("upstream error"))),
+        "unreadable in time": answers.unreadable(None),
+        "unreadable for the key": answers.unreadable(Unauthenticated()),
         "nothing left": answers.nothing_left(),
+        "taken back": cooldown.withdrawn([a_retry(State.REFUSED, about=about(t))]),
+        "several taken back": cooldown.withdrawn(_members({State.REFUSED: 3})),
+        "nothing to take back": cooldown.withdrawn([]),
+        "another's not taken back": cooldown.not_yours(),
     }
     return {**_retries(t), **_reasons(t), **_approvals(t), **_batches(t), **_modals(t), **said}
 

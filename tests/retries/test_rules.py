@@ -9,7 +9,18 @@ import pytest
 from bot.base.requester import Source
 from bot.retries.kind import Kind
 from bot.retries.request import Retry
-from bot.retries.rules import UNKNOWN_JOB, Earlier, Limits, Next, Refusal, job_refusal, next_step, refusal
+from bot.retries.rules import (
+    UNKNOWN_JOB,
+    Earlier,
+    Limits,
+    Next,
+    Refusal,
+    Wait,
+    job_refusal,
+    next_step,
+    queued_behind,
+    refusal,
+)
 from bot.retries.state import ACTIVE, State
 from bot.sift.job import Job
 from tests.conftest import NOW
@@ -127,10 +138,38 @@ def test_what_earlier_retries_allow(before: Earlier, expected: Next | Refusal) -
     assert next_step(RETRY, before, read_at=NOW - 5 * SECOND, at=NOW, limits=Limits(COOLDOWN)) == expected
 
 
-def test_without_a_cooldown_nobody_waits() -> None:
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        (earlier(AGAIN, timedelta(hours=1), 31 * SECOND), Next.SEND),
+        (earlier(AGAIN, timedelta(hours=1), 30 * SECOND), Next.SEND),
+        (earlier(AGAIN, timedelta(hours=1), timedelta(seconds=29.9)), Wait(NOW + timedelta(seconds=0.1))),
+        (earlier(AGAIN, timedelta(hours=1), timedelta(0)), Wait(NOW + 30 * SECOND)),
+        (earlier(LOST, 6 * SECOND, 10 * SECOND), Wait(NOW + 20 * SECOND)),
+        (earlier(AGAIN, 4 * SECOND, 4 * SECOND), JUST_RETRIED),
+        (earlier(State.ACCEPTED, 6 * SECOND, 6 * SECOND), UNDER_WAY),
+    ],
+)
+@pytest.mark.parametrize("more", [{}, {"batch_id": "b"}, {"waits_until": NOW}])
+def test_what_was_offered_waits_for_the_end_of_the_cooldown(
+    before: Earlier, expected: Next | Wait | Refusal, more: dict[str, Any]
+) -> None:
+    pressed = replace(RETRY, offered=FAILED.failure, **more)
+    limits = Limits(COOLDOWN, approval_after=1 if isinstance(expected, Wait) else None)  # waiting comes first
+    assert next_step(pressed, before, read_at=NOW - 5 * SECOND, at=NOW, limits=limits) == expected
+
+
+def test_one_that_waits_is_named_to_the_next() -> None:
+    waiting = replace(OTHER, waits_until=NOW + 2.5 * SECOND)
+    assert queued_behind(waiting, NOW) == refused("queued", seconds=3, **TOLD)
+
+
+@pytest.mark.parametrize("offered", [None, FAILED.failure])
+def test_without_a_cooldown_nobody_waits(offered: str | None) -> None:
     before = earlier(AGAIN, 6 * SECOND, timedelta(0))
     limits = Limits(timedelta(0))
-    assert next_step(RETRY, before, read_at=NOW - 5 * SECOND, at=NOW, limits=limits) is Next.SEND
+    asked = replace(RETRY, offered=offered)
+    assert next_step(asked, before, read_at=NOW - 5 * SECOND, at=NOW, limits=limits) is Next.SEND
 
 
 NEEDED, EXPIRED = denied("approval_needed"), denied("approval_expired")

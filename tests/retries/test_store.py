@@ -169,7 +169,7 @@ async def test_leases_are_reckoned_by_the_database_s_clock_where_replicas_share_
 
 def test_a_request_that_waits_here_is_left_alone_by_others_and_carried_out_here(connection: Connection) -> None:
     ask(connection)
-    claims.keep(connection, ["r1"], NOW + LEASE)
+    claims.keep(connection, ["r1"], NOW)
     assert claims.due(connection, (State.REQUESTED,), NOW) == []
     assert claims.claim(connection, (State.REQUESTED,), NOW) == []
     assert claimed(connection, "r1").id == "r1"
@@ -178,17 +178,27 @@ def test_a_request_that_waits_here_is_left_alone_by_others_and_carried_out_here(
 def test_a_request_that_was_put_off_for_longer_stays_so_until_it_is_given_back(connection: Connection) -> None:
     until = NOW + timedelta(minutes=10)
     claims.claim(connection, (State.REQUESTED,), NOW, only=ask(connection), until=until)
-    claims.keep(connection, ["r1"], NOW + LEASE)
+    claims.keep(connection, ["r1"], NOW)
     assert fetched(connection, "r1").due_at == until
     claims.give_back(connection, ["r1"], NOW)
     assert [retry.id for retry in claims.due(connection, (State.REQUESTED,), NOW)] == ["r1"]
+
+
+def test_a_request_that_waits_for_a_cooldown_is_left_to_its_end_and_kept_from_then_on(connection: Connection) -> None:
+    ends = NOW + LEASE / 2
+    retry = claimed(connection, ask(connection))
+    store.note_progress(connection, retry, NOW, waits_until=ends, due_at=ends)
+    claims.keep(connection, ["r1"], NOW)
+    assert fetched(connection, "r1").due_at == ends
+    claims.keep(connection, ["r1"], ends)
+    assert fetched(connection, "r1").due_at == ends + LEASE
 
 
 def test_a_request_that_waits_for_a_second_person_is_neither_put_off_nor_taken(connection: Connection) -> None:
     retry = claimed(connection, ask(connection))
     until = NOW + timedelta(hours=1)
     waiting = store.note_progress(connection, retry, NOW, approval_until=until, due_at=until)
-    claims.keep(connection, ["r1"], NOW + LEASE)
+    claims.keep(connection, ["r1"], NOW)
     assert fetched(connection, "r1").due_at == until
     assert claims.claim(connection, (State.REQUESTED,), NOW, only="r1") == []
     assert claimed(connection, "r1", until).id == "r1"
@@ -197,7 +207,7 @@ def test_a_request_that_waits_for_a_second_person_is_neither_put_off_nor_taken(c
 
 def test_a_request_is_stale_a_quarter_of_an_hour_after_it_was_last_touched(connection: Connection) -> None:
     ask(connection)
-    claims.keep(connection, ["r1"], NOW + LEASE)
+    claims.keep(connection, ["r1"], NOW)
     retry, quarter = fetched(connection, "r1"), timedelta(minutes=15)
     assert not claims.is_stale(retry, NOW + LEASE + quarter)
     late = NOW + LEASE + quarter + timedelta(seconds=1)

@@ -300,11 +300,13 @@ async def test_two_clicks_at_once_evaluate_a_report_again_once_and_it_stays_take
     _, offer = await late(live)
     live.allow(SECOND_OPERATOR)
     value = offer.buttons()[0]["value"]
-    held = live.sift.hold("list")
+    held = live.sift.hold("list")  # so that both are recorded before either is sent
+    live.slack.delay("users.info", 2, user=SECOND_OPERATOR)  # so that one has ended before the other begins
     for user_id in (OPERATOR, SECOND_OPERATOR):
         await live.slack.click(user_id, LAUNCH_OPS, offer.ts, "rerun_report", value=value)
     held.release()
     await live.until(lambda: {"finished", "refused"} <= set(outcomes(live, Event.RERUN)), timeout=8)
+    assert outcomes(live, Event.RERUN)[-2:] == ["finished", "refused"]
     await live.until(lambda: "evaluated again by" in offer.text_shown())
     assert live.sift.count("rerun") == 1
     assert actions(offer) == ["rerun_report"] * 3 + ["rerun_reports"]

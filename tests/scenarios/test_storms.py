@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from bot.alerts import storms
 from bot.base.clock import utc_now
 from bot.db.tables import alerts
 from bot.sandbox import LAUNCH_OPS, OPERATOR, SECOND_OPERATOR, UNLISTED
@@ -131,6 +132,55 @@ async def test_a_storm_is_retried_once_at_a_time(world: World) -> None:
         held.release()
         await world.until(lambda: "All 30 are through" in storm.text_shown(), timeout=20)
         assert all(world.sift.count("retry", job.job_id) == 1 for job in jobs)
+
+
+async def test_of_a_storm_that_is_all_queued_nothing_is_left_to_select(world: World) -> None:
+    async with world.running(socket_mode=False, RETRY_CONCURRENCY="1", SIFT_TIMEOUT_SECONDS="20", **WATCHING):
+        world.allow()
+        world.sift.outage(12)
+        storm = await storm_of(world, 12)
+        seen = copy.deepcopy(storm)
+        held = world.sift.hold("retry")
+        await world.slack.click(OPERATOR, LAUNCH_OPS, storm.ts, "retry_storm")
+        await asyncio.wait_for(held.entered.wait(), 5)
+        await world.slack.click(OPERATOR, LAUNCH_OPS, storm.ts, "select_storm", seen=seen)
+        (view,) = await world.until(lambda: world.slack.modals[OPERATOR])
+        (block,) = view.blocks
+        said = ":arrows_counterclockwise: All 11 jobs that are still failed are being retried already."
+        assert block["text"]["text"] == said
+        assert not view.as_slack(None).get("submit")
+        held.release()
+
+
+async def test_a_button_whose_group_changed_meanwhile_asks_to_look_again(alerting: World) -> None:
+    alerting.sift.outage(25)
+    alerting.sift.run_seconds = 30
+    storm = await storm_of(alerting, 25)
+    await alerting.until(lambda: largest(storm)[1] > 1)
+    seen = copy.deepcopy(storm)
+    value, count = largest(seen)
+    storm_id, group_id, _ = value.split()
+    assert alerting.bot is not None
+    with alerting.bot.database.reading() as connection:
+        job_id = storms.to_retry(connection, storm_id, group_id).jobs[0].job_id
+    await alerting.slack.command(OPERATOR, LAUNCH_OPS, job_id)
+    await alerting.until_outcome("accepted")
+    await alerting.slack.click(OPERATOR, LAUNCH_OPS, storm.ts, "retry_group", value=value, seen=seen)
+    (said,) = await alerting.until(alerting.whispers)
+    assert f"That button was for {count} jobs, and it is {count - 1} job" in said
+    assert "Nothing was sent to Sift." in said
+    assert alerting.sift.count("retry") == 1
+    now = f"{storm_id} {group_id} {count - 1}"
+    await alerting.until(lambda: now in [button["value"] for button in storm.buttons()])
+    await alerting.slack.click(OPERATOR, LAUNCH_OPS, storm.ts, "retry_group", value=now)
+    await alerting.until(lambda: alerting.sift.count("retry") == count)
+
+
+def largest(storm: Message) -> tuple[str, int]:
+    """The value of the button for the largest group, and how many jobs that is."""
+    values = [button["value"] for button in storm.buttons() if button["action_id"] == "retry_group"]
+    value = max(values, key=lambda one: int(one.split()[2]))
+    return value, int(value.split()[2])
 
 
 async def test_few_failures_are_no_storm(alerting: World) -> None:

@@ -16,6 +16,7 @@ from bot.retries.messages.job import progress, referring, retry_button, retry_bu
 from bot.retries.messages.naming import grey, links_of, ran, title_of
 from bot.retries.request import Retry
 from bot.retries.state import RefusalReason, State
+from bot.sift.errors import SiftError
 from bot.slack.blocks import actions, escape, plain, section
 from bot.slack.links import Place
 from bot.slack.message import Block, Message
@@ -86,25 +87,34 @@ def why_not(retry: Retry, place: Place, name: str) -> Said:
     if retry.state is State.FAILED:
         return Said(
             f"{name} was not retried.",
-            _FAILED_NEXT.get(why, "Try again in a few minutes."),
+            _FAILED_NEXT.get(why, LATER),
             emoji=":x:",
-            done=_FAILED_DONE.get("read" if detail.get("stage") == "read" else why, "Sift said no."),
+            done=failed_done(detail, _FAILED_DONE["read"]),
             quote=str(detail.get("message") or why),
         )
     return _why_refused(retry, place, name)
+
+
+def failed_done(detail: Mapping[str, Any], unread: str) -> str:
+    """What was and was not done where Sift answered with an error.
+
+    Args:
+        unread: what is said where the job could not even be read.
+    """
+    return unread if detail.get("stage") == "read" else _FAILED_DONE.get(str(detail.get("why")), "Sift said no.")
 
 
 def _why_refused(retry: Retry, place: Place, name: str) -> Said:
     """Why there was nothing to retry, or it was too late."""
     detail = retry.detail
     match _refusal_reason(detail.get("why")):
-        case RefusalReason.UNDER_WAY | RefusalReason.JUST_RETRIED:
-            link = place.workspace.link(detail.get("channel_id"), detail.get("ts"))
-            there = f" Follow it <{link}|in its thread>." if link else ""
-            return Said(f"{name} is already being retried by <@{detail.get('by')}>.{there}")
+        case RefusalReason.UNDER_WAY | RefusalReason.JUST_RETRIED | RefusalReason.QUEUED as reason:
+            return Said(_of_another(reason, detail, place, name))
         case RefusalReason.COOLDOWN:
             what = f"{name} was retried a moment ago by <@{detail.get('by')}>."
             return Said(what, f"Try again in {_seconds(detail)}.")
+        case RefusalReason.WITHDRAWN:
+            return Said(f"{name} was not retried: you took it back.")
         case RefusalReason.RESTORED:
             return Said(
                 f"The bot was restored from a backup, so it is not known whether this was sent before: {name}. "
@@ -127,6 +137,16 @@ def _why_refused(retry: Retry, place: Place, name: str) -> Said:
             return Said(f"{name} was not retried.")
         case unreachable:
             assert_never(unreachable)
+
+
+def _of_another(reason: RefusalReason, detail: Mapping[str, Any], place: Place, name: str) -> str:
+    """Whose request for the job goes first, and where that is shown."""
+    link = place.workspace.link(detail.get("channel_id"), detail.get("ts"))
+    there = f" Follow it <{link}|in its thread>." if link else ""
+    by = f"<@{detail.get('by')}>"
+    if reason is RefusalReason.QUEUED:
+        return f"{name} is already going to be retried, by {by} in {_seconds(detail)}.{there}"
+    return f"{name} is already being retried by {by}.{there}"
 
 
 def _refusal_reason(why: object) -> RefusalReason | None:
@@ -152,6 +172,8 @@ def _not_retryable(retry: Retry, name: str) -> Said:
     )
 
 
+LATER = "Try again in a few minutes."
+
 _FAILED_DONE = {
     "read": "The job could not be read from Sift, so no retry was sent.",
     "asked": "Sift was asked, and changed nothing.",
@@ -165,6 +187,9 @@ _FAILED_NEXT = {
     "not_found": "Check the ID in Sift.",
     "invalid_argument": "Look at the job in Sift.",
 }
+_UNREAD_NEXT = {name: _FAILED_NEXT[name] for name in ("unauthenticated", "permission_denied")}
+"""What is to be done where trying again does not help."""
+
 _NOT_RETRYABLE_NEXT = {
     "Finished": "It needs no retry.",
     "Running": "Wait for it to end.",
@@ -193,10 +218,12 @@ def put_off(reference: str, job_id: str, wait: timedelta, what: str = "retry") -
     return Message(text, [section(text), referring(reference)])
 
 
-def unreadable(problem: str) -> Message:
-    """Said when Sift could not be read for somebody who only wanted to look."""
-    text = ":warning: Sift could not be read just now; nothing was changed. Try again in a moment."
-    return Message(text, [section(text), plain(problem)])
+def unreadable(error: SiftError | None) -> Message:
+    """Said when Sift could not be read for somebody who only wanted to look; None: it took too long."""
+    text = ":warning: Sift could not be read just now, so there is nothing to show. Nothing was retried or changed."
+    following = _UNREAD_NEXT.get(error.name, LATER) if error is not None else LATER
+    said = error.when_reading if error is not None else "Sift did not answer in time."
+    return Message(text, [section(f"{text}\n{following}"), plain(said)])
 
 
 def nothing_left() -> Message:

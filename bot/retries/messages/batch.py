@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 from bot.access.messages import denied
 from bot.retries.messages.answers import cannot_post, why_not
+from bot.retries.messages.cooldown import batch_waits, works_from
 from bot.retries.messages.job import referring, retry_button
 from bot.retries.messages.naming import SHORT_ID
-from bot.retries.messages.retry import offered, outcome_of, title, why_it_ended_so
+from bot.retries.messages.retry import offered, outcome_of, title, why_it_ended_so, withdrawn
 from bot.retries.request import Batch, Retry
 from bot.retries.state import UNSENT, State
 from bot.slack.blocks import actions, button, confirm, counted, escape, foreign, plain, section
@@ -50,7 +51,9 @@ def pieces(batch: Batch, place: Place) -> list[Piece]:
         return [Piece("private-refused", _refused_whole(batch, place))]
     unsent = _count(batch, *UNSENT)
     decided = sum(batch.states.values()) >= batch.total and not _count(batch, "requested", "sending")
-    private = [Piece("private-refused", _refused(batch, place))] if decided and unsent else []
+    private = _waiting(batch)
+    if decided and unsent and not all(withdrawn(one) for one in batch.members if one.state in UNSENT):
+        private.append(Piece("private-refused", _refused(batch, place)))
     if sum(batch.states.values()) - unsent - _count(batch, "requested") <= 0:
         return private  # as long as nothing was sent to Sift, there is nothing to show to others
     if batch.unpostable is not None:
@@ -61,6 +64,14 @@ def pieces(batch: Batch, place: Place) -> list[Piece]:
     if batch.final:
         shown.append(Piece("ending", ending(batch)))
     return [*shown, *private]
+
+
+def _waiting(batch: Batch) -> list[Piece]:
+    """Says that some of it waits for the end of the cooldown, once everything else is decided."""
+    undecided = batch.total - sum(batch.states.values()) + _count(batch, "requested", "sending") - batch.waiting
+    if batch.waits_until is None or undecided:
+        return []
+    return [Piece("private-cooldown", batch_waits(batch, batch.waits_until))]
 
 
 def tally(batch: Batch) -> Message:
@@ -77,7 +88,10 @@ def tally(batch: Batch) -> Message:
 def ending(batch: Batch) -> Message:
     """Tells whoever asked how all of it ended, and offers to retry what failed again."""
     text = f"<@{batch.user_id}>, your {counted(batch.total, 'job')}: {_standing(batch)}."
-    again = [actions([_button(RETRY_BATCH, batch.id, "Retry again", batch.offered)])] if batch.offered else []
+    again: list[Block] = []
+    if batch.offered:
+        button_again = _button(RETRY_BATCH, batch.id, "Retry again", batch.offered)
+        again = [*works_from(batch.cools_until, "Retry again"), actions([button_again])]
     return Message(text, [section(text), *again])
 
 

@@ -126,6 +126,15 @@ def loading_view() -> View:
     return modal(TITLE, [section(":hourglass_flowing_sand: Asking Sift what failed lately…")])
 
 
+def all_under_way_view(under_way: int) -> View:
+    """Says that nothing of what was offered is left to pick; there is nothing to submit."""
+    if not under_way:
+        return modal(TITLE, [section(":white_check_mark: None of these jobs is failed any more.")])
+    left = "The job that is" if under_way == 1 else f"All {under_way:,} jobs that are"
+    verb = "is" if under_way == 1 else "are"
+    return modal(TITLE, [section(f":arrows_counterclockwise: {left} still failed {verb} being retried already.")])
+
+
 def nothing_picked() -> dict[str, str]:
     """Said at the inputs of a modal that names no job."""
     return {"reason": "Pick a job above, or paste its ID."}

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from bot.access.messages import denial, whom_to_ask
 from bot.base.clock import say_duration
 from bot.retries.kind import Kind
-from bot.retries.messages.answers import Said
+from bot.retries.messages.answers import LATER, Said, failed_done
 from bot.retries.messages.job import status_of
 from bot.retries.messages.naming import grey, title_of
 from bot.retries.request import Retry
@@ -65,12 +65,11 @@ def why_not(retry: Retry, place: Place) -> Said:
         return Said(denial(detail, words.doing), whom_to_ask(detail), emoji=":no_entry:")
     if retry.state is State.FAILED:
         why = str(detail.get("why"))
-        read = detail.get("stage") == "read"
         return Said(
             f"Not {words.done}: {called(retry)}.",
-            _FAILED_NEXT.get(why, "Try again in a few minutes."),
+            _FAILED_NEXT.get(why, LATER),
             emoji=":x:",
-            done="The job could not be read from Sift, so nothing was sent." if read else "Sift said no.",
+            done=failed_done(detail, "The job could not be read from Sift, so nothing was sent."),
             quote=str(detail.get("message") or why),
         )
     return _why_refused(retry, words, place)

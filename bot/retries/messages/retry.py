@@ -10,9 +10,10 @@ from bot.retries.messages import naming
 from bot.retries.messages.answers import answer, cannot_post
 from bot.retries.messages.approval import approval, broken_glass, nobody_can_approve
 from bot.retries.messages.cancel import being_cancelled, cancel_buttons
+from bot.retries.messages.cooldown import waits, works_from
 from bot.retries.messages.job import export_facts, progress, ran_for, retry_button, status_of
 from bot.retries.request import Retry
-from bot.retries.state import FACTS, OFFERING, UNSENT, State
+from bot.retries.state import FACTS, OFFERING, UNSENT, RefusalReason, State
 from bot.sift.job import Job
 from bot.sift.subject import About
 from bot.slack.blocks import actions, fields, plain, section
@@ -33,6 +34,8 @@ def outcome_of(retry: Retry) -> tuple[str, str]:
     """How a request stands, as an emoji and a few words."""
     if retry.detail.get("why") == "restored" and retry.state in _RESTORED:
         return _RESTORED[retry.state]
+    if retry.state is State.FAILED and retry.detail.get("stage") == "read":
+        return FACTS[State.FAILED].emoji, "Sift could not be read; nothing was retried"
     facts = FACTS[State(retry.state)]
     return facts.emoji, facts.words
 
@@ -47,7 +50,9 @@ def pieces(retry: Retry, place: Place) -> list[Piece]:
         return _with_approval(retry, place)
     if retry.waits_for_approval:
         return [Piece("private-waiting", nobody_can_approve(retry))]
-    if retry.state in ("requested", "sending"):
+    if retry.waits_for_cooldown and retry.waits_until is not None:
+        return [Piece("private-cooldown", waits(retry, retry.waits_until))]
+    if retry.state in ("requested", "sending") or withdrawn(retry):
         return []
     if retry.state in UNSENT:
         return [Piece(f"private-{retry.state}", answer(retry, place))]
@@ -156,10 +161,16 @@ def offered(retry: Retry) -> bool:
     return retry.state in OFFERING and retry.superseded_by is None and retry.job is not None and retry.job.retryable
 
 
+def withdrawn(retry: Retry) -> bool:
+    """Whether whoever asked took it back, which they were told when they did."""
+    return retry.state is State.REFUSED and retry.detail.get("why") == RefusalReason.WITHDRAWN
+
+
 def _buttons(retry: Retry) -> list[Block]:
     again = [retry_button(retry.job, record=retry.record)] if retry.job and offered(retry) else []
     buttons = [*again, *cancel_buttons(retry)]
-    return [actions(buttons)] if buttons else []
+    from_when = works_from(retry.cools_until) if again else []
+    return [*from_when, actions(buttons)] if buttons else []
 
 
 def _cause(retry: Retry) -> list[Block]:
