@@ -30,6 +30,7 @@ NOT_RUN_HERE = {
     "install": "as useradd",
     "cd": "as useradd",
     "kubectl": "needs a cluster; tests/deploy/test_manifests.py validates what is applied",
+    "node": "tests/audit/test_other_language.py runs it",
     "psql": "tests/deploy/test_roles.py runs it",
 }
 """What the documents have people type at a shell that no test types just so, and why."""
