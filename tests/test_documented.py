@@ -13,7 +13,13 @@ from bot.settings import Settings
 from bot.sift.ids import EXAMPLE
 from tests.documents import DOCUMENTS, ROOT, lines_of, read, spelled, typed
 
-IN_SLACK = {"<jobId>": EXAMPLE, "<run>": "hotfire-118", " role": " auditor", "because …": "because on call", "…": EXAMPLE}
+IN_SLACK = {
+    "<jobId>": EXAMPLE,
+    "<run>": "hotfire-118",
+    " role": " auditor",
+    "because …": "because on call",
+    "…": EXAMPLE,
+}
 """What stands for what the documents leave open in Slack."""
 
 MENTION = "@Sift Retry"
@@ -38,7 +44,8 @@ NOT_RUN_HERE = {
 
 def understood(line: str) -> bool:
     """Whether the bot takes what is typed for a command; people and user groups arrive as mentions."""
-    words = re.sub(r"@on-call\b|@group\b", "<!subteam^S0ONCALL>", line.removeprefix("/sift-retry").removeprefix(MENTION))
+    words = line.removeprefix("/sift-retry").removeprefix(MENTION)
+    words = re.sub(r"@on-call\b|@group\b", "<!subteam^S0ONCALL>", words)
     words = re.sub(r"(?<!\S)@[\w-]+", "<@U0ANA>", words)
     command = parse(words) if line.startswith("/") else parse_mention(f"<@U0BOT> {words}")
     expected_help = words.split()[:1] == ["help"]

@@ -20,7 +20,7 @@ from tests.documents import ROOT, blocks_of, read
 
 pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed here")
 
-ODD = {"\u2028": "a\u2028b\u0000\u001f\\\"/", "😀": 1, "\ufb33": 0.1, "é": -1e-7, "1e21": 10.5, "a": {"b": [], "": None}}
+ODD = {"\u2028": 'a\u2028b\u0000\u001f\\"/', "😀": 1, "\ufb33": 0.1, "é": -1e-7, "1e": 1.5, "a": {"b": [], "": None}}
 """What JSON leaves to taste: the order of keys, ends of lines, escapes, numbers."""
 
 

@@ -129,6 +129,8 @@ async def test_every_command_in_every_document_runs(world: World, tmp_path: Path
     assert [problem for problem in wrong if problem] == []
 
 
-@pytest.mark.parametrize(("line", "more"), [("audit", True), ("backup", True), ("doctor", False), ("access list", False)])
+@pytest.mark.parametrize(
+    ("line", "more"), [("audit", True), ("backup", True), ("doctor", False), ("access list", False)]
+)
 def test_what_only_names_a_command_is_told_apart(line: str, more: bool) -> None:
     assert needs_more(line.split()) is more
