@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from typing import Self
 
@@ -23,7 +23,7 @@ from bot.app.gauges import Gauges
 from bot.app.http import slack_route, web_app
 from bot.app.limits import Limits
 from bot.app.listeners import bolt_app
-from bot.app.readiness import Readiness, asking_slack
+from bot.app.readiness import UNREADABLE, Readiness, asking_slack
 from bot.app.rotation import Rotation
 from bot.app.schedule import loops
 from bot.app.server import serving
@@ -45,6 +45,7 @@ from bot.sift.client import Sift
 from bot.slack.client import Slack
 from bot.slack.errors import RateLimited, SlackUnavailable
 from bot.slack.links import Workspace
+from bot.slack.pace import RATES, Rate
 from bot.slack.people import People
 from bot.slack.web import http_session, web_client
 
@@ -65,11 +66,19 @@ class Bot:
     Args:
         settings: what it was told.
         clock: the present moment, for everything but the HTTP clients' timeouts.
-        timer: monotonic seconds, for what is remembered of people and groups.
+        timer: monotonic seconds, for what is remembered of people, groups and rates.
+        rates: how often which method of Slack's is called at most.
     """
 
-    def __init__(self, settings: Settings, clock: Clock = utc_now, timer: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock = utc_now,
+        timer: Callable[[], float] = time.monotonic,
+        rates: Mapping[str, Rate] = RATES,
+    ) -> None:
         self.settings = settings
+        self._rates = rates
         self.clock = clock
         self.timer = timer
         self.metrics = Metrics()
@@ -85,6 +94,7 @@ class Bot:
         self._renewing = Loop("secrets", RENEWAL_SECONDS, self._take_over)
         self.http = self._http()
         self._bolt: AsyncApp | None = None
+        self._asking_sift: Loop | None = None
 
     def __enter__(self) -> Self:
         """Makes the database ours and current: SQLite is upgraded here, PostgreSQL by `sift-retry migrate`.
@@ -141,15 +151,18 @@ class Bot:
             )
             stack.push_async_callback(sift.aclose)
             client = web_client(settings.slack_bot_token.get_secret_value(), settings.slack_api_url, session)
-            slack = Slack(client, self.timer, self.redactor)
+            slack = Slack(client, self.timer, self.redactor, rates=self._rates)
             workspace = await self._identify(slack, stop)
             if workspace is not None:
                 await self.database.run(lambda connection: self._claim_workspace(connection, workspace))
                 await self._serve_slack(slack, sift, workspace, stop)
 
     def _observe(self, operation: str, seconds: float, result: str) -> None:
-        """Counts a call to Sift; retries slow down when Sift limits them."""
+        """Counts a call to Sift; retries slow down when Sift limits them, and failures have it looked at."""
         self.metrics.called(operation, seconds, result)
+        asking = self._asking_sift
+        if result in UNREADABLE and asking is not None and asking.failing is None:
+            asking.wake()
         if operation == "retry" and result == "rate_limited":
             self.limiter.back_off()
         elif operation == "retry" and result == "ok":
@@ -168,6 +181,7 @@ class Bot:
             sift=sift,
             workspace=workspace,
         )
+        self._asking_sift = features.asking_sift
         await features.begin()
         self._bolt = bolt_app(slack.client, workspace, self.redactor)
         listeners.register(self._bolt, features.use_cases)

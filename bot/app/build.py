@@ -20,9 +20,10 @@ from bot.alerts.handling import Handling
 from bot.alerts.watcher import Watcher
 from bot.app.help import help_text
 from bot.app.listeners import UseCases
+from bot.app.readiness import asking_sift
 from bot.audit.signing import Signer
 from bot.base.clock import Clock
-from bot.base.loops import Loop, Soon
+from bot.base.loops import Loop, Soon, Tasks
 from bot.base.metrics import Metrics
 from bot.db.database import Database
 from bot.digest import store as digests
@@ -64,6 +65,9 @@ GATHER_SECONDS = 0.1
 
 PAUSE = timedelta(seconds=2)
 """How often at most a message that counts is updated: `chat.update` allows about 50 calls a minute."""
+
+MAX_ANSWERS = 1_000
+"""Answers and look-ups under way at a time: more than a whole company asks for while Slack takes ten seconds."""
 
 OUTBOXES: Sequence[Outbox[Any]] = (store.outbox, batches.outbox, queries.outbox, storms.outbox, digests.outbox)
 
@@ -112,7 +116,7 @@ class Features:
 
     @cached_property
     def home(self) -> Home:
-        return Home(self.authorizer, self.counts, help_text(), time.monotonic)
+        return Home(self.authorizer, self.counts, help_text(), self.workspace, time.monotonic)
 
     @cached_property
     def publishers(self) -> dict[str, Publisher[Any]]:
@@ -218,6 +222,10 @@ class Features:
         )
 
     @cached_property
+    def asking_sift(self) -> Loop:
+        return asking_sift(self.sift, self.watcher)
+
+    @cached_property
     def explainer(self) -> Explainer:
         return Explainer(
             database=self.database,
@@ -241,8 +249,13 @@ class Features:
         return Digests(self.authorizer, settings.channels_alerted, settings.digest_at, settings.timezone, self.changed)
 
     @cached_property
+    def answering(self) -> Tasks:
+        """What is done on the side for whoever asked: nothing that a row remembers, so there is a limit to it."""
+        return Tasks(MAX_ANSWERS)
+
+    @cached_property
     def use_cases(self) -> UseCases:
-        replies = Replies(self.slack, self.runner.tasks)
+        replies = Replies(self.slack, self.answering)
         return UseCases(
             database=self.database,
             slack=self.slack,
@@ -264,7 +277,7 @@ class Features:
             lookup=Lookup(self.authorizer, self.sift, self.subjects, self.place),
             runs=Runs(self.authorizer, self.sift, self.place),
             home=self.home,
-            history=History(self.authorizer, self.counts, self.workspace, self.signer),
+            history=History(self.authorizer, self.counts, self.workspace, self.signer, self.settings.timezone),
             metrics=self.metrics,
             clock=self.clock,
         )
@@ -280,4 +293,4 @@ class Features:
         """Finishes what is under way, and leaves for the next start what takes longer than `seconds`."""
         await self.explainer.stop()
         publishing = [publisher.stop(seconds) for publisher in self.publishers.values()]
-        await asyncio.gather(self.runner.stop(seconds), *publishing)
+        await asyncio.gather(self.runner.stop(seconds), self.answering.drain(seconds), *publishing)

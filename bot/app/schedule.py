@@ -52,7 +52,8 @@ def _watching(features: Features) -> list[Loop]:
     finding = [Loop("watcher", poll, watcher.step, "sift")] if watcher else []
     settings = features.settings
     waking = Waking(features.database, features.clock, settings.remind_after, features.changed)
-    return [*finding, features.explaining, *_on_call(features), Loop("waking", min(WAKING_SECONDS, poll), waking.step)]
+    wake = Loop("waking", min(WAKING_SECONDS, poll), waking.step)
+    return [*finding, features.asking_sift, features.explaining, *_on_call(features), wake]
 
 
 def _on_call(features: Features) -> list[Loop]:

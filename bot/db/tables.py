@@ -3,6 +3,7 @@
 from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, Integer, Table, Text
 
 from bot.db.columns import Moment, Serial, metadata, on_call, one_of, shown, where
+from bot.db.lines import ENDED, LINES
 
 SCHEMA_VERSION = "0004"
 """The newest migration; a test holds it to Alembic's head. Kept here so that starting needs no Alembic."""
@@ -269,6 +270,9 @@ audit = Table(
     Index("ix_audit_job", "job_id", "at", "id"),
     Index("ix_audit_user", "user_id", "at", "id"),
     Index("ix_audit_request", "request_id", "id"),
+    Index("ix_audit_lines", "at", "id", **where(LINES)),
+    Index("ix_audit_lines_user", "user_id", "at", "id", **where(LINES)),
+    Index("ix_audit_ended", "outcome", "at", "id", **where(ENDED)),
     Index("ix_audit_grants", "grant_id", "id", **where(one_of("event", ("grant", "revoke")))),
 )
 

@@ -26,11 +26,20 @@ COLUMNS = (
     ("retries", (("waits_until", MOMENT), ("cools_until", MOMENT))),
     ("batches", (("approval_until", MOMENT),)),
 )
+LINES = (
+    "event NOT IN ('alert', 'approval_asked', 'audit_read', 'remind') AND "
+    "(event NOT IN ('request', 'rerun', 'cancel') OR request_id IS NULL "
+    "OR (outcome = 'requested' AND status_before IS NULL))"
+)
+ENDED = "outcome IN ('denied', 'refused', 'not_applied', 'failed', 'finished', 'failed_again', 'cancelled', 'lost')"
 INDEXES = (
     ("ix_alerts_snoozed", "alerts", ["snoozed_until"], "snoozed_until IS NOT NULL", False),
     ("ix_alerts_remind", "alerts", ["remind_at"], "remind_at IS NOT NULL", False),
     ("ix_storms_snoozed", "storms", ["snoozed_until"], "snoozed_until IS NOT NULL", False),
     ("ix_storms_remind", "storms", ["remind_at"], "remind_at IS NOT NULL", False),
+    ("ix_audit_lines", "audit", ["at", "id"], LINES, False),
+    ("ix_audit_lines_user", "audit", ["user_id", "at", "id"], LINES, False),
+    ("ix_audit_ended", "audit", ["outcome", "at", "id"], ENDED, False),
     ("uq_retries_waiting_job", "retries", ["job_id", "kind"], "waits_until IS NOT NULL", True),
     ("ix_retries_cools", "retries", ["cools_until"], "cools_until IS NOT NULL", False),
     ("ix_retries_approval", "retries", ["approval_until"], "approval_until IS NOT NULL AND state = 'requested'", False),

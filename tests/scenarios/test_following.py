@@ -127,7 +127,7 @@ async def test_slack_is_not_asked_for_its_identity_twice(live: World) -> None:
 
 async def test_a_clock_that_is_set_back_freezes_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     shift = [timedelta(0)]
-    monkeypatch.setattr("bot.app.build.TIMEKEEPER_SECONDS", 0.05)
+    monkeypatch.setattr("bot.app.schedule.TIMEKEEPER_SECONDS", 0.05)
     monkeypatch.setattr("tests.scenarios.conftest.Bot", partial(Bot, clock=lambda: utc_now() + shift[0]))
     world.sift.run_seconds = 0.5
     async with world.running(socket_mode=False):
