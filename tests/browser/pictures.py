@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
 LARGEST = 150 * 1024
 GAP = 24
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-DESKTOP = (1180, 760)
+DESKTOP = (1180, 900)
 FAILS_ONCE_MORE = "d2c3b4a5-f6e7-4809-9a1b-2c3d4e5f6a12"
 
 Shoot = Callable[[Page], Awaitable[None]]
@@ -49,12 +49,15 @@ async def outage(desk: Desk, shoot: Shoot) -> None:
     """An outage was one message, and is handled."""
     person = await desk.sit_down(size=PHONE)
     storm = await _an_outage(person)
+    await storm.evaluate("message => message.scrollIntoView()")
+    await shoot(person.page)
+    await storm.get_by_role("button", name="Retry all").evaluate("button => button.scrollIntoView({block: 'center'})")
     await shoot(person.page)
     await storm.get_by_role("button", name="Retry all").click()
     await person.page.get_by_test_id("confirm-ok").click()
     await expect(storm.get_by_role("button", name="Retry all")).to_have_count(0)
     await expect(storm).to_contain_text("All 25 are through", timeout=90_000)
-    await storm.scroll_into_view_if_needed()
+    await storm.evaluate("message => message.scrollIntoView()")
     await shoot(person.page)
 
 
@@ -85,7 +88,9 @@ async def home(desk: Desk, shoot: Shoot) -> None:
     """An admin's Home tab, after some work."""
     person, admin = await desk.sit_down(OPERATOR), await desk.sit_down(ADMIN, size=PHONE)
     await (await person.alert()).get_by_test_id("action-retry").click()
-    await expect(await admin.open_home()).to_contain_text("Operator")
+    home = await admin.open_home()
+    await expect(home).to_contain_text("Operator")
+    await home.evaluate("tab => tab.scrollIntoView()")
     await shoot(admin.page)
 
 
