@@ -78,6 +78,7 @@ async def approval(desk: Desk, shoot: Shoot) -> None:
     status = person.page.locator(f'[data-job="{FAILS_ONCE_MORE}"] [data-testid=job-status]')
     await expect(status).not_to_have_text("failed")
     await expect(status).to_have_text("failed")
+    await expect(person.messages.filter(has_text="failed again")).to_have_count(1)  # the bot knows it, too
     await person.say(f"/sift-retry {FAILS_ONCE_MORE} the channel is back")
     thread = await other.open_thread(other.messages.filter(has_text="the channel is back"))
     await expect(thread.get_by_role("button", name="Approve")).to_be_visible()
