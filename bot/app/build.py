@@ -34,7 +34,7 @@ from bot.home.run import Runs
 from bot.home.tab import Home
 from bot.records.counts import Counts
 from bot.records.history import History
-from bot.retries import batches, store
+from bot.retries import batch_rows, store
 from bot.retries.approvals import Approvals
 from bot.retries.cooldown import Cooldowns
 from bot.retries.decider import Decider
@@ -69,7 +69,7 @@ PAUSE = timedelta(seconds=2)
 MAX_ANSWERS = 1_000
 """Answers and look-ups under way at a time: more than a whole company asks for while Slack takes ten seconds."""
 
-OUTBOXES: Sequence[Outbox[Any]] = (store.outbox, batches.outbox, queries.outbox, storms.outbox, digests.outbox)
+OUTBOXES: Sequence[Outbox[Any]] = (store.outbox, batch_rows.outbox, queries.outbox, storms.outbox, digests.outbox)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +124,7 @@ class Features:
         oncall = self.settings.oncall_group
         return {
             "retries": self._publisher(store.outbox, kinds.pieces, timedelta(0)),
-            "batches": self._publisher(batches.outbox, kinds.batch_pieces),
+            "batches": self._publisher(batch_rows.outbox, kinds.batch_pieces),
             "alerts": self._publisher(queries.outbox, partial(shown_alerts.pieces, oncall=oncall), timedelta(0)),
             "storms": self._publisher(storms.outbox, partial(shown_storms.pieces, oncall=oncall)),
             "digests": self._publisher(digests.outbox, lambda digest, **_: pieces(digest)),
@@ -162,6 +162,7 @@ class Features:
             limits=Limits(
                 cooldown=timedelta(seconds=settings.retry_cooldown_seconds),
                 approval_after=settings.approval_after,
+                approval_count=settings.approval_count,
                 rerun=settings.rerun,
             ),
             clock=self.clock,
@@ -262,7 +263,7 @@ class Features:
             people=self.people,
             replies=replies,
             intake=Intake(self.database, self.runner, replies, self.quota, self.metrics, self.clock),
-            approvals=Approvals(self.authorizer, self.runner.start, self.changed),
+            approvals=Approvals(self.authorizer, self.runner.start, self.changed, self.metrics.entered),
             cooldowns=self.cooldowns,
             digests=self.digests,
             handling=Handling(

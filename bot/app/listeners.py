@@ -135,6 +135,7 @@ def register(app: AsyncApp, use: UseCases) -> None:
     retries.register(app, database=database, slack=slack, intake=intake, replies=replies, metrics=use.metrics)
     retries.register_kinds(app, database=database, slack=slack, intake=intake, replies=replies)
     retries.register_cooldowns(app, cooldowns=use.cooldowns, replies=replies)
+    retries.register_approve(app, approvals=use.approvals, replies=replies)
     retries.register_approvals(app, approvals=use.approvals, slack=slack, replies=replies)
     alerts.register(app, database=database, slack=slack, intake=intake, replies=replies)
     alerts.register_on_call(app, handling=use.handling, replies=replies)

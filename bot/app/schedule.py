@@ -14,6 +14,7 @@ from bot.base.loops import Loop
 from bot.digest.digests import DIGEST_SECONDS
 from bot.records.anchor import ANCHOR_SECONDS, Anchor
 from bot.retries.late_data import LateData
+from bot.retries.overtaken import Overtaken
 from bot.slack.channels import CHANNELS_SECONDS
 
 INSPECTION_SECONDS = 3_600.0
@@ -38,12 +39,14 @@ def loops(features: Features) -> list[Loop]:
 def _retrying(features: Features) -> list[Loop]:
     poll = features.settings.follow_poll_seconds
     late = LateData(features.database, features.sift, features.clock, features.changed)
+    overtaken = Overtaken(features.database, features.sift, features.clock, features.changed, features.metrics.entered)
     return [
         Loop("runner", SWEEP_SECONDS, features.runner.sweep),
         Loop("cooldowns", SWEEP_SECONDS, features.cooldowns.step),
         Loop("follower", poll, features.follower.step, "sift"),
         Loop("reruns", poll, features.reruns.step),
         Loop("late", poll, late.step),
+        Loop("overtaken", features.settings.alert_poll_seconds, overtaken.step, "sift"),
     ]
 
 

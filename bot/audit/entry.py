@@ -45,6 +45,9 @@ class Event(StrEnum):
     APPROVAL = "approval"
     """A second person let a request through, or wanted to and may not."""
 
+    DECLINE = "decline"
+    """A second person ended a request that waited for one, or wanted to and may not."""
+
     BREAK_GLASS = "break_glass"
     """An admin let a request through without a second person, or somebody wanted to and may not."""
 

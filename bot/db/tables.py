@@ -70,7 +70,6 @@ batches = Table(
     Column("kind", Text, nullable=False, server_default="retry"),
     Column("origin", Text),  # the storm or the batch whose button asks for all of it; null: jobs named one by one
     Column("refusal", Text),  # JSON: why none of it was let through
-    Column("approval_until", Moment),  # until when a second person may approve what of it waits for one
     *shown(),
     CheckConstraint(one_of("kind", KINDS), name="kind"),
     Index("ix_batches_origin", "origin", "created_at", **where("origin IS NOT NULL")),
@@ -103,8 +102,10 @@ retries = Table(
     Column("grant_id", ForeignKey("grants.id")),
     Column("job_type", Text),  # as Sift names it, once the job was read
     Column("attempt", Integer),
-    # A second person's word, where it takes one: asked for until, given by, and why it was overridden.
+    # A second person's word, where it takes one: asked for until, of how many people, given by whom last, and why it
+    # was overridden.
     Column("approval_until", Moment),
+    Column("approvals_needed", Integer),
     Column("approved_by", Text),
     Column("override_reason", Text),
     Column("job_before", Text),  # JSON, as Sift sent it

@@ -16,6 +16,7 @@ from bot.access.policy import Decision, Grant, Reason
 from bot.alerts.alert import OnCall
 from bot.alerts.oncall_messages import in_short, lines
 from bot.base.clock import say_duration
+from bot.home.approval_messages import waiting as awaited
 from bot.records.line import Line
 from bot.records.messages import OPEN_AUDIT, OPEN_STATS, OWN, block_of, numbers, search_button
 from bot.records.search import Search
@@ -156,6 +157,7 @@ class Seen:
         held: what they hold altogether; None: no more is known than what allowed them.
         idle: the numbers of the grants that add nothing to what the same user or group holds.
         more: how many more there are of a list than it shows, by the list's name; at most `MAX_COUNTED`.
+        approvals: what they may approve: one request, or those of one batch, each.
     """
 
     at: datetime
@@ -172,6 +174,7 @@ class Seen:
     idle: Collection[int] = ()
     more: Mapping[str, int] = field(default_factory=dict)
     everybodys: bool = False
+    approvals: Sequence[Sequence[Retry]] = ()
 
 
 MAX_COUNTED = 1_000
@@ -191,6 +194,7 @@ def home_view(seen: Seen, help_text: Message, workspace: Workspace) -> View:
     under_way = [section(_retry(retry, named=True)) for retry in seen.under_way]
     blocks = [
         section(_standing(seen)),
+        *_part("Waiting for your approval", awaited(seen.approvals)),
         *_part("Failures waiting", [*waiting, *_more(seen, "waiting", ": `/sift-retry list`")]),
         *_part("Retries under way", [*under_way, *_more(seen, "under_way")]),
         *_part("Your last requests", _own(seen)),

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from bot.access import grants
 from bot.access.authorizer import Authorizer
 from bot.access.holding import idle_of_each
-from bot.access.policy import Permission
+from bot.access.policy import Decision, Permission, Reason
 from bot.alerts import queries
 from bot.audit import log as audit
 from bot.audit.entry import Entry, Event
@@ -28,7 +28,7 @@ from bot.home.messages import BACK, Listed, Seen, home_view
 from bot.records import lines
 from bot.records.counts import Counts
 from bot.records.search import Search
-from bot.retries import known
+from bot.retries import approval_rows, known
 from bot.retries.request import Retry
 from bot.retries.store import latest_of
 from bot.sift.job import Job
@@ -47,6 +47,9 @@ MAX_GRANTS = 20
 MAX_OWN = 5
 MAX_LINES = 5
 SHOWN = remaining.Shown(waiting=MAX_SHOWN, under_way=MAX_SHOWN, own=MAX_OWN)
+
+MAX_WAITING = 500
+"""So many requests that wait for a second person are looked at, the newest."""
 
 
 @dataclass
@@ -157,12 +160,30 @@ class Home:
                 stats=stats,
                 everybodys=may_read.allowed,
                 held=self._authorizer.access.holding(connection, user_id, at, groups),
+                approvals=self._approvals(connection, person, user_id, groups) if may_retry.allowed else (),
                 idle=idle_of_each(grants.listed(connection), at) if may_grant.allowed else (),
                 more=remaining.counted(connection, user_id, SHOWN, may_retry.allowed, looks)
                 | {"lines": len(found or ()) - MAX_LINES, "grants": len(listed or ()) - MAX_GRANTS},
             )
 
         return await self._authorizer.database.read(work)
+
+    def _approvals(
+        self, connection: Connection, person: Person | None, user_id: str, groups: frozenset[str] | None
+    ) -> list[list[Retry]]:
+        """What somebody may approve now, the newest first, that of one batch together; decided anew when they press."""
+        known_to_be: dict[tuple[str | None, str | None], bool] = {}
+        entries: dict[str, list[Retry]] = {}
+        for retry in approval_rows.newest(connection, self._authorizer.clock(), user_id, MAX_WAITING):
+            key = (retry.channel_id, retry.job.kind if retry.job else None)
+            if key not in known_to_be:
+                before = Decision(False, Reason.NOT_LISTED, groups=groups)
+                wish = self._authorizer.wish(Permission.RETRY, *key)
+                decision = self._authorizer.access.decide_again(connection, wish, person, before)
+                known_to_be[key] = decision.allowed
+            if known_to_be[key] and user_id not in retry.approvers:
+                entries.setdefault(retry.batch_id or retry.id, []).append(retry)
+        return [known.completed(connection, some) for some in entries.values()]
 
     def _may_read(self, connection: Connection, person: Person, at: datetime) -> bool:
         """Records that somebody reads the audit's latest entries; False if too much is recorded of them just now."""

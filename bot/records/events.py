@@ -56,7 +56,7 @@ DOING: dict[str, Callable[[Line], str]] = {
     Event.GRANT: lambda line: f"give {_whom(line)} access" if line.detail.get("subject") else "give access",
     Event.REVOKE: lambda line: f"end the access of {_whom(line)}",
     Event.APPROVAL: lambda line: f"approve the request of {_whom(line, 'for')}: {job_of(line)}",
-    "decline": lambda line: f"decline the request of {_whom(line, 'for')}: {job_of(line)}",
+    Event.DECLINE: lambda line: f"decline the request of {_whom(line, 'for')}: {job_of(line)}",
     Event.BREAK_GLASS: lambda line: f"let {job_of(line) or 'a job'} through without a second person",
     Event.MUTE: lambda line: f"mute the alerts of {job_of(line) or 'a job'}",
     Event.UNMUTE: lambda line: f"unmute the alerts of {job_of(line) or 'a job'}",
@@ -208,7 +208,7 @@ def _of_request(emoji: str, verb: str, more: str = "") -> Callable[[Line], Told]
 TOLD: dict[str, Callable[[Line], Told]] = {
     Event.APPROVAL_ASKED: lambda line: (":busts_in_silhouette:", f"A second person was asked for{of_job(line)}"),
     Event.APPROVAL: _of_request(":white_check_mark:", "approved"),
-    "decline": _of_request(":no_entry:", "declined"),
+    Event.DECLINE: _of_request(":no_entry:", "declined"),
     Event.BREAK_GLASS: _of_request(":rotating_light:", "let", " through without a second person"),
     Event.GRANT: _grant,
     Event.REVOKE: _revoke,

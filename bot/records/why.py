@@ -27,7 +27,7 @@ WHY = {
     "approval_needed": "a second person has to approve it",
     "approval_expired": "nobody else approved it in time",
     "self_approval": "nobody approves what they asked for themselves",
-    "declined": "somebody declined it",
+    "approval_declined": "somebody declined it",
     # why there was nothing to do: `retries.state.RefusalReason`
     "unknown_job": "Sift knows no such job",
     "not_retryable": "the job had not failed",
@@ -35,6 +35,8 @@ WHY = {
     "under_way": "already under way",
     "just_retried": "retried by somebody else a moment before",
     "cooldown": "retried a moment before",
+    "awaited": "another request of it was waiting for a second person",
+    "moved_on": "the job moved on while it waited for a second person",
     "queued": "another retry of it was waiting already",
     "withdrawn": "taken back before it was sent",
     "stale": "nobody carried it out in time",

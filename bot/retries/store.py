@@ -90,6 +90,9 @@ class Changes(TypedDict, total=False):
     attempt: int | None
     grant_id: int | None
     approval_until: datetime
+    approvals_needed: int
+    approved_by: str
+    override_reason: str | None
     job_before: Job | None
     job_after: Job | None
     new_job_id: str

@@ -23,8 +23,7 @@ ON_CALL = (
 COLUMNS = (
     ("alerts", (*ON_CALL, ("mute_reason", sa.Text()), ("creator_id", sa.Text()))),
     ("storms", ON_CALL),
-    ("retries", (("waits_until", MOMENT), ("cools_until", MOMENT))),
-    ("batches", (("approval_until", MOMENT),)),
+    ("retries", (("waits_until", MOMENT), ("cools_until", MOMENT), ("approvals_needed", sa.Integer()))),
 )
 LINES = (
     "event NOT IN ('alert', 'approval_asked', 'audit_read', 'remind') AND "

@@ -35,11 +35,14 @@ def _granted(role: Role, **more: Any) -> Decision:
 
 
 def _tabs(t: Words) -> dict[str, Shown]:
+    asked: dict[str, Any] = {"approval_until": NOW + timedelta(minutes=30), "attempt": 3, "reason": t("power cut")}
+    waits = a_retry(State.REQUESTED, **asked, user_id="UBEN")
     full = {
         "waiting": [a_job(), a_job(kind=t("DATA_SHREDDING"), job_id=OTHER, completedDate=None)],
         "under_way": [a_retry(), a_retry(State.UNKNOWN, user_id="UBEN")],
         "own": [a_retry(State.FINISHED), a_retry(State.DENIED)],
         "stats": STATS,
+        "approvals": [[waits], [replace(waits, batch_id="bcdefghjkm", about=about(t))] * 5, *[[waits]] * 5],
         "known": Listed({}, {JOB: about(t)}, on_call={JOB: OnCall()}),
     }
     admin = {"lines": lines(t), "everybodys": True, "grants": grants(t)}
