@@ -25,7 +25,7 @@ IN_SLACK = {
 MENTION = "@Sift Retry"
 
 NOT_RUN_HERE = {
-    "pip install": "fetches the package; tests/scenarios/test_wheel.py installs the wheel",
+    "pip install": "fetches the package; tests/deploy/test_release.py installs the wheel",
     "docker compose": "needs a registry; tests/deploy/test_container.py checks the files",
     "deploy/secrets.sh": "tests/deploy/test_container.py runs it",
     "export": "of the line after it",

@@ -88,7 +88,9 @@ async def approval(desk: Desk, shoot: Shoot) -> None:
 async def home(desk: Desk, shoot: Shoot) -> None:
     """An admin's Home tab, after some work."""
     person, admin = await desk.sit_down(OPERATOR), await desk.sit_down(ADMIN, size=PHONE)
-    await (await person.alert()).get_by_test_id("action-retry").click()
+    alert = await person.alert()
+    await alert.get_by_test_id("action-retry").click()
+    await expect(alert).to_contain_text("finished")
     home = await admin.open_home()
     await expect(home).to_contain_text("Operator")
     await home.evaluate("tab => tab.scrollIntoView()")
