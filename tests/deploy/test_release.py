@@ -54,21 +54,32 @@ def test_it_installs_and_runs_in_an_empty_environment(python: str, wheel: Path, 
     subprocess.run([python, "-m", "venv", tmp_path / "venv"], check=True)
     folder = tmp_path / "venv" / "bin"
     subprocess.run([folder / "pip", "install", "--quiet", wheel], check=True)
-    program = [str(folder / "sift-retry")]
-    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    run = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True, "check": True}
-    assert PROJECT["version"] in subprocess.run([*program, "--version"], **run).stdout
-    subprocess.run([*program, "migrate"], **run)
-    checks = subprocess.run([*program, "doctor", "--json"], **{**run, "check": False}).stdout
-    assert json.loads(checks)[0]["name"] == "settings"
+    program = folder / "sift-retry"
+    assert PROJECT["version"] in said(tmp_path, program, "--version")
+    said(tmp_path, program, "migrate")
+    assert json.loads(said(tmp_path, program, "doctor", "--json", code=1))[0]["name"] == "settings"
     subprocess.run([folder / "pip", "install", "--quiet", f"{wheel}[demo]"], check=True)
-    demo_runs(program, tmp_path, environment)
+    demo_runs(program, tmp_path)
 
 
-def demo_runs(program: list[str], folder: Path, environment: dict[str, str]) -> None:
+def environment() -> dict[str, str]:
+    """Nothing of this machine's own settings."""
+    return {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+
+
+def said(folder: Path, program: Path, *arguments: str, code: int = 0) -> str:
+    """What a command prints."""
+    done = subprocess.run(
+        [program, *arguments], cwd=folder, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    return done.stdout
+
+
+def demo_runs(program: Path, folder: Path) -> None:
     """Starts the demo, waits for the alert on its page, and stops it."""
     port = free_port()
-    process = subprocess.Popen([*program, "demo"], cwd=folder, env={**environment, "PORT": str(port)})
+    process = subprocess.Popen([program, "demo"], cwd=folder, env={**environment(), "PORT": str(port)})
     try:
         until = time.monotonic() + 60
         while 'data-testid="action-retry"' not in page(port):
