@@ -86,7 +86,7 @@ $(VENV)/.run: $(BIN)/python pyproject.toml
 # Older pips do not know --group.
 $(VENV)/.test: $(BIN)/python pyproject.toml
 	$(PIP) install 'pip>=25.1'
-	$(PIP) install -e '.[demo,charts]' --group test
+	$(PIP) install -e '.[demo,charts,otel]' --group test
 	@touch $@ $(VENV)/.run
 
 $(VENV)/.bench: $(VENV)/.test

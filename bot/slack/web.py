@@ -9,6 +9,7 @@ import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.base import tracing
 from bot.base.redactor import Redactor
 from bot.slack.answers import Response, refusal_of
 from bot.slack.errors import UNREADABLE, RateLimited, SlackUnavailable
@@ -78,8 +79,9 @@ class WebApi:
         seconds = self._call_seconds if seconds is None else seconds
         until = asyncio.get_running_loop().time() + seconds
         try:
-            async with asyncio.timeout(seconds):
-                return await self._until_answered(method, arguments, until, turn)
+            with tracing.span(f"Slack {method}"):
+                async with asyncio.timeout(seconds):
+                    return await self._until_answered(method, arguments, until, turn)
         except TimeoutError as error:
             raise SlackUnavailable(type(error).__name__) from error
 
