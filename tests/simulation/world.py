@@ -246,7 +246,7 @@ class World:
             "SLACK_BOT_TOKEN": self.slack.bot_token,
             "SLACK_SIGNING_SECRET": self.slack.signing_secret,
             "SLACK_API_URL": "http://world/slack/api/",
-            "SIFT_REST_URI": "http://world/sift",
+            "SIFT_REST_URI": "https://world/sift",
             "SIFT_API_KEY": self.sift.api_key,
             "ADMINS": ADMIN,
             "ALERT_CHANNEL": LAUNCH_OPS,
