@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, case, func, null, or_, select, update
+from sqlalchemy import ColumnElement, Connection, case, exists, func, null, or_, select, update
 
 from bot.audit import entry
 from bot.audit import log as audit
@@ -75,18 +75,20 @@ def _elsewhere(connection: Connection, retry: Retry, at: datetime) -> Retry | No
 
 
 def waiting(
-    connection: Connection, of: str, at: datetime, limit: int, only: Collection[str] | None = None
+    connection: Connection, of: str, at: datetime, limit: int, *, by: str = "", only: Collection[str] | None = None
 ) -> list[Retry]:
     """What waits for a second person of one request or batch, kept from others until the transaction is over.
 
     Args:
         of: the request, or the batch.
+        by: who speaks: what they approved already, and now waits for others, comes last.
         only: these requests of the batch alone.
     """
     query = select(retries).where(or_(_ROW.id == of, _ROW.batch_id == of), _WAITS, _ROW.approval_until > at)
     if only is not None:
         query = query.where(_ROW.id.in_(only))
-    rows = connection.execute(query.order_by(_ROW.created_at, _ROW.id).limit(limit).with_for_update())
+    spoken = exists().where(approvals.c.retry_id == _ROW.id, approvals.c.user_id == by)
+    rows = connection.execute(query.order_by(spoken, _ROW.created_at, _ROW.id).limit(limit).with_for_update())
     return known.with_approvers(connection, [Retry.of(row._mapping) for row in rows])
 
 
