@@ -247,8 +247,9 @@ async def test_an_end_while_nobody_is_there_for_long_makes_it_too_old(
 
 
 async def test_several_pressed_at_once_wait_together_and_are_taken_back_together(
-    still: World, frozen: FrozenDateTimeFactory
+    still: World, frozen: FrozenDateTimeFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("bot.retries.cooldown.WITHDRAWN_AT_ONCE", 2)  # the third is taken back after the ack
     frozen.tick(timedelta(seconds=1))
     jobs = [still.sift.add(then=["fail at once"]) for _ in range(3)]
     frozen.tick(timedelta(seconds=1))
