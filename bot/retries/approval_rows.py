@@ -13,7 +13,7 @@ from bot.audit import entry
 from bot.audit import log as audit
 from bot.base.requester import Actor
 from bot.db.tables import approvals, retries
-from bot.retries import known, store
+from bot.retries import claims, known, store
 from bot.retries.entries import entry_of
 from bot.retries.request import Retry
 from bot.retries.spoken import Spoken
@@ -89,7 +89,7 @@ def waiting(
         query = query.where(_ROW.id.in_(only))
     spoken = exists().where(approvals.c.retry_id == _ROW.id, approvals.c.user_id == by)
     rows = connection.execute(query.order_by(spoken, _ROW.created_at, _ROW.id).limit(limit).with_for_update())
-    return known.with_approvers(connection, [Retry.of(row._mapping) for row in rows])
+    return known.with_approvers(connection, claims.readable(rows))
 
 
 def last_spoken(connection: Connection, of: str) -> Retry | None:
@@ -117,14 +117,14 @@ def override(connection: Connection, retry: Retry, by: Actor, reason: str, now: 
 def page(connection: Connection, after: str, limit: int) -> list[Retry]:
     """What waits for a second person, by its ID, from after one on."""
     rows = connection.execute(select(retries).where(_WAITS, _ROW.id > after).order_by(_ROW.id).limit(limit))
-    return [Retry.of(row._mapping) for row in rows]
+    return claims.readable(rows)
 
 
 def newest(connection: Connection, at: datetime, apart_from: str, limit: int) -> list[Retry]:
     """What waits for a second person other than this one, the newest first."""
     query = select(retries).where(_WAITS, _ROW.approval_until > at, _ROW.user_id != apart_from)
     rows = connection.execute(query.order_by(_ROW.created_at.desc(), _ROW.id).limit(limit))
-    return known.with_approvers(connection, [Retry.of(row._mapping) for row in rows])
+    return known.with_approvers(connection, claims.readable(rows))
 
 
 def not_later(connection: Connection, at: datetime) -> None:
@@ -158,7 +158,7 @@ def of_batch(connection: Connection, batch_id: str, limit: int) -> OfBatch:
     if not any(one.waits for one in spoken):
         return OfBatch(spoken, (), left)
     rows = connection.execute(select(retries).where(mine, _WAITS).order_by(_ROW.created_at, _ROW.id).limit(limit))
-    return OfBatch(spoken, known.with_approvers(connection, [Retry.of(row._mapping) for row in rows]), left)
+    return OfBatch(spoken, known.with_approvers(connection, claims.readable(rows)), left)
 
 
 def _spoken(connection: Connection, mine: ColumnElement[bool]) -> list[Spoken]:
