@@ -97,19 +97,21 @@ def wait(connection: Connection, retry: Retry, until: datetime, now: datetime, a
     return None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Cooldowns:
     """Ends what the cooldown lets people wait for.
 
     Args:
         cooldown: the least time between two retries of one job.
         changed: told when messages are to be shown again.
+        entered: told each state that a request entered.
     """
 
     database: Database
     clock: Clock
     cooldown: timedelta
     changed: Callable[[], None]
+    entered: Callable[[State], None]
 
     async def step(self) -> None:
         """Has whatever said from when a retry works say so no longer, once it does."""
@@ -151,6 +153,8 @@ class Cooldowns:
             )
             taken += some
         self.changed()
+        for retry in taken:
+            self.entered(retry.state)
         return messages.withdrawn(taken)
 
 

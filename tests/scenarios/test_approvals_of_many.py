@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from bot.access.policy import Role
+from bot.audit import verification
 from bot.sandbox import ADMIN, LAUNCH_OPS, OPERATOR, SECOND_OPERATOR, UNLISTED
 from bot.sandbox.sift.jobs import EXPORT, IMPORT, SandboxJob
 from bot.sandbox.slack.messages import Message
@@ -175,3 +176,5 @@ async def test_more_than_are_taken_at_once_and_two_people(world: World, monkeypa
         for _ in jobs:
             await world.slack.click(ADMIN, LAUNCH_OPS, message.ts, "approve_retry")
         await until_sent(world, jobs, 2)
+        assert world.bot is not None
+        verification.verify(world.bot.database, None, (), None, lambda _: iter)
