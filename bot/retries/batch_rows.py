@@ -21,9 +21,9 @@ MAX_NAMED = 10
 _LISTED = MEMBERS.order_by(retries.c.created_at, retries.c.id).limit(MAX_LISTED)
 _STATES = select(retries.c.state, func.count()).where(retries.c.batch_id == bindparam("b_id")).group_by(retries.c.state)
 _OFFERED = AGAIN.with_only_columns(func.count(), func.max(retries.c.cools_until))
-_COOLING = MEMBERS.where(retries.c.state == State.REQUESTED, retries.c.waits_until.is_not(None)).with_only_columns(
-    func.count(), func.max(retries.c.waits_until)
-)
+_COOLING = MEMBERS.where(
+    retries.c.state == State.REQUESTED, retries.c.waits_until.is_not(None), retries.c.approval_until.is_(None)
+).with_only_columns(func.count(), func.max(retries.c.waits_until))
 _STALE_COUNT = STALE.with_only_columns(func.count()).order_by(None)
 
 
