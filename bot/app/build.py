@@ -190,7 +190,7 @@ class Features:
     @cached_property
     def cooldowns(self) -> Cooldowns:
         cooldown = timedelta(seconds=self.settings.retry_cooldown_seconds)
-        return Cooldowns(database=self.database, clock=self.clock, cooldown=cooldown, changed=self.changed)
+        return Cooldowns(self.database, self.clock, cooldown, self.changed, self.metrics.entered)
 
     @cached_property
     def reruns(self) -> Reruns:

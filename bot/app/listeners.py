@@ -139,7 +139,7 @@ def register(app: AsyncApp, use: UseCases) -> None:
     retries.register_cooldowns(app, cooldowns=use.cooldowns, replies=replies)
     retries.register_approve(app, approvals=use.approvals, replies=replies)
     retries.register_approvals(app, approvals=use.approvals, slack=slack, replies=replies)
-    alerts.register(app, database=database, slack=slack, intake=intake, replies=replies)
+    alerts.register(app, database=database, slack=slack, intake=intake, handling=use.handling, replies=replies)
     alerts.register_on_call(app, handling=use.handling, replies=replies)
     alerts.register_modals(app, handling=use.handling, slack=slack, replies=replies, clock=use.clock)
     digest.register(app, digests=use.digests, slack=slack, replies=replies)

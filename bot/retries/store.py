@@ -214,7 +214,7 @@ def latest_of(connection: Connection, user_id: str, limit: int = 5) -> list[Retr
     """Somebody's newest requests to retry something."""
     query = select(retries).where(retries.c.user_id == user_id, retries.c.kind == Kind.RETRY)
     newest = query.order_by(retries.c.created_at.desc()).limit(limit)
-    return known.completed(connection, [Retry.of(row._mapping) for row in connection.execute(newest)])
+    return known.completed(connection, claims.readable(connection.execute(newest)))
 
 
 def _change(
