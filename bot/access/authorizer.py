@@ -50,6 +50,11 @@ class Asked:
         )
 
 
+def _may_fall_short(wish: AccessRequest, decision: Decision) -> bool:
+    """Whether what was allowed before the job is known may be refused once it is."""
+    return wish.job_type is None and decision.grant is not None and bool(decision.grant.job_types)
+
+
 Members = Callable[[str], Awaitable[Collection[str] | None]]
 """Answers who is in a user group, or None if Slack cannot say."""
 
@@ -69,11 +74,16 @@ class Access:
     admins: Collection[str]
 
     async def decide(self, wish: policy.AccessRequest, person: Person | None, user_id: str) -> Decision:
-        """Decides one wish; user groups are asked for only where one could make the difference."""
+        """Decides one wish; user groups are asked for only where one could make the difference.
+
+        That is also where somebody's own grant is for some job types, and the job is not known yet: `decide_again`
+        needs their groups then.
+        """
         found = await self.database.run(lambda connection: concerning(connection, user_id))
         decision = policy.decide(wish, person, found, admins=self.admins)
         group_ids = {grant.subject for grant in found if grant.subject != user_id}
-        if decision.allowed or not group_ids or decision.why in policy.WHATEVER_IS_GRANTED:
+        enough = decision.allowed and not _may_fall_short(wish, decision)
+        if enough or not group_ids or decision.why in policy.WHATEVER_IS_GRANTED:
             return decision
         groups = await self._groups_of(user_id, group_ids)
         return policy.decide(wish, person, found, admins=self.admins, groups=groups)

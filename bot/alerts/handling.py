@@ -199,7 +199,8 @@ class Handling:
     def _record(
         self, connection: Connection, asked: Asked, failure: Failure, act: Act, problem: Message | None, at: datetime
     ) -> None:
-        detail = {"alert": failure.id, "why": asked.decision.why.value, **act.detail}
+        of_many = {"total": failure.jobs} if failure.job_id is None else {}
+        detail = {"alert": failure.id, "why": asked.decision.why.value, **of_many, **act.detail}
         entry = replace(asked.entry(act.event, detail, failure.job_id), reason=act.reason)
         if problem is not None:
             entry = replace(entry, outcome=TOO_LATE, detail={**detail, "why": "too_late"})

@@ -21,6 +21,7 @@ from bot.alerts.storm_press import Pressed, changed_meanwhile
 from bot.audit.entry import Event
 from bot.base.clock import Clock
 from bot.base.requester import Requester, Source
+from bot.base.text import reason_of
 from bot.db.database import Database
 from bot.retries.intake import Intake
 from bot.retries.messages.modals import TITLE
@@ -132,8 +133,8 @@ def register_modals(app: AsyncApp, *, handling: Handling, slack: Slack, replies:
             await _close(ack, done, on_call.SNOOZE_TITLE)
 
     async def on_mute_view(ack: AsyncAck, body: dict[str, Any]) -> None:
-        reason = (payloads.text_or_none(payloads.input_of(payloads.inputs_of(body), "reason"), "value") or "").strip()
-        if not reason:
+        typed = payloads.text_or_none(payloads.input_of(payloads.inputs_of(body), "reason"), "value")
+        if (reason := reason_of(typed)) is None:
             await ack(response_action="errors", errors=on_call.reason_missing())
             return
         await _close(ack, await handling.mute(requester_of_view(body), _failure_of(body), reason), on_call.MUTE_TITLE)

@@ -82,6 +82,7 @@ class Failure(OnCall):
         job_id: of an alert; None: it is a storm.
         job_types: as Sift names them, each once.
         failed: whether anything of it may be retried now.
+        jobs: how many there are of a storm.
     """
 
     id: str
@@ -89,6 +90,7 @@ class Failure(OnCall):
     job_id: str | None
     job_types: Sequence[str]
     failed: bool
+    jobs: int = 1
     mute_reason: str | None = None
 
 
@@ -130,9 +132,10 @@ def find(connection: Connection, failure_id: str) -> Failure | None:
     if row is None:
         return None
     types = connection.execute(_TYPES, {"b_id": failure_id}).all()
-    name = f"{sum(one.jobs for one in types):,} jobs that failed at once"
+    jobs = sum(one.jobs for one in types)
+    name = f"{jobs:,} jobs that failed at once"
     kinds = [one.job_type for one in types]
-    return Failure(name=name, job_id=None, job_types=kinds, failed=row.failed, **_on_call(row))
+    return Failure(name=name, job_id=None, job_types=kinds, failed=row.failed, jobs=jobs, **_on_call(row))
 
 
 def _of_alert(row: Row[Any]) -> Failure:

@@ -210,7 +210,8 @@ def _known(connection: Connection, waiting: Sequence[Job]) -> Listed:
         if failure != About():
             about[job.job_id] = failure
     records = known.records(connection, [one.why.cause for one in about.values() if one.why.cause])
-    return Listed({}, about, records, queries.on_call(connection, [job.job_id for job in waiting]))
+    open_ = known.open_retries(connection, [job.job_id for job in waiting])
+    return Listed(open_, about, records, queries.on_call(connection, [job.job_id for job in waiting]))
 
 
 def _grants(connection: Connection, at: datetime) -> list[Any]:

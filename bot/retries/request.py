@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from bot.base.requester import Requester, Source
-from bot.base.text import new_id
+from bot.base.text import new_id, reason_of
 from bot.retries.kept import about_of
 from bot.retries.kind import Kind
 from bot.retries.late import Late
@@ -242,7 +242,7 @@ def from_view(body: Mapping[str, Any]) -> Submitted:
     if not all(JOB_ID.fullmatch(job_id) for job_id in job_ids):
         raise Malformed
     wanted = tuple(JobRef(job_id) for job_id in dict.fromkeys(job_ids))
-    return Submitted(requester_of_view(body), wanted, text_or_none(input_of(inputs, "reason"), "value"))
+    return Submitted(requester_of_view(body), wanted, reason_of(text_or_none(input_of(inputs, "reason"), "value")))
 
 
 def requester_of_view(body: Mapping[str, Any]) -> Requester:
@@ -271,7 +271,7 @@ class ToCancel:
 
 def from_cancel(body: Mapping[str, Any]) -> ToCancel:
     """A submitted modal that cancels a job."""
-    reason = text_or_none(input_of(inputs_of(body), "reason"), "value")
+    reason = reason_of(text_or_none(input_of(inputs_of(body), "reason"), "value"))
     try:
         origin = json.loads(text_of(mapping_of(body, "view"), "private_metadata"))
     except ValueError:
