@@ -13,7 +13,7 @@ from bot.slack.errors import CannotPost, RateLimited, SlackError
 from bot.slack.links import Workspace
 from bot.slack.message import Message
 from bot.slack.pace import RATES, Rate, Turn
-from bot.slack.web import CALL_SECONDS, OPEN_CONNECTION, WebApi
+from bot.slack.web import CALL_SECONDS, OPEN_CONNECTION, Observe, WebApi
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +44,7 @@ class Slack:
         redactor: takes secrets out of what is shown, and out of what Slack answers.
         call_seconds: the whole time for one call.
         rates: how often which method is called at most.
+        observe: told of every call: method, seconds, result.
     """
 
     def __init__(
@@ -53,9 +54,10 @@ class Slack:
         redactor: Redactor,
         call_seconds: float = CALL_SECONDS,
         rates: Mapping[str, Rate] = RATES,
+        observe: Observe = lambda _method, _seconds, _result: None,
     ) -> None:
         self.client = client
-        self.web = WebApi(client, timer, redactor, call_seconds, rates)
+        self.web = WebApi(client, timer, redactor, call_seconds, rates, observe)
         self._unreadable: TTLCache[str, bool] = TTLCache(1_000, CANNOT_READ_SECONDS, timer)
         self._scopes: frozenset[str] = frozenset()
 
