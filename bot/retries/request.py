@@ -130,6 +130,15 @@ class Retry(Request, OutboxRow):
         return self.ended_at or self.created_at
 
     @property
+    def announced_early(self) -> bool:
+        """Whether the channel is told that it is being sent, before Sift has answered.
+
+        Not where others were asked before, nor in the thread that it was asked from.
+        """
+        shown = self.channel_id is not None and self.thread_ts is None and self.unpostable is None
+        return shown and self.kind is Kind.RETRY and self.approval_until is None
+
+    @property
     def waits_for_approval(self) -> bool:
         """Whether a second person has been asked for and has not spoken yet."""
         return self.state is State.REQUESTED and self.approval_until is not None and self.approved_by is None

@@ -24,6 +24,8 @@ from bot.slack.piece import Piece
 MAX_CAUSE = 1_000
 """Characters of a cause where it is told in full."""
 
+_NOT_YET, _NOT = "Sift asks to wait; nothing is retried yet", "nothing was retried"
+
 _RESTORED = {
     "unknown": (":grey_question:", "the bot was restored from a backup; checking whether this was sent before"),
     "not_applied": (":grey_question:", "the bot was restored from a backup; whether this was sent is not known"),
@@ -52,14 +54,20 @@ def pieces(retry: Retry, place: Place) -> list[Piece]:
         return [Piece("private-waiting", nobody_can_approve(retry))]
     if retry.waits_for_cooldown and retry.waits_until is not None:
         return [Piece("private-cooldown", waits(retry, retry.waits_until))]
+    begun = [Piece("announcement", announcement(retry))] if _is_announced(retry) else []
     if retry.state in ("requested", "sending") or withdrawn(retry):
-        return []
+        return begun
     if retry.state in UNSENT:
-        return [Piece(f"private-{retry.state}", answer(retry, place))]
+        return [*begun, Piece(f"private-{retry.state}", answer(retry, place))]
     if retry.unpostable is not None or retry.channel_id is None:
         phase = "end" if retry.final else "start"
         return [Piece(f"private-{phase}", _privately(retry, place))]
     return _in_thread(retry, place)
+
+
+def _is_announced(retry: Retry) -> bool:
+    """Whether the channel is told of a retry that Sift has not taken yet, or was, so that it must not stay so."""
+    return retry.announced_early and (retry.state == "sending" or "announcement" in retry.shown)
 
 
 def _in_thread(retry: Retry, place: Place) -> list[Piece]:
@@ -95,7 +103,13 @@ def announcement(retry: Retry) -> Message:
     verb = "retried" if retry.final else "is retrying"
     if retry.state in ("requested", *UNSENT):
         verb = "wants to retry" if retry.state == "requested" else "wanted to retry"
-    how = "" if retry.state == "accepted" else f" — {words}"
+    how = "" if retry.state in ("accepted", "sending") else f" — {words}"
+    if retry.approval_until is None and retry.state in ("requested", *UNSENT):  # why not is nobody else's business
+        waits = retry.state == "requested"
+        emoji, how = (
+            ":hourglass_flowing_sand:" if waits else ":information_source:",
+            f" — {_NOT_YET if waits else _NOT}",
+        )
     if retry.detail.get("why") == "approval_expired":
         how = " — nobody else approved it in time; nothing was retried"
     if retry.superseded_by is not None:
