@@ -58,7 +58,7 @@ def pieces(retry: Retry, place: Place) -> list[Piece]:
     if retry.state in ("requested", "sending") or withdrawn(retry):
         return begun
     if retry.state in UNSENT:
-        return [*begun, Piece(f"private-{retry.state}", answer(retry, place))]
+        return [Piece(f"private-{retry.state}", answer(retry, place)), *begun]
     if retry.unpostable is not None or retry.channel_id is None:
         phase = "end" if retry.final else "start"
         return [Piece(f"private-{phase}", _privately(retry, place))]
