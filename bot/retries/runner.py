@@ -38,7 +38,7 @@ log = structlog.get_logger(__name__)
 HINT_SECONDS = 3.0
 """After so long without an answer from Sift, the person is told that it takes longer."""
 
-COMPLETE_SECONDS = 0.25
+COMPLETE_SECONDS = 0.1
 """So long what Sift said of a retry waits to be shown together with what its job is about, where that is still looked
 up: the channel knows of the retry by then, and a message that is complete at once need not be updated."""
 
