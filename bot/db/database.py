@@ -96,6 +96,14 @@ class Database:
         with tracing.span("transaction"):
             return await self.worker.run(work, seconds_left(self.patience))
 
+    async def run_lazily(self, work: Work[T]) -> T:
+        """Runs one transaction like `run`, but its commit is not flushed: a power failure may undo it.
+
+        Only for what nobody was promised, and what heals by itself: which message shows a row, what a look found out,
+        a claim that nobody else could have taken. Whatever is committed by `run` flushes what came before it.
+        """
+        return await self.worker.run(work, seconds_left(self.patience), lazy=True)
+
     async def read(self, work: Work[T]) -> T:
         """Runs one long reading in a thread and a snapshot of its own, so that it holds up nobody.
 

@@ -41,10 +41,15 @@ CLAIMED = 0.9
 
 @dataclass(frozen=True)
 class Step:
-    """A change of a row, and whom to tell once it is committed."""
+    """A change of a row, and whom to tell once it is committed.
+
+    Args:
+        enters: whether the row enters a state; else it is progress, which is read again should it be lost.
+    """
 
     write: Callable[[Connection], Retry]
     tell: Callable[[], None] = lambda: None
+    enters: bool = False
 
 
 class Follower:
@@ -93,7 +98,7 @@ class Follower:
         Raises:
             SiftError: Sift could not be read; what is followed is read again later.
         """
-        retries = await self._database.run(self._claim)
+        retries = await self._database.run_lazily(self._claim)
         if not retries:
             return
         try:
@@ -121,7 +126,8 @@ class Follower:
             return [step for step in steps if _written(connection, step)]
 
         seconds = (self._poll * CLAIMED).total_seconds()
-        for step in await until_written(lambda: self._database.run(work), seconds=seconds):
+        run = self._database.run if any(step.enters for step in steps) else self._database.run_lazily
+        for step in await until_written(lambda: run(work), seconds=seconds):
             step.tell()
         self._changed()
 
@@ -158,7 +164,7 @@ class Follower:
             if found.state is State.FAILED_AGAIN and job is not None:
                 self._tasks.start(self._explain(retry, job), request_id=retry.id)
 
-        return Step(write, tell)
+        return Step(write, tell, enters=True)
 
     async def _explain(self, retry: Retry, job: Job) -> None:
         """Adds why the job failed again, as far as Sift says."""

@@ -75,12 +75,14 @@ class Piece:
     Args:
         in_channel: whether it stands in the channel, as an announcement does, and not in the thread.
         in_thread_too: whether an announcement that cannot be updated any more goes on in its thread.
+        taken_back: whether it is not to be seen any more; where Slack does not take it away, it says what it says.
     """
 
     kind: str
     message: Message
     in_thread_too: bool = False
     in_channel: bool = False
+    taken_back: bool = False
 
     @property
     def private(self) -> bool:

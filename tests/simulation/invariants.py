@@ -146,7 +146,7 @@ def held(world: World) -> list[str]:
                 parts = {"tasks": len(part.tasks), "requests": len(part._at_work)}
                 parts |= {f"places of rank {rank}": room.keys for rank, room in part._rooms.items()}
             elif isinstance(part, Publisher):
-                parts = {"places": part._places.total(), "tasks": len(part._tasks)}
+                parts = {"places": part._places._taken.total(), "tasks": len(part._tasks)}
             found += [f"{replica.process.name} holds {count} {name}" for name, count in parts.items() if count]
     return found
 
