@@ -41,6 +41,7 @@ from bot.retries.messages import kinds
 from bot.retries.reruns import Reruns
 from bot.retries.rules import Limits
 from bot.retries.runner import Runner
+from bot.retries.state import State
 from bot.settings import Settings
 from bot.sift.client import Sift, web_app_for
 from bot.sift.subjects import Subjects
@@ -156,9 +157,15 @@ class Features:
                 rerun=settings.rerun,
             ),
             clock=self.clock,
-            entered=self.metrics.entered,
+            entered=self._entered,
             changed=self.changed,
         )
+
+    def _entered(self, state: State) -> None:
+        """Told each state that a request entered."""
+        self.metrics.entered(state)
+        if state in (State.ACCEPTED, State.UNKNOWN):
+            self.follower.expect()
 
     @cached_property
     def follower(self) -> Follower:
@@ -190,7 +197,7 @@ class Features:
             poll=timedelta(seconds=self.settings.follow_poll_seconds),
             settle=timedelta(seconds=self.settings.settle_seconds),
             changed=self.changed,
-            entered=self.metrics.entered,
+            entered=self._entered,
         )
 
     @cached_property
@@ -266,5 +273,6 @@ class Features:
     async def drain(self, seconds: float) -> None:
         """Finishes what is under way, and leaves for the next start what takes longer than `seconds`."""
         await self.explainer.stop()
+        await self.follower.stop()
         publishing = [publisher.stop(seconds) for publisher in self.publishers.values()]
         await asyncio.gather(self.runner.stop(seconds), *publishing)

@@ -55,6 +55,14 @@ _GIVE_BACK = (
     .where(_ROW.id.in_(bindparam("b_ids", expanding=True)), _WAITS_HERE)
     .values(due_at=bindparam("b_until", type_=Moment()))
 )
+# Whoever claimed a row since has set another end.
+_RENEW = (
+    update(retries)
+    .where(_ROW.id.in_(bindparam("b_ids", expanding=True)), _ROW.due_at == bindparam("b_mine", type_=Moment()))
+    .values(due_at=bindparam("b_until", type_=Moment()))
+    .returning(_ROW.id)
+)
+_THESE = select(retries).where(_ROW.id.in_(bindparam("b_ids", expanding=True)))
 _COOLED = _ROW.waits_until.is_(None) | (_ROW.waits_until <= bindparam("b_now", type_=Moment()))
 _KEEP = _GIVE_BACK.where(_ROW.due_at < bindparam("b_until", type_=Moment()), _COOLED)
 
@@ -86,6 +94,21 @@ def due(connection: Connection, states: Sequence[State], at: datetime, limit: in
     """Rows that are due, without claiming them."""
     query = select(retries).where(retries.c.state.in_(states), retries.c.due_at <= at)
     return [Retry.of(row._mapping) for row in connection.execute(query.order_by(retries.c.due_at).limit(limit))]
+
+
+def renew(connection: Connection, ids: Sequence[str], mine: datetime, until: datetime) -> set[str]:
+    """Keeps claims that end at `mine` until `until`; returns whose still were."""
+    named = {"b_ids": list(ids), "b_mine": mine, "b_until": until}
+    return set(connection.scalars(_RENEW, named))
+
+
+def load(connection: Connection, ids: Sequence[str]) -> list[Retry]:
+    """Rows as they are now."""
+    found: list[Retry] = []
+    for start in range(0, len(ids), KEPT_AT_A_TIME):
+        rows = connection.execute(_THESE, {"b_ids": list(ids[start : start + KEPT_AT_A_TIME])})
+        found += (Retry.of(row._mapping) for row in rows)
+    return found
 
 
 def keep(connection: Connection, ids: Sequence[str], now: datetime) -> None:
