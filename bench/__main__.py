@@ -109,7 +109,7 @@ async def _acks_per_second(arena: Arena, url: str, *, with_jobs: bool) -> float:
     people = [job_ids[start : start + each] for start in range(0, len(job_ids), each)]
     _, seconds = await arena.typists.type(url, people)
     if with_jobs:
-        await arena.shown(job_ids)
+        await arena.shown(len(job_ids))
     return len(job_ids) / seconds
 
 
@@ -142,6 +142,7 @@ async def measure_follow(arena: Arena, run: Run) -> None:
     async with arena.ours(FOLLOW_POLL_SECONDS=str(poll_seconds)) as running:
         for _ in range(10):
             await _acks_per_second(arena, running.url, with_jobs=True)
+            arena.clear()
         await asyncio.sleep(poll_seconds * 2)
         arena.clear()
         used = cpu_seconds(running.pid)

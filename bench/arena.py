@@ -18,7 +18,7 @@ from bot.base.clock import utc_now
 from bot.base.values import DatabaseUrl
 from bot.db.database import Database, migrate
 from bot.sandbox import OPERATOR, Sandbox
-from bot.sift.ids import JOB_ID
+from bot.sandbox.slack.state import ApiCall
 
 urls = TypeAdapter[SecretStr](DatabaseUrl)
 
@@ -91,33 +91,31 @@ class Arena:
         """So many failed jobs that end at once when they are retried."""
         return [job.job_id for job in self.sandbox.sift.outage(count)]
 
-    async def shown(self, job_ids: list[str]) -> dict[str, datetime]:
-        """When the first message about each job reached Slack; waits until all have."""
-        first: dict[str, datetime] = {}
-        looked_at = 0
+    async def shown(self, count: int) -> list[datetime]:
+        """When so many retries were announced in the channel, since `clear`; waits until all are."""
+        found: list[datetime] = []
         async with asyncio.timeout(240):
-            while not first.keys() >= set(job_ids):
+            while len(found) < count:
                 await asyncio.sleep(0.02)
-                calls = self.sandbox.slack.calls
-                for call in calls[looked_at:]:
-                    if call.method == "chat.postMessage" and "thread_ts" not in call.arguments:
-                        found = JOB_ID.search(str(call.arguments.get("text")))
-                        first.setdefault(found[0] if found else "", call.at)
-                looked_at = len(calls)
-        return first
+                found = [call.at for call in self.sandbox.slack.calls if _announces(call)]
+        return found
 
     async def click_to_message(self, url: str, people: int) -> list[float]:
         """So many people type a command each; how many seconds it took until each job's first post left."""
         job_ids = self.job_ids(people)
         began = utc_now()
         await self.typists.type(url, [[job_id] for job_id in job_ids])
-        shown = await self.shown(job_ids)
-        return [(shown[job_id] - began).total_seconds() for job_id in job_ids]
+        return [(at - began).total_seconds() for at in await self.shown(people)]
 
     def clear(self) -> None:
         """Forgets what was called, so that looking through it stays quick."""
         self.sandbox.slack.calls.clear()
         self.sandbox.sift.calls.clear()
+
+
+def _announces(call: ApiCall) -> bool:
+    """Whether a call posts a message into the channel itself: the first one about a retry, of every contender."""
+    return call.method == "chat.postMessage" and "thread_ts" not in call.arguments
 
 
 Contender = Callable[[], "contextlib.AbstractAsyncContextManager[Running]"]

@@ -14,7 +14,7 @@ def database() -> Iterator[str | None]:
     if postgres.program("initdb") is None:
         yield None
         return
-    with postgres.server() as query:
+    with postgres.server(durable=True) as query:
         with psycopg.connect(f"{query.replace('&', ' ')} user=bot dbname=postgres", autocommit=True) as connection:
             connection.execute("CREATE DATABASE bench")
         yield f"postgresql://bot@/bench?{query}"

@@ -70,7 +70,6 @@ def _say(figures: Figures, costs: dict[str, _Cost]) -> None:
     for like_real in (False, True):
         peers = "peers like the real ones" if like_real else "instant peers"
         for people in (ONE, CROWD):
-            print(f"{peers}, {people} at once")
             usual = milliseconds(costs["the usual bot"].waits[like_real, people])
             for name, cost in costs.items():
                 waited = milliseconds(cost.waits[like_real, people])
