@@ -9,11 +9,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 # Tests wait for peers and processes more than they compute, so there are two to a processor.
 WORKERS := $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 
+CHROMIUM := $(shell for p in chromium chromium-browser google-chrome; do command -v $$p && break; done)
+
 # Versions with the hashes of every file of theirs, for all Pythons and systems; without addresses.
 COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock' --upgrade
 
-.PHONY: help demo test fuzz lint slack-types bench docs lock settings hooks clean
+.PHONY: help demo test test-browser test-release pictures fuzz simulate chaos lint slack-types bench docs lock settings hooks clean
 
 help:   ## lists what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -21,11 +23,25 @@ help:   ## lists what there is to make
 demo: $(VENV)/.run   ## runs the bot against an embedded Slack and Sift, with a page to try it on
 	$(BIN)/sift-retry demo
 
-test: $(VENV)/.test   ## runs the tests
-	$(BIN)/pytest -n $(WORKERS)
+test: $(VENV)/.test   ## runs the tests, but for those in a browser
+	$(BIN)/pytest -n $(WORKERS) --ignore=tests/browser
+
+test-browser: $(VENV)/.bench   ## uses the demo as people do, in the system's Chromium
+	@test -n "$(CHROMIUM)" || { echo "Chromium is needed: chromium, chromium-browser or google-chrome" >&2; exit 1; }
+	$(BIN)/pytest -n 2 --dist loadfile tests/browser
+
+test-release: $(VENV)/.test   ## installs the wheel into empty environments, on the oldest and newest Python here
+	RELEASE=1 $(BIN)/pytest tests/deploy/test_release.py
+
+pictures: $(VENV)/.bench   ## takes the pictures of README and handbook from the demo (docs/pictures)
+	@test -n "$(CHROMIUM)" || { echo "Chromium is needed: chromium, chromium-browser or google-chrome" >&2; exit 1; }
+	$(BIN)/python -m tests.browser.pictures
 
 fuzz: $(VENV)/.test   ## tries 10,000 payloads of each kind, others each time (FUZZ=… for more)
 	FUZZ=$(or $(FUZZ),10000) $(BIN)/pytest -n $(WORKERS) tests/fuzz
+
+simulate: $(VENV)/.test   ## runs simulated worlds in which everything goes wrong (SEEDS=10000), or one with its trace (SEED=7)
+	SEED=$(SEED) SEEDS=$(SEEDS) FROM=$(FROM) $(BIN)/python -m tests.simulation
 
 lint: $(VENV)/.bench   ## checks style, types and imports
 	$(BIN)/ruff check .
@@ -47,7 +63,7 @@ docs: $(VENV)/.docs   ## builds the handbook into build/docs
 
 lock: $(VENV)/.bench   ## writes requirements*.txt anew: the newest that pyproject.toml allows
 	$(COMPILE) pyproject.toml -o requirements.txt
-	$(COMPILE) -c requirements.txt pyproject.toml --all-extras --group test --group bench --group deploy \
+	$(COMPILE) -c requirements.txt pyproject.toml --all-extras --group test --group bench --group deploy --group browser \
 		-o requirements-test.txt
 	$(COMPILE) --group build -o requirements-build.txt
 	$(COMPILE) --group audit -o requirements-audit.txt
@@ -73,11 +89,11 @@ $(VENV)/.run: $(BIN)/python pyproject.toml
 # Older pips do not know --group.
 $(VENV)/.test: $(BIN)/python pyproject.toml
 	$(PIP) install 'pip>=25.1'
-	$(PIP) install -e '.[demo,charts]' --group test
+	$(PIP) install -e '.[demo,charts,otel]' --group test
 	@touch $@ $(VENV)/.run
 
 $(VENV)/.bench: $(VENV)/.test
-	$(PIP) install --group bench --group deploy
+	$(PIP) install --group bench --group deploy --group browser
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.test

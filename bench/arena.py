@@ -42,7 +42,7 @@ class Arena:
     async def ours(
         self, *, counted: Path | None = None, url: str | None = None, **settings: str
     ) -> AsyncIterator[Running]:
-        """`sift-retry run` over HTTP, on a fresh SQLite file.
+        """`sift-retry run` over HTTP, on a fresh SQLite file; Slack's limits apply to none of the contenders.
 
         Args:
             counted: where its transactions are counted; None: they are not.
@@ -55,7 +55,7 @@ class Arena:
             grant = grants.NewGrant(subject=OPERATOR, role=Role.OPERATOR, granted_by="cli:bench")
             grants.grant(connection, grant, utc_now())
         database.close()
-        command = [str(BIN / "sift-retry"), "run"]
+        command = [sys.executable, "-m", "bench.unpaced"]
         if counted is not None:
             command = [sys.executable, "-m", "bench.counted", str(counted)]
         environment = {**self.environment, "DATABASE_URL": url, **settings}

@@ -1,4 +1,4 @@
-"""The bot with its transactions counted: `python -m bench.counted FILE` is `sift-retry run`; it writes FILE at its end.
+"""The bot with its transactions counted: `python -m bench.counted FILE` is `bench.unpaced`, and writes FILE at its end.
 
 FILE holds `{"transactions": …, "flushes": …}`: commits that changed something, and which of them waited for the disk.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, event
 
-from bot.__main__ import cli
+from bench.unpaced import run_unpaced
 
 counts: Counter[str] = Counter()
 _changed_before: dict[int, int] = {}
@@ -35,6 +35,6 @@ if __name__ == "__main__":
     file = Path(sys.argv[1])
     event.listen(Engine, "commit", _count)
     try:
-        cli(["run"], standalone_mode=False)
+        run_unpaced()
     finally:
         file.write_text(json.dumps(counts))

@@ -182,6 +182,11 @@ class Settings(StoreSettings):
         return self.alert_channels.get(kind, self.alert_channel)
 
     @property
+    def channels_alerted(self) -> list[str]:
+        """The channels that get alerts, each once."""
+        return sorted({*self.alert_channels.values(), *filter(None, [self.alert_channel])})
+
+    @property
     def watches(self) -> bool:
         """Whether there is any channel for alerts."""
         return bool(self.alert_channel or self.alert_channels)
@@ -218,6 +223,18 @@ def load(kind: type[S], environment: dict[str, Any] | None = None) -> S:
         raise SettingsError(problems(kind, error)) from None
     except (OSError, UnicodeError):
         raise SettingsError([".env: cannot be read; expected UTF-8 text"]) from None
+
+
+class _Traces(BaseSettings):
+    """What OpenTelemetry's SDK reads by itself, as far as it tells whether anybody takes traces."""
+
+    otel_exporter_otlp_endpoint: str = ""
+    otel_exporter_otlp_traces_endpoint: str = ""
+
+
+def traces_are_taken() -> bool:
+    """Whether the environment names somebody who takes traces."""
+    return any(_Traces().model_dump().values())
 
 
 def redactor_at_hand() -> Redactor:

@@ -153,5 +153,6 @@ def _input(element: Mapping[str, Any]) -> str:
         ]
     most = f", at most {element['max_length']}" if "max_length" in element else ""
     hint = f" “{element['placeholder']['text']}”" if "placeholder" in element else ""
-    given = f" = {element['initial_value']}" if "initial_value" in element else ""
+    initial = [element[name] for name in ("initial_value", "initial_user", "initial_date") if name in element]
+    given = f" = {initial[0]}" if initial else ""
     return f"[{element['type']} {element['action_id']}{most}]{given}{hint}{''.join(lines)}"

@@ -11,7 +11,9 @@ from bot.sandbox.slack.block_kit import problems_of_blocks, problems_of_view, to
 from bot.slack.message import Message
 from tests.access import test_messages as access
 from tests.alerts import test_messages as alerts
+from tests.alerts import test_thread_messages as threads
 from tests.app import test_help as app
+from tests.digest import test_messages as digests
 from tests.home import test_messages as home
 from tests.home import test_run_messages as runs
 from tests.reading import Shown, Words, as_written
@@ -34,7 +36,7 @@ FOREIGN: dict[str, Words] = {
 
 def everything(words: Words) -> dict[str, Shown]:
     """What all features show."""
-    features = (access, alerts, app, home, kinds, records, retries, runs)
+    features = (access, alerts, app, digests, home, kinds, records, retries, runs, threads)
     return {f"{one.__name__}: {name}": shown for one in features for name, shown in one.shown(words).items()}
 
 

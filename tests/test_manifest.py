@@ -12,6 +12,7 @@ import yaml
 from slack_bolt.async_app import AsyncApp
 
 from bot.access.modal import GRANT_VIEW
+from bot.alerts.oncall_messages import MUTE_VIEW, SNOOZE_VIEW
 from bot.app import listeners
 from bot.retries.messages import modals
 from bot.retries.messages.approval import OVERRIDE_VIEW
@@ -44,6 +45,7 @@ OPTIONAL = {
     "conversations.info": {"channels:read", "groups:read"},
     "conversations.history": {"channels:history", "groups:history"},
     "conversations.replies": {"channels:history", "groups:history"},
+    "users.lookupByEmail": {"users:read.email"},
 }
 EVENT_SCOPES = {"app_mention": {"app_mentions:read"}, "app_home_opened": set[str]()}
 
@@ -122,5 +124,5 @@ def test_its_events_command_shortcut_and_home_tab_are_those_registered(registere
     assert ({shortcut["callback_id"]}, shortcut["type"]) == (registered["shortcut"], "message")
     assert shortcut["name"] == "Retry Sift job"
     assert features["app_home"]["home_tab_enabled"] is ("app_home_opened" in registered["event"])
-    assert registered["view"] == {modals.RETRY_VIEW, CANCEL_VIEW, GRANT_VIEW, OVERRIDE_VIEW}
+    assert registered["view"] == {modals.RETRY_VIEW, CANCEL_VIEW, GRANT_VIEW, OVERRIDE_VIEW, SNOOZE_VIEW, MUTE_VIEW}
     assert settings["interactivity"]["is_enabled"] is True

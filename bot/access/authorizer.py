@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from bot.access import holding, messages, policy
-from bot.access.grants import administrators, concerning
+from bot.access.grants import administrators, concerning, listed
 from bot.access.policy import ANYWHERE, AccessRequest, Decision, Permission, Reason, Terms
 from bot.access.quota import Quota
 from bot.audit import log as audit
@@ -114,6 +114,10 @@ class Access:
     def who_may_grant(self, connection: Connection, at: datetime) -> list[str]:
         """The admins to turn to: user and group IDs, those of the setting first."""
         return list(dict.fromkeys([*sorted(self.admins), *administrators(connection, at)]))
+
+    def who_may(self, connection: Connection, wish: policy.AccessRequest) -> list[str]:
+        """Who may do something: user and group IDs, those of the setting last."""
+        return policy.who_may(wish, listed(connection), self.admins)
 
     async def _groups_of(self, user_id: str, group_ids: Iterable[str]) -> frozenset[str] | None:
         groups: set[str] = set()

@@ -158,6 +158,7 @@ _DENIED = {
     "deactivated": "You may not {doing}: your account is deactivated.",
     "is_bot": "Bots may not {doing}.",
     "approval_expired": "Nobody else approved your retry in time.",
+    "approval_declined": "Somebody declined your retry.",
     "approval_needed": "This job was retried before, so a second person has to approve: retry it alone.",
     "is_guest": "You may not {doing}: guests may not, whatever they were granted.",
 }

@@ -156,6 +156,13 @@ def decide(
     return best
 
 
+def who_may(request: AccessRequest, grants: Iterable[Grant], admins: Collection[str] = ()) -> list[str]:
+    """Returns the users and user groups that may do something by the allow-list, those of the oldest grants first."""
+    ours = (grant for grant in grants if grant.team_id in (None, request.workspace))
+    named = [grant.subject for grant in ours if _covers(grant, request) is Reason.GRANTED]
+    return list(dict.fromkeys([*named, *sorted(admins)]))
+
+
 def decide_anywhere(
     request: AccessRequest,
     person: Person | None,
@@ -242,6 +249,11 @@ def _fits(grant: Grant, request: AccessRequest, person: Person, groups: frozense
             return Reason.GROUPS_UNKNOWN
         if grant.subject not in groups:
             return None
+    return _covers(grant, request)
+
+
+def _covers(grant: Grant, request: AccessRequest) -> Reason:
+    """Whether a grant allows its own user or group a request, or why not."""
     if request.right not in PERMISSIONS[grant.role]:
         return Reason.OTHER_ROLE
     if not grant.holds(request.at):

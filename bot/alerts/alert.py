@@ -24,6 +24,7 @@ class OnCall:
         released_by: who gave it back last, where nobody is on it.
         snoozed_by: who put it off, until `snoozed_until`, or did last.
         muted_by: who has the job alerted no more.
+        reminded_at: when somebody was reminded of it last.
     """
 
     taken_by: str | None = None
@@ -32,6 +33,13 @@ class OnCall:
     snoozed_by: str | None = None
     snoozed_until: datetime | None = None
     muted_by: str | None = None
+    reminded_at: datetime | None = None
+
+    @property
+    def reminder(self) -> str:
+        """Names the last reminder, as long as nobody took care of it; empty: there was none, or somebody does."""
+        cared = any(one is not None for one in (self.taken_by, self.snoozed_until, self.muted_by))
+        return f"{self.reminded_at:%Y%m%d%H%M%S}" if self.reminded_at is not None and not cared else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +52,7 @@ class Alert(OnCall, OutboxRow):
         about: what it is about and why it failed, as far as that is known by now.
         cause: why it failed, in one line, where that was known before anything was looked up.
         record: how earlier retries after this cause ended.
+        creator_id: who created the job, if they are to be told; empty: nobody whom Slack knows.
         retry: the newest retry of the job that the bot sent.
         repeats: later failures that nobody announces otherwise.
         mute_reason: why it is muted, in the words of whoever did it.
@@ -65,6 +74,7 @@ class Alert(OnCall, OutboxRow):
     mute_reason: str | None = None
     woken_at: datetime | None = None
     storm_id: str | None = None
+    creator_id: str | None = None
     retry: Retry | None = None
     repeats: Sequence["Alert"] = ()
 

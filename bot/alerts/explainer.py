@@ -8,10 +8,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from sqlalchemy import Connection
+
 from bot.alerts import subjects as rows
 from bot.alerts.subjects import LOOK_UP, Unexplained
 from bot.base.clock import Clock
 from bot.base.loops import Tasks
+from bot.base.text import new_id
+from bot.db import marks
 from bot.db.database import Database
 from bot.sift.subject import About
 from bot.sift.subjects import Subjects
@@ -21,8 +25,11 @@ T = TypeVar("T")
 CHUNK = 100
 """Failures read or written in one transaction, so that nobody else waits for long."""
 
+LOOKING_UP = "looking_up"
+"""The mark of the process that looks failures up, renewed at each step for as long as it has any."""
+
 LEFT_BEHIND = timedelta(seconds=8)
-"""Whoever found a failure has this much time; then another process looks it up."""
+"""Whoever found a failure has this much time to begin, and to renew its mark; then another process takes over."""
 
 PAUSES = (timedelta(seconds=3), timedelta(seconds=6), timedelta(seconds=12))
 """Between two look-ups of one failure; there are no more of them."""
@@ -50,6 +57,7 @@ class Explainer:
         self._clock = clock
         self._watching = watching
         self._changed = changed
+        self._me = new_id()
         self._tasks = Tasks()
         self._at_work: set[str] = set()
         self._again: dict[str, tuple[int, datetime]] = {}  # how often each was looked up, and when it is again
@@ -57,13 +65,24 @@ class Explainer:
     async def step(self) -> None:
         """Begins to look up the failures that nobody is looking up, all of them at once."""
         now = self._clock()
-        until = now + LOOK_UP if self._watching() else now + LOOK_UP - LEFT_BEHIND
-        waiting = await self._database.run(lambda connection: rows.waiting(connection, now, until))
+        waiting = await self._database.run(lambda connection: self._waiting(connection, now))
         self._again = {one: self._again[one] for one in waiting if one in self._again}
         ready = [one for one in waiting if one not in self._at_work and self._is_due(one, now)]
         if ready:
             self._at_work.update(ready)
             self._tasks.start(self._explain(ready))
+
+    def _waiting(self, connection: Connection, now: datetime) -> list[str]:
+        """The failures that this process is to look up: none while another one is at it."""
+        watching, at = self._watching(), self._database.now(connection)
+        if not watching:
+            held = marks.find(connection, LOOKING_UP, lock=True)
+            if held is not None and held.value != self._me and held.updated_at > at - LEFT_BEHIND:
+                return []
+        waiting = rows.waiting(connection, now, now + LOOK_UP if watching else now + LOOK_UP - LEFT_BEHIND)
+        if waiting:
+            marks.write(connection, LOOKING_UP, self._me, at)
+        return waiting
 
     async def stop(self) -> None:
         """Ends the look-ups; what they leave is found by the next start."""

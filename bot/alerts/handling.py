@@ -150,6 +150,10 @@ class Handling:
         found = _may_snooze(failure) if event is Event.SNOOZE else _may_mute(failure)
         return found if isinstance(found, Message) else (asked, failure)
 
+    async def may_not_retry(self, requester: Requester, failure_id: str) -> Message | None:
+        """Why somebody may retry none of the jobs there, which is on record then; None for who may."""
+        return await self.authorizer.refusal(await self._decide(requester, failure_id), "retry jobs")
+
     def zone(self, asked: Asked) -> ZoneInfo:
         """The time zone that somebody is in."""
         return zone_of(asked.person.tz if asked.person else None, self.timezone)

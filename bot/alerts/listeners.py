@@ -23,6 +23,7 @@ from bot.base.clock import Clock
 from bot.base.requester import Requester, Source
 from bot.db.database import Database
 from bot.retries.intake import Intake
+from bot.retries.messages.modals import TITLE
 from bot.retries.request import requester_of_view
 from bot.slack import payloads
 from bot.slack.blocks import MAX_OPTIONS, message_view
@@ -40,6 +41,7 @@ def register(
     database: Database,
     slack: Slack,
     intake: Intake,
+    handling: Handling,
     replies: Replies,
 ) -> None:
     """Registers the buttons that retry what failed at once."""
@@ -60,6 +62,10 @@ def register(
 
     async def open_selection(requester: Requester, trigger_id: str, storm_id: str) -> None:
         """Opens the modal that selects some of a storm's jobs; the answer goes into the storm's thread."""
+        refusal = await handling.may_not_retry(requester, storm_id)
+        if refusal is not None:
+            await slack.open_view(trigger_id, message_view(refusal, TITLE))
+            return
         found = await database.run(lambda connection: storms.to_pick(connection, storm_id, MAX_OPTIONS))
         alerts, total, under_way = found
         origin = {"source": requester.source, "channel_id": requester.channel_id, "thread_ts": requester.thread_ts}

@@ -7,6 +7,7 @@ Retrying this cause helped 41 of 43 times, usually within 6 min
 """
 
 from bot.alerts import oncall_messages as on_call
+from bot.alerts import thread_messages
 from bot.alerts.alert import Alert
 from bot.base.text import clip
 from bot.retries.messages.cooldown import works_from
@@ -25,11 +26,16 @@ MAX_DETAILS = 30
 """Blocks of what is folded away."""
 
 
-def pieces(alert: Alert, place: Place) -> list[Piece]:
-    """Every message that should show an alert as it is now, in the order they are posted."""
+def pieces(alert: Alert, place: Place, oncall: str | None = None) -> list[Piece]:
+    """Every message that should show an alert as it is now, in the order they are posted.
+
+    Args:
+        oncall: the user group that reminders mention; None: nobody is mentioned.
+    """
+    called = thread_messages.called(alert, oncall)
     shown = [Piece("announcement", announcement(alert, place), in_thread_too=True), *_details(alert, place)]
     shown += [Piece(f"repeat-{repeat.id}", repeated(repeat)) for repeat in alert.repeats]
-    return [*shown, *_woken(alert)]
+    return [*shown, *_woken(alert), *called]
 
 
 def announcement(alert: Alert, place: Place) -> Message:

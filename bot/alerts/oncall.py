@@ -29,6 +29,7 @@ from bot.alerts.snooze import MAX_SNOOZE
 from bot.db.tables import alerts, storms
 from bot.retries.messages.naming import name_of
 from bot.retries.state import AlertState
+from bot.sift.subject import About
 from bot.slack.outbox import soon
 
 MAX_WOKEN = 100
@@ -136,7 +137,7 @@ def find(connection: Connection, failure_id: str) -> Failure | None:
 
 def _of_alert(row: Row[Any]) -> Failure:
     return Failure(
-        name=name_of(row.job_id, about_of(row.about, row.cause)),
+        name=name_of(row.job_id, _about(row)),
         job_id=row.job_id,
         job_types=[row.job_type],
         failed=row.state == AlertState.OPEN,
@@ -144,6 +145,14 @@ def _of_alert(row: Row[Any]) -> Failure:
         mute_reason=row.mute_reason,
         **_on_call(row),
     )
+
+
+def _about(row: Row[Any]) -> About:
+    """What a row knows of its job; nothing where that cannot be read, so that it holds up no other row."""
+    try:
+        return about_of(row.about, row.cause)
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return About()
 
 
 def _on_call(row: Row[Any]) -> dict[str, Any]:

@@ -24,6 +24,9 @@ MAX_REPEATS = 20
 
 _ROW = alerts.c
 _FIRST = select(alerts).where(_ROW.job_id == bindparam("b_job"), _ROW.parent_id.is_(None))
+WAITING = select(alerts).where(_ROW.state == AlertState.OPEN, _ROW.parent_id.is_(None), _ROW.muted_by.is_(None))
+"""The query for the failures that nobody has retried yet."""
+
 _REPEATS = (
     select(alerts).where(_ROW.parent_id == bindparam("b_id"), _ROW.manner == "repeat").order_by(_ROW.created_at)
 ).limit(MAX_REPEATS)
@@ -60,8 +63,7 @@ def place_of(connection: Connection, job_id: str) -> tuple[str | None, str | Non
 
 def waiting(connection: Connection, limit: int = 10) -> list[Job]:
     """Returns the newest failures that nobody has retried yet."""
-    query = select(alerts).where(_ROW.state == AlertState.OPEN, _ROW.parent_id.is_(None), _ROW.muted_by.is_(None))
-    newest = query.order_by(_ROW.created_at.desc()).limit(limit)
+    newest = WAITING.order_by(_ROW.created_at.desc()).limit(limit)
     return [Alert.of(row._mapping).job for row in connection.execute(newest)]
 
 

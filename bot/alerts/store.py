@@ -25,7 +25,7 @@ from bot.db.tables import alerts, retries, storms
 from bot.retries.messages.job import why_now
 from bot.retries.request import Retry
 from bot.retries.state import ACTIVE, AlertState
-from bot.retries.store import touch_storm
+from bot.retries.storm_rows import remind_of_storm, touch_storm
 from bot.sift.cause import normalised
 from bot.sift.job import Job
 from bot.sift.subject import About, Why
@@ -66,6 +66,9 @@ class _Changes(TypedDict, total=False):
     cause: str | None
     cause_key: str | None
     manner: str
+    remind_at: datetime | None
+    reminded: int
+    reminded_at: datetime | None
 
 
 def note_failures(connection: Connection, failed: Mapping[str, Sequence[Job]], at: datetime) -> int:
@@ -145,6 +148,10 @@ def _failed_again(connection: Connection, first: Row[Any], job: Job, manner: str
         changes["cause"], changes["cause_key"] = why["cause"], why["cause_key"]
         if first.manner == "silent":
             changes["manner"] = "new"  # it has no message in whose thread to say so
+        elif first.manner == "alone":
+            changes["remind_at"], changes["reminded"], changes["reminded_at"] = at, 0, None
+        elif first.storm_id is not None:
+            remind_of_storm(connection, first.storm_id, at)
         _change(connection, first.id, at, **changes)
         if first.state == AlertState.CLOSED:
             oncall.begin_anew(connection, first.id, first.storm_id)
@@ -168,13 +175,13 @@ def fold(connection: Connection, most: int, at: datetime) -> None:
         if count > most:
             connection.execute(_TOGETHER, {**here, "storm_id": _make_storm(connection, channel_id, at)})
         else:
-            connection.execute(_ALONE, {**here, "show_at": at + EXPLAIN_WITHIN})
+            connection.execute(_ALONE, {**here, "show_at": at + EXPLAIN_WITHIN, "remind_at": at})
 
 
 def _make_storm(connection: Connection, channel_id: str, at: datetime) -> str:
     storm_id = new_id()
     row = {"id": storm_id, "channel_id": channel_id, "created_at": at, "show_at": at + EXPLAIN_WITHIN, "version": 1}
-    connection.execute(insert(storms).values(row))
+    connection.execute(insert(storms).values(row | {"remind_at": at}))
     return storm_id
 
 
@@ -206,7 +213,7 @@ def _note_move(connection: Connection, row: Row[Any], job: Job, at: datetime) ->
     state = AlertState.CLOSED if job.ended and not job.retryable else AlertState.OUTSIDE
     if state == row.state:
         return False
-    _change(connection, row.id, at, state=state, job=job.to_json())
+    _change(connection, row.id, at, state=state, job=job.to_json(), remind_at=None)
     if row.state == AlertState.OPEN:
         audit.append(connection, _entry(Event.OUTSIDE, row.id, job, row.channel_id), at)
     return True

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from bot.alerts import oncall_messages as on_call
+from bot.alerts import thread_messages
 from bot.alerts.alert import Alert, Group, Standing, Storm
 from bot.alerts.messages import cause_in_a_line, repeated
 from bot.alerts.storm_press import WHOLE
@@ -62,11 +63,16 @@ _EMOJIS = {
 }
 
 
-def pieces(storm: Storm, place: Place) -> list[Piece]:
-    """Every message that should show a storm as it is now, in the order they are posted."""
+def pieces(storm: Storm, place: Place, oncall: str | None = None) -> list[Piece]:
+    """Every message that should show a storm as it is now, in the order they are posted.
+
+    Args:
+        oncall: the user group that reminders mention; None: nobody is mentioned.
+    """
+    called = thread_messages.called_for_storm(storm, oncall)
     shown = [Piece("announcement", announcement(storm), in_thread_too=True), *_lists(storm)]
     shown += [Piece(f"repeat-{repeat.id}", repeated(repeat)) for repeat in storm.repeats]
-    return [*shown, *_woken(storm)]
+    return [*shown, *_woken(storm), *called]
 
 
 def announcement(storm: Storm) -> Message:

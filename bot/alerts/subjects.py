@@ -15,7 +15,7 @@ from bot.db.columns import Moment
 from bot.db.tables import alerts, storms
 from bot.retries import runs
 from bot.retries.messages.naming import cause_of
-from bot.retries.store import touch_storm
+from bot.retries.storm_rows import touch_storm
 from bot.sift.job import Job
 from bot.sift.subject import About
 from bot.slack.outbox import soon

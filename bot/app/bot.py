@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from typing import Self
 
@@ -23,7 +23,8 @@ from bot.app.gauges import Gauges
 from bot.app.http import slack_route, web_app
 from bot.app.limits import Limits
 from bot.app.listeners import bolt_app
-from bot.app.readiness import Readiness, asking_slack
+from bot.app.outside import DEFAULT, Outside
+from bot.app.readiness import UNREADABLE, Readiness, asking_slack
 from bot.app.rotation import Rotation
 from bot.app.schedule import loops
 from bot.app.server import serving
@@ -35,7 +36,7 @@ from bot.base.errors import WrongWorkspace
 from bot.base.loops import Loop, looping, unless
 from bot.base.metrics import Metrics
 from bot.db import marks
-from bot.db.database import Database, is_outdated, migrate, require_schema
+from bot.db.database import is_outdated, migrate, require_schema
 from bot.db.guard import guard
 from bot.db.moving import require_not_moved
 from bot.retries import claims
@@ -45,8 +46,9 @@ from bot.sift.client import Sift
 from bot.slack.client import Slack
 from bot.slack.errors import RateLimited, SlackUnavailable
 from bot.slack.links import Workspace
+from bot.slack.pace import RATES, Rate
 from bot.slack.people import People
-from bot.slack.web import http_session, web_client
+from bot.slack.web import web_client
 
 log = structlog.get_logger(__name__)
 
@@ -65,17 +67,28 @@ class Bot:
     Args:
         settings: what it was told.
         clock: the present moment, for everything but the HTTP clients' timeouts.
-        timer: monotonic seconds, for what is remembered of people and groups.
+        timer: monotonic seconds, for what is remembered, and for how long Slack and Sift ask to wait.
+        outside: its database and its ways to Slack and to Sift.
+        rates: how often which method of Slack's is called at most.
     """
 
-    def __init__(self, settings: Settings, clock: Clock = utc_now, timer: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock = utc_now,
+        timer: Callable[[], float] = time.monotonic,
+        outside: Outside = DEFAULT,
+        rates: Mapping[str, Rate] = RATES,
+    ) -> None:
         self.settings = settings
+        self._rates = rates
         self.clock = clock
         self.timer = timer
+        self.outside = outside
         self.metrics = Metrics()
         self.signer = signer(settings.audit_signing_key_file)
         self.redactor = settings.redactor()
-        self.database = Database(settings.database_url.get_secret_value(), clock)
+        self.database = outside.database(settings.database_url.get_secret_value(), clock)
         for engine in self.database.engines:
             guard(engine, self.redactor)
         self.limiter = Limiter(settings.retry_concurrency)
@@ -85,6 +98,7 @@ class Bot:
         self._renewing = Loop("secrets", RENEWAL_SECONDS, self._take_over)
         self.http = self._http()
         self._bolt: AsyncApp | None = None
+        self._asking_sift: Loop | None = None
 
     def __enter__(self) -> Self:
         """Makes the database ours and current: SQLite is upgraded here, PostgreSQL by `sift-retry migrate`.
@@ -129,7 +143,7 @@ class Bot:
         """
         settings = self.settings
         async with contextlib.AsyncExitStack() as stack:
-            session = await stack.enter_async_context(http_session())
+            session = await stack.enter_async_context(self.outside.session())
             sift = Sift(
                 settings.sift_rest_uri,
                 settings.sift_api_key,
@@ -138,18 +152,22 @@ class Bot:
                 left_out=self.metrics.left_out,
                 timer=self.timer,
                 scrub=self.redactor.scrub,
+                transport=self.outside.transport(),
             )
             stack.push_async_callback(sift.aclose)
             client = web_client(settings.slack_bot_token.get_secret_value(), settings.slack_api_url, session)
-            slack = Slack(client, self.timer, self.redactor)
+            slack = Slack(client, self.timer, self.redactor, rates=self._rates)
             workspace = await self._identify(slack, stop)
             if workspace is not None:
                 await self.database.run(lambda connection: self._claim_workspace(connection, workspace))
                 await self._serve_slack(slack, sift, workspace, stop)
 
     def _observe(self, operation: str, seconds: float, result: str) -> None:
-        """Counts a call to Sift; retries slow down when Sift limits them."""
+        """Counts a call to Sift; retries slow down when Sift limits them, and failures have it looked at."""
         self.metrics.called(operation, seconds, result)
+        asking = self._asking_sift
+        if result in UNREADABLE and asking is not None and asking.failing is None:
+            asking.wake()
         if operation == "retry" and result == "rate_limited":
             self.limiter.back_off()
         elif operation == "retry" and result == "ok":
@@ -159,6 +177,7 @@ class Bot:
         features = Features(
             settings=self.settings,
             clock=self.clock,
+            timer=self.timer,
             database=self.database,
             metrics=self.metrics,
             limiter=self.limiter,
@@ -168,6 +187,7 @@ class Bot:
             sift=sift,
             workspace=workspace,
         )
+        self._asking_sift = features.asking_sift
         await features.begin()
         self._bolt = bolt_app(slack.client, workspace, self.redactor)
         listeners.register(self._bolt, features.use_cases)

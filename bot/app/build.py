@@ -1,7 +1,6 @@
 """The composition root: what shows rows, and the use cases, each made of what stands above it."""
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,24 +12,28 @@ from bot.access.changer import Changer
 from bot.access.changes import Granting
 from bot.access.quota import Quota
 from bot.alerts import messages as shown_alerts
-from bot.alerts import queries, storms
+from bot.alerts import queries, reminders, storms
 from bot.alerts import storm_messages as shown_storms
 from bot.alerts.explainer import Explainer
 from bot.alerts.handling import Handling
 from bot.alerts.watcher import Watcher
 from bot.app.help import help_text
 from bot.app.listeners import UseCases
+from bot.app.readiness import asking_sift
 from bot.audit.signing import Signer
 from bot.base.clock import Clock
-from bot.base.loops import Loop, Soon
+from bot.base.loops import Loop, Soon, Tasks
 from bot.base.metrics import Metrics
 from bot.db.database import Database
+from bot.digest import store as digests
+from bot.digest.digest import pieces
+from bot.digest.digests import Digests
 from bot.home.lookup import Lookup
 from bot.home.run import Runs
 from bot.home.tab import Home
 from bot.records.counts import Counts
 from bot.records.history import History
-from bot.retries import batches, store
+from bot.retries import batch_rows, store
 from bot.retries.approvals import Approvals
 from bot.retries.cooldown import Cooldowns
 from bot.retries.decider import Decider
@@ -41,7 +44,6 @@ from bot.retries.messages import kinds
 from bot.retries.reruns import Reruns
 from bot.retries.rules import Limits
 from bot.retries.runner import Runner
-from bot.retries.state import State
 from bot.settings import Settings
 from bot.sift.client import Sift, web_app_for
 from bot.sift.subjects import Subjects
@@ -63,7 +65,10 @@ GATHER_SECONDS = 0.1
 PAUSE = timedelta(seconds=2)
 """How often at most a message that counts is updated: `chat.update` allows about 50 calls a minute."""
 
-OUTBOXES: Sequence[Outbox[Any]] = (store.outbox, batches.outbox, queries.outbox, storms.outbox)
+MAX_ANSWERS = 1_000
+"""Answers and look-ups under way at a time: more than a whole company asks for while Slack takes ten seconds."""
+
+OUTBOXES: Sequence[Outbox[Any]] = (store.outbox, batch_rows.outbox, queries.outbox, storms.outbox, digests.outbox)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,10 +79,12 @@ class Features:
         settings: which of them there are, and their limits.
         limiter: how many calls of Sift's retry endpoint may be under way at a time.
         signer: signs the audit's heads.
+        timer: monotonic seconds.
     """
 
     settings: Settings
     clock: Clock
+    timer: Callable[[], float]
     database: Database
     metrics: Metrics
     limiter: Limiter
@@ -106,20 +113,22 @@ class Features:
 
     @cached_property
     def counts(self) -> Counts:
-        return Counts(self.database, time.monotonic)
+        return Counts(self.database, self.timer)
 
     @cached_property
     def home(self) -> Home:
-        return Home(self.authorizer, self.counts, help_text(), time.monotonic)
+        return Home(self.authorizer, self.counts, help_text(), self.workspace, self.timer)
 
     @cached_property
     def publishers(self) -> dict[str, Publisher[Any]]:
         """What brings Slack up to date, by the name of the loop that drives it."""
+        oncall = self.settings.oncall_group
         return {
             "retries": self._publisher(store.outbox, kinds.pieces, timedelta(0)),
-            "batches": self._publisher(batches.outbox, kinds.batch_pieces),
-            "alerts": self._publisher(queries.outbox, shown_alerts.pieces, timedelta(0)),
-            "storms": self._publisher(storms.outbox, shown_storms.pieces),
+            "batches": self._publisher(batch_rows.outbox, kinds.batch_pieces),
+            "alerts": self._publisher(queries.outbox, partial(shown_alerts.pieces, oncall=oncall), timedelta(0)),
+            "storms": self._publisher(storms.outbox, partial(shown_storms.pieces, oncall=oncall)),
+            "digests": self._publisher(digests.outbox, lambda digest, **_: pieces(digest)),
         }
 
     def _publisher(
@@ -138,7 +147,7 @@ class Features:
 
     @cached_property
     def subjects(self) -> Subjects:
-        return Subjects(self.sift.lookups)
+        return Subjects(self.sift.lookups, self.timer)
 
     @cached_property
     def runner(self) -> Runner:
@@ -154,18 +163,13 @@ class Features:
             limits=Limits(
                 cooldown=timedelta(seconds=settings.retry_cooldown_seconds),
                 approval_after=settings.approval_after,
+                approval_count=settings.approval_count,
                 rerun=settings.rerun,
             ),
             clock=self.clock,
-            entered=self._entered,
+            entered=lambda state: self.follower.entered(state),
             changed=self.changed,
         )
-
-    def _entered(self, state: State) -> None:
-        """Told each state that a request entered."""
-        self.metrics.entered(state)
-        if state in (State.ACCEPTED, State.UNKNOWN):
-            self.follower.expect()
 
     @cached_property
     def follower(self) -> Follower:
@@ -186,7 +190,7 @@ class Features:
     @cached_property
     def cooldowns(self) -> Cooldowns:
         cooldown = timedelta(seconds=self.settings.retry_cooldown_seconds)
-        return Cooldowns(database=self.database, clock=self.clock, cooldown=cooldown, changed=self.changed)
+        return Cooldowns(self.database, self.clock, cooldown, self.changed, self.metrics.entered)
 
     @cached_property
     def reruns(self) -> Reruns:
@@ -197,7 +201,7 @@ class Features:
             poll=timedelta(seconds=self.settings.follow_poll_seconds),
             settle=timedelta(seconds=self.settings.settle_seconds),
             changed=self.changed,
-            entered=self._entered,
+            entered=lambda state: self.follower.entered(state),
         )
 
     @cached_property
@@ -220,6 +224,10 @@ class Features:
         )
 
     @cached_property
+    def asking_sift(self) -> Loop:
+        return asking_sift(self.sift, self.watcher)
+
+    @cached_property
     def explainer(self) -> Explainer:
         return Explainer(
             database=self.database,
@@ -238,16 +246,27 @@ class Features:
         return Channels(self.slack, self.settings.channels)
 
     @cached_property
+    def digests(self) -> Digests:
+        settings = self.settings
+        return Digests(self.authorizer, settings.channels_alerted, settings.digest_at, settings.timezone, self.changed)
+
+    @cached_property
+    def answering(self) -> Tasks:
+        """What is done on the side for whoever asked: nothing that a row remembers, so there is a limit to it."""
+        return Tasks(MAX_ANSWERS)
+
+    @cached_property
     def use_cases(self) -> UseCases:
-        replies = Replies(self.slack, self.runner.tasks)
+        replies = Replies(self.slack, self.answering)
         return UseCases(
             database=self.database,
             slack=self.slack,
             people=self.people,
             replies=replies,
             intake=Intake(self.database, self.runner, replies, self.quota, self.metrics, self.clock),
-            approvals=Approvals(self.authorizer, self.runner.start, self.changed),
+            approvals=Approvals(self.authorizer, self.runner.start, self.changed, self.metrics.entered),
             cooldowns=self.cooldowns,
+            digests=self.digests,
             handling=Handling(
                 self.authorizer,
                 self.changed,
@@ -260,7 +279,7 @@ class Features:
             lookup=Lookup(self.authorizer, self.sift, self.subjects, self.place),
             runs=Runs(self.authorizer, self.sift, self.place),
             home=self.home,
-            history=History(self.authorizer, self.counts, self.workspace, self.signer),
+            history=History(self.authorizer, self.counts, self.workspace, self.signer, self.settings.timezone),
             metrics=self.metrics,
             clock=self.clock,
         )
@@ -269,10 +288,12 @@ class Features:
         """Writes what is to be there before the first request is taken."""
         if self.watcher is not None:
             await self.database.run(self.watcher.begin)
+        if self.settings.remind_after is None:
+            await self.database.run(reminders.forget)
 
     async def drain(self, seconds: float) -> None:
         """Finishes what is under way, and leaves for the next start what takes longer than `seconds`."""
         await self.explainer.stop()
         await self.follower.stop()
         publishing = [publisher.stop(seconds) for publisher in self.publishers.values()]
-        await asyncio.gather(self.runner.stop(seconds), *publishing)
+        await asyncio.gather(self.runner.stop(seconds), self.answering.drain(seconds), *publishing)

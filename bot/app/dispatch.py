@@ -99,7 +99,7 @@ class Dispatch:
             case ShowAccess():
                 return self.granting.show(requester)
             case ReadAudit(job_id, user_id, back):
-                return self.history.page(requester, self.history.filters(job_id, user_id, back))
+                return self.history.page(requester, self.history.search(job_id, user_id, back))
             case Stats(back):
                 return self.history.send_stats(requester, back)
             case _:

@@ -5,14 +5,13 @@ here and nothing runs afterwards that is not tracked. Each feature has a `regist
 """
 
 import logging
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 from slack_bolt import BoltResponse
-from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltRequest
+from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -21,8 +20,9 @@ from bot.access.changes import Granting
 from bot.access.request import concerns_access
 from bot.alerts import listeners as alerts
 from bot.alerts.handling import Handling
-from bot.app import dispatch
+from bot.app import dispatch, unhandled
 from bot.app.dispatch import Dispatch
+from bot.base import tracing
 from bot.base.clock import Clock
 from bot.base.deadline import answer_within
 from bot.base.errors import DatabaseUnavailable, MaybeRecorded
@@ -30,6 +30,8 @@ from bot.base.metrics import Metrics
 from bot.base.redactor import Redactor
 from bot.base.text import new_id
 from bot.db.database import Database
+from bot.digest import listeners as digest
+from bot.digest.digests import Digests
 from bot.home import listeners as home
 from bot.home.lookup import Lookup
 from bot.home.run import Runs
@@ -62,7 +64,8 @@ class _App(AsyncApp):
     redactor: Redactor
 
     async def async_dispatch(self, req: AsyncBoltRequest) -> BoltResponse:
-        response = await super().async_dispatch(req)
+        with tracing.span("Slack request"):
+            response = unhandled.acknowledged(await super().async_dispatch(req), req.body)
         response.body = self.redactor.clean(response.body)
         return response
 
@@ -93,6 +96,9 @@ def bolt_app(client: AsyncWebClient, workspace: Workspace, redactor: Redactor) -
 
 log = structlog.get_logger(__name__)
 
+EVENT = "event_callback"
+"""What an event is wrapped in; Slack sends one again that gets no 200 (docs.slack.dev/apis/events-api)."""
+
 ACK_SECONDS = 2.5
 """How long recording may take: Slack waits three seconds for the ack, the way there included."""
 
@@ -108,6 +114,7 @@ class UseCases:
     intake: Intake
     approvals: Approvals
     cooldowns: Cooldowns
+    digests: Digests
     handling: Handling
     granting: Granting
     lookup: Lookup
@@ -121,10 +128,6 @@ class UseCases:
 def register(app: AsyncApp, use: UseCases) -> None:
     """Registers every feature's listeners, and the one error handler."""
 
-    async def on_other_action(ack: AsyncAck, body: dict[str, Any]) -> None:
-        await ack()
-        use.replies.answer_somehow(body, notices.retired())
-
     async def on_error(error: Exception, body: dict[str, Any]) -> BoltResponse:
         return _failed(use.replies, error, body)
 
@@ -134,15 +137,17 @@ def register(app: AsyncApp, use: UseCases) -> None:
     retries.register(app, database=database, slack=slack, intake=intake, replies=replies, metrics=use.metrics)
     retries.register_kinds(app, database=database, slack=slack, intake=intake, replies=replies)
     retries.register_cooldowns(app, cooldowns=use.cooldowns, replies=replies)
+    retries.register_approve(app, approvals=use.approvals, replies=replies)
     retries.register_approvals(app, approvals=use.approvals, slack=slack, replies=replies)
-    alerts.register(app, database=database, slack=slack, intake=intake, replies=replies)
+    alerts.register(app, database=database, slack=slack, intake=intake, handling=use.handling, replies=replies)
     alerts.register_on_call(app, handling=use.handling, replies=replies)
     alerts.register_modals(app, handling=use.handling, slack=slack, replies=replies, clock=use.clock)
+    digest.register(app, digests=use.digests, slack=slack, replies=replies)
     access.register(app, granting=use.granting, slack=slack, people=use.people, replies=replies)
     home.register(app, home=use.home, database=database, intake=intake, replies=replies)
     home.register_runs(app, runs=use.runs, slack=slack, intake=intake, replies=replies)
-    records.register(app, history=use.history, replies=replies)
-    app.action(re.compile(""))(on_other_action)
+    records.register(app, history=use.history, slack=slack, replies=replies)
+    unhandled.register(app, replies)
     app.error(on_error)
 
 
@@ -156,7 +161,7 @@ def _failed(replies: Replies, error: Exception, body: dict[str, Any]) -> BoltRes
     """Answers a request that could not be recorded: privately, and with a reference that finds the log line."""
     if isinstance(error, Malformed):
         log.info("request.malformed")
-        return BoltResponse(status=400, body="")
+        return BoltResponse(status=200 if body.get("type") == EVENT else 400, body="")
     reference = new_id()
     puzzle = None if isinstance(error, DatabaseUnavailable) else error  # that one needs no traceback
     log.error("request.not_recorded", reference=reference, error=f"{type(error).__name__}: {error}", exc_info=puzzle)

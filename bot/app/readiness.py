@@ -12,6 +12,7 @@ from bot.base.clock import Clock
 from bot.base.errors import DatabaseUnavailable
 from bot.base.loops import Loop
 from bot.db.database import Database, require_schema
+from bot.sift.client import Sift
 from bot.slack.channels import Channels
 from bot.slack.client import Slack
 from bot.slack.publisher import Publisher
@@ -20,6 +21,12 @@ log = structlog.get_logger(__name__)
 
 ASK_SLACK_SECONDS = 20.0
 """How often Slack is asked whether it still knows the token."""
+
+ASK_SIFT_SECONDS = 30.0
+"""How often Sift is read where nothing else reads it; sooner when a call fails."""
+
+UNREADABLE = frozenset({"unreachable", "unknown", "unauthenticated"})
+"""How calls to Sift end after which it is worth a look whether it can be read at all."""
 
 DATABASE_SECONDS = 2.0
 """How long the database may take to answer."""
@@ -132,3 +139,16 @@ def asking_slack(slack: Slack) -> Loop:
         just_asked = False
 
     return Loop("slack", ASK_SLACK_SECONDS, ask)
+
+
+def asking_sift(sift: Sift, watcher: Watcher | None) -> Loop:
+    """Makes the loop that asks whether Sift can be read; not at once, and not while this process watches it anyway."""
+    begun = False
+
+    async def ask() -> None:
+        nonlocal begun
+        if begun and (watcher is None or not watcher.watching):
+            await sift.failed_lately(1)
+        begun = True
+
+    return Loop("sift", ASK_SIFT_SECONDS, ask, "sift")

@@ -1,16 +1,18 @@
 """What repeats for as long as the bot works: the loops, each with how often it looks."""
 
-import time
-
 from bot.access.quota import QUOTA_SECONDS, end_minutes
+from bot.alerts.creators import CREATORS_SECONDS, Creators
+from bot.alerts.reminders import REMINDER_SECONDS, Reminders
 from bot.alerts.waking import WAKING_SECONDS, Waking
 from bot.app.build import OUTBOXES, SWEEP_SECONDS, Features
 from bot.app.timekeeper import TIMEKEEPER_SECONDS, Timekeeper
 from bot.audit.inspection import Inspection
 from bot.audit.stream import STREAM_SECONDS, Stream, destination
 from bot.base.loops import Loop
+from bot.digest.digests import DIGEST_SECONDS
 from bot.records.anchor import ANCHOR_SECONDS, Anchor
 from bot.retries.late_data import LateData
+from bot.retries.overtaken import Overtaken
 from bot.slack.channels import CHANNELS_SECONDS
 
 INSPECTION_SECONDS = 3_600.0
@@ -35,12 +37,14 @@ def loops(features: Features) -> list[Loop]:
 def _retrying(features: Features) -> list[Loop]:
     poll = features.settings.follow_poll_seconds
     late = LateData(features.database, features.sift, features.clock, features.changed)
+    overtaken = Overtaken(features.database, features.sift, features.clock, features.changed, features.metrics.entered)
     return [
         Loop("runner", SWEEP_SECONDS, features.runner.sweep),
         Loop("cooldowns", SWEEP_SECONDS, features.cooldowns.step),
         Loop("follower", poll, features.follower.step, "sift"),
         Loop("reruns", poll, features.reruns.step),
         Loop("late", poll, late.step),
+        Loop("overtaken", features.settings.alert_poll_seconds, overtaken.step, "sift"),
     ]
 
 
@@ -49,7 +53,29 @@ def _watching(features: Features) -> list[Loop]:
     finding = [Loop("watcher", poll, watcher.step, "sift")] if watcher else []
     settings = features.settings
     waking = Waking(features.database, features.clock, settings.remind_after, features.changed)
-    return [*finding, features.explaining, Loop("waking", min(WAKING_SECONDS, poll), waking.step)]
+    wake = Loop("waking", min(WAKING_SECONDS, poll), waking.step)
+    return [*finding, features.asking_sift, features.explaining, *_on_call(features), wake]
+
+
+def _on_call(features: Features) -> list[Loop]:
+    """What calls people to failures that wait for them."""
+    settings, repeated = features.settings, list[Loop]()
+    if settings.remind_after is not None:
+        reminding = Reminders(
+            database=features.database,
+            clock=features.clock,
+            after=settings.remind_after,
+            group=settings.oncall_group,
+            changed=features.changed,
+        )
+        seconds = min(REMINDER_SECONDS, settings.remind_after.total_seconds() / 4)
+        repeated.append(Loop("reminders", seconds, reminding.step))
+    if settings.notify_creator:
+        creators = Creators(features.database, features.subjects, features.people, features.clock, features.changed)
+        repeated.append(Loop("creators", CREATORS_SECONDS, creators.step))
+    if settings.digest_at:
+        repeated.append(Loop("digest", DIGEST_SECONDS, features.digests.step))
+    return repeated
 
 
 def _keeping(features: Features) -> list[Loop]:
@@ -60,7 +86,7 @@ def _keeping(features: Features) -> list[Loop]:
         Loop("quotas", QUOTA_SECONDS, lambda: database.run(lambda connection: end_minutes(connection, clock()))),
     ]
     if database.is_sqlite:
-        timekeeper = Timekeeper(database, clock, time.monotonic, OUTBOXES, features.changed)
+        timekeeper = Timekeeper(database, clock, features.timer, OUTBOXES, features.changed)
         kept.append(Loop("timekeeper", TIMEKEEPER_SECONDS, timekeeper.step))
     if features.settings.audit_stream is not None:
         stream = Stream(database, destination(features.settings.audit_stream))

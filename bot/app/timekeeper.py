@@ -16,7 +16,7 @@ from bot.base.clock import Clock
 from bot.db import marks
 from bot.db.database import Database
 from bot.db.tables import batches
-from bot.retries import approvals, claims, late_rows
+from bot.retries import approval_rows, claims, late_rows
 from bot.slack.outbox import Outbox
 
 log = structlog.get_logger(__name__)
@@ -66,7 +66,7 @@ class Timekeeper:
 def not_later(connection: Connection, at: datetime, outboxes: Sequence[Outbox[Any]]) -> None:
     """Brings back what a clock wrote that was ahead of the present one; what may be under way keeps its lease."""
     claims.not_later(connection, at)
-    approvals.not_later(connection, at)
+    approval_rows.not_later(connection, at)
     late_rows.not_later(connection, at)
     oncall.not_later(connection, at)
     connection.execute(update(batches).where(batches.c.due_at > at).values(due_at=at))

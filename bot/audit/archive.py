@@ -9,7 +9,7 @@ It is written from a snapshot, while others write on; the database is theirs aga
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -40,6 +40,14 @@ LONGEST_HEADER = 4_096
 """A segment's first line is never longer."""
 
 
+Watch = Callable[[str, int, Iterable[Any]], Iterable[Any]]
+"""Passes items on and shows how far it is: what is done, how many there are, the items."""
+
+
+def _unwatched(_what: str, _count: int, items: Iterable[Any]) -> Iterable[Any]:
+    return items
+
+
 class NothingToArchive(BotError):
     """There are no entries before that, or only the newest one, which stays."""
 
@@ -66,7 +74,13 @@ class Segment:
 
 
 def archive(
-    database: Database, before: datetime, target: Path, by: str, at: datetime, signer: Signer | None = None
+    database: Database,
+    before: datetime,
+    target: Path,
+    by: str,
+    at: datetime,
+    signer: Signer | None = None,
+    watch: Watch = _unwatched,
 ) -> Segment:
     """Moves the entries before a moment into a file; the newest entry always stays.
 
@@ -77,6 +91,7 @@ def archive(
         target: a file that does not exist yet; it is on the disk, and read back, before anything is deleted.
         by: who does it.
         signer: signs the head in the seal.
+        watch: shows how far it is; a log of years takes minutes.
 
     Raises:
         NothingToArchive: there is nothing that old.
@@ -86,7 +101,7 @@ def archive(
     target.touch(exist_ok=False)
     deleted = False
     try:
-        segment = _written(database, before, target, at, signer or Signer())
+        segment = _written(database, before, target, at, signer or Signer(), watch)
         with database.transaction() as connection:
             _take_out(connection, segment, target.name, by, at)
             deleted = True
@@ -97,18 +112,19 @@ def archive(
     return segment
 
 
-def _written(database: Database, before: datetime, target: Path, at: datetime, signer: Signer) -> Segment:
+def _written(database: Database, before: datetime, target: Path, at: datetime, signer: Signer, watch: Watch) -> Segment:
     """A segment that is on the disk, and was read back from it."""
     with target.open("w", encoding="utf-8") as file:
         with database.reading() as connection:
             begin, last_id = audit.base(connection), _last_before(connection, before)
             if last_id <= begin.count:
                 raise NothingToArchive
-            segment = _write(connection, begin, last_id, file, at, signer)
+            segment = _write(connection, begin, last_id, file, at, signer, watch)
         file.flush()
         os.fsync(file.fileno())
     _sync_folder(target)
-    found = verify_segment(target)
+    count = segment.after.count - segment.before.count
+    found = verify_segment(target, lines=lambda file: watch("reading it back", count, file))
     if isinstance(found, Broken):
         raise BrokenChain(id=found.id, why=found.why)
     if found != segment:
@@ -119,11 +135,13 @@ def _written(database: Database, before: datetime, target: Path, at: datetime, s
 def verify_segment(
     path: Path,
     each: Callable[[Columns], None] = lambda _: None,
+    lines: Callable[[Iterable[str]], Iterable[str]] = iter,
 ) -> Segment | Broken:
     """Checks a segment by itself: its seal, and the chain of its entries.
 
     Args:
         each: called with the columns of each entry that fits.
+        lines: passes the file's lines on, and may show how far it is.
 
     Returns:
         What the file holds, or the first entry in it that is not as it was written.
@@ -133,7 +151,7 @@ def verify_segment(
     """
     try:
         with path.open(encoding="utf-8", newline="\n") as file:
-            return _read(file, each)
+            return _read(file, each, lines)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise NoSegment(file=path) from None
 
@@ -156,11 +174,13 @@ def _header(line: str) -> Head:
     return Head(int(header["after_id"]), str(header["head_before"]))
 
 
-def _read(file: IO[str], each: Callable[[Columns], None]) -> Segment | Broken:
+def _read(
+    file: IO[str], each: Callable[[Columns], None], lines: Callable[[Iterable[str]], Iterable[str]]
+) -> Segment | Broken:
     first = file.readline(LONGEST_HEADER)
     begin = last = _header(first)
     digested = hashlib.sha256(first.encode("utf-8"))
-    for line in file:
+    for line in lines(file):
         content = json.loads(line)
         if "seal" in content:
             return _sealed(content["seal"], begin, last, digested.hexdigest(), file)
@@ -194,7 +214,9 @@ def _last_before(connection: Connection, before: datetime) -> int:
     return min(newest, first_kept if first_kept is not None else newest) - 1
 
 
-def _write(connection: Connection, begin: Head, last_id: int, file: IO[str], at: datetime, signer: Signer) -> Segment:
+def _write(
+    connection: Connection, begin: Head, last_id: int, file: IO[str], at: datetime, signer: Signer, watch: Watch
+) -> Segment:
     last, digested = begin, hashlib.sha256()
 
     def put(line: str) -> None:
@@ -205,7 +227,7 @@ def _write(connection: Connection, begin: Head, last_id: int, file: IO[str], at:
     put(_json_line({"segment": header}))
     query = select(table).where(table.c.id <= last_id).order_by(table.c.id)
     with connection.execute(query, execution_options=STREAMED) as rows:
-        for row in rows:
+        for row in watch("writing the segment", last_id - begin.count, rows):
             columns = row._asdict()
             following = entry.follows(last, columns)
             if isinstance(following, Broken):

@@ -46,6 +46,9 @@ class Event(StrEnum):
     APPROVAL = "approval"
     """A second person let a request through, or wanted to and may not."""
 
+    DECLINE = "decline"
+    """A second person ended a request that waited for one, or wanted to and may not."""
+
     BREAK_GLASS = "break_glass"
     """An admin let a request through without a second person, or somebody wanted to and may not."""
 
@@ -81,6 +84,9 @@ class Event(StrEnum):
 
     SNOOZE = "snooze"
     """Somebody put a failure off until some moment, or ended that; nobody's: its time is over."""
+
+    REMIND = "remind"
+    """Somebody was reminded of a failure that nobody takes care of."""
 
     ANCHOR = "anchor"
     """The head was posted in a channel."""

@@ -85,15 +85,21 @@ def page(
     connection: Connection, filters: Filters, *, before: tuple[datetime, int] | None = None, limit: int = 50
 ) -> list[Row[Any]]:
     """The newest entries first; `before` is the (`at`, `id`) of the last one seen, and replaces `until`."""
+    return list(connection.execute(newest_first(filters, before, limit)))
+
+
+def newest_first(filters: Filters, before: tuple[datetime, int] | None, limit: int) -> Select[Any]:
+    """The query of `page`, for who adds conditions."""
     query = _filtered(filters, until=before is None)
     if before is not None:
         query = query.where(tuple_(audit.c.at, audit.c.id) < tuple_(*before))
-    return list(connection.execute(query.order_by(audit.c.at.desc(), audit.c.id.desc()).limit(limit)))
+    return query.order_by(audit.c.at.desc(), audit.c.id.desc()).limit(limit)
 
 
-def story(connection: Connection, request_id: str) -> list[Row[Any]]:
-    """Everything that is on record of one request, oldest first."""
-    return list(connection.execute(select(audit).where(audit.c.request_id == request_id).order_by(audit.c.id)))
+def story(connection: Connection, request_id: str, limit: int | None = None) -> list[Row[Any]]:
+    """Everything that is on record of one request, oldest first, or so much of it."""
+    query = select(audit).where(audit.c.request_id == request_id).order_by(audit.c.id)
+    return list(connection.execute(query.limit(limit)))
 
 
 def moment_of(connection: Connection, entry_id: int) -> datetime | None:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, select
 from bot.audit.entry import Columns, Event
 from bot.audit.log import STREAMED
 from bot.base.clock import rfc3339
-from bot.db.tables import STATES, grants, retries
+from bot.db.tables import STATES, approvals, grants, retries
 
 EVENTS = {"retry": Event.REQUEST, "rerun": Event.RERUN, "cancel": Event.CANCEL}
 """What an entry of a request is called, by the kind that its row names."""
@@ -100,6 +100,7 @@ class Replay:
         """What the tables say otherwise, in words, row by row."""
         yield from self.grants_otherwise(connection)
         yield from self._requests_otherwise(connection)
+        yield from self._approvals_otherwise(connection)
 
     def grants_otherwise(self, connection: Connection) -> Iterator[str]:
         """What the allow-list says otherwise."""
@@ -184,6 +185,13 @@ class Replay:
             return
         if row["approved_by"] is not None and not self._approved(row["id"], row["approved_by"]):
             yield f"is approved by {row['approved_by']} in the table, and no entry says so"
+
+    def _approvals_otherwise(self, connection: Connection) -> Iterator[str]:
+        """Which approvals stand in the table without an entry; version 2 wrote the entries alone."""
+        with connection.execute(select(approvals), execution_options=STREAMED) as rows:
+            for row in rows:
+                if not self._older(row.at) and not self._approved(row.retry_id, row.user_id):
+                    yield f"request {row.retry_id} has an approval by {row.user_id} in the table, and no entry says so"
 
     def _approved(self, request_id: str, user_id: str) -> bool:
         query = "SELECT 1 FROM approvals WHERE id = ? AND user_id = ?"

@@ -158,16 +158,30 @@ async def unless(stop: asyncio.Event, work: Coroutine[object, None, T]) -> T | N
 
 
 class Tasks:
-    """Work started on the side: tracked, its failures logged, drained at the end."""
+    """Work started on the side: tracked, its failures logged, drained at the end.
 
-    def __init__(self) -> None:
+    Args:
+        most: so much of it at a time; None where whoever starts it has a limit, such as one for each row or place.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        self._most = most
         self._running: set[asyncio.Task[object]] = set()
 
-    def start(self, work: Coroutine[object, None, object], **about: object) -> None:
-        """Runs `work` on the side; `about` is what the log says of it should it fail."""
+    def start(self, work: Coroutine[object, None, object], **about: object) -> bool:
+        """Runs `work` on the side; `about` is what the log says of it should it fail.
+
+        Returns:
+            Whether it is run; what would be too much is not.
+        """
+        if self._most is not None and len(self._running) >= self._most:
+            log.warning("task.too_many", **about)
+            work.close()
+            return False
         task = asyncio.create_task(self._guarded(work, about), context=nobody_waits())
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        return True
 
     async def drain(self, seconds: float) -> None:
         """Waits for what is running, and ends what takes longer than `seconds`."""

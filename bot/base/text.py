@@ -124,6 +124,10 @@ def _is_tone(char: str) -> bool:
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's: nothing that is misread or misheard
 
 
+REQUEST_ID = re.compile(rf"[{_ALPHABET}]{{10}}")
+"""What `new_id` makes."""
+
+
 def new_id() -> str:
     """A request's ID: ten characters that can be read out over the phone."""
     return "".join(secrets.choice(_ALPHABET) for _ in range(10))

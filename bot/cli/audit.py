@@ -1,7 +1,7 @@
 """`sift-retry audit …`: who retried what, and what came of it."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -181,7 +181,10 @@ def audit_keygen(output: Path) -> None:
     help="The segment's file; named for its date.",
 )
 def audit_archive(before: datetime, output: Path | None) -> None:
-    """Moves old entries into a sealed, verifiable file; the chain goes on from where it ends."""
+    """Moves old entries into a sealed, verifiable file; the chain goes on from where it ends.
+
+    Stopped midway, it takes away what it began, and the log is as it was.
+    """
     now, file = utc_now(), output or Path(f"audit-before-{before:%Y-%m-%d}.jsonl")
     if before > now:
         raise click.BadParameter("that is still to come", param_hint="--before")
@@ -189,9 +192,20 @@ def audit_archive(before: datetime, output: Path | None) -> None:
         raise click.ClickException(f"{file} exists already; choose another --output")
     signer = signing_key()
     with opened(current=True) as database, tidying_up():
-        segment = archive.archive(database, before, file, operator(), now, signer)
+        try:
+            segment = archive.archive(database, before, file, operator(), now, signer, _watch)
+        except BaseException:
+            if file.exists():
+                click.echo(
+                    f"{file} stays: whether its entries left the database is not known, see audit verify", err=True
+                )
+            raise
     first, head = segment.before.count + 1, SignedHead(segment.after, segment.signature)
     click.echo(f"entries {first} to {head.head.count} are in {file}; head after them: {head}")
+
+
+def _watch(what: str, count: int, items: Iterable[Any]) -> Iterable[Any]:
+    return watched(what, count)(items)
 
 
 def _line(row: Row[Any]) -> str:

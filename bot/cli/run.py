@@ -1,6 +1,7 @@
 """`sift-retry run` and `sift-retry demo`: the commands that go on until they are stopped."""
 
 import asyncio
+import contextlib
 import gc
 import importlib.util
 import signal
@@ -11,9 +12,10 @@ import click
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from bot.base import logs
+from bot import VERSION
+from bot.base import logs, tracing
 from bot.base.errors import BotError
-from bot.settings import Settings, load
+from bot.settings import Settings, load, traces_are_taken
 
 log = structlog.get_logger(__name__)
 
@@ -29,7 +31,8 @@ def run() -> None:
 
     settings = load(Settings)
     logs.configure(settings.log_level, settings.log_format, settings.redactor().scrub)
-    _until_stopped(lambda stop: run_bot(settings, stop))
+    with tracing.exporting(VERSION) if traces_are_taken() else contextlib.nullcontext():
+        _until_stopped(lambda stop: run_bot(settings, stop))
 
 
 @click.command()

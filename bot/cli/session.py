@@ -97,12 +97,16 @@ def target(output: Path | None) -> Iterator[IO[str]]:
 
 @contextlib.contextmanager
 def tidying_up() -> Iterator[None]:
-    """Has SIGTERM end the block as Ctrl-C does, so that what was begun is removed."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Has SIGTERM and a closed terminal end the block as Ctrl-C does, so that what was begun is removed."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, signal.default_int_handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def one_line(text: str | None) -> str:

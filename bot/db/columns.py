@@ -67,6 +67,7 @@ def on_call() -> list[Column[Any]]:
         Column("snoozed_by", Text),
         Column("snoozed_until", Moment),
         Column("woken_at", Moment),  # when the last snooze was over and the job still failed
-        Column("remind_at", Moment),  # when the next reminder is due; null: there is none to come
+        Column("remind_at", Moment),  # when it is looked at whether somebody is to be reminded; null: nobody is
         Column("reminded", Integer, nullable=False, server_default="0"),  # how often that was done
+        Column("reminded_at", Moment),  # when it was done last
     ]

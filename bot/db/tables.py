@@ -3,6 +3,7 @@
 from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, Integer, Table, Text
 
 from bot.db.columns import Moment, Serial, metadata, on_call, one_of, shown, where
+from bot.db.lines import ENDED, LINES
 
 SCHEMA_VERSION = "0004"
 """The newest migration; a test holds it to Alembic's head. Kept here so that starting needs no Alembic."""
@@ -69,7 +70,6 @@ batches = Table(
     Column("kind", Text, nullable=False, server_default="retry"),
     Column("origin", Text),  # the storm or the batch whose button asks for all of it; null: jobs named one by one
     Column("refusal", Text),  # JSON: why none of it was let through
-    Column("approval_until", Moment),  # until when a second person may approve what of it waits for one
     *shown(),
     CheckConstraint(one_of("kind", KINDS), name="kind"),
     Index("ix_batches_origin", "origin", "created_at", **where("origin IS NOT NULL")),
@@ -102,8 +102,10 @@ retries = Table(
     Column("grant_id", ForeignKey("grants.id")),
     Column("job_type", Text),  # as Sift names it, once the job was read
     Column("attempt", Integer),
-    # A second person's word, where it takes one: asked for until, given by, and why it was overridden.
+    # A second person's word, where it takes one: asked for until, of how many people, given by whom last, and why it
+    # was overridden.
     Column("approval_until", Moment),
+    Column("approvals_needed", Integer),
     Column("approved_by", Text),
     Column("override_reason", Text),
     Column("job_before", Text),  # JSON, as Sift sent it
@@ -207,6 +209,19 @@ alerts = Table(
     Index("ix_alerts_show", "show_at", **where("show_at IS NOT NULL")),
 )
 
+digests = Table(
+    "digests",
+    metadata,
+    # What was told of a channel at a time of day; it is kept for days only.
+    Column("id", Text, primary_key=True),
+    Column("channel_id", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("content", Text, nullable=False),  # JSON: the message as it was then
+    *shown(),
+    Index("ix_digests_show", "show_at", **where("show_at IS NOT NULL")),
+    Index("ix_digests_created", "created_at"),
+)
+
 job_runs = Table(
     "job_runs",
     metadata,
@@ -256,6 +271,9 @@ audit = Table(
     Index("ix_audit_job", "job_id", "at", "id"),
     Index("ix_audit_user", "user_id", "at", "id"),
     Index("ix_audit_request", "request_id", "id"),
+    Index("ix_audit_lines", "at", "id", **where(LINES)),
+    Index("ix_audit_lines_user", "user_id", "at", "id", **where(LINES)),
+    Index("ix_audit_ended", "outcome", "at", "id", **where(ENDED)),
     Index("ix_audit_grants", "grant_id", "id", **where(one_of("event", ("grant", "revoke")))),
 )
 

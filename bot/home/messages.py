@@ -9,7 +9,6 @@ Failed 11:00 AM after 6 min
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 from bot.access.holding import Holding
 from bot.access.messages import ADD_GRANT, REVOKE_GRANT, denied, guest_standing, line, standing
@@ -17,7 +16,10 @@ from bot.access.policy import Decision, Grant, Reason
 from bot.alerts.alert import OnCall
 from bot.alerts.oncall_messages import in_short, lines
 from bot.base.clock import say_duration
-from bot.records.messages import OPEN_AUDIT, OPEN_STATS, numbers
+from bot.home.approval_messages import waiting as awaited
+from bot.records.line import Line
+from bot.records.messages import OPEN_AUDIT, OPEN_STATS, OWN, block_of, numbers, search_button
+from bot.records.search import Search
 from bot.records.stats import Stats
 from bot.retries.messages.job import export_facts, progress, ran_for, retry_button, status_of
 from bot.retries.messages.naming import cause_of, details, grey, links_of, title_of, why_block
@@ -27,8 +29,8 @@ from bot.retries.record import Record
 from bot.retries.request import Retry
 from bot.sift.job import Job
 from bot.sift.subject import About
-from bot.slack.blocks import actions, button, confirm, date, divider, escape, fields, foreign, home, section
-from bot.slack.links import Place
+from bot.slack.blocks import actions, button, confirm, context, date, divider, escape, fields, foreign, home, section
+from bot.slack.links import Place, Workspace
 from bot.slack.message import Block, Message, View
 
 
@@ -148,11 +150,14 @@ class Seen:
         waiting: failures that nobody has retried yet.
         known: what is known of those.
         own: their last requests.
-        entries: the audit's newest entries; None for who may not read it.
+        lines: the audit's newest lines; None for who may not read it.
         grants: the allow-list; None for who may not grant.
-        stats: how retries went lately: everybody's for who may read the audit, else one's own.
+        stats: how retries went lately.
+        everybodys: whether those are everybody's, as for who may read the audit, or one's own.
         held: what they hold altogether; None: no more is known than what allowed them.
         idle: the numbers of the grants that add nothing to what the same user or group holds.
+        more: how many more there are of a list than it shows, by the list's name; at most `MAX_COUNTED`.
+        approvals: what they may approve: one request, or those of one batch, each.
     """
 
     at: datetime
@@ -161,27 +166,40 @@ class Seen:
     under_way: Sequence[Retry]
     waiting: Sequence[Job]
     own: Sequence[Retry]
-    entries: Sequence[Any] | None
+    lines: Sequence[Line] | None
     grants: Sequence[Grant] | None
     stats: Stats | None
     known: Listed = field(default_factory=Listed)
     held: Holding | None = None
     idle: Collection[int] = ()
+    more: Mapping[str, int] = field(default_factory=dict)
+    everybodys: bool = False
+    approvals: Sequence[Sequence[Retry]] = ()
 
 
-def home_view(seen: Seen, help_text: Message) -> View:
+MAX_COUNTED = 1_000
+"""So many that a list does not show are counted."""
+
+BACK = timedelta(days=30)
+"""How far back the Home tab counts."""
+
+
+def home_view(seen: Seen, help_text: Message, workspace: Workspace) -> View:
     """Returns the whole tab: at most a hundred blocks, since each list is bounded.
 
     Args:
         help_text: what can be typed; left out for who may do none of it.
     """
+    waiting = [_waiting(job, seen.known) for job in seen.waiting]
+    under_way = [section(_retry(retry, named=True)) for retry in seen.under_way]
     blocks = [
         section(_standing(seen)),
-        *_part("Failures waiting", [_waiting(job, seen.known) for job in seen.waiting]),
-        *_part("Retries under way", [section(_retry(retry, named=True)) for retry in seen.under_way]),
-        *_part("Your last requests", [section(_retry(retry)) for retry in seen.own]),
-        *(_part("Lately", numbers(seen.stats, {}).blocks) if seen.stats and seen.stats.total else []),
-        *_audit(seen.entries),
+        *_part("Waiting for your approval", awaited(seen.approvals)),
+        *_part("Failures waiting", [*waiting, *_more(seen, "waiting", ": `/sift-retry list`")]),
+        *_part("Retries under way", [*under_way, *_more(seen, "under_way")]),
+        *_part("Your last requests", _own(seen)),
+        *_numbers(seen),
+        *_audit(seen, workspace),
         *_access(seen),
         *([divider(), *help_text.blocks] if seen.decision.allowed else []),
     ]
@@ -204,6 +222,28 @@ def _part(title: str, lines: Sequence[Block]) -> list[Block]:
     return [divider(), section(f"*{title}*"), *lines] if lines else []
 
 
+def _more(seen: Seen, name: str, where: str = "") -> list[Block]:
+    """How many more there are than a list shows; nothing where it shows all."""
+    count = seen.more.get(name, 0)
+    if count <= 0:
+        return []
+    number = f"{count:,} more" if count < MAX_COUNTED else f"at least {MAX_COUNTED:,} more"
+    return [context(f"… and {number}{where}")]
+
+
+def _own(seen: Seen) -> list[Block]:
+    shown = [section(_retry(retry)) for retry in seen.own]
+    more = _more(seen, "own")
+    reads = seen.decision.allowed  # who may do nothing any more may not read the audit either
+    return [*shown, *more, *([actions([button("Show all", OPEN_AUDIT, OWN)])] if more and reads else [])]
+
+
+def _numbers(seen: Seen) -> list[Block]:
+    if seen.stats is None or not seen.stats.total:
+        return []
+    return [divider(), *numbers(seen.stats, {}, BACK, own=not seen.everybodys).blocks]
+
+
 def _waiting(job: Job, known: Listed) -> Block:
     about = known.about_of(job.job_id)
     when = f"\nFailed {date(job.completed_date, 'time')}" if job.completed_date else "\nFailed"
@@ -220,17 +260,13 @@ def _retry(retry: Retry, named: bool = False) -> str:
     return f"{emoji} {title_of(retry.job, retry.job_id, retry.about)} — {words}{by} · {date(retry.created_at, 'time')}"
 
 
-def _audit(entries: Sequence[Any] | None) -> list[Block]:
-    if entries is None:
+def _audit(seen: Seen, workspace: Workspace) -> list[Block]:
+    if seen.lines is None:
         return []
-    lines = [
-        f"{date(row.at)} · {row.event}{f' {row.outcome}' if row.outcome else ''}"
-        + (f" · `{row.job_id}`" if row.job_id else "")
-        + (f" · <@{row.user_id}>" if row.user_id and row.user_id[:1] in "UW" else "")
-        for row in entries
-    ]
-    buttons = actions([button("Search the audit", OPEN_AUDIT, "all"), button("Statistics", OPEN_STATS, "30d")])
-    return [divider(), section("*The audit's latest entries*"), section("\n".join(lines) or "None."), buttons]
+    shown = [block_of(line, workspace) for line in seen.lines] or [section("None.")]
+    more = [context("… and older ones: *Audit*")] if seen.more.get("lines", 0) > 0 else []
+    buttons = [button("Audit", OPEN_AUDIT, "all"), search_button(Search()), button("Statistics", OPEN_STATS, "30d")]
+    return [divider(), section("*The audit's latest entries*"), *shown, *more, actions(buttons)]
 
 
 def _access(seen: Seen) -> list[Block]:
@@ -238,7 +274,7 @@ def _access(seen: Seen) -> list[Block]:
         return []
     lines = [section(line(grant, seen.at, grant.id in seen.idle), _revoke(grant)) for grant in seen.grants]
     add = actions([button("Add…", ADD_GRANT, "add")])
-    return [divider(), section("*The allow-list*"), *lines, add]
+    return [divider(), section("*The allow-list*"), *lines, *_more(seen, "grants", ": `/sift-retry access`"), add]
 
 
 def _revoke(grant: Grant) -> Block:

@@ -7,44 +7,49 @@ import asyncio
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from cachetools import TTLCache
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from bot.access import grants
 from bot.access.authorizer import Authorizer
 from bot.access.holding import idle_of_each
-from bot.access.policy import Permission
+from bot.access.policy import Decision, Permission, Reason
 from bot.alerts import queries
 from bot.audit import log as audit
-from bot.audit.entry import Entry, Event, Filters
+from bot.audit.entry import Entry, Event
 from bot.base.errors import DatabaseUnavailable
 from bot.base.requester import Actor, Source
 from bot.db.tables import retries
-from bot.home.messages import Listed, Seen, home_view
+from bot.home import remaining
+from bot.home.messages import BACK, Listed, Seen, home_view
+from bot.records import lines
 from bot.records.counts import Counts
-from bot.retries import known
-from bot.retries.kind import Kind
+from bot.records.search import Search
+from bot.retries import approval_rows, claims, known
 from bot.retries.request import Retry
-from bot.retries.state import ACTIVE
 from bot.retries.store import latest_of
 from bot.sift.job import Job
 from bot.sift.subject import About
 from bot.slack.errors import SlackError
+from bot.slack.links import Workspace
 from bot.slack.message import Message
 from bot.slack.people import Person
 
 LATELY_SECONDS = 900
 """For so long after somebody opened their Home tab it is kept up to date."""
 
-LATELY = timedelta(days=30)
-"""What is counted in the Home tab."""
-
 MAX_VIEWERS = 50
 MAX_SHOWN = 10
 MAX_GRANTS = 20
+MAX_OWN = 5
+MAX_LINES = 5
+SHOWN = remaining.Shown(waiting=MAX_SHOWN, under_way=MAX_SHOWN, own=MAX_OWN)
+
+MAX_WAITING = 500
+"""So many requests that wait for a second person are looked at, the newest."""
 
 
 @dataclass
@@ -67,11 +72,20 @@ class Home:
     Args:
         counts: the statistics, which may be a minute old; everything else is as of now.
         help_text: what can be typed.
+        workspace: where permalinks lead.
         timer: monotonic seconds.
     """
 
-    def __init__(self, authorizer: Authorizer, counts: Counts, help_text: Message, timer: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        authorizer: Authorizer,
+        counts: Counts,
+        help_text: Message,
+        workspace: Workspace,
+        timer: Callable[[], float],
+    ) -> None:
         self._authorizer = authorizer
+        self._workspace = workspace
         self._help_text = help_text
         self._counts = counts
         self._viewers: TTLCache[str, _Viewer] = TTLCache(MAX_VIEWERS, LATELY_SECONDS, timer)
@@ -104,7 +118,7 @@ class Home:
 
     async def _publish(self, user_id: str, viewer: _Viewer) -> None:
         person = await self._authorizer.people.person(user_id, viewer.team_id)
-        view = home_view(await self._seen(user_id, person, viewer), self._help_text)
+        view = home_view(await self._seen(user_id, person, viewer), self._help_text, self._workspace)
         content = json.dumps(view)
         if content != viewer.shown:
             await self._authorizer.slack.publish_home(user_id, view)
@@ -120,7 +134,7 @@ class Home:
         )
 
         looks = may_retry.allowed or may_read.allowed
-        since = at.replace(hour=0, minute=0, second=0, microsecond=0) - LATELY
+        since = at.replace(hour=0, minute=0, second=0, microsecond=0) - BACK
         if may_read.allowed and person is not None and not viewer.recorded:
             known = person
             viewer.reads = await self._authorizer.database.run(lambda connection: self._may_read(connection, known, at))
@@ -130,6 +144,9 @@ class Home:
 
         def work(connection: Connection) -> Seen:
             waiting = queries.waiting(connection, MAX_SHOWN) if may_retry.allowed else []
+            reads = may_read.allowed and viewer.reads
+            found = lines.page(connection, Search(), limit=MAX_LINES + 1) if reads else None
+            listed = _grants(connection, at) if may_grant.allowed else None
             return Seen(
                 at=at,
                 decision=may_retry if may_retry.allowed or not may_read.allowed else may_read,
@@ -137,17 +154,36 @@ class Home:
                 under_way=_under_way(connection) if looks else [],
                 waiting=waiting,
                 known=_known(connection, waiting),
-                own=latest_of(connection, user_id),
-                entries=audit.page(connection, Filters(), limit=MAX_SHOWN)
-                if may_read.allowed and viewer.reads
-                else None,
-                grants=_grants(connection, at) if may_grant.allowed else None,
+                own=latest_of(connection, user_id, MAX_OWN),
+                lines=found[:MAX_LINES] if found is not None else None,
+                grants=listed[:MAX_GRANTS] if listed is not None else None,
                 stats=stats,
+                everybodys=may_read.allowed,
                 held=self._authorizer.access.holding(connection, user_id, at, groups),
+                approvals=self._approvals(connection, person, user_id, groups) if may_retry.allowed else (),
                 idle=idle_of_each(grants.listed(connection), at) if may_grant.allowed else (),
+                more=remaining.counted(connection, user_id, SHOWN, may_retry.allowed, looks)
+                | {"lines": len(found or ()) - MAX_LINES, "grants": len(listed or ()) - MAX_GRANTS},
             )
 
         return await self._authorizer.database.read(work)
+
+    def _approvals(
+        self, connection: Connection, person: Person | None, user_id: str, groups: frozenset[str] | None
+    ) -> list[list[Retry]]:
+        """What somebody may approve now, the newest first, that of one batch together; decided anew when they press."""
+        known_to_be: dict[tuple[str | None, str | None], bool] = {}
+        entries: dict[str, list[Retry]] = {}
+        for retry in approval_rows.newest(connection, self._authorizer.clock(), user_id, MAX_WAITING):
+            key = (retry.channel_id, retry.job.kind if retry.job else None)
+            if key not in known_to_be:
+                before = Decision(False, Reason.NOT_LISTED, groups=groups)
+                wish = self._authorizer.wish(Permission.RETRY, *key)
+                decision = self._authorizer.access.decide_again(connection, wish, person, before)
+                known_to_be[key] = decision.allowed
+            if known_to_be[key] and user_id not in retry.approvers:
+                entries.setdefault(retry.batch_id or retry.id, []).append(retry)
+        return [known.completed(connection, some) for some in entries.values()]
 
     def _may_read(self, connection: Connection, person: Person, at: datetime) -> bool:
         """Records that somebody reads the audit's latest entries; False if too much is recorded of them just now."""
@@ -161,9 +197,8 @@ class Home:
 
 
 def _under_way(connection: Connection) -> list[Retry]:
-    query = select(retries).where(retries.c.state.in_(ACTIVE), retries.c.kind == Kind.RETRY)
-    newest = query.order_by(retries.c.created_at.desc()).limit(MAX_SHOWN)
-    return known.completed(connection, [Retry.of(row._mapping) for row in connection.execute(newest)])
+    newest = remaining.UNDER_WAY.order_by(retries.c.created_at.desc()).limit(MAX_SHOWN)
+    return known.completed(connection, claims.readable(connection.execute(newest)))
 
 
 def _known(connection: Connection, waiting: Sequence[Job]) -> Listed:
@@ -180,5 +215,4 @@ def _known(connection: Connection, waiting: Sequence[Job]) -> Listed:
 
 def _grants(connection: Connection, at: datetime) -> list[Any]:
     """The grants that hold now, newest first."""
-    listed = [one for one in grants.listed(connection) if one.holds(at)]
-    return listed[::-1][:MAX_GRANTS]
+    return [one for one in grants.listed(connection) if one.holds(at)][::-1]

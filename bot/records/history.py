@@ -2,25 +2,28 @@
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta, tzinfo
 from itertools import islice
 from pathlib import Path
 
 import structlog
 from sqlalchemy import Connection
 
-from bot.access.authorizer import Asked, Authorizer
+from bot.access.authorizer import Authorizer
 from bot.access.policy import Permission
 from bot.audit import entry, export
 from bot.audit import log as audit
-from bot.audit.entry import Entry, Event, Filters
+from bot.audit.entry import Event, Filters
 from bot.audit.signing import Signer
 from bot.base.requester import Requester
+from bot.records import lines
 from bot.records import messages as shown
 from bot.records.chart import ChartFailed, drawn
 from bot.records.counts import Counts
+from bot.records.search import Search, what_of
 from bot.records.stats import Stats
+from bot.records.story import story
 from bot.slack.errors import SlackError
 from bot.slack.links import Workspace
 from bot.slack.message import Message
@@ -42,42 +45,57 @@ class History:
         counts: the statistics; at most a minute old.
         workspace: where permalinks lead.
         signer: signs the head that goes with an export.
+        zone: the time zone in which days begin and end.
     """
 
     authorizer: Authorizer
     counts: Counts
     workspace: Workspace
     signer: Signer
+    zone: tzinfo
 
-    def filters(self, job_id: str | None, user_id: str | None, back: timedelta | None) -> Filters:
+    def search(self, job_id: str | None, user_id: str | None, back: timedelta | None) -> Search:
         """What somebody typed, as a search."""
-        return Filters(job_id=job_id, user_id=user_id, since=self.authorizer.clock() - back if back else None)
+        since = self.authorizer.clock() - back if back else None
+        return Search(Filters(job_id=job_id, user_id=user_id, since=since))
 
-    async def page(self, requester: Requester, filters: Filters, path: Sequence[int] = ()) -> Message:
-        """One page of entries."""
-        allowed = await self._allowed(requester, filters, "page" if path else "list")
+    async def page(self, requester: Requester, search: Search, path: Sequence[int] = ()) -> Message:
+        """One page of the audit, a line for each request and for whatever else was done."""
+        allowed = await self._allowed(requester, search, "page" if path else "list")
         if isinstance(allowed, Message):
             return allowed
 
         def work(connection: Connection) -> Message:
             at = audit.moment_of(connection, path[-1]) if path else None
             before = (at, path[-1]) if at is not None else None
-            rows = audit.page(connection, allowed, before=before, limit=PAGE + 1)
-            return shown.page(rows[:PAGE], allowed, path, len(rows) > PAGE, self.workspace)
+            found = lines.page(connection, allowed, before=before, limit=PAGE + 1)
+            return shown.page(found[:PAGE], allowed, path, len(found) > PAGE, self.workspace)
 
         return await self.authorizer.database.read(work)
 
-    async def send_export(self, requester: Requester, filters: Filters) -> Message | None:
-        """Sends the entries as a file, directly; answers what is to be said where it was asked for, if anything is."""
-        allowed = await self._allowed(requester, filters, "export csv")
+    async def story(self, requester: Requester, request_id: str) -> Message:
+        """The steps of one request; an operator sees those of their own."""
+        database = self.authorizer.database
+        owner = await database.read(lambda connection: lines.owner(connection, request_id))
+        search = Search(Filters(request_id=request_id, user_id=owner))
+        allowed = await self._allowed(requester, search, "show")
         if isinstance(allowed, Message):
             return allowed
+        steps = await database.read(lambda connection: lines.steps(connection, request_id))
+        return story(steps, lines.MAX_STEPS, self.workspace)
+
+    async def send_export(self, requester: Requester, search: Search) -> Message | None:
+        """Sends the entries as a file, directly; answers what is to be said where it was asked for, if anything is."""
+        allowed = await self._allowed(requester, search, "export csv")
+        if isinstance(allowed, Message):
+            return allowed
+        filters = allowed.filters
         with tempfile.TemporaryDirectory() as directory:
             file = Path(directory) / "audit.csv"
 
             def work(connection: Connection) -> tuple[int, entry.Head]:
                 with file.open("w", encoding="utf-8", errors="replace", newline="") as target:
-                    rows = islice(audit.export(connection, allowed), MAX_EXPORTED)
+                    rows = islice(audit.export(connection, filters), MAX_EXPORTED)
                     return export.write_csv(rows, target), audit.head(connection)
 
             count, head = await self.authorizer.database.read(work)
@@ -92,12 +110,13 @@ class History:
         """
         back = back or STATS_BACK
         since = self.authorizer.clock() - back
-        allowed = await self._allowed(requester, Filters(since=since), "stats")
+        allowed = await self._allowed(requester, Search(Filters(since=since)), "stats")
         if isinstance(allowed, Message):
             return allowed
-        stats = await self.counts.since(since, allowed.user_id, back)
+        own = allowed.filters.user_id is not None
+        stats = await self.counts.since(since, allowed.filters.user_id, back)
         names = await self._names(stats)
-        said = shown.numbers(stats, names)
+        said = shown.numbers(stats, names, back, own=own)
         if not stats.total:
             return said
         try:
@@ -122,34 +141,25 @@ class History:
             await self.authorizer.slack.send_file(requester.user_id, said, content, name, alternative)
         except SlackError as error:
             return shown.not_uploaded(error.error)
-        elsewhere = requester.channel_id is not None and not requester.channel_id.startswith("D")
-        return shown.sent_directly(said) if elsewhere else None
+        there = requester.channel_id is not None and requester.channel_id.startswith("D")
+        return None if there else shown.sent_directly(said)
 
-    async def _allowed(self, requester: Requester, filters: Filters, what: str) -> Filters | Message:
+    async def _allowed(self, requester: Requester, search: Search, what: str) -> Search | Message:
         """The search as far as somebody may see it: an operator sees their own entries; recorded either way."""
         asked = await self.authorizer.decide(requester, Permission.READ_AUDIT)
-        if not asked.decision.allowed and filters.user_id in (None, requester.user_id):
+        if not asked.decision.allowed and search.filters.user_id in (None, requester.user_id):
             own = await self.authorizer.decide(requester, Permission.RETRY)
             if own.decision.allowed:
-                asked, filters = own, replace(filters, user_id=requester.user_id)
+                asked, search = own, search.of(requester.user_id)
 
-        def work(connection: Connection) -> Filters | Message:
+        def work(connection: Connection) -> Search | Message:
             busy = self.authorizer.too_many(connection, requester, Event.AUDIT_READ)
             if busy is not None:
                 return busy
-            audit.append(connection, _entry(asked, filters, what), self.authorizer.clock())
+            detail = {"what": what, "filters": what_of(search)}
+            audit.append(connection, asked.entry(Event.AUDIT_READ, detail), self.authorizer.clock())
             if asked.decision.allowed:
-                return filters
+                return search
             return self.authorizer.denied(connection, asked.decision, "read the audit")
 
         return await self.authorizer.database.run(work)
-
-
-def _entry(asked: Asked, filters: Filters, what: str) -> Entry:
-    wanted = {"job": filters.job_id, "user": filters.user_id, "since": _text(filters.since)}
-    detail = {"what": what, "filters": {name: value for name, value in wanted.items() if value}}
-    return asked.entry(Event.AUDIT_READ, detail)
-
-
-def _text(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None

@@ -1,22 +1,24 @@
 """The audit and the statistics as people read them, and the audit's head as it is posted daily. Pure.
 
-1,234 · 12:00 PM · *request* finished · @Ann (Ann) · `0f9d1b60-…` · failed → finished · thread · reference `…`
-9 requests since Oct 21. A retry helped in 6 of 8 cases (75 %).
+✅ @Ann retried Data import *hotfire-118* · stand-2 · telemetry_0412.csv — finished  [Show]
+> the sensor was offline
+12:00 PM · thread
+Your 9 requests in the last 30 days: 6 of 8 retries helped.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
 
-from bot.audit.entry import Filters
 from bot.audit.signing import SignedHead
 from bot.base.clock import rfc3339
 from bot.base.text import clip, shorten
+from bot.records.line import Line
+from bot.records.search import Search, value_of_search
 from bot.records.stats import Stats
+from bot.records.words import OUTCOMES, said
 from bot.retries.messages.record import readable
 from bot.sift.ids import job_kind
-from bot.slack.blocks import actions, button, counted, date, escape, foreign, listing, say_type, section
+from bot.slack.blocks import actions, button, counted, date, escape, foreign, listing, mention, say_type, section
 from bot.slack.links import Workspace
 from bot.slack.message import Block, Message
 
@@ -34,15 +36,41 @@ def anchored(signed: SignedHead, at: datetime) -> Message:
 OPEN_AUDIT, OPEN_STATS = "open_audit", "open_stats"
 """The action IDs of the Home tab's buttons."""
 
+OWN = "own"
+"""The value of the button that opens the audit of the reader's own entries."""
+
 HELP = (("audit [<job ID>|@user] [7d]", "shows who retried what; `stats [30d]` how it went"),)
 """What can be typed of the records, and what it does."""
 
-AUDIT_PAGE, AUDIT_EXPORT = "audit_page", "audit_export"
+AUDIT_PAGE, AUDIT_SEARCH, AUDIT_EXPORT = "audit_page", "audit_search", "audit_export"
 """The action IDs of a page's buttons; their value is the search, as JSON."""
 
+SHOW_REQUEST = "audit_show"
+"""The action ID of a line's button; its value is the request."""
 
-def page(rows: Sequence[Any], filters: Filters, path: Sequence[int], more: bool, workspace: Workspace) -> Message:
-    """One page of entries, newest first.
+STORY_TITLE, EXPORT_TITLE, STATS_TITLE = "What happened", "Export", "Statistics"
+"""The titles of modals."""
+
+
+def reading() -> Message:
+    """Stands in a modal until what it shows was read."""
+    text = ":hourglass_flowing_sand: Reading the records…"
+    return Message(text, [section(text)])
+
+
+def too_slow() -> dict[str, str]:
+    """Said at the form if what it asks for was not found in time."""
+    return {"person": "That took too long. Press Search again, or narrow it down by time."}
+
+
+def sent() -> Message:
+    """Said where nothing else is to be said of what was sent directly."""
+    text = ":inbox_tray: It is in your messages with me."
+    return Message(text, [section(text)])
+
+
+def page(lines: Sequence[Line], search: Search, path: Sequence[int], more: bool, workspace: Workspace) -> Message:
+    """One page of the audit, newest first.
 
     Args:
         path: the entries below which the pages so far began, this one's last; empty for the newest page.
@@ -51,65 +79,56 @@ def page(rows: Sequence[Any], filters: Filters, path: Sequence[int], more: bool,
     Returns:
         Private to whoever reads; its buttons carry the search.
     """
-    title = f"The audit{_about(filters)}, newest first"
-    lines = [section(_line(row, workspace)) for row in rows] or [section("No entries.")]
+    title = f"The audit{_about(search)}, newest first"
+    shown = [block_of(line, workspace) for line in lines] or [section(_nothing(path))]
     buttons = []
     if path:
-        buttons.append(_button("Newer", AUDIT_PAGE, filters, path[:-1], "newer"))
+        buttons.append(_button("Newer", AUDIT_PAGE, search, path[:-1], "newer"))
     if more:
-        buttons.append(_button("Older", AUDIT_PAGE, filters, [*path, rows[-1].id], "older"))
-    buttons.append(_button("Export as CSV", AUDIT_EXPORT, filters, [], "export"))
-    return Message(title, [section(f"*{title}*"), *lines, actions(buttons)])
+        buttons.append(_button("Older", AUDIT_PAGE, search, [*path, lines[-1].id], "older"))
+    buttons.append(search_button(search))
+    buttons.append(_button("Export as CSV", AUDIT_EXPORT, search, [], "export"))
+    return Message(title, [section(f"*{title}*"), *shown, actions(buttons)])
 
 
-def _line(row: Any, workspace: Workspace) -> str:
-    who = f" · <@{row.user_id}>" if row.user_id and row.user_id[:1] in "UW" else ""
-    who = who or (f" · `{foreign(row.user_id)}`" if row.user_id else "")
-    name = f" ({foreign(row.user_name)})" if row.user_name else ""
-    job = f" · `{row.job_id}`" if row.job_id else ""
-    statuses = [
-        status.removeprefix("JOB_STATUS_").lower() for status in (row.status_before, row.status_after) if status
-    ]
-    status = f" · {foreign(' → '.join(statuses))}" if statuses else ""
-    link = workspace.link(row.channel_id, json.loads(row.detail).get("thread_ts"))
+def block_of(line: Line, workspace: Workspace) -> Block:
+    """One line of the audit; a request's with the button that shows its steps."""
+    emoji, text = said(line)
+    whole = line.tells_of_request and line.retry is not None
+    reason = f"\n> {foreign(line.reason, 200)}" if whole and line.reason else ""
+    ts = line.retry.root_ts if line.retry is not None else line.detail.get("thread_ts")
+    link = workspace.link(line.channel_id, ts)
     thread = f" · <{link}|thread>" if link else ""
-    reference = f"{thread} · reference `{row.request_id}`" if row.request_id else ""
-    reason = f"\n> {foreign(row.reason, 200)}" if row.reason else ""
-    what = f"*{escape(row.event)}*{f' {row.outcome}' if row.outcome else ''}"
-    return f"{row.id:,} · {date(row.at)} · {what}{who}{name}{job}{status}{reference}{reason}"
+    show = button("Show", SHOW_REQUEST, line.request_id) if whole and line.request_id else None
+    return section(f"{emoji} {text}{reason}\n{date(line.at, 'time')}{thread}", show)
 
 
-def _about(filters: Filters) -> str:
+def search_button(search: Search) -> Block:
+    """The button that opens the form, filled in with what was searched for."""
+    return _button("Search…", AUDIT_SEARCH, search, [], "search")
+
+
+def _nothing(path: Sequence[int]) -> str:
+    return "There is nothing older." if path else "Nothing of that is on record."
+
+
+def _about(search: Search) -> str:
+    filters = search.filters
     parts = [
-        f"of job `{filters.job_id}`" if filters.job_id else "",
-        f"of <@{filters.user_id}>" if filters.user_id else "",
+        f"of job `{escape(filters.job_id)}`" if filters.job_id else "",
+        f"of run *{foreign(filters.run)}*" if filters.run else "",
+        f"of {mention(escape(filters.user_id))}" if filters.user_id else "",
+        f"that came out as “{OUTCOMES[filters.outcome].lower()}”" if filters.outcome in OUTCOMES else "",
+        f"since {date(filters.since, 'time')}" if filters.since else "",
+        f"until {date(filters.until, 'time')}" if filters.until else "",
+        "with who read it" if search.reads else "",
     ]
-    since = f"since {date(filters.since)}" if filters.since else ""
-    said = " ".join(part for part in (*parts, since) if part)
-    return f" {said}" if said else ""
+    wanted = " ".join(part for part in parts if part)
+    return f" {wanted}" if wanted else ""
 
 
-def search_of(value: str) -> tuple[Filters, list[int]]:
-    """Reads the search back from a button's value.
-
-    Returns:
-        What is searched for, and the entries below which the pages so far began, as in `page`.
-
-    Raises:
-        ValueError: it is no such value.
-    """
-    try:
-        found = json.loads(value)
-        since = datetime.fromisoformat(found["s"]) if found.get("s") else None
-        return Filters(job_id=found.get("j"), user_id=found.get("u"), since=since), [int(one) for one in found["p"]]
-    except (AttributeError, KeyError, TypeError) as error:
-        raise ValueError("no search") from error
-
-
-def _button(text: str, action_id: str, filters: Filters, path: Sequence[int], block: str) -> Block:
-    since = rfc3339(filters.since) if filters.since else None
-    value = json.dumps({"j": filters.job_id, "u": filters.user_id, "s": since, "p": list(path)[-200:]})
-    return button(text, f"{action_id}:{block}", value)
+def _button(text: str, action_id: str, search: Search, path: Sequence[int], block: str) -> Block:
+    return button(text, f"{action_id}:{block}", value_of_search(search, path))
 
 
 def exported(count: int, most: int, head: str) -> Message:
@@ -119,10 +138,10 @@ def exported(count: int, most: int, head: str) -> Message:
     return Message(text, [section(text)])
 
 
-def sent_directly(said: Message) -> Message:
+def sent_directly(message: Message) -> Message:
     """Said where it was asked for, when the file went to the person directly."""
-    blocks = [*said.blocks, section(":inbox_tray: The file is in your messages with me.")]
-    return Message(said.text, blocks)
+    blocks = [*message.blocks, section(":inbox_tray: The file is in your messages with me.")]
+    return Message(message.text, blocks)
 
 
 def not_uploaded(error: str) -> Message:
@@ -131,20 +150,39 @@ def not_uploaded(error: str) -> Message:
     return Message(text, [section(text)])
 
 
-def numbers(stats: Stats, names: Mapping[str, str]) -> Message:
-    """The statistics in words: what the picture shows, for those who cannot see it, too."""
+def numbers(stats: Stats, names: Mapping[str, str], back: timedelta | None = None, *, own: bool = False) -> Message:
+    """The statistics in words: what the picture shows, for those who cannot see it, too.
+
+    Args:
+        back: how far back they go; None: only the moment is said.
+        own: whether they are of the reader's own requests alone.
+    """
+    when = _lately(stats, back)
     if not stats.total:
-        text = f"No retries were asked for since {date(stats.since)}."
+        text = f"{'You asked for no retries' if own else 'No retries were asked for'} {when}."
         return Message(text, [section(text)])
-    helped, ended = stats.helped
-    rate = f" A retry helped in {helped:,} of {ended:,} cases ({helped * 100 // ended} %)." if ended else ""
-    title = f"{counted(stats.total, 'request')} since {date(stats.since)}.{rate}"
+    title = f"{'Your ' if own else ''}{counted(stats.total, 'request')} {when}: {_helped(stats)}."
     states = listing(f"{count:,} {state.replace('_', ' ')}" for state, count in _most_first(stats.states))
     kinds = listing(counted(count, say_type(job_kind(name))) for name, count in _most_first(stats.types))
     people = listing(f"<@{user_id}> {count:,}" for user_id, count in _most_first(stats.people))
-    parts = [f"*{title}*", f"By outcome: {states}.", f"By job type: {kinds}." if kinds else "", f"By person: {people}."]
+    by_person = "" if own else f"By person: {people}."
+    parts = [f"*{title}*", f"By outcome: {states}.", f"By job type: {kinds}." if kinds else "", by_person]
     blocks = [section("\n".join(part for part in parts if part)), *_causes(stats)]
     return Message(escape(alternative(stats, names)), blocks)
+
+
+def _lately(stats: Stats, back: timedelta | None) -> str:
+    if back is None or back % timedelta(days=1):
+        return f"since {date(stats.since)}"
+    return "in the last day" if back.days == 1 else f"in the last {back.days:,} days"
+
+
+def _helped(stats: Stats) -> str:
+    """How many retries helped, of those that Sift took and that ended."""
+    helped, ended = stats.helped
+    return (
+        f"{helped:,} of {ended:,} {'retry' if ended == 1 else 'retries'} helped" if ended else "no retry has ended yet"
+    )
 
 
 def _causes(stats: Stats) -> list[Block]:
@@ -171,7 +209,7 @@ def alternative(stats: Stats, names: Mapping[str, str]) -> str:
     days = "; ".join(f"{day}: {sum(states.values())}" for day, states in list(stats.days.items())[-31:])
     people = ", ".join(f"{clip(names.get(user, user))} {count}" for user, count in _most_first(stats.people))
     states = ", ".join(f"{state.replace('_', ' ')} {count}" for state, count in _most_first(stats.states))
-    counts = f"{stats.total} requests; {helped} of {ended} helped. {states}."
+    counts = f"{stats.total} requests; {helped} of {ended} retries helped. {states}."
     return shorten(f"{counts} Per day: {days}. By person: {people}.", 1_900)
 
 

@@ -1,161 +1,206 @@
-"""A second person's word: asked for from some retry of a job on, given by somebody else, or overridden loudly.
+"""A second person's word: given or refused by somebody else, or overridden loudly; see `approval_rows` for the asking.
 
-The request stays `requested` while it waits, due again when the time for an approval is over.
+A request stays `requested` while it waits, due again when the time for an approval is over.
 """
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection
 
 from bot.access.authorizer import Asked, Authorizer
 from bot.access.policy import Permission
 from bot.audit import entry
 from bot.audit import log as audit
-from bot.base.requester import Requester
-from bot.db.tables import retries
-from bot.retries import store
+from bot.audit.entry import Event
+from bot.retries import approval_rows, known, store
 from bot.retries.entries import entry_of
 from bot.retries.messages import approval as shown
+from bot.retries.messages.batch_approval import MAX_AT_ONCE
 from bot.retries.request import Retry
 from bot.retries.state import ApprovalReason, State
+from bot.retries.word import Word
 from bot.slack.message import Message
-from bot.slack.outbox import soon
 
 DOING = "approve this"
 """What somebody is told that they may not do."""
 
-APPROVAL_FOR = timedelta(hours=1)
-"""How long a request waits for somebody else's word."""
+_RIGHTS = {Event.APPROVAL: Permission.RETRY, Event.DECLINE: Permission.RETRY, Event.BREAK_GLASS: Permission.OVERRIDE}
 
 
-def ask(connection: Connection, retry: Retry, now: datetime, at: datetime) -> Retry:
-    """Has a claimed request wait for a second person; one that waits already goes on waiting."""
-    if retry.approval_until is not None:
-        return store.note_progress(connection, retry, at, due_at=now + (retry.approval_until - at))
-    waiting = store.note_progress(
-        connection,
-        retry,
-        at,
-        approval_until=at + APPROVAL_FOR,
-        due_at=now + APPROVAL_FOR,
-        job_before=retry.job_before,
-        attempt=retry.attempt,
-    )
-    audit.append(connection, entry_of(waiting, None, event=entry.Event.APPROVAL_ASKED), at)
-    return waiting
-
-
-def not_later(connection: Connection, at: datetime) -> None:
-    """Has no request wait longer for a second person than from now on."""
-    latest = at + APPROVAL_FOR
-    connection.execute(update(retries).where(retries.c.approval_until > latest).values(approval_until=latest))
+_Key = tuple[str | None, str | None]
+"""Where a request was made, and the type of its job: all that its approval is decided by beside the person."""
 
 
 @dataclass(frozen=True)
 class Approvals:
-    """Takes approvals and overrides, checked and recorded in time for the ack.
+    """Takes approvals, refusals and overrides, checked and recorded in time for the ack.
 
     Args:
         start: has the runner take up an approved request.
         changed: told when messages are to be shown again.
+        entered: told each state that a request entered.
     """
 
     authorizer: Authorizer
     start: Callable[[Retry], None]
     changed: Callable[[], None]
+    entered: Callable[[State], None]
 
-    async def approve(self, requester: Requester, request_id: str) -> Message | None:
-        """Approves a request; returns why not, if it was not done."""
-        asked = await self._decide(requester, request_id, Permission.RETRY)
-        return await self._speak(asked, request_id, entry.Event.APPROVAL, None)
+    async def speak(self, word: Word) -> Message | None:
+        """Approves, declines or overrides what waits; returns why not, as far as it was not done."""
+        asked = await self._decide(word)
 
-    async def override(self, requester: Requester, request_id: str, reason: str) -> Message | None:
-        """Breaks the glass: an admin lets a request through without a second person, and everybody is told."""
-        asked = await self._decide(requester, request_id, Permission.OVERRIDE)
-        return await self._speak(asked, request_id, entry.Event.BREAK_GLASS, reason)
+        def work(connection: Connection) -> _Done:
+            return self._speak(connection, word, asked)
 
-    async def may_override(self, requester: Requester, request_id: str) -> Message | None:
-        """Why somebody may not override; None if they may."""
-        asked = await self._decide(requester, request_id, Permission.OVERRIDE)
-        return await self.authorizer.refusal(asked, DOING, entry.Event.BREAK_GLASS)
+        done = await self.authorizer.database.run(work)
+        for retry in done.through:
+            self.start(retry)
+        for _ in range(done.ended):
+            self.entered(State.DENIED)
+        if done.changed:
+            self.changed()
+        return done.problem
 
-    async def _decide(self, requester: Requester, request_id: str, right: Permission) -> Asked:
-        job_type = await self.authorizer.database.run(lambda connection: _job_type(connection, request_id))
-        return await self.authorizer.decide_in_time(requester, right, job_type)
+    async def may(self, word: Word) -> "list[Retry] | Message":
+        """What of it waits for somebody's word; or why they may not say it, which is on record then."""
+        asked = await self._decide(word)
 
-    async def _speak(self, asked: Asked, request_id: str, event: entry.Event, reason: str | None) -> Message | None:
+        def work(connection: Connection) -> list[Retry] | Message:
+            waiting = _waiting(connection, word, self.authorizer.clock())
+            if not waiting:
+                return shown.no_longer_waiting(approval_rows.last_spoken(connection, word.of))
+            mine, refused = _sorted(word, waiting, asked)
+            if mine:
+                return known.completed(connection, mine)
+            busy = self.authorizer.too_many(connection, word.requester, word.event)
+            return busy or self._refuse(connection, word, refused, 0)
+
+        return await self.authorizer.database.run(work)
+
+    async def _decide(self, word: Word) -> dict[_Key, Asked]:
+        """Whether somebody may say that, for each kind of job, where it was asked for: not where they press."""
         at = self.authorizer.clock()
+        waiting = await self.authorizer.database.run(lambda connection: _waiting(connection, word, at))
+        keys = list(dict.fromkeys(map(_key, waiting)))
+        decided = await asyncio.gather(*(self._decide_one(word, *key) for key in keys))
+        return dict(zip(keys, decided, strict=True))
 
-        def work(connection: Connection) -> Retry | Message:
-            waiting = _waiting(connection, request_id, at)
-            if waiting is None:
-                return shown.no_longer_waiting()
-            busy = self.authorizer.too_many(connection, asked.requester, event)
-            if busy is not None:
-                return busy
-            why = None if asked.decision.allowed else asked.decision.why.value
-            if why is None and reason is None and asked.requester.user_id == waiting.user_id:
-                why = ApprovalReason.BY_ONESELF
-            audit.append(connection, _entry(waiting, asked, event, reason, why), at)
-            if not asked.decision.allowed:
-                return self.authorizer.denied(connection, asked.decision, DOING)
-            if why is not None:
-                return shown.not_by_oneself()
-            now = self.authorizer.database.now(connection)
-            return _let_through(connection, waiting, asked.requester.user_id, reason, now, at)
+    async def _decide_one(self, word: Word, channel_id: str | None, job_type: str | None) -> Asked:
+        there = replace(word.requester, channel_id=channel_id)
+        return await self.authorizer.decide_in_time(there, _RIGHTS[word.event], job_type)
 
-        result = await self.authorizer.database.run(work)
-        if isinstance(result, Message):
-            return result
-        self.start(result)
-        self.changed()
-        return None
+    def _speak(self, connection: Connection, word: Word, asked: dict[_Key, Asked]) -> "_Done":
+        """What `speak` does, in its transaction."""
+        at, now = self.authorizer.clock(), self.authorizer.database.now(connection)
+        waiting = _waiting(connection, word, at)
+        if not waiting:
+            return _Done(shown.no_longer_waiting(approval_rows.last_spoken(connection, word.of)))
+        mine, refused = _sorted(word, waiting, asked)
+        fresh = [one for one in mine if word.event is not Event.APPROVAL or word.requester.user_id not in one.approvers]
+        if not fresh and not refused:
+            return _Done(shown.approved_already(mine[0]) if mine else None)
+        busy = self.authorizer.too_many(connection, word.requester, word.event)
+        if busy is not None:
+            return _Done(busy)
+        spoken = [_say(connection, one, word, asked[_key(one)], now, at) for one in fresh]
+        through = [one for one in spoken if one.approved_by is not None]
+        problem = self._refuse(connection, word, refused, len(fresh)) if refused else None
+        ended = len(spoken) if word.event is Event.DECLINE else 0
+        return _Done(problem, through, ended, changed=bool(spoken))
 
-
-def _waiting(connection: Connection, request_id: str, at: datetime) -> Retry | None:
-    row = connection.execute(select(retries).where(retries.c.id == request_id).with_for_update()).first()
-    retry = Retry.of(row._mapping) if row is not None else None
-    if retry is None or not retry.waits_for_approval or retry.approval_until is None or retry.approval_until <= at:
-        return None
-    return retry
-
-
-def _job_type(connection: Connection, request_id: str) -> str | None:
-    row = connection.execute(select(retries).where(retries.c.id == request_id)).first()
-    job = Retry.of(row._mapping).job if row is not None else None
-    return job.kind if job else None
-
-
-def _let_through(
-    connection: Connection, waiting: Retry, user_id: str, reason: str | None, now: datetime, at: datetime
-) -> Retry:
-    through = (
-        update(retries)
-        .where(retries.c.id == waiting.id)
-        .values(
-            approved_by=user_id,
-            override_reason=reason,
-            due_at=now,
-            version=retries.c.version + 1,
-            show_at=soon(retries),
-        )
-        .returning(*retries.c)
-    )
-    return Retry.of(connection.execute(through, {"b_at": at}).one()._mapping)
+    def _refuse(
+        self, connection: Connection, word: Word, refused: "Sequence[tuple[Retry, Asked, str]]", done: int
+    ) -> Message:
+        """Records that somebody may not say that, once for each reason, and returns what they are told."""
+        by_reason: dict[str, list[tuple[Retry, Asked, str]]] = {}
+        for one in refused:
+            by_reason.setdefault(one[2], []).append(one)
+        for why, concerned in by_reason.items():
+            retry, asked, _ = concerned[0]
+            alone = retry.batch_id is None
+            said = _entry(retry, asked, word, why, None if alone else len(concerned))
+            if not alone:  # one entry for all of them, which names the batch, and no job
+                said = replace(said, request_id=None, job_id=None, status_before=None)
+            audit.append(connection, said, self.authorizer.clock())
+        retry, asked, why = refused[0]
+        if why == ApprovalReason.BY_ONESELF:
+            return shown.not_by_oneself()
+        denied = self.authorizer.denied(connection, asked.decision, DOING)
+        return shown.some_left(denied, len(refused), done) if done else denied
 
 
-def _entry(waiting: Retry, asked: Asked, event: entry.Event, reason: str | None, why: str | None) -> entry.Entry:
-    """What the audit says of the request, in the name of whoever spoke."""
-    detail = {"for": waiting.user_id, "why": why or asked.decision.why.value}
+@dataclass(frozen=True)
+class _Done:
+    """What came of somebody's word.
+
+    Args:
+        problem: what they are told.
+        through: what is sent now.
+        ended: how many requests were declined.
+        changed: whether any row was.
+    """
+
+    problem: Message | None = None
+    through: Sequence[Retry] = ()
+    ended: int = 0
+    changed: bool = False
+
+
+def _waiting(connection: Connection, word: Word, at: datetime) -> list[Retry]:
+    """What waits of what somebody speaks of, so many at once."""
+    return approval_rows.waiting(connection, word.of, at, MAX_AT_ONCE, by=word.requester.user_id, only=word.only)
+
+
+def _key(retry: Retry) -> _Key:
+    return retry.channel_id, retry.job.kind if retry.job else None
+
+
+def _sorted(
+    word: Word, waiting: Sequence[Retry], asked: dict[_Key, Asked]
+) -> tuple[list[Retry], list[tuple[Retry, Asked, str]]]:
+    """Of what waits, what somebody may speak of, and what they may not, and why; what came to wait since is left."""
+    mine: list[Retry] = []
+    refused: list[tuple[Retry, Asked, str]] = []
+    for retry in waiting:
+        found = asked.get(_key(retry))
+        if found is None:
+            continue
+        if not found.decision.allowed:
+            refused.append((retry, found, found.decision.why.value))
+        elif word.event is Event.APPROVAL and word.requester.user_id == retry.user_id:
+            refused.append((retry, found, ApprovalReason.BY_ONESELF))
+        else:
+            mine.append(retry)
+    return mine, refused
+
+
+def _say(connection: Connection, retry: Retry, word: Word, asked: Asked, now: datetime, at: datetime) -> Retry:
+    """Writes somebody's word down, and what comes of it."""
+    audit.append(connection, _entry(retry, asked, word, None), at)
+    match word.event:
+        case Event.APPROVAL:
+            return approval_rows.approve(connection, retry, asked.by, now, at)
+        case Event.BREAK_GLASS:
+            return approval_rows.override(connection, retry, asked.by, word.reason or "", now, at)
+        case _:
+            detail = {"why": ApprovalReason.DECLINED, "by": asked.by.user_id, "said": word.reason}
+            return store.transition(connection, retry, State.DENIED, at, detail=detail)
+
+
+def _entry(retry: Retry, asked: Asked, word: Word, why: str | None, total: int | None = None) -> entry.Entry:
+    """What the audit says of a request, or of several at once, in the name of whoever spoke."""
+    detail = {"for": retry.user_id, "why": why or asked.decision.why.value, "total": total}
     grant = asked.decision.grant
     return replace(
-        entry_of(waiting, None if why is None else State.DENIED, detail, event),
-        team_id=asked.requester.team_id,
-        user_id=asked.requester.user_id,
+        entry_of(retry, None if why is None else State.DENIED, detail, word.event),
+        team_id=word.requester.team_id,
+        user_id=word.requester.user_id,
         user_name=asked.by.user_name,
-        source=asked.requester.source,  # the button, or the modal that asks for a reason
-        reason=reason,
+        source=word.requester.source,  # the button, or the modal that asks for a reason
+        reason=word.reason,
         grant_id=grant.id if grant else None,
     )

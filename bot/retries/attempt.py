@@ -19,7 +19,7 @@ from bot.base.bulkhead import Bulkhead
 from bot.base.clock import Clock
 from bot.base.errors import DatabaseUnavailable
 from bot.db.database import Database
-from bot.retries import approvals, buttons, claims, cooldown, known, rules, store
+from bot.retries import approval_rows, buttons, claims, cooldown, known, rules, store
 from bot.retries.decider import Decider, PutOff
 from bot.retries.kind import Kind
 from bot.retries.limiter import Limiter, rank_of
@@ -51,17 +51,12 @@ class Outdated(Exception):
     """Who somebody is was found out too long ago."""
 
 
+@dataclass(eq=False)
 class Refused(Exception):
-    """Nothing is sent.
+    """Nothing is sent; `job` as it was read, if it was."""
 
-    Args:
-        job: as it was read, if it was.
-    """
-
-    def __init__(self, refusal: Refusal, job: Job | None = None) -> None:
-        super().__init__(refusal.state)
-        self.refusal = refusal
-        self.job = job
+    refusal: Refusal
+    job: Job | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,11 +236,14 @@ class Attempt:
                 raise Refused(step, self.job)
             case Wait():
                 waiting = replace(claimed[0], job_before=self.job)
-                if (other := cooldown.wait(connection, waiting, step.until, now, at)) is not None:
-                    raise Refused(other, self.job)
+                if (queued := cooldown.wait(connection, waiting, step.until, now, at)) is not None:
+                    raise Refused(queued, self.job)
                 return None
             case Next.ASK:
-                approvals.ask(connection, replace(claimed[0], job_before=self.job, attempt=attempt), now, at)
+                waiting = replace(claimed[0], job_before=self.job, attempt=attempt)
+                may = services.decider.who_may(connection, waiting)
+                if other := approval_rows.ask(connection, waiting, may, services.limits.approval_count, now, at):
+                    raise Refused(rules.awaited(other), self.job)
                 return None
             case Next.SEND:
                 return self._mark(connection, claimed[0], attempt, decision, at, now)

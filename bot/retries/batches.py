@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, exists, func, select, update
+from sqlalchemy import Connection, Row, bindparam, exists, select, update
 
 from bot import VERSION
 from bot.audit import entry
@@ -21,13 +21,12 @@ from bot.base.requester import Source
 from bot.base.text import new_id
 from bot.db.once import insert_once
 from bot.db.tables import batches, retries
-from bot.retries import claims, known, store
+from bot.retries import claims, store
 from bot.retries.kind import EVENTS, Kind
-from bot.retries.request import MAX_LISTED, Batch, JobRef, Request, Retry
+from bot.retries.request import JobRef, Request, Retry
 from bot.retries.rules import Refusal
 from bot.retries.state import ACTIVE, OFFERING, RefusalReason, State
-from bot.slack.outbox import Outbox
-from bot.slack.piece import values_of
+from bot.retries.storm_rows import touch_storms
 
 CHUNK = 25
 """So many retries are spelled out in one transaction, so that nobody else waits for long."""
@@ -68,16 +67,9 @@ _BUSY = select(retries.c.job_id).where(
 _DELIVERED = [select(table.c.id).where(table.c.delivery_key == bindparam("b_key")) for table in (retries, batches)]
 _REST = update(batches).where(batches.c.id == bindparam("b_id"))
 _ONE = select(batches).where(batches.c.id == bindparam("b_id"))
-_MEMBERS = select(retries).where(retries.c.batch_id == bindparam("b_id"))
-_LISTED = _MEMBERS.order_by(retries.c.created_at, retries.c.id).limit(MAX_LISTED)
-_STATES = select(retries.c.state, func.count()).where(retries.c.batch_id == bindparam("b_id")).group_by(retries.c.state)
-_AGAIN = _MEMBERS.where(retries.c.state.in_(OFFERING), retries.c.superseded_by.is_(None))
-_OFFERED = _AGAIN.with_only_columns(func.count(), func.max(retries.c.cools_until))
-_COOLING = _MEMBERS.where(retries.c.state == State.REQUESTED, retries.c.waits_until.is_not(None)).with_only_columns(
-    func.count(), func.max(retries.c.waits_until)
-)
-_STALE = _MEMBERS.where(store.IS_STALE, retries.c.superseded_by.is_(None)).order_by(retries.c.created_at, retries.c.id)
-_STALE_COUNT = _STALE.with_only_columns(func.count()).order_by(None)
+MEMBERS = select(retries).where(retries.c.batch_id == bindparam("b_id"))
+AGAIN = MEMBERS.where(retries.c.state.in_(OFFERING), retries.c.superseded_by.is_(None))
+STALE = MEMBERS.where(store.IS_STALE, retries.c.superseded_by.is_(None)).order_by(retries.c.created_at, retries.c.id)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,7 +207,7 @@ def spell_out(connection: Connection, batch_id: str, now: datetime, at: datetime
         store.add(connection, request, at + timedelta(microseconds=number))  # which keeps their order
         if stale:
             store.refuse_stale(connection, request.id, row.created_at, now, at)
-    store.touch_storms(connection, [request.job_id for request in requests], now)
+    touch_storms(connection, [request.job_id for request in requests], now)
     left = todo[CHUNK:]
     again = row.due_at if stale else now  # what is left of a stale one stays so
     connection.execute(_REST, {"b_id": row.id, "todo": json.dumps(left), "due_at": again if left else None})
@@ -234,13 +226,13 @@ def spell_out_rest(connection: Connection, at: datetime) -> None:
 
 def to_retry_again(connection: Connection, batch_id: str) -> list[JobRef]:
     """What failed again, was cancelled or never arrived, and may be retried once more."""
-    members = [Retry.of(row._mapping) for row in connection.execute(_AGAIN, {"b_id": batch_id})]
+    members = claims.readable(connection.execute(AGAIN, {"b_id": batch_id}))
     return [JobRef(retry.job_id, retry.job.failure) for retry in members if retry.job is not None]
 
 
 def left_over(connection: Connection, batch_id: str) -> list[JobRef]:
     """What was left alone for too long, and may be asked for once more."""
-    return [JobRef(row.job_id, row.offered) for row in connection.execute(_STALE, {"b_id": batch_id})]
+    return [JobRef(row.job_id, row.offered) for row in connection.execute(STALE, {"b_id": batch_id})]
 
 
 def _entry(row: Row[Any], outcome: State, detail: Mapping[str, Any]) -> entry.Entry:
@@ -270,30 +262,3 @@ def _request(row: Row[Any], job_id: str, offered: str | None, report_id: str | N
         channel_id=row.channel_id,
         thread_ts=row.thread_ts,
     )
-
-
-def _load(connection: Connection, row: Row[Any], interrupted: bool) -> Batch:
-    states = {State(found.state): found[1] for found in connection.execute(_STATES, {"b_id": row.id})}
-    listed = [Retry.of(found._mapping) for found in connection.execute(_LISTED, {"b_id": row.id})]
-    offered, cools_until = connection.execute(_OFFERED, {"b_id": row.id}).one()
-    waiting, waits_until = connection.execute(_COOLING, {"b_id": row.id}).one()
-    return Batch(
-        **{
-            **values_of(Batch, row._mapping),
-            "kind": Kind(row.kind),
-            "source": Source(row.source),
-            "refusal": json.loads(row.refusal or "{}"),
-        },
-        states=states,
-        members=known.completed(connection, listed),
-        offered=offered,
-        cools_until=cools_until,
-        waiting=waiting,
-        waits_until=waits_until,
-        stale=connection.scalar(_STALE_COUNT, {"b_id": row.id}) or 0,
-        interrupted=interrupted,
-    )
-
-
-outbox = Outbox(batches, _load)
-"""The batches, as far as Slack shows them."""

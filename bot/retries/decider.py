@@ -11,7 +11,7 @@ from bot.access.authorizer import Access
 from bot.access.policy import AccessRequest, Decision, Permission, Reason
 from bot.base.clock import Clock
 from bot.retries.batches import Open
-from bot.retries.request import Request
+from bot.retries.request import Request, Retry
 from bot.retries.rules import Refusal
 from bot.retries.state import State
 from bot.sift.job import Job
@@ -81,6 +81,10 @@ class Decider:
         if refusal.state is not State.DENIED:
             return refusal
         return Refusal(refusal.state, {**refusal.detail, "ask": self.access.who_may_grant(connection, at)})
+
+    def who_may(self, connection: Connection, retry: Retry) -> list[str]:
+        """Who may retry this very job where it was asked for, by the allow-list: user and group IDs."""
+        return self.access.who_may(connection, self._wanted(retry.channel_id, retry.job_before))
 
     def _wanted(self, channel_id: str | None, job: Job | None = None) -> AccessRequest:
         return AccessRequest(

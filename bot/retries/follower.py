@@ -110,9 +110,10 @@ class Follower:
         self._expects = True
         self._claimed_at: datetime | None = None
 
-    def expect(self) -> None:
-        """Has rows claimed at the next poll: there are new ones."""
-        self._expects = True
+    def entered(self, state: State) -> None:
+        """Told each state that a request entered; what is to be followed from now on is claimed at the next poll."""
+        self._entered(state)
+        self._expects = self._expects or state in (State.ACCEPTED, State.UNKNOWN)
 
     async def stop(self) -> None:
         """Leaves what is followed to other processes, at once."""

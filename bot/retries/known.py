@@ -10,7 +10,7 @@ from itertools import islice
 
 from sqlalchemy import Connection, bindparam, select
 
-from bot.db.tables import alerts, retries
+from bot.db.tables import alerts, approvals, retries
 from bot.retries import causes
 from bot.retries.kept import about_of
 from bot.retries.messages.job import why_now
@@ -32,6 +32,11 @@ _OF_RETRIES, _OF_ALERTS = (
     .order_by(table.c.created_at.desc())
     .limit(MAX_ROWS)
     for table in (retries, alerts)
+)
+_APPROVALS = (
+    select(approvals.c.retry_id, approvals.c.user_id)
+    .where(approvals.c.retry_id.in_(bindparam("b_ids", expanding=True)))
+    .order_by(approvals.c.at, approvals.c.user_id)
 )
 _OF_FAILURE = select(alerts.c.about).where(
     alerts.c.job_id == bindparam("b_job"), alerts.c.failure == bindparam("b_failure"), alerts.c.about.is_not(None)
@@ -60,7 +65,7 @@ def failure(connection: Connection, job_id: str, failed: str) -> About:
 
 
 def completed(connection: Connection, found: Sequence[Retry]) -> list[Retry]:
-    """Returns rows as they are shown: what their jobs are called, and whether retrying helped before."""
+    """Returns rows as they are shown: what their jobs are called, whether retrying helped before, who approved them."""
     nameless = {retry.job_id for retry in found if not retry.about.subject.title_parts()}
     known = subjects(connection, nameless)
     named = [
@@ -69,8 +74,18 @@ def completed(connection: Connection, found: Sequence[Retry]) -> list[Retry]:
         else retry
         for retry in found
     ]
+    named = with_approvers(connection, named)
     told = records(connection, [key for retry in named if (key := _offered(retry))])
     return [replace(retry, record=told.get(_offered(retry), Record())) for retry in named]
+
+
+def with_approvers(connection: Connection, found: Sequence[Retry]) -> list[Retry]:
+    """Returns rows with who approved each so far, of those that take somebody else's word."""
+    asked = [retry.id for retry in found if retry.approval_until is not None]
+    given: dict[str, list[str]] = {}
+    for row in connection.execute(_APPROVALS, {"b_ids": asked}) if asked else ():
+        given.setdefault(row.retry_id, []).append(row.user_id)
+    return [replace(one, approvers=tuple(given[one.id])) if one.id in given else one for one in found]
 
 
 def records(connection: Connection, cause_keys: Sequence[str]) -> dict[str, Record]:

@@ -5,7 +5,8 @@
 **Cancel…**: a modal asks why; its submission is recorded before the ack.
 **Rerun…**, **Rerun all (3)**: recorded before the ack; what comes of it appears in the thread.
 **Don't retry**: what waits for the end of the cooldown is taken back.
-**Approve**: the retry goes out. **Override…**: a modal asks an admin why; the channel is told.
+**Approve**, **Approve all (12)**: what waits goes out. **Approve some…**: a modal asks which of a batch.
+**Decline…**: a modal asks why; the requester is told. **Override…**: a modal asks an admin why; the channel is told.
 """
 
 import time
@@ -15,24 +16,26 @@ from typing import Any
 from slack_bolt.async_app import AsyncAck, AsyncApp
 from sqlalchemy import Connection
 
+from bot.audit.entry import Event
 from bot.base.metrics import Metrics
 from bot.base.requester import Requester, Source
 from bot.db.database import Database
-from bot.retries import batches, late_rows, request
+from bot.retries import batches, late_rows, request, word
 from bot.retries.approvals import Approvals
 from bot.retries.cooldown import Cooldowns
 from bot.retries.intake import Intake
 from bot.retries.kind import Kind
-from bot.retries.messages import cancel, job, modals, rerun
-from bot.retries.messages.approval import APPROVE, OVERRIDE, OVERRIDE_TITLE, OVERRIDE_VIEW, override_view
+from bot.retries.messages import approval, cancel, job, modals, rerun
 from bot.retries.messages.batch import RETRY_BATCH, RETRY_REST
-from bot.retries.messages.cooldown import WITHDRAW, not_yours
-from bot.retries.request import MAX_JOBS, JobRef
+from bot.retries.messages.cooldown import WITHDRAW
+from bot.retries.request import MAX_JOBS, JobRef, Retry
+from bot.retries.word import Word
 from bot.sift import ids
 from bot.slack import payloads
 from bot.slack.blocks import message_view
 from bot.slack.client import Slack
-from bot.slack.replies import Replies
+from bot.slack.message import Message, View
+from bot.slack.replies import Replies, read_or_say_so
 
 SHORTCUT = "retry_sift_job"
 
@@ -129,45 +132,70 @@ def register_cooldowns(app: AsyncApp, *, cooldowns: Cooldowns, replies: Replies)
     """Registers the button that takes back what waits for the end of the cooldown."""
 
     async def on_withdraw(ack: AsyncAck, body: dict[str, Any]) -> None:
-        requester = payloads.requester_of_click(body, Source.ALERT)
-        said = await cooldowns.withdraw(requester, payloads.value_of(body))
+        requester, shown_by = payloads.requester_of_click(body, Source.ALERT), payloads.value_of(body)
+        taken = await cooldowns.withdraw(requester, shown_by)
         await ack()
-        replies.answer(requester, said, replace=said != not_yours())
+        if isinstance(taken, Message):
+            replies.answer(requester, taken)
+        else:
+            replies.answer_when_known(requester, cooldowns.withdraw_rest(shown_by, taken), replace=True)
 
     app.action(WITHDRAW)(on_withdraw)
 
 
-def register_approvals(app: AsyncApp, *, approvals: Approvals, slack: Slack, replies: Replies) -> None:
-    """Registers the buttons of the second person, and the modal."""
+def register_approve(app: AsyncApp, *, approvals: Approvals, replies: Replies) -> None:
+    """Registers *Approve*, in threads and in the Home tab."""
 
-    async def on_approve(ack: AsyncAck, body: dict[str, Any]) -> None:
-        requester = payloads.requester_of_click(body, Source.ALERT)
-        problem = await approvals.approve(requester, payloads.value_of(body))
-        await ack()
-        if problem is not None:
-            replies.answer(requester, problem)
-
-    async def on_override(ack: AsyncAck, body: dict[str, Any]) -> None:
-        requester, trigger_id = payloads.requester_of_click(body, Source.ALERT), payloads.trigger_of(body)
-        await ack()
-        replies.start(requester, open_override(requester, payloads.value_of(body), trigger_id))
-
-    async def open_override(requester: Requester, request_id: str, trigger_id: str) -> None:
-        refusal = await approvals.may_override(requester, request_id)
-        view = override_view(request_id) if refusal is None else message_view(refusal, OVERRIDE_TITLE)
-        await slack.open_view(trigger_id, view)
-
-    async def on_override_view(ack: AsyncAck, body: dict[str, Any]) -> None:
-        requester = payloads.requester_of_click(body, Source.MODAL)
-        problem = await approvals.override(requester, *request.from_override(body))
-        if problem is None:
+    def on_approve(source: Source) -> Callable[[AsyncAck, dict[str, Any]], Any]:
+        async def on_button(ack: AsyncAck, body: dict[str, Any]) -> None:
+            said = word.of_click(body, Event.APPROVAL, source)
+            problem = await approvals.speak(said)
             await ack()
-        else:
-            await ack(response_action="update", view=message_view(problem, OVERRIDE_TITLE))
+            if problem is not None:
+                replies.answer(said.requester, problem)
 
-    app.action(APPROVE)(on_approve)
-    app.action(OVERRIDE)(on_override)
-    app.view(OVERRIDE_VIEW)(on_override_view)
+        return on_button
+
+    app.action(approval.APPROVE)(on_approve(Source.ALERT))
+    app.action(approval.APPROVE_AT_HOME)(on_approve(Source.HOME))
+
+
+def register_approvals(app: AsyncApp, *, approvals: Approvals, slack: Slack, replies: Replies) -> None:
+    """Registers the other buttons of the second person, and their modals."""
+
+    def opening(
+        event: Event, title: str, view: Callable[[list[Retry], str], View], source: Source = Source.ALERT
+    ) -> Callable[[AsyncAck, dict[str, Any]], Any]:
+        async def on_button(ack: AsyncAck, body: dict[str, Any]) -> None:
+            said, trigger_id = word.of_click(body, event, source), payloads.trigger_of(body)
+            await ack()
+            replies.start(said.requester, open_view(said, trigger_id))
+
+        async def open_view(said: Word, trigger_id: str) -> None:
+            found = await read_or_say_so(approvals.may(said))
+            shown = message_view(found, title) if isinstance(found, Message) else view(found, said.of)
+            await slack.open_view(trigger_id, shown)
+
+        return on_button
+
+    def on_view(event: Event, title: str) -> Callable[[AsyncAck, dict[str, Any]], Any]:
+        async def on_submit(ack: AsyncAck, body: dict[str, Any]) -> None:
+            problem = await approvals.speak(word.of_view(body, event))
+            if problem is None:
+                await ack()
+            else:
+                await ack(response_action="update", view=message_view(problem, title))
+
+        return on_submit
+
+    app.action(approval.SOME)(opening(Event.APPROVAL, approval.SOME_TITLE, approval.some_view))
+    app.view(approval.SOME_VIEW)(on_view(Event.APPROVAL, approval.SOME_TITLE))
+    declining = (Event.DECLINE, approval.DECLINE_TITLE, approval.decline_view)
+    app.action(approval.DECLINE)(opening(*declining))
+    app.action(approval.DECLINE_AT_HOME)(opening(*declining, Source.HOME))
+    app.view(approval.DECLINE_VIEW)(on_view(Event.DECLINE, approval.DECLINE_TITLE))
+    app.action(approval.OVERRIDE)(opening(Event.BREAK_GLASS, approval.OVERRIDE_TITLE, approval.override_view))
+    app.view(approval.OVERRIDE_VIEW)(on_view(Event.BREAK_GLASS, approval.OVERRIDE_TITLE))
 
 
 def _shortcut_view(requester: Requester, found: list[str]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from bot.retries.kept import about_of
 from bot.retries.kind import Kind
 from bot.retries.late import Late
 from bot.retries.record import Record
+from bot.retries.spoken import Spoken
 from bot.retries.state import FINAL, State
 from bot.sift.ids import JOB_ID, job_ids_in
 from bot.sift.job import Job
@@ -83,6 +84,7 @@ class Retry(Request, OutboxRow):
         record: how earlier retries after the cause ended that its Retry button stands for.
         waits_until: the end of the cooldown, where it was asked for before and waits by itself.
         cools_until: the end of the cooldown, where it offers the Retry button before.
+        approvers: who approved it so far, if it takes somebody else's word.
     """
 
     state: State
@@ -95,6 +97,8 @@ class Retry(Request, OutboxRow):
     grant_id: int | None = None
     attempt: int | None = None
     approval_until: datetime | None = None
+    approvals_needed: int | None = None
+    approvers: tuple[str, ...] = ()
     approved_by: str | None = None
     override_reason: str | None = None
     job_before: Job | None = None
@@ -173,6 +177,9 @@ class Batch(Requester, OutboxRow):
         refusal: why none of it was let through; empty: it was.
         waiting: how many wait for the end of the cooldown, the last one until `waits_until`.
         cools_until: when the last cooldown ends of what is offered again.
+        spoken: of those that took a second person's word, how many went which way.
+        awaiting: the first of those that wait for one.
+        undecided: so many of its retries may come to wait for one.
     """
 
     total: int
@@ -186,6 +193,14 @@ class Batch(Requester, OutboxRow):
     waiting: int = 0
     waits_until: datetime | None = None
     cools_until: datetime | None = None
+    spoken: Sequence[Spoken] = ()
+    awaiting: Sequence[Retry] = ()
+    undecided: int = 0
+
+    @property
+    def waits(self) -> int:
+        """How many of its retries wait for a second person."""
+        return sum(one.count for one in self.spoken if one.waits)
 
     @property
     def reader(self) -> str:
@@ -243,12 +258,6 @@ def requester_of_view(body: Mapping[str, Any]) -> Requester:
         thread_ts=text_or_none(origin, "thread_ts"),
         asked_in=text_or_none(origin, "asked_in"),
     )
-
-
-def from_override(body: Mapping[str, Any]) -> tuple[str, str]:
-    """The request that an admin overrides the second person for, and why."""
-    reason = input_of(inputs_of(body), "reason")
-    return text_of(mapping_of(body, "view"), "private_metadata"), text_of(reason, "value")
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,13 @@ class Limits:
     Args:
         cooldown: the least time between two retries of one job.
         approval_after: from this retry of one job on, a second person must approve; None: never.
+        approval_count: so many different people.
         rerun: whether reports are evaluated again from here.
     """
 
     cooldown: timedelta
     approval_after: int | None = None
+    approval_count: int = 1
     rerun: bool = True
 
 
@@ -94,7 +96,7 @@ def refusal(request: Request, job: Job, newest: Retry | None, limits: Limits) ->
     """
     match request.kind:
         case Kind.RETRY:
-            return job_refusal(job, request.offered, newest)
+            return retry_refusal(request, job, newest)
         case Kind.CANCEL:
             return _cancel_refusal(job, newest)
         case Kind.RERUN:
@@ -129,6 +131,32 @@ def job_refusal(job: Job, offered: str | None, newest: Retry | None) -> Refusal 
     if offered is not None and offered != job.failure:
         return Refusal(State.REFUSED, {"why": RefusalReason.OUTDATED})
     return None
+
+
+def retry_refusal(request: Request, job: Job, newest: Retry | None) -> Refusal | None:
+    """Why a job cannot be retried as it is, or as it became while the request waited; None if it can."""
+    refused = job_refusal(job, request.offered, newest)
+    if not isinstance(request, Retry) or (refused and refused.detail["why"] == RefusalReason.UNDER_WAY):
+        return refused
+    return moved_on(request, job) or refused
+
+
+def moved_on(retry: Retry, job: Job) -> Refusal | None:
+    """Why a request that waits, or waited, for a second person is over: its job is not as it was when they were asked.
+
+    A read that is older than what was known then tells nothing.
+    """
+    before = retry.job_before
+    if retry.approval_until is None or before is None or (job.retryable and job.failure == before.failure):
+        return None
+    if job.modified_date and before.modified_date and job.modified_date < before.modified_date:
+        return None
+    return Refusal(State.REFUSED, {"why": RefusalReason.MOVED_ON})
+
+
+def awaited(other: Retry) -> Refusal:
+    """Why nobody is asked for a second person twice: another request for the job waits for one, or is about to go."""
+    return _because_of(other, RefusalReason.AWAITED if other.waits_for_approval else RefusalReason.UNDER_WAY)
 
 
 def next_step(
@@ -186,11 +214,9 @@ def _seconds(left: timedelta) -> int:
 
 
 def _approval(retry: Retry, attempt: int, at: datetime, approval_after: int | None) -> Next | Refusal:
-    """Whether a second person has to speak first; nobody is asked for one of many, or twice."""
+    """Whether a second person has to speak first; nobody is asked twice."""
     if approval_after is None or attempt < approval_after or retry.approved_by is not None:
         return Next.SEND
-    if retry.batch_id is not None:
-        return Refusal(State.DENIED, {"why": ApprovalReason.NEEDED})
     if retry.approval_until is not None and retry.approval_until <= at:
         return Refusal(State.DENIED, {"why": ApprovalReason.EXPIRED})
     return Next.ASK

@@ -86,6 +86,11 @@ class RefusalReason(StrEnum):
 
     WITHDRAWN = "withdrawn"
     """Whoever asked took it back while it waited."""
+    AWAITED = "awaited"
+    """Another request for the job waits for a second person."""
+
+    MOVED_ON = "moved_on"
+    """The job moved on while the request waited for a second person."""
 
     STALE = "stale"
     """Nobody carried the request out in time."""
@@ -107,10 +112,13 @@ class ApprovalReason(StrEnum):
     """Why a second person's word is missing: the `why` of a denied request, or of a denied approval."""
 
     NEEDED = "approval_needed"
-    """One of many cannot be approved: it has to be retried alone."""
+    """One of many was not asked for: in rows of version 2 and before."""
 
     EXPIRED = "approval_expired"
     """Nobody approved in time."""
+
+    DECLINED = "approval_declined"
+    """Somebody declined."""
 
     BY_ONESELF = "self_approval"
     """Whoever asks cannot approve it themselves."""

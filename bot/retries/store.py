@@ -3,24 +3,25 @@
 Every function runs inside one transaction of the caller's. The table of states is in docs/design.md.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
-from sqlalchemy import Connection, Row, Table, Update, bindparam, case, func, null, select, update
+from sqlalchemy import Connection, Row, bindparam, case, func, null, select, update
 
 from bot.audit import entry
 from bot.audit import log as audit
 from bot.base.errors import WrongState
 from bot.db.columns import Moment
 from bot.db.once import insert_once
-from bot.db.tables import alerts, batches, retries, storms
+from bot.db.tables import alerts, batches, retries
 from bot.retries import claims, known, late_rows
 from bot.retries.entries import entry_of
 from bot.retries.kind import Kind
 from bot.retries.request import Request, Retry
 from bot.retries.rules import Earlier
 from bot.retries.state import ACTIVE, FACTS, FINAL, OFFERING, UNSENT, AlertState, RefusalReason, State
+from bot.retries.storm_rows import remind_of_storm, touch_storm, touch_storms, touching
 from bot.sift.job import Job
 from bot.slack.outbox import Outbox, soon
 
@@ -59,25 +60,15 @@ _ALERT_MOVED = (
     .values(
         retry_id=bindparam("b_id"),
         state=bindparam("b_alert"),
+        remind_at=case((alerts.c.manner == "alone", bindparam("b_remind_at", type_=Moment())), else_=null()),
+        reminded=0,
+        reminded_at=null(),
         version=alerts.c.version + 1,
         show_at=case((alerts.c.manner == "alone", soon(alerts)), else_=null()),
     )
     .returning(alerts.c.storm_id)
 )
-
-
-def _touching(table: Table) -> Update:
-    """Has a row of a table shown again, soon, though nothing in it changed."""
-    later = func.coalesce(table.c.show_at, bindparam("b_at", type_=Moment()))
-    return update(table).where(table.c.id == bindparam("b_id")).values(version=table.c.version + 1, show_at=later)
-
-
-_TOUCH, _TOUCH_STORM = _touching(batches), _touching(storms)
-_STORMS_OF = (
-    select(alerts.c.storm_id)
-    .where(alerts.c.job_id.in_(bindparam("b_jobs", expanding=True)), alerts.c.storm_id.is_not(None))
-    .distinct()
-)
+_TOUCH = touching(batches)
 _insert = insert_once(retries, "delivery_key")
 
 
@@ -99,6 +90,9 @@ class Changes(TypedDict, total=False):
     attempt: int | None
     grant_id: int | None
     approval_until: datetime
+    approvals_needed: int
+    approved_by: str
+    override_reason: str | None
     job_before: Job | None
     job_after: Job | None
     new_job_id: str
@@ -220,7 +214,7 @@ def latest_of(connection: Connection, user_id: str, limit: int = 5) -> list[Retr
     """Somebody's newest requests to retry something."""
     query = select(retries).where(retries.c.user_id == user_id, retries.c.kind == Kind.RETRY)
     newest = query.order_by(retries.c.created_at.desc()).limit(limit)
-    return known.completed(connection, [Retry.of(row._mapping) for row in connection.execute(newest)])
+    return known.completed(connection, claims.readable(connection.execute(newest)))
 
 
 def _change(
@@ -257,23 +251,15 @@ def _supersede(connection: Connection, retry: Retry, at: datetime) -> None:
 
 def _move_alert(connection: Connection, retry: Retry, state: AlertState, at: datetime) -> None:
     """Has the job's alert, if there is one, show how the retry stands."""
-    values = {"b_job": retry.job_id, "b_id": retry.id, "b_alert": state, "b_at": at}
+    remind_at = at if state is AlertState.OPEN else None
+    values = {"b_job": retry.job_id, "b_id": retry.id, "b_alert": state, "b_at": at, "b_remind_at": remind_at}
     if retry.job_after is not None and retry.job_after.retryable:
         values |= {"offered": retry.job_after.failure, "job": retry.job_after.to_json()}
     for row in connection.execute(_ALERT_MOVED, values):
         if row.storm_id is not None:
             touch_storm(connection, row.storm_id, at)
-
-
-def touch_storm(connection: Connection, storm_id: str, at: datetime) -> None:
-    """Has a storm shown again: one of its jobs moved."""
-    connection.execute(_TOUCH_STORM, {"b_id": storm_id, "b_at": at})
-
-
-def touch_storms(connection: Connection, job_ids: Sequence[str], at: datetime) -> None:
-    """Has the storms of jobs shown again: somebody asked for a retry, or it was refused."""
-    for storm_id in connection.scalars(_STORMS_OF, {"b_jobs": list(job_ids)}).all():
-        touch_storm(connection, storm_id, at)
+            if remind_at is not None:
+                remind_of_storm(connection, row.storm_id, at)
 
 
 def touch(connection: Connection, batch_id: str, at: datetime) -> None:

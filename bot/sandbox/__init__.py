@@ -26,6 +26,7 @@ from bot.sandbox.slack.directory import (
     SHARED,
     SINGLE_CHANNEL_GUEST,
     STRANGER,
+    TEAM,
     UNLISTED,
 )
 from bot.sandbox.slack.workspace import Delivered, SlackWorkspace
@@ -46,6 +47,7 @@ __all__ = [
     "SHARED",
     "SINGLE_CHANNEL_GUEST",
     "STRANGER",
+    "TEAM",
     "UNLISTED",
     "Delivered",
     "Sandbox",

@@ -1,6 +1,6 @@
 """Slack's Web API as the bot uses it: who is this, post, update, find, answer privately. Knows Slack's error names."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 
 import structlog
@@ -9,9 +9,10 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.base.redactor import Redactor
 from bot.slack.answers import Answer, part, text_of
-from bot.slack.errors import CannotPost, SlackError
+from bot.slack.errors import CannotPost, RateLimited, SlackError
 from bot.slack.links import Workspace
 from bot.slack.message import Message
+from bot.slack.pace import RATES, Rate, Turn
 from bot.slack.web import CALL_SECONDS, OPEN_CONNECTION, WebApi
 
 log = structlog.get_logger(__name__)
@@ -28,6 +29,9 @@ CANNOT_READ_SECONDS = 3_600
 HISTORY_SCOPES = frozenset({"channels:history", "groups:history"})
 """The optional scopes with which the bot finds a message whose posting was interrupted."""
 
+EMAIL_SCOPE = "users:read.email"
+"""The optional scope with which the bot knows who in Slack has an e-mail address."""
+
 _MAY_NOT_READ = {"missing_scope", "not_in_channel", "channel_not_found", "thread_not_found", "no_permission"}
 
 
@@ -39,6 +43,7 @@ class Slack:
         timer: monotonic seconds, for the caches.
         redactor: takes secrets out of what is shown, and out of what Slack answers.
         call_seconds: the whole time for one call.
+        rates: how often which method is called at most.
     """
 
     def __init__(
@@ -47,9 +52,10 @@ class Slack:
         timer: Callable[[], float],
         redactor: Redactor,
         call_seconds: float = CALL_SECONDS,
+        rates: Mapping[str, Rate] = RATES,
     ) -> None:
         self.client = client
-        self.web = WebApi(client, timer, redactor, call_seconds)
+        self.web = WebApi(client, timer, redactor, call_seconds, rates)
         self._unreadable: TTLCache[str, bool] = TTLCache(1_000, CANNOT_READ_SECONDS, timer)
         self._scopes: frozenset[str] = frozenset()
 
@@ -77,15 +83,23 @@ class Slack:
         """Asks for a Socket Mode connection; returns its address, which holds a ticket and is as good as a secret."""
         return text_of(await self.web.call(OPEN_CONNECTION, app_token=app_token), "url")
 
-    async def post(self, channel_id: str, message: Message, thread_ts: str | None = None) -> str:
+    async def post(
+        self, channel_id: str, message: Message, thread_ts: str | None = None, turn: Turn | None = None
+    ) -> str:
         """Posts a message; returns its ts, by which Slack knows it in its channel.
+
+        Args:
+            turn: whose turn it is, of somebody who comes back when told to wait; None: the call waits.
 
         Raises:
             CannotPost: the bot may not post there.
+            RateLimited: it is to be posted later.
             SlackUnavailable: it may or may not be there now.
         """
         response = await self.web.call(
             "chat.postMessage",
+            None,
+            turn,
             channel=channel_id,
             text=message.text,
             blocks=list(message.blocks),
@@ -95,19 +109,32 @@ class Slack:
         )
         return text_of(response, "ts")
 
-    async def update(self, channel_id: str, ts: str, message: Message) -> None:
+    async def update(self, channel_id: str, ts: str, message: Message, turn: Turn | None = None) -> None:
         """Replaces a message's content.
+
+        Args:
+            turn: as for `post`.
 
         Raises:
             MessageGone: it was deleted, is too old, or may not be changed.
+            RateLimited: it is to be updated later.
         """
-        await self.web.call("chat.update", channel=channel_id, ts=ts, text=message.text, blocks=list(message.blocks))
+        content = {"text": message.text, "blocks": list(message.blocks)}
+        await self.web.call("chat.update", None, turn, channel=channel_id, ts=ts, **content)
 
-    async def find(self, channel_id: str, thread_ts: str | None, marker: str, since: datetime) -> str | None:
+    async def find(
+        self,
+        channel_id: str,
+        thread_ts: str | None,
+        marker: str,
+        since: datetime,
+        apart_from: Collection[str | None] = (),
+    ) -> str | None:
         """Looks for a message of the bot by a part of its block IDs.
 
         Args:
             since: how far back it may be.
+            apart_from: the ts of messages that are known.
 
         Returns:
             Its ts; None if there is none, or the bot may not look.
@@ -130,7 +157,7 @@ class Slack:
                     raise
                 self._note_unreadable(channel_id, error.error)
                 return None
-            found = _marked(part(page, "messages", list), marker)
+            found = _marked(part(page, "messages", list), marker, apart_from)
             where["cursor"] = _next_cursor(page)
             if found is not None or not where["cursor"]:
                 return found
@@ -174,7 +201,7 @@ class Slack:
             try:
                 in_thread = {"thread_ts": thread_ts} if thread_ts else {}
                 await self.web.call("chat.postEphemeral", channel=channel_id, user=user_id, **arguments, **in_thread)
-            except CannotPost:
+            except (CannotPost, RateLimited):  # who waits for an answer does not wait for a channel
                 pass
             else:
                 return
@@ -207,6 +234,11 @@ class Slack:
         opened = await self.web.call("views.open", trigger_id=trigger_id, view=dict(view))
         return text_of(part(opened, "view", dict), "id")
 
+    async def push_view(self, trigger_id: str, view: Mapping[str, object]) -> str:
+        """Opens a modal on top of the one whose button gave the trigger, and returns its ID; at most three stand so."""
+        opened = await self.web.call("views.push", trigger_id=trigger_id, view=dict(view))
+        return text_of(part(opened, "view", dict), "id")
+
     async def update_view(self, view_id: str, view: Mapping[str, object]) -> None:
         """Replaces what a modal shows, if it is still open."""
         try:
@@ -231,10 +263,10 @@ class Slack:
         return await self.web.respond(response_url, payload)
 
 
-def _marked(messages: Iterable[object], marker: str) -> str | None:
+def _marked(messages: Iterable[object], marker: str, apart_from: Collection[str | None]) -> str | None:
     """The ts of the first message of which a block ID has a part of it."""
     for message in messages:
-        if not isinstance(message, Mapping):
+        if not isinstance(message, Mapping) or message.get("ts") in apart_from:
             continue
         blocks = message.get("blocks") or []
         if any(marker in str(block.get("block_id", "")) for block in blocks if isinstance(block, Mapping)):

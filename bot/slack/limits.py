@@ -16,6 +16,9 @@ MAX_PLACES = 2_000
 _PER_CHANNEL = {"chat.postMessage"}
 """Slack limits posting by channel, everything else by method (docs.slack.dev/apis/web-api/rate-limits)."""
 
+_IN_CHANNEL = {"chat.postMessage", "chat.update", "chat.postEphemeral"}
+"""What stops for a channel that takes no posts for a while."""
+
 
 class Waits:
     """What must not be called before when.
@@ -30,11 +33,14 @@ class Waits:
 
     def left(self, method: str, arguments: Mapping[str, object]) -> float:
         """For how many seconds such a call is not to be made; 0 for one that may be made now."""
-        return max(0.0, self._until.get(_place(method, arguments), 0.0) - self._timer())
+        places = {place_of(method, arguments)}
+        if method in _IN_CHANNEL:
+            places |= {place_of(limited, arguments) for limited in _PER_CHANNEL}
+        return max(0.0, *(self._until.get(place, 0.0) - self._timer() for place in places))
 
     def remember(self, method: str, arguments: Mapping[str, object], seconds: float) -> None:
         """Notes what Slack asked for."""
-        place = _place(method, arguments)
+        place = place_of(method, arguments)
         self._until[place] = max(self._until.get(place, 0.0), self._timer() + seconds)
 
 
@@ -47,5 +53,11 @@ def seconds_of(header: str | None) -> float:
     return min(max(seconds, UNSAID_SECONDS), MAX_SECONDS) if math.isfinite(seconds) else UNSAID_SECONDS
 
 
-def _place(method: str, arguments: Mapping[str, object]) -> str:
-    return f"{method} {arguments.get('channel')}" if method in _PER_CHANNEL else method
+def is_per_channel(method: str) -> bool:
+    """Whether Slack limits a method in each channel by itself."""
+    return method in _PER_CHANNEL
+
+
+def place_of(method: str, arguments: Mapping[str, object]) -> str:
+    """What Slack limits a call by: its method, for a post with the channel."""
+    return f"{method} {arguments.get('channel')}" if is_per_channel(method) else method

@@ -36,7 +36,21 @@ def not_read() -> Message:
     return Message(text, [section(text)])
 
 
-def retired() -> Message:
-    """Said when somebody clicks a button that no version of the bot knows any more."""
-    text = ":information_source: That button is no longer in use; nothing was done. Type `/sift-retry help`."
+def retired(what: str = "button") -> Message:
+    """Said when somebody uses a button that no version of the bot knows any more.
+
+    Args:
+        what: a button, or what else it was.
+    """
+    text = f":information_source: That {what} is no longer in use; nothing was done. Type `/sift-retry help`."
+    return Message(text, [section(text)])
+
+
+def other_command(command: str) -> Message:
+    """Said when Slack sends a command of another name than the bot's.
+
+    Args:
+        command: as it was typed, escaped.
+    """
+    text = f":information_source: I do not know {command}; nothing was done. Type `/sift-retry help`."
     return Message(text, [section(text)])

@@ -56,7 +56,9 @@ def requester_of_click(body: Mapping[str, object], source: Source) -> Requester:
     message_ts = (
         text_or_none(container, "message_ts") or text_or_none(body, "message_ts") or text_or_none(message, "ts")
     )
-    asked_in = text_or_none(message, "thread_ts") or text_or_none(container, "thread_ts")
+    thread_ts = text_or_none(message, "thread_ts") or text_or_none(container, "thread_ts")
+    # A message with replies names itself as its thread, but stands in the channel: that is where somebody looks.
+    asked_in = thread_ts if thread_ts != message_ts else None
     ephemeral = isinstance(container, Mapping) and container.get("is_ephemeral") is True
     return Requester(
         delivery_key=_click_key(body, channel_id, message_ts, text_of(user, "id")),

@@ -85,6 +85,22 @@ class People:
         """Who is in a user group; None if Slack cannot say."""
         return await self._shared(self._members, group_id, lambda: self._ask_members(group_id))
 
+    async def id_by_email(self, email: str) -> str:
+        """Returns the ID of whoever has an e-mail address; empty: nobody here, or nobody who reads messages.
+
+        Raises:
+            SlackError: Slack does not say; `missing_scope` without the optional `users:read.email`
+                (docs.slack.dev/reference/methods/users.lookupByEmail).
+        """
+        try:
+            user = part(await self._look_up("users.lookupByEmail", email=email), "user", dict)
+        except SlackError as error:
+            if error.error != "users_not_found":
+                raise
+            return ""
+        person = _person(user, text_or_none(user, "id") or "", "")
+        return "" if person.deleted or person.is_bot or person.is_stranger else person.user_id
+
     def remembers(self, user_id: str) -> bool:
         """Whether what Slack last said of somebody is recent enough to go by, so that nobody is asked again."""
         task = self._people.get(user_id)

@@ -16,6 +16,7 @@ from bot.slack.client import Slack
 from bot.slack.errors import CannotPost, MessageGone, RateLimited, SlackError, SlackUnavailable
 from bot.slack.message import Message
 from bot.slack.outbox import GIVE_UP_AFTER, LEASE, Outbox, S, pause_after
+from bot.slack.pace import Turn
 from bot.slack.piece import OutboxRow, Piece, marker_of
 
 log = structlog.get_logger(__name__)
@@ -28,6 +29,9 @@ PLACES = 24
 
 PLACES_OF_A_CHANNEL = 8
 """So many of them in one channel, or for one person: a slow one leaves room for the others."""
+
+BEHIND_SECONDS = 60.0
+"""So long at most what goes on in a thread waits for what begins one, where a channel takes no more posts just now."""
 
 
 class ClaimLost(Exception):
@@ -144,6 +148,8 @@ class Publisher(Generic[S]):
                 current = await self._bring_up_to_date(current, shown)
         except ClaimLost:
             raise
+        except RateLimited as error:
+            problem = error
         except (SlackError, TimeoutError) as error:
             problem = error
             if isinstance(error, CannotPost) and row.reader is None and row.channel_id is not None:
@@ -154,6 +160,13 @@ class Publisher(Generic[S]):
             log.exception("display.failed", request_id=row.id)
         left = self._lease.total_seconds() - (asyncio.get_running_loop().time() - began)
         await until_written(lambda: self._write_down(row, current, problem), seconds=left)
+        if isinstance(problem, RateLimited):
+            asyncio.get_running_loop().call_later(problem.retry_after, self._wake)
+
+    def _wake(self) -> None:
+        """Looks for a row whose wait is over, without waiting for the next sweep."""
+        if not self._stopping:
+            self._tasks.start(self.sweep())
 
     async def _write_down(self, row: S, current: S, problem: Exception | None) -> None:
         """Writes which messages show the row now, and when it is looked at again."""
@@ -217,20 +230,35 @@ class Publisher(Generic[S]):
         message = piece.marked(row.id)
         await self._check_claim(row)
         try:
-            await self._slack.update(row.channel_id, known.get("reply") or known["ts"], message)
+            turn = Turn(row.id, 0 if row.final else BEHIND_SECONDS)
+            await self._slack.update(row.channel_id, known.get("reply") or known["ts"], message, turn)
         except MessageGone as error:
             log.info("display.gone", request_id=row.id, kind=piece.kind, error=error.error)
             if piece.kind != "announcement" and not piece.in_channel:
-                return {"ts": await self._post_in(row, message, row.root_ts)}
+                return {"ts": await self._go_on(row, piece, known, row.root_ts)}
             if piece.in_thread_too:
-                return {**known, "reply": await self._post_in(row, message, known["ts"])}
+                return {**known, "reply": await self._go_on(row, piece, known, known["ts"])}
         return known
+
+    async def _go_on(self, row: S, piece: Piece, known: Mapping[str, str], thread_ts: str | None) -> str:
+        """Posts below a message that cannot be updated, or updates what an interrupted attempt posted there."""
+        assert row.channel_id is not None  # noqa: S101  # as above
+        message = piece.marked(row.id)
+        gone = (known["ts"], known.get("reply"))
+        marker = marker_of(row.id, piece.kind)
+        if row.interrupted and (
+            found := await self._slack.find(row.channel_id, thread_ts, marker, row.created_at, apart_from=gone)
+        ):
+            await self._slack.update(row.channel_id, found, message, Turn(row.id))
+            return found
+        return await self._post_in(row, message, thread_ts)
 
     async def _post_in(self, row: S, message: Message, thread_ts: str | None) -> str:
         assert row.channel_id is not None  # noqa: S101  # narrows the type: what has no reader has a channel
         await self._check_claim(row)
         try:
-            posted = await self._slack.post(row.channel_id, message, thread_ts)
+            turn = Turn(row.id, BEHIND_SECONDS * min(len(row.shown), 2))
+            posted = await self._slack.post(row.channel_id, message, thread_ts, turn)
         except MessageGone as error:  # the thread itself was deleted
             raise CannotPost(error.error) from error
         self.unpostable.pop(row.channel_id, None)

@@ -52,7 +52,8 @@ class Replies:
             if said is not None:
                 await self._tell(requester, said, replace)
 
-        self.start(requester, work())
+        if not self.start(requester, work()):
+            looking_up.close()
 
     def answer_somehow(self, body: dict[str, object], message: Message) -> None:
         """Tells whoever a request came from, as far as that can be told."""
@@ -71,9 +72,9 @@ class Replies:
 
         self.tasks.start(work(), user_id=user_id)
 
-    def start(self, requester: Requester, work: Coroutine[object, None, object]) -> None:
-        """Does something for somebody on the side, after the ack."""
-        self.tasks.start(work, user_id=requester.user_id)
+    def start(self, requester: Requester, work: Coroutine[object, None, object]) -> bool:
+        """Does something for somebody on the side, after the ack; False if so much is done already that it is not."""
+        return self.tasks.start(work, user_id=requester.user_id)
 
     async def _tell(self, requester: Requester, message: Message, replace: bool = False) -> None:
         await self.slack.tell(

@@ -15,6 +15,7 @@ OPTIONAL = {
     "channels:history": "without it a crash may repeat the message being posted then in public channels, never a retry",
     "channels:read": "without it nothing tells whether a public channel is archived",
     "groups:history": "without it a crash may repeat the message being posted then in private channels, never a retry",
+    "users:read.email": "without it nobody is told that a job of theirs failed (NOTIFY_CREATOR)",
     "groups:read": "without it nothing tells whether a private channel is archived",
 }
 """What whoever installs the app may decline, each with what then does not work."""

@@ -9,10 +9,11 @@ import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.base import tracing
 from bot.base.redactor import Redactor
 from bot.slack.answers import Response, refusal_of
 from bot.slack.errors import UNREADABLE, RateLimited, SlackUnavailable
-from bot.slack.limits import Waits
+from bot.slack.pace import RATES, Pace, Rate, Turn
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +41,7 @@ class WebApi:
         timer: monotonic seconds, for how long Slack asks to wait.
         redactor: takes secrets out of what is sent, and out of what Slack answers.
         call_seconds: the whole time for one call.
+        rates: how often which method is called at most.
     """
 
     def __init__(
@@ -48,39 +50,44 @@ class WebApi:
         timer: Callable[[], float],
         redactor: Redactor,
         call_seconds: float = CALL_SECONDS,
+        rates: Mapping[str, Rate] = RATES,
     ) -> None:
         self._client = client
         self._redactor = redactor
         self._call_seconds = call_seconds
-        self._waits = Waits(timer)
+        self._pace = Pace(timer, rates)
 
-    async def call(self, method: str, seconds: float | None = None, /, **arguments: object) -> Response:
+    async def call(
+        self, method: str, seconds: float | None = None, turn: Turn | None = None, /, **arguments: object
+    ) -> Response:
         """Calls one method, before one deadline: what Slack asks to wait for and a second try are part of it.
 
         Args:
             method: as Slack names it, such as `chat.postMessage`.
             seconds: the whole time for this call; None: what a call usually has.
+            turn: whose it is, of somebody who comes back when told to wait; None: the call itself waits.
             arguments: the method's.
 
         Returns:
             The SDK's response: a mapping, with `headers`.
 
         Raises:
-            RateLimited: Slack asks for a longer wait than is left.
+            RateLimited: it is to be made later: than there is time for, or than now where it is somebody's turn.
             SlackUnavailable: there was no answer in time, or none that can be read.
             SlackError: Slack refused.
         """
         seconds = self._call_seconds if seconds is None else seconds
         until = asyncio.get_running_loop().time() + seconds
         try:
-            async with asyncio.timeout(seconds):
-                return await self._until_answered(method, arguments, until)
+            with tracing.span(f"Slack {method}"):
+                async with asyncio.timeout(seconds):
+                    return await self._until_answered(method, arguments, until, turn)
         except TimeoutError as error:
             raise SlackUnavailable(type(error).__name__) from error
 
     def wait_left(self, method: str) -> float:
         """For how many seconds Slack wants no call of a method that it does not limit by channel; 0: none."""
-        return self._waits.left(method, {})
+        return self._pace.left(method)
 
     async def respond(self, response_url: str, payload: Mapping[str, object]) -> bool:
         """Uses a response URL; it may be used 5 times within 30 minutes, so a no is nothing unusual
@@ -116,19 +123,25 @@ class WebApi:
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise SlackUnavailable(type(error).__name__) from error
 
-    async def _until_answered(self, method: str, arguments: dict[str, object], until: float) -> Response:
+    async def _until_answered(
+        self, method: str, arguments: dict[str, object], until: float, turn: Turn | None
+    ) -> Response:
         """Calls when Slack allows it, and once more where that repeats nothing and a connection turned out stale."""
-        stale = False
+        stale, mine = False, turn or Turn(object())
         while True:
-            if wait := self._waits.left(method, arguments):
+            if wait := self._pace.ask(method, arguments, mine):
+                if turn is not None:
+                    raise RateLimited(wait)
                 if asyncio.get_running_loop().time() + wait >= until:
+                    self._pace.leave(method, arguments, mine)
                     raise RateLimited(wait)
                 await asyncio.sleep(wait)
+                continue
             try:
                 return await self._once(method, arguments)
             except RateLimited as error:
                 log.info("slack.rate_limited", method=method, seconds=error.retry_after)
-                self._waits.remember(method, arguments, error.retry_after)
+                self._pace.slow_down(method, arguments, error.retry_after)
             except SlackUnavailable:
                 if stale or method in _NOT_TWICE:
                     raise

@@ -22,6 +22,6 @@ REVOKE INSERT, UPDATE ON alembic_version FROM sift_retry;
 REVOKE UPDATE ON audit FROM sift_retry;
 
 -- Nothing else is ever deleted.
-GRANT DELETE ON marks, quotas, offers TO sift_retry;
+GRANT DELETE ON marks, quotas, offers, digests TO sift_retry;
 
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO sift_retry;

@@ -87,3 +87,44 @@ async def test_what_another_process_found_is_left_to_it_for_a_while(database: Da
         await until_ended(database, explainer)
         await sift.aclose()
     assert known(database) == (3, 0)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # whose clock is the hand's
+async def test_a_look_up_that_takes_long_is_not_repeated_while_its_process_lives(
+    database: Database, clock: HandClock
+) -> None:
+    embedded = EmbeddedSift(clock=clock, api_key=KEY.get_secret_value())
+    fail(database, embedded, clock, 3, 1)
+    held = [embedded.hold("data_imports") for _ in range(4)]
+    async with serving(embedded.app) as url:
+        sifts = [Sift(url, KEY, timeout_seconds=5) for _ in range(2)]
+        finder, other = (
+            Explainer(
+                database=database,
+                subjects=Subjects(sift.lookups),
+                clock=clock,
+                watching=lambda watching=watching: watching,  # type: ignore[misc]  # bound here
+                changed=lambda: None,
+            )
+            for sift, watching in zip(sifts, (True, False), strict=True)
+        )
+        await finder.step()
+        while not embedded.calls:
+            await asyncio.sleep(0.01)
+        begun = len(embedded.calls)
+        for _ in range(4):
+            clock.advance(LEFT_BEHIND.total_seconds() / 2)
+            await finder.step()
+            await other.step()
+        await asyncio.sleep(0.1)
+        assert len(embedded.calls) == begun
+        await finder.stop()
+        clock.advance(LEFT_BEHIND.total_seconds())
+        await other.step()
+        while len(embedded.calls) == begun:
+            await asyncio.sleep(0.01)
+        await other.stop()
+        for call in held:
+            call.release()
+        for sift in sifts:
+            await sift.aclose()

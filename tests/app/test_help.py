@@ -42,6 +42,8 @@ def shown(t: Words = as_written) -> dict[str, Shown]:
         "unclear": notices.unclear("abcdefghjk"),
         "not read": notices.not_read(),
         "retired": notices.retired(),
+        "retired form": notices.retired("form"),
+        "another command": notices.other_command("/other"),
     }
 
 

@@ -10,7 +10,7 @@ from bot.app.timekeeper import Timekeeper
 from bot.base.clock import rfc3339
 from bot.db.database import Database
 from bot.db.tables import batches, marks, retries
-from bot.retries import approvals, claims, store
+from bot.retries import approval_rows, claims, store
 from bot.retries.state import State
 from bot.slack.outbox import LEASE
 from tests.conftest import NOW, HandClock
@@ -96,13 +96,13 @@ async def test_what_is_with_sift_just_now_keeps_its_lease(world: World) -> None:
 
 async def test_an_approval_is_waited_for_as_long_as_before(world: World) -> None:
     def before(connection: Connection) -> None:
-        approvals.ask(connection, claimed(connection, ask(connection)), NOW, NOW)
+        approval_rows.ask(connection, claimed(connection, ask(connection)), ["U2"], 1, NOW, NOW)
         connection.execute(insert(batches).values(_batch()))
 
     await world.database.run(before)
     await world.pass_time(-3600)
     with world.database.reading() as connection:
-        assert fetched(connection, "r1").approval_until == world.clock.now + approvals.APPROVAL_FOR
+        assert fetched(connection, "r1").approval_until == world.clock.now + approval_rows.APPROVAL_FOR
         assert connection.scalar(select(batches.c.due_at)) == world.clock.now
     world.database.close()
 

@@ -1,6 +1,7 @@
 """Segments: sealed, verifiable, and the chain goes on from where they end."""
 
 import os
+import pty
 import stat
 import subprocess
 import sys
@@ -97,7 +98,7 @@ def test_what_is_stopped_midway_leaves_no_file_and_the_whole_log(
 ) -> None:
     head = fill(database, 7)
 
-    def stop(*_: object) -> None:
+    def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(archive, where, stop)
@@ -155,24 +156,45 @@ def test_the_file_and_its_folder_are_on_the_disk_before_anything_is_deleted(
     assert seen[:3] == ["file", "folder", "deleted"]
 
 
-def test_sigterm_removes_the_file_that_was_begun(sqlite_url: str, tmp_path: Path) -> None:
-    database = Database(sqlite_url, lambda: NOW)
-    fill(database, 7)
-    database.close()
+def archive_in_a_process(url: str, folder: Path, where: str, does: str, stderr: int = subprocess.PIPE) -> str | None:
+    """Archives in a process in which something happens midway; returns what it says, if it failed."""
     program = (
         "import os, signal, sys\n"
         "from bot.audit import archive\n"
         "from bot.__main__ import main\n"
-        "archive._sync_folder = lambda _: os.kill(os.getpid(), signal.SIGTERM)\n"
+        f"archive.{where} = lambda *_: {does}\n"
         "sys.argv = ['sift-retry', 'audit', 'archive', '--before', '2026-11-20T12:03:00Z', '--output', 'one.jsonl']\n"
         "main()\n"
     )
-    environment = {**os.environ, "DATABASE_URL": sqlite_url, "PYTHONPATH": str(Path(__file__).parent.parent.parent)}
+    environment = {**os.environ, "DATABASE_URL": url, "PYTHONPATH": str(Path(__file__).parent.parent.parent)}
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", program], cwd=folder, env=environment, stderr=stderr, text=True, check=False
     )
-    assert (done.returncode, done.stderr.strip()) == (1, "sift-retry: stopped")
+    return done.stderr.strip() if done.returncode else None
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_a_signal_removes_the_file_that_was_begun(sqlite_url: str, tmp_path: Path, name: str) -> None:
+    database = Database(sqlite_url, lambda: NOW)
+    fill(database, 7)
+    database.close()
+    said = archive_in_a_process(sqlite_url, tmp_path, "_sync_folder", f"os.kill(os.getpid(), signal.{name})")
+    assert said == "sift-retry: stopped"
     assert not (tmp_path / "one.jsonl").exists()
+
+
+def test_a_terminal_shows_how_far_it_is(sqlite_url: str, tmp_path: Path) -> None:
+    database = Database(sqlite_url, lambda: NOW)
+    fill(database, 7)
+    database.close()
+    ours, its = pty.openpty()
+    assert archive_in_a_process(sqlite_url, tmp_path, "NOTHING", "None", stderr=its) is None
+    os.close(its)
+    shown = os.read(ours, 10_000).decode()
+    os.close(ours)
+    assert "writing the segment" in shown
+    assert "reading it back" in shown
+    assert "100%" in shown
 
 
 def test_a_log_that_was_changed_is_not_archived(database: Database, tmp_path: Path) -> None:

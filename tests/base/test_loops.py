@@ -1,9 +1,11 @@
-"""Background work: writes that are repeated."""
+"""Background work: writes that are repeated, side work within its limit."""
+
+import asyncio
 
 import pytest
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from bot.base.loops import FIRST_PAUSE, LONGEST_WRITE_PAUSE, until_written
+from bot.base.loops import FIRST_PAUSE, LONGEST_WRITE_PAUSE, Tasks, until_written
 
 
 class Flaky:
@@ -45,3 +47,17 @@ async def test_what_does_not_pass_is_raised_at_once() -> None:
     with pytest.raises(IntegrityError):
         await until_written(flaky.write, seconds=50, sleep=flaky.sleep)
     assert flaky.pauses == []
+
+
+async def test_side_work_beyond_its_limit_is_not_begun() -> None:
+    tasks, release = Tasks(2), asyncio.Event()
+
+    async def work() -> None:
+        await release.wait()
+
+    assert [tasks.start(work()) for _ in range(3)] == [True, True, False]
+    assert len(tasks) == 2
+    release.set()
+    await tasks.drain(1)
+    assert tasks.start(work())
+    await tasks.drain(1)

@@ -15,6 +15,8 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(enco
 RUN = PROJECT["project"]["dependencies"]
 EXTRAS = [wanted for extra in PROJECT["project"]["optional-dependencies"].values() for wanted in extra]
 
+GROUPS = ("build", "test", "bench", "deploy", "browser")
+
 
 def group(name: str) -> list[str]:
     """The requirements of a dependency group, those it includes left out."""
@@ -36,7 +38,7 @@ def locked(file: str) -> dict[str, list[Requirement]]:
     ("file", "wanted"),
     [
         ("requirements.txt", RUN),
-        ("requirements-test.txt", [*RUN, *EXTRAS, *group("build"), *group("test"), *group("bench"), *group("deploy")]),
+        ("requirements-test.txt", [*RUN, *EXTRAS, *(it for name in GROUPS for it in group(name))]),
         ("requirements-build.txt", [*group("build"), *PROJECT["build-system"]["requires"]]),
         ("requirements-audit.txt", group("audit")),
     ],

@@ -4,6 +4,7 @@ import contextlib
 import json
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,10 +15,12 @@ from pydantic import ValidationError
 from bot.access.request import from_grant_view, grant_of_click
 from bot.app import command as command_types
 from bot.app import commands
+from bot.audit.entry import Event
 from bot.base.clock import parse_duration
 from bot.base.errors import SettingsError
 from bot.base.requester import Source
-from bot.retries.request import MAX_JOBS, from_override, from_view, job_of_click
+from bot.retries.request import MAX_JOBS, from_view, job_of_click
+from bot.retries.word import of_click, of_view
 from bot.settings import Settings, load
 from bot.sift import cause, ids
 from bot.sift.data_import import DataImport
@@ -72,7 +75,8 @@ READERS: list[Callable[[Mapping[str, Any]], Any]] = [
     lambda body: payloads.requester_of_click(body, Source.ALERT),
     lambda body: payloads.requester_of_mention(body, "T0OURS"),
     *(payloads.trigger_of, payloads.value_of, payloads.inputs_of, job_of_click, grant_of_click),
-    *(from_view, from_grant_view, from_override),
+    *(from_view, from_grant_view, lambda body: of_click(body, Event.APPROVAL)),
+    *(partial(of_view, event=event) for event in (Event.APPROVAL, Event.DECLINE, Event.BREAK_GLASS)),
 ]
 
 

@@ -19,14 +19,14 @@ from bot.sift.subject import About, Why
 from tests.access.test_messages import a_grant, grants
 from tests.conftest import NOW
 from tests.reading import JOB, OTHER, PLACE, Shown, Words, a_job, about, about_rules, as_written, read
-from tests.records.test_messages import STATS, entries
+from tests.records.test_messages import STATS, lines
 from tests.retries.test_messages import a_retry
 
 
 def seen(decision: Decision, **more: Any) -> Seen:
     """A Home tab with nothing to show but what its reader may do."""
     lists: dict[str, Any] = {"admins": ["UADA"], "under_way": [], "waiting": [], "own": []}
-    nothing: dict[str, Any] = {"entries": None, "grants": None, "stats": None}
+    nothing: dict[str, Any] = {"lines": None, "grants": None, "stats": None}
     return Seen(at=NOW, decision=decision, **{**lists, **nothing, **more})
 
 
@@ -35,34 +35,40 @@ def _granted(role: Role, **more: Any) -> Decision:
 
 
 def _tabs(t: Words) -> dict[str, Shown]:
+    asked: dict[str, Any] = {"approval_until": NOW + timedelta(minutes=30), "attempt": 3, "reason": t("power cut")}
+    waits = a_retry(State.REQUESTED, **asked, user_id="UBEN")
     full = {
         "waiting": [a_job(), a_job(kind=t("DATA_SHREDDING"), job_id=OTHER, completedDate=None)],
         "under_way": [a_retry(), a_retry(State.UNKNOWN, user_id="UBEN")],
         "own": [a_retry(State.FINISHED), a_retry(State.DENIED)],
         "stats": STATS,
+        "approvals": [[waits], [replace(waits, batch_id="bcdefghjkm", about=about(t))] * 5, *[[waits]] * 5],
         "known": Listed({}, {JOB: about(t)}, on_call={JOB: OnCall()}),
     }
-    admin = {"entries": entries(t), "grants": grants(t)}
+    admin = {"lines": lines(t), "everybodys": True, "grants": grants(t)}
     expired = a_grant(expires_at=NOW - timedelta(hours=2))
     types, ends = frozenset({"data_import"}), NOW + timedelta(hours=8)
     leads = a_grant(Role.AUDITOR, id=9, subject="SLEADS")
     several = Holding((a_grant(job_types=types), a_grant(Role.OPERATOR, id=8, expires_at=ends), leads))
+    more = {"waiting": 1, "under_way": 1_000, "own": 28, "lines": 1, "grants": 12}
     tabs = {
         "home, operator, empty": seen(_granted(Role.OPERATOR)),
         "home, operator": seen(_granted(Role.OPERATOR, expires_at=NOW + timedelta(hours=8)), **full),
-        "home, auditor, empty": seen(_granted(Role.AUDITOR), entries=[]),
-        "home, auditor": seen(_granted(Role.AUDITOR), stats=STATS, entries=entries(t)),
-        "home, admin, empty": seen(_granted(Role.ADMIN), entries=[], grants=[]),
+        "home, auditor, empty": seen(_granted(Role.AUDITOR), lines=[]),
+        "home, auditor": seen(_granted(Role.AUDITOR), stats=STATS, everybodys=True, lines=lines(t)),
+        "home, admin, empty": seen(_granted(Role.ADMIN), lines=[], grants=[]),
         "home, admin": seen(_granted(Role.ADMIN), **full, **admin),
         "home, admin by setting": seen(Decision(True, Reason.ADMINS_SETTING), **full, **admin),
         "home, several grants": seen(_granted(Role.OPERATOR), held=several),
         "home, admin, one adds nothing": seen(_granted(Role.ADMIN), grants=grants(t)[:2], idle={7}),
+        "home, admin, more than is shown": seen(_granted(Role.ADMIN), **full, **admin, more=more),
+        "home, operator, more than is shown": seen(_granted(Role.OPERATOR), **full, more={"own": 28}),
         "home, guest, nobody to ask": seen(Decision(False, Reason.IS_GUEST), admins=[]),
         "home, guest": seen(Decision(False, Reason.IS_GUEST)),
         "home, not listed": seen(Decision(False, Reason.NOT_LISTED)),
         "home, expired": seen(Decision(False, Reason.EXPIRED, expired)),
     }
-    return {name: messages.home_view(tab, help_text()) for name, tab in tabs.items()}
+    return {name: messages.home_view(tab, help_text(), PLACE.workspace) for name, tab in tabs.items()}
 
 
 def shown(t: Words = as_written) -> dict[str, Shown]:

@@ -13,7 +13,7 @@ from bot.base.requester import Source
 from bot.db.database import Database
 from bot.db.tables import batches as rows
 from bot.db.tables import retries
-from bot.retries import batches, claims, store
+from bot.retries import batch_rows, batches, claims, store
 from bot.retries.kind import Kind
 from bot.retries.request import JobRef, Request
 from bot.retries.rules import Refusal
@@ -51,7 +51,7 @@ def test_who_may_not_leaves_one_entry_and_no_rows(connection: Connection) -> Non
     assert (entry.event, entry.outcome, entry.user_id) == ("request", "denied", "U")
     detail = json.loads(entry.detail)
     assert (detail["batch"], detail["total"], detail["why"]) == ("a", MANY, "not_listed")
-    (batch,) = batches.outbox.claim(connection, NOW)
+    (batch,) = batch_rows.outbox.claim(connection, NOW)
     assert batch.final
     assert batch.refusal == {"why": "not_listed"}
 
@@ -112,7 +112,7 @@ def test_a_batch_left_alone_is_refused_and_may_be_asked_for_again(connection: Co
     assert [step.refused for step in steps] == [batches.CHUNK, 5]
     assert set(connection.scalars(select(retries.c.state))) == {"refused"}
     assert set(batches.left_over(connection, "a")) == {JobRef(f"j{number}", "f") for number in range(MANY)}
-    (batch,) = batches.outbox.claim(connection, LATE)
+    (batch,) = batch_rows.outbox.claim(connection, LATE)
     assert batch.stale == MANY
     assert batch.members[0].detail == {"why": "stale", "seconds": 960}
 
@@ -145,3 +145,14 @@ def test_what_is_retried_and_what_is_rerun_of_one_batch_do_not_block_each_other(
     assert batches.under_way(connection, "b") is None
     opened(connection, "c", user_id="U3")
     assert batches.under_way(connection, "c") is not None
+
+
+def test_what_waits_for_a_second_person_by_now_waits_for_no_cooldown(connection: Connection) -> None:
+    opened(connection, "a")
+    while batches.spell_out(connection, "a", NOW, NOW).left:
+        pass
+    over = NOW - timedelta(minutes=1)
+    connection.execute(update(retries).values(waits_until=over, approval_until=LATE))
+    connection.execute(update(rows).values(show_at=NOW))
+    (batch,) = batch_rows.outbox.claim(connection, NOW)
+    assert (batch.waiting, batch.waits_until, batch.waits) == (0, None, MANY)

@@ -11,6 +11,7 @@ from bot.retries.messages import answers, approval, batch, cooldown, modals
 from bot.retries.messages import retry as messages
 from bot.retries.record import Record
 from bot.retries.request import Batch, Retry
+from bot.retries.spoken import Spoken
 from bot.retries.state import ApprovalReason, RefusalReason, State
 from bot.sift.errors import AnswerTooLarge, OutcomeUnknown, SiftError, Unauthenticated
 from bot.sift.subject import About, Why
@@ -42,6 +43,10 @@ def a_retry(state: State = State.ACCEPTED, **more: Any) -> Retry:
         "job_before": a_job(),
     }
     return Retry(**{**values, **more})
+
+
+MAY = {"may_approve": ["UBEN", "SLEADS"], "more": 3}
+"""Who could approve, as a row keeps it."""
 
 
 def a_batch(states: dict[State, int], members: list[Retry] | None = None, **more: Any) -> Batch:
@@ -103,6 +108,7 @@ def _reasons(t: Words) -> dict[str, Shown]:
         "other_job_type": {"job_types": ["data_export", "rule_evaluation"]},
         **{why: {} for why in ("groups_unknown", "unknown_person", "other_workspace", "deactivated", "is_bot")},
         **{why: {} for why in ("is_guest", "approval_expired", "approval_needed")},
+        "approval_declined": {"by": "UBEN", "said": t("the customer watches")},
         "never_heard_of": {},
     }
     by = {"by": "UBEN", "channel_id": "COPS", "ts": "1763640000.000300"}
@@ -114,6 +120,9 @@ def _reasons(t: Words) -> dict[str, Shown]:
         "queued": ({**by, "seconds": 25}, "FAILED"),
         "withdrawn": ({}, "FAILED"),
         "restored": ({}, "FAILED"),
+        "awaited": (by, "FAILED"),
+        "moved_on": ({}, "FINISHED"),
+        "moved_on_failed": ({"why": "moved_on"}, "FAILED"),
         "outdated": ({}, "FAILED"),
         "stale": ({"seconds": 1_500}, "FAILED"),
         "unknown_job": ({}, "FAILED"),
@@ -219,6 +228,30 @@ def _approvals(t: Words) -> dict[str, Shown]:
             State.REQUESTED, **asked, unpostable="not_in_channel", about=about(t)
         ),
         "approval asked where nobody sees": a_retry(State.REQUESTED, **asked, unpostable="not_in_channel"),
+        "approval asked of somebody": a_retry(State.REQUESTED, **asked, detail=MAY),
+        "approval asked of nobody": a_retry(State.REQUESTED, **asked, detail={"may_approve": [], "more": 0}),
+        "approval asked of two": a_retry(State.REQUESTED, **asked, approvals_needed=2, detail=MAY),
+        "approval given by one of two": a_retry(
+            State.REQUESTED, **asked, approvals_needed=2, approvers=("UBEN",), detail=MAY
+        ),
+        "approval given by two": a_retry(**asked, approved_by="UADA", approvals_needed=2, approvers=("UBEN", "UADA")),
+        "approval asked at home": a_retry(State.REQUESTED, **asked, channel_id=None, shown={}, detail=MAY),
+        "approval given in vain": a_retry(
+            State.REFUSED, **asked, approved_by="UBEN", job_before=a_job("FINISHED"), detail={"why": "moved_on"}
+        ),
+        "approval given, then not allowed": a_retry(
+            State.DENIED, **asked, approved_by="UBEN", detail={"why": "not_listed", "ask": ["UADA"]}
+        ),
+        "approval declined": a_retry(
+            State.DENIED, **asked, detail={"why": "approval_declined", "by": "UBEN", "said": t("the customer watches")}
+        ),
+        "approval overtaken": a_retry(State.REFUSED, **asked, job_before=a_job("RUNNING"), detail={"why": "moved_on"}),
+        "approval overtaken by a failure": a_retry(
+            State.REFUSED, **asked, job_before=a_job(), detail={"why": "moved_on"}
+        ),
+        "approval overtaken by somebody": a_retry(
+            State.REFUSED, **asked, job_before=a_job("RUNNING"), detail={"why": "under_way", "by": "UBEN"}
+        ),
         "approval given": a_retry(State.REQUESTED, **asked, approved_by="UBEN"),
         "approval given, accepted": a_retry(**asked, approved_by="UBEN"),
         "approval expired": a_retry(State.DENIED, **asked, detail={"why": "approval_expired"}),
@@ -229,7 +262,18 @@ def _approvals(t: Words) -> dict[str, Shown]:
         **{name: messages.pieces(retry, PLACE) for name, retry in retries.items()},
         "approval no longer waited for": approval.no_longer_waiting(),
         "approval of oneself": approval.not_by_oneself(),
-        "override modal": approval.override_view("abcdefghjk"),
+        "approval no longer waited for, approved": approval.no_longer_waiting(retries["approval given"]),
+        "approval no longer waited for, overridden": approval.no_longer_waiting(retries["approval overridden"]),
+        "approval no longer waited for, declined": approval.no_longer_waiting(retries["approval declined"]),
+        "approval no longer waited for, expired": approval.no_longer_waiting(retries["approval expired"]),
+        "approval no longer waited for, overtaken": approval.no_longer_waiting(retries["approval overtaken"]),
+        "approval given twice": approval.approved_already(retries["approval given by one of two"]),
+        "approval of some": approval.some_left(approval.not_by_oneself(), 2, 10),
+        "approval modal of some": approval.some_view([a_retry(attempt=3), a_retry(about=about(t))], "bcdefghjkm"),
+        "decline modal": approval.decline_view([retries["approval asked, known"]], "abcdefghjk"),
+        "decline modal of a batch": approval.decline_view([a_retry()] * 12, "bcdefghjkm"),
+        "override modal": approval.override_view([a_retry()], "abcdefghjk"),
+        "override modal of a batch": approval.override_view([a_retry()] * 12, "bcdefghjkm"),
     }
 
 
@@ -276,6 +320,49 @@ def _batches(t: Words) -> dict[str, Shown]:
     return {name: batch.pieces(one, PLACE) for name, one in batches.items()}
 
 
+def _batches_that_wait(t: Words) -> dict[str, Shown]:
+    asked: dict[str, Any] = {"approval_until": NOW + timedelta(minutes=30), "attempt": 3, "detail": MAY}
+    waiting = [a_retry(State.REQUESTED, id=f"waiting{n:03}", about=about(t), **asked) for n in range(10)]
+    half = [replace(one, approvals_needed=2, approvers=("UBEN",)) for one in waiting]
+    declined = {"why": "approval_declined", "by": "UBEN", "said": t("the customer watches")}
+    given = [
+        Spoken(State.ACCEPTED, "UBEN", None, {}, 3),
+        Spoken(State.FINISHED, "UBEN", None, {}, 4),
+        Spoken(State.ACCEPTED, "UADA", t("launch in 10 minutes"), {}, 2),
+        Spoken(State.DENIED, None, None, declined, 2),
+        Spoken(State.DENIED, None, None, {"why": "approval_expired"}, 1),
+        Spoken(State.REFUSED, None, None, {"why": "moved_on"}, 1),
+        Spoken(State.REFUSED, "UBEN", None, {"why": "moved_on"}, 1),
+        Spoken(State.FAILED, "UBEN", None, {"why": "unreachable"}, 1),
+    ]
+    left = Spoken(State.REQUESTED, None, None, {}, 12)
+    some = {State.REQUESTED: 12, State.ACCEPTED: 13}
+    ended = {State.ACCEPTED: 5, State.FINISHED: 4, State.DENIED: 3, State.REFUSED: 2, State.FAILED: 1}
+    over = [
+        a_retry(State.DENIED, **{**asked, "detail": detail})
+        for detail in (declined, {"why": "approval_expired"}, {"why": "not_listed"})
+    ]
+    over += [a_retry(State.REFUSED, **{**asked, "detail": {"why": "moved_on"}}, job_before=a_job("FINISHED"))]
+    ways: dict[str, Batch] = {
+        "undecided": a_batch(some, waiting[:2], spoken=[left], awaiting=waiting, undecided=3),
+        "in part": a_batch(some, [*waiting[:2], half[0]], spoken=[left], awaiting=waiting),
+        "as a whole": a_batch({State.REQUESTED: 12}, waiting[:1], spoken=[left], awaiting=waiting),
+        "as one": a_batch(
+            {State.REQUESTED: 1, State.FINISHED: 1}, [], spoken=[replace(left, count=1)], awaiting=waiting[:1]
+        ),
+        "for another": a_batch(some, half[:1], spoken=[left], awaiting=half),
+        "for another of some": a_batch(some, [], spoken=[left], awaiting=[*waiting[:2], half[2]]),
+        "and some went": a_batch(some, [], spoken=[*given[:1], left], awaiting=waiting),
+        "unposted": a_batch(some, [], spoken=[left], awaiting=waiting, unpostable="not_in_channel"),
+        "at home": a_batch(some, [], spoken=[left], awaiting=waiting, channel_id=None, shown={}),
+        "of thousands": a_batch(
+            {State.REQUESTED: 2_000}, [], spoken=[replace(left, count=2_000)], awaiting=waiting, undecided=9
+        ),
+        "no more": a_batch(ended, over, spoken=given),
+    }
+    return {f"batch waits {name}": batch.pieces(one, PLACE) for name, one in ways.items()}
+
+
 def _modals(t: Words) -> dict[str, Shown]:
     jobs = [a_job(), a_job("FAILED", t("RULE_EVALUATION"), OTHER)]
     options = [modals.option_of(job, NOW) for job in jobs]
@@ -312,7 +399,13 @@ def shown(t: Words = as_written) -> dict[str, Shown]:
         "nothing to take back": cooldown.withdrawn([]),
         "another's not taken back": cooldown.not_yours(),
     }
-    return {**_retries(t), **_reasons(t), **_approvals(t), **_batches(t), **_modals(t), **said}
+    return {**_retries(t), **_reasons(t), **_approvals(t), **_batches(t), **_batches_that_wait(t), **_modals(t), **said}
+
+
+def test_a_hundred_are_offered_to_be_approved() -> None:
+    view: Any = approval.some_view([a_retry(id=f"r{number}") for number in range(120)], "bcdefghjkm")
+    assert len(view["blocks"][0]["element"]["options"]) == 100
+    assert "20 more jobs wait" in view["blocks"][1]["text"]["text"]
 
 
 @pytest.mark.parametrize("name", shown())

@@ -16,6 +16,7 @@ from bot.retries.rules import (
     Next,
     Refusal,
     Wait,
+    awaited,
     job_refusal,
     next_step,
     queued_behind,
@@ -172,7 +173,7 @@ def test_without_a_cooldown_nobody_waits(offered: str | None) -> None:
     assert next_step(asked, before, read_at=NOW - 5 * SECOND, at=NOW, limits=limits) is Next.SEND
 
 
-NEEDED, EXPIRED = denied("approval_needed"), denied("approval_expired")
+EXPIRED = denied("approval_expired")
 WAITING, OVER = {"approval_until": NOW + SECOND}, {"approval_until": NOW}
 APPROVED, IN_A_BATCH = {"approved_by": "U3"}, {"batch_id": "b"}
 
@@ -193,8 +194,8 @@ APPROVED, IN_A_BATCH = {"approved_by": "U3"}, {"batch_id": "b"}
         (3, 2, {"approval_until": NOW - SECOND}, EXPIRED),
         (3, 1, OVER, Next.SEND),
         (None, 2, OVER, Next.SEND),
-        (3, 2, IN_A_BATCH, NEEDED),
-        (3, 2, IN_A_BATCH | OVER, NEEDED),
+        (3, 2, IN_A_BATCH, Next.ASK),
+        (3, 2, IN_A_BATCH | OVER, EXPIRED),
         (3, 1, IN_A_BATCH, Next.SEND),
         (None, 99, IN_A_BATCH, Next.SEND),
     ],
@@ -205,6 +206,39 @@ def test_when_a_second_person_is_needed(
     before = earlier(AGAIN, timedelta(hours=2), timedelta(hours=2), accepted) if accepted else Earlier()
     limits = Limits(COOLDOWN, approval_after=after)
     assert next_step(replace(RETRY, **request_is), before, read_at=NOW, at=NOW, limits=limits) == expected
+
+
+MOVED_ON = refused("moved_on")
+ASKED = replace(RETRY, approval_until=NOW + SECOND, job_before=FAILED.model_copy(update={"modified_date": NOW}))
+
+
+@pytest.mark.parametrize(
+    ("asked", "job_is", "newest", "expected"),
+    [
+        (ASKED, {}, None, None),
+        (ASKED, {"modified_date": NOW + SECOND}, None, None),
+        (ASKED, {"job_status": "JOB_STATUS_FINISHED"}, None, MOVED_ON),
+        (ASKED, {"job_status": "JOB_STATUS_RUNNING"}, State.ACCEPTED, UNDER_WAY),
+        (ASKED, {"job_status": "JOB_STATUS_RUNNING"}, AGAIN, MOVED_ON),
+        (ASKED, {"completed_date": NOW + SECOND, "modified_date": NOW + SECOND}, None, MOVED_ON),
+        (ASKED, {"completed_date": NOW - SECOND, "modified_date": NOW - SECOND}, None, None),  # a late read
+        (replace(ASKED, offered=FAILED.failure), {"completed_date": NOW + SECOND}, None, MOVED_ON),
+        (RETRY, {"job_status": "JOB_STATUS_FINISHED"}, None, NOT_RETRYABLE),
+        (replace(RETRY, job_before=FAILED), {"completed_date": NOW + SECOND}, None, None),
+    ],
+)
+def test_a_job_that_moves_on_leaves_nothing_to_approve(
+    asked: Retry, job_is: dict[str, Any], newest: State | None, expected: Refusal | None
+) -> None:
+    job = FAILED.model_copy(update=job_is)
+    other = replace(OTHER, state=newest) if newest is not None else None
+    assert refusal(asked, job, other, Limits(COOLDOWN)) == expected
+
+
+def test_one_request_of_a_job_waits() -> None:
+    other = replace(OTHER, state=State.REQUESTED, approval_until=NOW + SECOND)
+    assert awaited(other) == refused("awaited", **TOLD)
+    assert awaited(replace(other, approved_by="U3")) == UNDER_WAY
 
 
 @pytest.mark.parametrize("waits", [{}, OVER, IN_A_BATCH])

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from html import escape
 from html.parser import HTMLParser
 from typing import Any
 
@@ -33,8 +34,10 @@ from bot.sandbox.page.mrkdwn import Reader, plain
 from bot.sandbox.page.page import OUTAGE
 from bot.sandbox.slack.block_kit import problems_of_blocks
 from bot.sandbox.slack.directory import BOT_USER
+from bot.sandbox.slack.methods import URL
 from bot.sandbox.slack.views import View
 from bot.settings import Settings, load
+from bot.slack.links import permalink
 from tests.conftest import HandClock
 from tests.sandbox.test_slack import JOB, actions, button, modal, reason_input, section
 
@@ -311,6 +314,24 @@ class TestForeignText:
     )
     def test_mrkdwn(self, sandbox: Sandbox, text: str, html: str) -> None:
         assert Reader(sandbox.slack, sandbox.slack.users[OPERATOR]).html(text) == html
+
+    def test_what_is_in_the_workspace_is_read_on_the_page_itself(self, sandbox: Sandbox) -> None:
+        root = sandbox.slack.say(OPERATOR, LAUNCH_OPS, "root")
+        reply = sandbox.slack.say(ADMIN, LAUNCH_OPS, "reply", thread_ts=root.ts)
+        reader = Reader(sandbox.slack, sandbox.slack.users[ADMIN])
+        here = f"/?as={ADMIN}&channel={LAUNCH_OPS}&thread={root.ts}"
+        for ts in (root.ts, reply.ts):
+            link = permalink(URL, LAUNCH_OPS, ts)
+            assert reader.address(link) == here
+            assert reader.html(f"<{link}|the thread>") == f'<a href="{escape(here)}">the thread</a>'
+        assert reader.address("https://elsewhere.example/archives/C1/p1000000001") == (
+            "https://elsewhere.example/archives/C1/p1000000001"
+        )
+
+    async def test_everybodys_time_zone_is_named(self, browser: httpx.AsyncClient) -> None:
+        seen = await look(browser)
+        assert "May retry jobs · Los Angeles time" in seen.text
+        assert "Not on the allow-list · Tokyo time" in seen.text
 
     def test_plain_text_has_emoji_but_no_markup(self) -> None:
         assert plain({"text": ":fire: *x* &lt;b&gt;"}) == "🔥 *x* <b>"

@@ -200,6 +200,16 @@ class TestWebApi:
         assert (await client.users_info(user=STRANGER))["user"]["team_id"] == ELSEWHERE
         assert await refusal(client.users_info(user="U0NOBODY")) == "user_not_found"
 
+    async def test_finds_people_by_their_address_with_the_scope_for_it(
+        self, slack: SlackWorkspace, client: AsyncWebClient
+    ) -> None:
+        found = await client.users_lookupByEmail(email="Operator@sandbox.example")
+        assert (found["user"]["id"], found["user"]["profile"]["email"]) == (OPERATOR, "operator@sandbox.example")
+        for email in ("former-operator@sandbox.example", "partner@sandbox.example", "nobody@sandbox.example", ""):
+            assert await refusal(client.users_lookupByEmail(email=email)) == "users_not_found"
+        slack.scopes.discard("users:read.email")
+        assert await refusal(client.users_lookupByEmail(email="operator@sandbox.example")) == "missing_scope"
+
     async def test_group_members_change(self, slack: SlackWorkspace, client: AsyncWebClient) -> None:
         assert (await client.usergroups_users_list(usergroup=OPERATORS_GROUP))["users"] == [OPERATOR, SECOND_OPERATOR]
         slack.groups[OPERATORS_GROUP].members.remove(OPERATOR)

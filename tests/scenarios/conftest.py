@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from bot.sandbox import LAUNCH_OPS, OPERATOR, Sandbox
 from bot.sandbox.sift.jobs import SandboxJob
 from bot.sandbox.slack.messages import Message
 from bot.settings import Settings, load
+from bot.slack.pace import Rate
 
 FAST = {
     "FOLLOW_POLL_SECONDS": "0.05",
@@ -42,6 +43,8 @@ class World:
         self.url = url
         self.directory = directory
         self.bot: Bot | None = None
+        self.rates: Mapping[str, Rate] = {}
+        """How fast the bot calls Slack at most; no limit but where a test is about that."""
         self._skipped = 0.0
 
     @contextlib.asynccontextmanager
@@ -54,7 +57,7 @@ class World:
             **settings,
         }
         stop = asyncio.Event()
-        with Bot(load(Settings, environment), timer=lambda: time.monotonic() + self._skipped) as bot:
+        with Bot(load(Settings, environment), timer=self._timer, rates=self.rates) as bot:
             self.sandbox.fallback = bot.http
             self.slack.request_url = None if socket_mode else f"{self.url}/slack/events"
             working = asyncio.create_task(bot.work(stop))
@@ -66,6 +69,9 @@ class World:
                 stop.set()
                 await asyncio.wait_for(working, 10)
             assert not self.leaks(), "a secret turned up"
+
+    def _timer(self) -> float:
+        return time.monotonic() + self._skipped
 
     async def _ready(self, bot: Bot, working: "asyncio.Task[None]") -> None:
         async with asyncio.timeout(5):

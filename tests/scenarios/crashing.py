@@ -8,7 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from bot.__main__ import main
-from bot.retries import store
+from bot.retries import approval_rows, store
+from bot.retries.request import Request, Retry
+from bot.retries.runner import Runner
 from bot.retries.state import State
 from bot.sift.client import Sift
 from bot.slack.publisher import Publisher
@@ -85,6 +87,29 @@ def while_spelling_out() -> None:
     setattr(store, "touch", die)  # noqa: B010  # mypy would not have it otherwise
 
 
+def in_the_transaction_of(module: Any, name: str) -> None:
+    """Dies with something written down and not committed yet."""
+    write = getattr(module, name)
+
+    def dying(*args: Any, **more: Any) -> None:
+        write(*args, **more)
+        die()
+
+    setattr(module, name, dying)
+
+
+def before_the_approved_is_taken_up() -> None:
+    """Dies with an approval committed and nothing begun yet."""
+    start = Runner.start
+
+    def dying(self: Runner, request: Request) -> None:
+        if isinstance(request, Retry) and request.approved_by is not None:
+            die()
+        start(self, request)
+
+    Runner.start = dying  # type: ignore[method-assign]  # the point is to change it
+
+
 POINTS: dict[str, Callable[[], None]] = {
     "before the mark": lambda: at_state("sending", before=True),
     "in the mark": lambda: at_state("sending", before=False),
@@ -99,6 +124,9 @@ POINTS: dict[str, Callable[[], None]] = {
     "after the summary": after_posting,
     "in a batch": lambda: in_a_batch(7),
     "while spelling out": while_spelling_out,
+    "in the asking": lambda: in_the_transaction_of(approval_rows, "ask"),
+    "in the approval": lambda: in_the_transaction_of(approval_rows, "approve"),
+    "after the approval": before_the_approved_is_taken_up,
 }
 
 if __name__ == "__main__":

@@ -22,8 +22,9 @@ from bot.audit import log as audit
 from bot.audit.entry import Event, Filters
 from bot.base.clock import utc_now
 from bot.db.database import Database, migrate
-from bot.sandbox import LAUNCH_OPS, OPERATOR
+from bot.sandbox import ADMIN, LAUNCH_OPS, OPERATOR
 from bot.sandbox.sift.jobs import SandboxJob
+from bot.sandbox.slack.messages import Message
 from tests.scenarios.conftest import FAST, World
 
 ROOT = Path(__file__).parent.parent.parent
@@ -35,6 +36,7 @@ class Process:
     def __init__(self, world: World) -> None:
         self.world = world
         self.url = f"sqlite:///{world.directory}/bot.db"
+        self.settings: dict[str, str] = {}
         database = Database(self.url, utc_now)
         migrate(database.engine)
         with database.transaction() as connection:
@@ -52,6 +54,7 @@ class Process:
             **FAST,
             "DATABASE_URL": self.url,
             "PORT": str(port),
+            **self.settings,
         }
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -163,6 +166,32 @@ async def test_an_interrupted_batch_is_finished_each_job_once(process: Process, 
     assert all(world.sift.count("retry", job.job_id) <= 1 for job in jobs)
     assert ("not_applied" in process.outcomes()) == lost, "what was marked and perhaps not sent is not sent again"
     assert len(world.messages()) == 1
+
+
+@pytest.mark.parametrize("point", ["in the asking", "in the approval", "after the approval"])
+async def test_a_second_person_s_word_is_neither_lost_nor_counted_twice(
+    process: Process, job: SandboxJob, point: str
+) -> None:
+    world = process.world
+    process.settings["APPROVAL_AFTER"] = "1"
+
+    async def asked() -> Message:
+        (found,) = await world.until(lambda: [m for m in world.replies() if "has to approve" in m.text_shown()], 10)
+        return found  # type: ignore[no-any-return]  # one of the sandbox's
+
+    async with process.running("-m", "tests.scenarios.crashing", point) as dying:
+        assert (await world.slack.command(OPERATOR, LAUNCH_OPS, job.job_id)).acked
+        if point != "in the asking":
+            pressed = await world.slack.click(ADMIN, LAUNCH_OPS, (await asked()).ts, "approve_retry")
+            assert not pressed.acked
+        assert await asyncio.wait_for(dying.wait(), 10) == -signal.SIGKILL
+    async with process.running():
+        if point != "after the approval":  # which nobody has to press again
+            await world.slack.click(ADMIN, LAUNCH_OPS, (await asked()).ts, "approve_retry")
+        assert await process.until_final() == ["requested", "sending", "accepted", "finished"]
+        await world.until(lambda: [m for m in world.replies() if f"Approved by <@{ADMIN}>" in m.text_shown()], 10)
+    assert world.sift.count("retry") == 1
+    assert process.outcomes(Event.APPROVAL) == [None]
 
 
 async def test_killed_right_after_the_record(process: Process, job: SandboxJob) -> None:

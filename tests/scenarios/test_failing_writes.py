@@ -172,7 +172,7 @@ async def test_a_follower_that_was_overtaken_counts_and_says_nothing(world: Worl
 async def test_what_was_interrupted_is_counted_and_said_once_and_when_it_is_true(
     world: World, said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.app.build.SWEEP_SECONDS", 0.05)
+    monkeypatch.setattr("bot.app.schedule.SWEEP_SECONDS", 0.05)
     async with world.running(socket_mode=False, FOLLOW_POLL_SECONDS="3600") as bot:
         world.allow()
         held = world.sift.hold("retry")

@@ -1,6 +1,7 @@
 """The audit, its files and the statistics in Slack: private, for those who may, and every reading on record."""
 
 import asyncio
+import copy
 import csv
 import io
 import json
@@ -18,9 +19,12 @@ from bot.audit import entry as audit_entry
 from bot.audit import log as audit
 from bot.audit.inspection import Inspection
 from bot.audit.signing import PublicKey, SignedHead, check, make_key
+from bot.records import history
 from bot.sandbox import ADMIN, AUDITOR, DATA_IMPORTS, LAUNCH_OPS, OPERATOR, SECOND_OPERATOR, UNLISTED
 from bot.sandbox.sift.jobs import EXPORT, IMPORT
 from bot.sandbox.slack.messages import Message
+from bot.sandbox.slack.views import View
+from tests.reading import read as read_view
 from tests.scenarios.conftest import World
 
 
@@ -49,14 +53,15 @@ def readings(world: World) -> list[tuple[str | None, str | None]]:
     return [(row.user_id, row.outcome) for row in world.entries() if row.event == "audit_read"]
 
 
-async def test_an_auditor_reads_page_by_page(audited: World) -> None:
+async def test_an_auditor_reads_page_by_page(audited: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "PAGE", 3)
     message = await read(audited, "audit 7d")
     newest = message.text_shown()
     assert "newest first" in newest
     assert f"<@{SECOND_OPERATOR}>" in newest
     assert f"archives/{LAUNCH_OPS}/p{audited.messages()[-1].ts.replace('.', '')}|thread" in newest
     labels = [button["text"]["text"] for button in message.buttons()]
-    assert labels == ["Older", "Export as CSV"]
+    assert labels == ["Show", "Show", "Older", "Search…", "Export as CSV"]
     await audited.slack.click(AUDITOR, LAUNCH_OPS, message.ts, "audit_page:older")
     await audited.until(lambda: "Newer" in str(audited.slack.ephemerals(AUDITOR)[-1].buttons()))
     older = audited.slack.ephemerals(AUDITOR)[-1]
@@ -88,7 +93,8 @@ async def test_an_operator_reads_only_their_own_entries(audited: World) -> None:
     assert readings(audited) == [(OPERATOR, None), (OPERATOR, "denied"), (UNLISTED, "denied")]
 
 
-async def test_a_page_is_for_those_who_may_now(audited: World) -> None:
+async def test_a_page_is_for_those_who_may_now(audited: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "PAGE", 3)
     message = await read(audited, "audit")
     await audited.slack.command(ADMIN, LAUNCH_OPS, f"revoke @{audited.slack.users[AUDITOR].handle}")
     await audited.slack.click(AUDITOR, LAUNCH_OPS, message.ts, "audit_page:older")
@@ -110,7 +116,7 @@ async def test_statistics_arrive_as_a_picture_with_the_numbers_as_text(audited: 
     file = (await audited.until(lambda: list(audited.slack.files.values()), timeout=30))[0]
     assert file.content.startswith(b"\x89PNG")
     (said,) = await audited.until(lambda: audited.told(AUDITOR)[:1])
-    assert "A retry helped in 2 of 2 cases (100 %)" in said
+    assert "2 requests in the last 30 days: 2 of 2 retries helped." in said
     assert "1 data export and 1 data import" in said
     assert f"<@{OPERATOR}> 1" in said
     (told,) = await audited.until(lambda: audited.whispers(AUDITOR))
@@ -130,7 +136,7 @@ async def test_statistics_without_the_charts_are_numbers(audited: World, monkeyp
     with structlog.testing.capture_logs() as logged:
         await audited.slack.command(AUDITOR, LAUNCH_OPS, "stats 30d")
         said = (await audited.until(lambda: audited.whispers(AUDITOR)))[-1]
-    assert "A retry helped in 2 of 2 cases (100 %)" in said
+    assert "2 requests in the last 30 days: 2 of 2 retries helped." in said
     assert (started, audited.slack.files) == ([], {})
     assert not [entry for entry in logged if entry["log_level"] == "error"]
 
@@ -138,7 +144,7 @@ async def test_statistics_without_the_charts_are_numbers(audited: World, monkeyp
 async def test_statistics_of_an_operator_are_their_own(audited: World) -> None:
     await audited.slack.command(OPERATOR, LAUNCH_OPS, "stats")
     (said,) = await audited.until(lambda: audited.told(OPERATOR)[:1], timeout=30)
-    assert "A retry helped in 1 of 1 cases" in said
+    assert "Your 1 request in the last 30 days: 1 of 1 retry helped." in said
     assert SECOND_OPERATOR not in said
 
 
@@ -149,11 +155,146 @@ async def test_a_file_that_slack_does_not_take_is_said(audited: World) -> None:
     await audited.until(lambda: "Slack did not take the file" in audited.whispers(AUDITOR)[-1])
 
 
-async def test_the_home_tab_opens_the_search(audited: World) -> None:
-    await audited.slack.home_opened(AUDITOR)
-    await audited.until(lambda: audited.slack.homes.get(AUDITOR))
+async def home(world: World, user_id: str) -> str:
+    """Somebody opens their Home tab."""
+    await world.slack.home_opened(user_id)
+    return str((await world.until(lambda: world.slack.homes.get(user_id))).body)
+
+
+async def modal(world: World, user_id: str, words: str, depth: int = 1, timeout: float = 9) -> View:
+    """The modal on top, once it shows certain words."""
+    await world.until(lambda: len(world.slack.modals[user_id]) == depth and words in top(world, user_id), timeout)
+    return world.slack.modals[user_id][-1]
+
+
+def top(world: World, user_id: str) -> str:
+    return read_view(world.slack.modals[user_id][-1].body) if world.slack.modals[user_id] else ""
+
+
+def named(world: World, user_id: str) -> str:
+    """The value of the Show button of somebody's one request."""
+    (found,) = {row.request_id for row in world.entries(user_id=user_id) if row.event == "request"}
+    return str(found)
+
+
+async def test_on_home_the_audit_opens_in_a_modal_and_a_request_on_top_of_it(
+    audited: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "PAGE", 3)
+    assert f"<@{SECOND_OPERATOR}> retried Data export" in await home(audited, AUDITOR)
     await audited.slack.click_home(AUDITOR, "open_audit")
-    await audited.until(lambda: [said for said in audited.told(AUDITOR) if "newest first" in said])
+    page = await modal(audited, AUDITOR, "newest first")
+    newest = read_view(page.body)
+    assert "because of U0OPERATOR2" in newest
+    await audited.slack.click_view(AUDITOR, page.id, "audit_page:older")
+    page = await modal(audited, AUDITOR, "Newer")
+    assert read_view(page.body) != newest
+    await audited.slack.click_view(AUDITOR, page.id, "audit_page:newer")
+    page = await modal(audited, AUDITOR, "because of U0OPERATOR2")
+    await audited.slack.click_view(AUDITOR, page.id, "audit_show", value=named(audited, SECOND_OPERATOR))
+    steps = read_view((await modal(audited, AUDITOR, "Sift took it", depth=2)).body)
+    assert "The job finished" in steps
+    assert f"<@{SECOND_OPERATOR}> asked for it, by command" in steps
+    assert (audited.told(AUDITOR), audited.whispers(AUDITOR)) == ([], []), "nothing is said where nobody looks"
+    assert readings(audited) == [(AUDITOR, None)] * 5
+
+
+async def test_a_request_is_one_line_and_show_tells_its_steps(audited: World) -> None:
+    message = await read(audited, "audit")
+    text = message.text_shown()
+    assert text.count(f"<@{OPERATOR}> retried Data import") == 1
+    assert f"`cli:test` allowed <@{AUDITOR}> to read the audit" in text
+    assert "audit_read" not in text
+    await audited.slack.click(AUDITOR, LAUNCH_OPS, message.ts, "audit_show", value=named(audited, OPERATOR))
+    view = await modal(audited, AUDITOR, "Sift took it")
+    assert "Allowed by a grant of `cli:test`; being sent to Sift" in read_view(view.body)
+
+
+async def test_readings_are_shown_if_asked_for_and_the_form_finds_what_it_is_asked_for(audited: World) -> None:
+    message = await read(audited, "audit")
+    await audited.slack.click(AUDITOR, LAUNCH_OPS, message.ts, "audit_search:search")
+    form = await modal(audited, AUDITOR, "Who did it")
+    wrong = {"job": "hotfire-118", "from": "2000-01-02", "until": "2000-01-01"}
+    await audited.slack.submit(AUDITOR, form.id, wrong)
+    assert audited.slack.modals[AUDITOR][-1].errors == {
+        "job": "That is neither a Sift job ID nor a link that holds one.",
+        "until": "That is before the first day.",
+    }
+    await audited.slack.submit(AUDITOR, form.id, {"person": AUDITOR, "reads": ["reads"]})
+    found = await modal(audited, AUDITOR, "read the audit")
+    assert f"The audit of <@{AUDITOR}> with who read it, newest first" in read_view(found.body)
+    assert "retried" not in read_view(found.body)
+    await audited.slack.click_view(AUDITOR, found.id, "audit_search:search")
+    form = await modal(audited, AUDITOR, "Who did it")
+    job_id = next(row.job_id for row in audited.entries(user_id=OPERATOR) if row.job_id)
+    wanted = {"person": None, "reads": [], "job": job_id, "outcome": "finished"}
+    await audited.slack.submit(AUDITOR, form.id, wanted)
+    found = await modal(audited, AUDITOR, "that came out as “finished”")
+    assert f"<@{OPERATOR}> retried Data import" in read_view(found.body)
+    assert f"<@{SECOND_OPERATOR}>" not in read_view(found.body)
+    details = [json.loads(row.detail) for row in audited.entries() if row.event == "audit_read"]
+    assert details[1:] == [
+        {"what": "list", "filters": {"user": AUDITOR}},
+        {"what": "list", "filters": {"job": job_id, "outcome": "finished"}},
+    ]
+
+
+async def test_an_operator_searches_and_shows_only_their_own(audited: World) -> None:
+    message = await read(audited, "audit", OPERATOR)
+    theirs, anothers = named(audited, OPERATOR), named(audited, SECOND_OPERATOR)
+    await audited.slack.click(OPERATOR, LAUNCH_OPS, message.ts, "audit_show", value=theirs)
+    view = await modal(audited, OPERATOR, "Sift took it")
+    await audited.slack.close(OPERATOR, view.id)
+    before = len(readings(audited))
+    forged = copy.deepcopy(message)
+    (button, *_) = [one for one in forged.buttons() if one["action_id"] == "audit_show"]
+    button["value"] = anothers
+    await audited.slack.click(OPERATOR, LAUNCH_OPS, message.ts, "audit_show", value=anothers, seen=forged)
+    view = await modal(audited, OPERATOR, "You may not read the audit")
+    assert SECOND_OPERATOR not in read_view(view.body)
+    await audited.slack.close(OPERATOR, view.id)
+    await audited.slack.click(OPERATOR, LAUNCH_OPS, message.ts, "audit_search:search")
+    form = await modal(audited, OPERATOR, "Who did it")
+    await audited.slack.submit(OPERATOR, form.id, {"person": SECOND_OPERATOR})
+    view = await modal(audited, OPERATOR, "You may not read the audit")
+    assert SECOND_OPERATOR not in read_view(view.body)
+    assert readings(audited)[before:] == [(OPERATOR, "denied")] * 2
+
+
+async def test_what_is_searched_for_in_a_modal_is_for_those_who_may_now(audited: World) -> None:
+    await home(audited, AUDITOR)
+    await audited.slack.click_home(AUDITOR, "audit_search:search")
+    form = await modal(audited, AUDITOR, "Who did it")
+    await audited.slack.command(ADMIN, LAUNCH_OPS, f"revoke @{audited.slack.users[AUDITOR].handle}")
+    await audited.slack.submit(AUDITOR, form.id, {})
+    view = await modal(audited, AUDITOR, "You may not read the audit")
+    assert "retried" not in read_view(view.body)
+    assert readings(audited)[-1] == (AUDITOR, "denied")
+
+
+async def test_home_tells_an_operator_how_their_requests_went_and_how_many_more_there_are(live: World) -> None:
+    for kind in (IMPORT, EXPORT) * 3:
+        await live.slack.command(OPERATOR, LAUNCH_OPS, live.sift.add(kind).job_id)
+    async with asyncio.timeout(9):
+        while live.outcomes(user_id=OPERATOR).count("finished") < 6:
+            await asyncio.sleep(0.02)
+    shown = await home(live, OPERATOR)
+    assert "Your 6 requests in the last 30 days: 6 of 6 retries helped." in shown
+    assert "… and 1 more" in shown
+    await live.slack.click_home(OPERATOR, "open_audit")
+    view = await modal(live, OPERATOR, f"The audit of <@{OPERATOR}>")
+    assert read_view(view.body).count("— finished") == 6
+
+
+async def test_statistics_and_exports_are_shown_where_they_were_asked_for(audited: World) -> None:
+    await home(audited, AUDITOR)
+    await audited.slack.click_home(AUDITOR, "open_stats")
+    view = await modal(audited, AUDITOR, "2 of 2 retries helped", timeout=30)
+    await audited.slack.close(AUDITOR, view.id)
+    await audited.slack.click_home(AUDITOR, "open_audit")
+    page = await modal(audited, AUDITOR, "newest first")
+    await audited.slack.click_view(AUDITOR, page.id, "audit_export:export")
+    await modal(audited, AUDITOR, "The file is in your messages with me", depth=2)
 
 
 def story(world: World, job_id: str) -> list[Any]:

@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import text
 
 from bot.app import readiness, schedule
+from bot.base import loops
 from bot.sandbox import LAUNCH_OPS, OPERATOR, SlackWorkspace
 from bot.slack import channels
 from tests.scenarios.conftest import World
@@ -229,6 +230,31 @@ async def test_in_socket_mode_there_is_no_slack_path_and_ready_means_connected(w
             await asyncio.sleep(0.01)
         answer = await client.get("/readyz")
         assert (answer.status_code, answer.json()["not_ready"]) == (503, ["socket"])
+
+
+async def test_sift_that_cannot_be_read_is_degraded_where_nobody_watches_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness, "ASK_SIFT_SECONDS", 0.3)
+    async with world.running(socket_mode=False) as bot, asyncio.timeout(20):
+        world.sift.fail("list", 14, times=1_000_000)
+        while "sift" not in bot.readiness.degraded():
+            await asyncio.sleep(0.05)
+        assert not await bot.readiness.not_ready()
+        monkeypatch.setattr(loops, "LONGEST_PAUSE", 0.3)
+        world.sift._faults.clear()
+        while bot.readiness.degraded():
+            await asyncio.sleep(0.05)
+
+
+async def test_a_call_that_fails_has_sift_looked_at_at_once(world: World) -> None:
+    async with world.running(socket_mode=False) as bot, asyncio.timeout(20):
+        world.allow()
+        assert bot.readiness.degraded() == {}
+        world.sift.fail("list", 14, times=1_000_000)
+        await world.slack.command(OPERATOR, LAUNCH_OPS, JOB)
+        while "sift" not in bot.readiness.degraded():
+            await asyncio.sleep(0.05)
 
 
 async def test_a_channel_that_cannot_be_posted_to_is_degraded_until_it_can(world: World) -> None:

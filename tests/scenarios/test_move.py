@@ -49,6 +49,18 @@ async def at_work(world: World) -> None:
         async with asyncio.timeout(10):
             while world.outcomes().count("finished") < 6:
                 await asyncio.sleep(0.05)
+    await approved(world)
+
+
+async def approved(world: World) -> None:
+    """Has the app write down who approved a retry."""
+    async with world.running(APPROVAL_AFTER="1"):
+        await world.slack.command(OPERATOR, LAUNCH_OPS, (job := world.sift.add()).job_id)
+        (message,) = await world.until(lambda: [m for m in world.replies() if "has to approve" in m.text_shown()])
+        await world.slack.click(ADMIN, LAUNCH_OPS, message.ts, "approve_retry")
+        await world.until_outcome("finished", job_id=job.job_id)
+        thread = message.thread_ts
+        await world.until(lambda: [m for m in world.replies() if m.thread_ts == thread and "finished after" in m.text])
 
 
 def all_of(database: Database) -> dict[str, list[dict[str, Any]]]:
@@ -63,7 +75,7 @@ async def test_what_the_app_wrote_arrives_as_it_was_and_the_bot_goes_on(world: W
     await at_work(world)
     source = Database(f"sqlite:///{world.directory}/bot.db", utc_now)
     before = all_of(source)
-    assert {name for name, rows in before.items() if not rows} <= {"quotas", "offers", "approvals"}
+    assert {name for name, rows in before.items() if not rows} <= {"quotas", "offers", "digests"}
     url = target.engine.url.render_as_string()
     code, out, error = await output(world, "move-database", source.engine.url.render_as_string(), url)
     assert code == 0, error

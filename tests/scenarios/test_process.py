@@ -242,7 +242,8 @@ async def test_the_procfile_s_release_migrates(world: World) -> None:
 
 def test_the_bot_needs_no_extra(tmp_path: Path) -> None:
     script = (
-        "import sys; sys.modules.update(dict.fromkeys(('cel', 'jinja2', 'markupsafe', 'matplotlib', 'websockets'))); "
+        "import sys; extras = 'cel', 'jinja2', 'markupsafe', 'matplotlib', 'opentelemetry', 'websockets'; "
+        "sys.modules.update(dict.fromkeys(extras)); "
         "import bot.app.bot, bot.cli.audit, bot.cli.doctor, bot.records.chart, runpy, uvicorn; "
         "uvicorn.Config(None, http='httptools', ws='none').load(); "
         "sys.argv = ['sift-retry', '--help']; runpy.run_module('bot', run_name='__main__')"

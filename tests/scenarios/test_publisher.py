@@ -25,8 +25,9 @@ from bot.sift.subject import About, Why
 from bot.slack.client import Slack
 from bot.slack.message import Message
 from bot.slack.outbox import LEASE
+from bot.slack.pace import Rate
 from bot.slack.piece import Piece
-from bot.slack.publisher import PLACES_OF_A_CHANNEL, Publisher
+from bot.slack.publisher import PLACES, PLACES_OF_A_CHANNEL, Publisher
 from bot.slack.web import http_session, web_client
 
 
@@ -92,7 +93,7 @@ async def stage(database: Database) -> AsyncIterator[Stage]:
     workspace = SlackWorkspace()
     async with serving(workspace.app) as url, http_session() as session:
         client = web_client(workspace.bot_token, f"{url}/api/", session)
-        slack = Slack(client, time.monotonic, Redactor([]), call_seconds=5)
+        slack = Slack(client, time.monotonic, Redactor([]), call_seconds=5, rates={})
         stage = Stage(workspace, slack, database)
         yield stage
         await asyncio.gather(*(publisher.stop(2) for publisher in stage.publishers))
@@ -255,3 +256,55 @@ async def test_reasons_that_come_late_bring_nobody_else_to_a_storm_that_is_being
         storms.outbox.showed(connection, storm, at + timedelta(seconds=13), shown={}, unpostable=None)
         (again,) = storms.outbox.claim(connection, at + timedelta(seconds=14))
         assert {group.cause: group.total for group in again.groups} == {"late": 1, "": 2}
+
+
+async def test_what_goes_on_below_is_looked_for_before_it_is_posted_again(stage: Stage) -> None:
+    """The answer to a reply is lost, which stands for a message that cannot be updated any more."""
+    words = ["before"]
+
+    def changing(row: Alert) -> list[Piece]:
+        block = {"type": "section", "text": {"type": "plain_text", "text": words[0]}}
+        return [Piece("announcement", Message(words[0], [block]), in_thread_too=True)]
+
+    publisher = stage.publisher(changing)
+    stage.failures(1)
+    await stage.until_shown()
+    words[0] = "after"
+    await stage.database.run(lambda connection: connection.execute(update(alerts_table).values(show_at=utc_now())))
+    stage.workspace.fail("chat.update", "edit_window_closed", times=2)
+    stage.workspace.lose_answer("chat.postMessage")
+    await publisher.sweep()
+    await stage.workspace.until(lambda: stage.said() == ["before", "after"])
+    words[0] = "after all"
+    await stage.until_shown()
+    assert stage.said() == ["before", "after all"]
+
+
+async def test_a_row_whose_channel_takes_no_post_just_now_holds_no_place(stage: Stage) -> None:
+    slack = Slack(stage.slack.client, time.monotonic, Redactor([]), rates={"chat.postMessage": Rate(60, 2)})
+    publisher = Publisher(stage.database, slack, queries.outbox, pieces, utc_now)
+    stage.publishers.append(publisher)
+    stage.failures(PLACES + 5)
+    stage.failures(2, DATA_IMPORTS)
+    await publisher.sweep()
+    await stage.workspace.until(lambda: len(stage.said(DATA_IMPORTS)) == 2)
+    await publisher.stop(10)
+    assert len(stage.said()) == 2
+    assert len([call for call in stage.workspace.calls if call.method == "chat.postMessage"]) == 4
+
+    def put_off(connection: Connection) -> list[Any]:
+        columns = select(alerts_table.c.show_failures, alerts_table.c.showing)
+        return list(connection.execute(columns.where(alerts_table.c.show_at > utc_now())))
+
+    assert await stage.database.run(put_off) == [(0, False)] * (PLACES + 3)
+
+
+async def test_two_replicas_share_nothing_and_each_stops_at_429(stage: Stage) -> None:
+    stage.workspace.rate_limits = True
+    for _ in range(2):
+        slack = Slack(stage.slack.client, time.monotonic, Redactor([]))
+        stage.publishers.append(Publisher(stage.database, slack, queries.outbox, pieces, utc_now))
+    stage.failures(8)
+    await stage.until_shown(30)
+    assert sorted(stage.said()) == [f"{LAUNCH_OPS}-{number:03}" for number in range(8)]
+    assert stage.workspace.limits.turned_away.total() <= 8, "one each second and replica at most"

@@ -1,9 +1,10 @@
 """Several identical bots on one PostgreSQL."""
 
 import asyncio
+import copy
 from typing import Any
 
-from bot.sandbox import ADMIN, LAUNCH_OPS, OPERATOR
+from bot.sandbox import ADMIN, LAUNCH_OPS, OPERATOR, SECOND_OPERATOR
 from tests.scenarios.conftest import World
 from tests.scenarios.test_alerts import mute
 
@@ -65,3 +66,26 @@ async def test_a_second_person_and_the_audit_on_postgresql(world: World, postgre
         assert "helped in 1 of 1" in (await world.until(lambda: world.told(ADMIN), timeout=20))[0]
         await world.slack.home_opened(ADMIN)
         await world.until(lambda: world.slack.homes.get(ADMIN))
+
+
+async def test_two_replicas_let_an_approved_batch_through_once(world: World, postgres_url: str) -> None:
+    settings: dict[str, Any] = {"APPROVAL_AFTER": "1", "APPROVAL_COUNT": "2", "DATABASE_URL": postgres_url}
+    async with world.running(**settings), world.running(**settings):
+        world.allow()
+        world.allow(SECOND_OPERATOR)
+        jobs = [world.sift.add() for _ in range(5)]
+        await world.slack.command(OPERATOR, LAUNCH_OPS, " ".join(job.job_id for job in jobs))
+        (message,) = await world.until(lambda: [m for m in world.replies() if "have to approve" in m.text_shown()], 10)
+        pressed = await asyncio.gather(
+            *(
+                world.slack.click(who, LAUNCH_OPS, message.ts, "approve_retry", seen=copy.deepcopy(message))
+                for who in (SECOND_OPERATOR, ADMIN, OPERATOR)
+            )
+        )
+        await asyncio.gather(*(world.slack.redeliver(one) for one in pressed))
+        async with asyncio.timeout(15):
+            while world.outcomes().count("finished") < 5:
+                await asyncio.sleep(0.05)
+        given = [row.user_id for row in world.entries() if row.event == "approval" and row.outcome is None]
+    assert sorted(given) == sorted([SECOND_OPERATOR, ADMIN] * 5)
+    assert all(world.sift.count("retry", job.job_id) == 1 for job in jobs)

@@ -92,10 +92,10 @@ async def test_the_home_tab_shows_no_audit_whose_reading_is_not_recorded(limited
     limited.allow(AUDITOR, Role.AUDITOR)
     for _ in range(2):
         await limited.slack.home_opened(AUDITOR)
-    await limited.until(lambda: "Search the audit" in str(getattr(limited.slack.homes.get(AUDITOR), "body", "")))
+    await limited.until(lambda: "open_audit" in str(getattr(limited.slack.homes.get(AUDITOR), "body", "")))
     await limited.until(lambda: len(limited.entries(user_id=AUDITOR)) == 2)
     await limited.slack.home_opened(AUDITOR)
-    await limited.until(lambda: "Search the audit" not in str(limited.slack.homes[AUDITOR].body))
+    await limited.until(lambda: "open_audit" not in str(limited.slack.homes[AUDITOR].body))
     assert [row.outcome for row in limited.entries(user_id=AUDITOR)] == [None, None, "refused"]
 
 

@@ -3,14 +3,17 @@
 import copy
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
 
 from bot.access.request import GrantWanted, from_grant_view, grant_of_click
+from bot.audit.entry import Event
 from bot.base.requester import Requester, Source
-from bot.retries.request import JobRef, from_override, from_view, job_of_click
+from bot.retries.request import JobRef, from_view, job_of_click
+from bot.retries.word import Word, of_click, of_view
 from bot.slack import payloads
 from bot.slack.payloads import Malformed
 
@@ -206,6 +209,13 @@ def test_a_click_in_a_thread_is_answered_in_that_thread_privately_too() -> None:
     assert (requester.thread_ts, requester.asked_in) == ("1764000000.000100", "1764000000.000100")
 
 
+def test_a_click_in_a_message_that_has_replies_is_answered_in_the_channel_privately() -> None:
+    ts = IN_CHANNEL["message"]["ts"]
+    container = {**IN_CHANNEL["container"], "thread_ts": ts}
+    requester = clicked({**IN_CHANNEL, "container": container, "message": {**IN_CHANNEL["message"], "thread_ts": ts}})
+    assert (requester.thread_ts, requester.asked_in) == (ts, None)
+
+
 def test_a_click_in_what_only_one_person_sees_has_no_thread() -> None:
     requester = clicked(EPHEMERAL)
     assert requester.delivery_key == "click:C0LAUNCH:1764000007.000300:1764000060.123456:U0ADA"
@@ -278,7 +288,24 @@ def test_a_modal_that_grants() -> None:
 def test_a_modal_that_overrides() -> None:
     body = copy.deepcopy(SUBMISSION)
     body["view"]["private_metadata"] = "7h3k9m2p4q"
-    assert from_override(body) == ("7h3k9m2p4q", "sensor was offline")
+    said = of_view(body, Event.BREAK_GLASS)
+    assert (said.of, said.reason, said.requester.source) == ("7h3k9m2p4q", "sensor was offline", Source.MODAL)
+    del body["view"]["state"]["values"]["reason"]
+    with pytest.raises(Malformed):
+        of_view(body, Event.BREAK_GLASS)
+
+
+def test_a_modal_that_approves_some() -> None:
+    picked = {"jobs": {"jobs": {"selected_options": [{"value": "r1"}, {"value": "r2"}]}}}
+    body = with_inputs(picked)
+    body["view"]["private_metadata"] = "7h3k9m2p4q"
+    said = of_view(body, Event.APPROVAL)
+    assert said == Word(said.requester, "7h3k9m2p4q", Event.APPROVAL, None, ["r1", "r2"])
+
+
+def test_a_button_that_approves() -> None:
+    said = of_click(IN_HOME, Event.APPROVAL, Source.HOME)
+    assert (said.of, said.only, said.requester.source) == (payloads.value_of(IN_HOME), None, Source.HOME)
 
 
 def test_a_message_shortcut_is_answered_in_the_thread_of_its_message() -> None:
@@ -422,7 +449,7 @@ def test_a_modal_that_says_not_where_it_was_opened_is_malformed(metadata: object
 @pytest.mark.parametrize("view", [None, "V0MODAL", {}, {"state": None}, {"state": {}}, {"state": {"values": []}}])
 def test_a_modal_without_its_inputs_is_malformed(view: object) -> None:
     body = {**SUBMISSION, "view": view}
-    for read in (from_view, from_grant_view, from_override):
+    for read in (from_view, from_grant_view, partial(of_view, event=Event.DECLINE)):
         with pytest.raises(Malformed):
             read(body)
 

@@ -15,7 +15,7 @@ from bot.base.clock import say_duration
 from bot.retries.messages.job import progress, referring, retry_button, retry_button_of, status_of
 from bot.retries.messages.naming import grey, links_of, ran, title_of
 from bot.retries.request import Retry
-from bot.retries.state import RefusalReason, State
+from bot.retries.state import ApprovalReason, RefusalReason, State
 from bot.sift.errors import SiftError
 from bot.slack.blocks import actions, escape, plain, section
 from bot.slack.links import Place
@@ -82,6 +82,8 @@ def why_not(retry: Retry, place: Place, name: str) -> Said:
         name: what the job is called, as a sentence begins; escaped.
     """
     why, detail = str(retry.detail.get("why")), retry.detail
+    if (waited := _second_person(retry, place, name)) is not None:
+        return waited
     if retry.state is State.DENIED:
         return Said(denial(detail, "retry jobs"), whom_to_ask(detail), emoji=":no_entry:")
     if retry.state is State.FAILED:
@@ -133,7 +135,14 @@ def _why_refused(retry: Retry, place: Place, name: str) -> Said:
         case RefusalReason.UNKNOWN_JOB:
             what = f"Sift knows no job `{escape(retry.job_id)}`, or its key may not see it."
             return Said(what, "Check the ID in Sift.")
-        case RefusalReason.ENDED | RefusalReason.BEING_CANCELLED | RefusalReason.RERUN_OFF | None:  # no retry's
+        case (  # no retry's, or told by `_second_person`
+            RefusalReason.ENDED
+            | RefusalReason.BEING_CANCELLED
+            | RefusalReason.RERUN_OFF
+            | RefusalReason.AWAITED
+            | RefusalReason.MOVED_ON
+            | None
+        ):
             return Said(f"{name} was not retried.")
         case unreachable:
             assert_never(unreachable)
@@ -147,6 +156,29 @@ def _of_another(reason: RefusalReason, detail: Mapping[str, Any], place: Place, 
     if reason is RefusalReason.QUEUED:
         return f"{name} is already going to be retried, by {by} in {_seconds(detail)}.{there}"
     return f"{name} is already being retried by {by}.{there}"
+
+
+def _second_person(retry: Retry, place: Place, name: str) -> Said | None:
+    """Why nothing came of a request that waited for a second person, or was not to wait; None for any other."""
+    detail = retry.detail
+    match detail.get("why"):
+        case ApprovalReason.DECLINED:
+            return Said(
+                f"{name} was not retried: <@{detail.get('by')}> declined it.",
+                emoji=":no_entry:",
+                quote=detail.get("said"),
+            )
+        case RefusalReason.AWAITED:
+            link = place.workspace.link(detail.get("channel_id"), detail.get("ts"))
+            there = f" See it <{link}|in its thread>." if link else ""
+            return Said(f"{name} is already waiting for a second person, asked by <@{detail.get('by')}>.{there}")
+        case RefusalReason.MOVED_ON:
+            failed = retry.job is not None and retry.job.retryable
+            following = "If it is still wanted, retry it again." if failed else ""
+            what = f"{name} moved on while your retry waited for a second person."
+            return Said(what, following, show_job=True, offer=failed)
+        case _:
+            return None
 
 
 def _refusal_reason(why: object) -> RefusalReason | None:

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 
 from bot.access.messages import denied
 from bot.retries.messages.answers import cannot_post, why_not
+from bot.retries.messages.approval import ended_because
+from bot.retries.messages.batch_approval import approval, asks, broken_glass, nobody_sees
 from bot.retries.messages.cooldown import batch_waits, works_from
 from bot.retries.messages.job import referring, retry_button
 from bot.retries.messages.naming import SHORT_ID
 from bot.retries.messages.retry import offered, outcome_of, title, why_it_ended_so, withdrawn
 from bot.retries.request import Batch, Retry
-from bot.retries.state import UNSENT, State
+from bot.retries.state import UNSENT, ApprovalReason, State
 from bot.slack.blocks import actions, button, confirm, counted, escape, foreign, plain, section
 from bot.slack.links import Place
 from bot.slack.message import Block, Message
@@ -31,8 +33,12 @@ LINES = 40
 NAMED = 10
 """Jobs that are named for each reason that they were not retried for."""
 
+SECOND = "waiting for a second person"
+"""How those that take somebody else's word stand; their state is `requested`, too."""
+
 _TALLY = (
     (":hourglass_flowing_sand:", "waiting", ("requested", "sending")),
+    (":busts_in_silhouette:", SECOND, ()),
     (":arrows_counterclockwise:", "under way", ("accepted",)),
     (":grey_question:", "being checked", ("unknown",)),
     (":white_check_mark:", "finished", ("finished",)),
@@ -49,34 +55,60 @@ def pieces(batch: Batch, place: Place) -> list[Piece]:
     """Every message that should show a batch as it is now, in the order they are posted."""
     if batch.refusal:
         return [Piece("private-refused", _refused_whole(batch, place))]
-    unsent = _count(batch, *UNSENT)
-    decided = sum(batch.states.values()) >= batch.total and not _count(batch, "requested", "sending")
-    private = _waiting(batch)
-    if decided and unsent and not all(withdrawn(one) for one in batch.members if one.state in UNSENT):
-        private.append(Piece("private-refused", _refused(batch, place)))
-    if sum(batch.states.values()) - unsent - _count(batch, "requested") <= 0:
+    private = _private(batch, place)
+    asked = _asked(batch) if asks(batch) else []
+    if not asked and sum(batch.states.values()) - _count(batch, *UNSENT, "requested") <= 0:
         return private  # as long as nothing was sent to Sift, there is nothing to show to others
     if batch.unpostable is not None:
         told = tally(batch)
         phase = "private-end" if batch.final else "private-start"
-        return [Piece(phase, Message(told.text, [cannot_post(batch), *told.blocks])), *private]
-    shown = [Piece("announcement" if batch.thread_ts is None else "tally", tally(batch)), *_lists(batch)]
-    if batch.final:
-        shown.append(Piece("ending", ending(batch)))
+        return [Piece(phase, Message(told.text, [cannot_post(batch), *told.blocks])), *asked, *private]
+    shown = [Piece("announcement" if batch.thread_ts is None else "tally", tally(batch)), *asked, *_lists(batch)]
+    loud = broken_glass(batch)
+    shown += [Piece("break-glass", loud, in_channel=True)] if loud else []
+    shown += [Piece("ending", ending(batch))] if batch.final else []
     return [*shown, *private]
 
 
-def _waiting(batch: Batch) -> list[Piece]:
-    """Says that some of it waits for the end of the cooldown, once everything else is decided."""
-    undecided = batch.total - sum(batch.states.values()) + _count(batch, "requested", "sending") - batch.waiting
-    if batch.waits_until is None or undecided:
+def _asked(batch: Batch) -> list[Piece]:
+    """What asks for a second person: others if they see it, else whoever asked is told."""
+    if batch.unpostable is None and batch.channel_id is not None:
+        return [Piece("approval", approval(batch))]
+    return [Piece("private-waiting", nobody_sees(batch))] if batch.awaiting else []
+
+
+def _private(batch: Batch, place: Place) -> list[Piece]:
+    """What whoever asked is told once all else is decided.
+
+    That is what waits for the end of the cooldown; then what was not retried at once; then, of what waited for a second
+    person, what was not.
+    """
+    asked_for = sum(one.count for one in batch.spoken if one.state is State.REQUESTED)
+    undecided = _count(batch, "requested", "sending") - asked_for
+    if max(batch.undecided, undecided) > batch.waiting:
         return []
-    return [Piece("private-cooldown", batch_waits(batch, batch.waits_until))]
+    if batch.waits_until is not None:
+        return [Piece("private-cooldown", batch_waits(batch, batch.waits_until))]
+    later = sum(one.count for one in batch.spoken if one.state in UNSENT)
+    at_once = _count(batch, *UNSENT) - later
+    told: list[Piece] = []
+    if at_once > 0 and not all(withdrawn(one) for one in _unsent(batch, waited=False)):
+        told.append(Piece("private-refused", _refused(batch, place, at_once, waited=False)))
+    if later and not asked_for:
+        told.append(Piece("private-unapproved", _refused(batch, place, later, waited=True)))
+    return told
+
+
+def _unsent(batch: Batch, *, waited: bool) -> list[Retry]:
+    """Those that are known of what was not retried: what waited for a second person, or the others."""
+    return [one for one in batch.members if one.state in UNSENT and (one.approval_until is not None) == waited]
 
 
 def tally(batch: Batch) -> Message:
     """Who retries how many jobs, and how they stand."""
     verb = "retried" if batch.final else "is retrying"
+    if not batch.final and batch.waits == batch.total:
+        verb = "wants to retry"
     text = f"<@{batch.user_id}> {verb} {counted(batch.total, 'job')}"
     emoji = ":white_check_mark:" if batch.final else ":arrows_counterclockwise:"
     reason = [plain(f"Reason: {batch.reason}")] if batch.reason else []
@@ -98,7 +130,8 @@ def ending(batch: Batch) -> Message:
 def _standing(batch: Batch) -> str:
     counts = [(emoji, words, _count(batch, *states)) for emoji, words, states in _TALLY]
     unwritten = batch.total - sum(batch.states.values())
-    counts[0] = (*counts[0][:2], counts[0][2] + unwritten)
+    counts[0] = (*counts[0][:2], counts[0][2] + unwritten - batch.waits)
+    counts[1] = (*counts[1][:2], batch.waits)
     return " · ".join(f"{emoji} {count:,} {words}" for emoji, words, count in counts if count)
 
 
@@ -123,7 +156,9 @@ def _unlisted(batch: Batch) -> bool:
 
 def _line(retry: Retry) -> Block:
     if retry.state in UNSENT:
-        emoji, words = ":no_entry:", "was not retried"
+        emoji, words = ":no_entry:", f"was not retried{_because(retry)}"
+    elif retry.waits_for_approval:
+        emoji, words = ":busts_in_silhouette:", _waits(retry)
     elif retry.state in ("requested", "sending"):
         emoji, words = ":hourglass_flowing_sand:", "waiting"
     else:
@@ -134,19 +169,44 @@ def _line(retry: Retry) -> Block:
     return section(f"{emoji} {_told_apart(retry)} — {words}{because}", again)
 
 
+def _waits(retry: Retry) -> str:
+    """What a retry waits for: a second person, or more of them."""
+    if not retry.approvers:
+        return SECOND
+    return f"approved by {len(retry.approvers)} of {retry.approvals_needed or 1}"
+
+
+def _because(retry: Retry) -> str:
+    """Why nothing came of one that took a second person, as everybody may know; of others, its person alone is told."""
+    if retry.approval_until is None:
+        return ""
+    match retry.detail.get("why"):
+        case ApprovalReason.EXPIRED:
+            return ": nobody else approved it in time"
+        case ApprovalReason.DECLINED:
+            return f": <@{retry.detail.get('by')}> declined"
+        case _:
+            because = ended_because(retry)
+            return f": {because}" if because else ""
+
+
 def _told_apart(retry: Retry) -> str:
     """What a job is called; with its short ID, since several may be called the same."""
     short, name = f"`{escape(retry.job_id[:SHORT_ID])}`", title(retry)
     return name if short in name else f"{name} · {short}"
 
 
-def _refused(batch: Batch, place: Place) -> Message:
-    """Which of the jobs were not retried and why: for whoever asked alone."""
-    unsent = [retry for retry in batch.members if retry.state in UNSENT]
-    count = _count(batch, *UNSENT)
+def _refused(batch: Batch, place: Place, count: int, *, waited: bool) -> Message:
+    """Which of the jobs were not retried and why: for whoever asked alone.
+
+    Args:
+        waited: those that waited for a second person, or the others.
+    """
     title = f":no_entry: {count:,} of {counted(batch.total, 'job')} {'was' if count == 1 else 'were'} not retried."
-    rest = [actions([_button(RETRY_REST, batch.id, "Retry the rest", batch.stale)])] if batch.stale else []
-    blocks = [section(title), *_reasons(unsent, place), *rest, referring(batch.id)]
+    rest = (
+        [actions([_button(RETRY_REST, batch.id, "Retry the rest", batch.stale)])] if batch.stale and not waited else []
+    )
+    blocks = [section(title), *_reasons(_unsent(batch, waited=waited), place), *rest, referring(batch.id)]
     return Message(title, blocks)
 
 

@@ -8,12 +8,12 @@
 from bot.base.clock import say_duration
 from bot.retries.messages import naming
 from bot.retries.messages.answers import answer, cannot_post
-from bot.retries.messages.approval import approval, broken_glass, nobody_can_approve
+from bot.retries.messages.approval import approval, broken_glass, ended_because, nobody_can_approve
 from bot.retries.messages.cancel import being_cancelled, cancel_buttons
 from bot.retries.messages.cooldown import waits, works_from
 from bot.retries.messages.job import export_facts, progress, ran_for, retry_button, status_of
 from bot.retries.request import Retry
-from bot.retries.state import FACTS, OFFERING, UNSENT, RefusalReason, State
+from bot.retries.state import FACTS, OFFERING, UNSENT, ApprovalReason, RefusalReason, State
 from bot.sift.job import Job
 from bot.sift.subject import About
 from bot.slack.blocks import actions, fields, plain, section
@@ -96,12 +96,23 @@ def announcement(retry: Retry) -> Message:
     if retry.state in ("requested", *UNSENT):
         verb = "wants to retry" if retry.state == "requested" else "wanted to retry"
     how = "" if retry.state == "accepted" else f" — {words}"
-    if retry.detail.get("why") == "approval_expired":
-        how = " — nobody else approved it in time; nothing was retried"
+    if retry.approval_until is not None and retry.state in UNSENT:
+        how = _unapproved(retry)
     if retry.superseded_by is not None:
         how += ", and was retried again since"
     text = f"<@{retry.user_id}> {verb} {title(retry)}{how}"
     return Message(text, [section(f"{emoji} {text}"), *_reason(retry.reason)])
+
+
+def _unapproved(retry: Retry) -> str:
+    """Why nothing came of a request that took a second person."""
+    why = retry.detail.get("why")
+    if why == ApprovalReason.EXPIRED:
+        return " — nobody else approved it in time; nothing was retried"
+    if why == ApprovalReason.DECLINED:
+        return f" — <@{retry.detail.get('by')}> declined; nothing was retried"
+    because = ended_because(retry)
+    return f" — {because}; nothing was sent" if because else f" — {outcome_of(retry)[1]}"
 
 
 def summary(retry: Retry, place: Place) -> Message:

@@ -4,10 +4,12 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from urllib.parse import urlencode
 
 from markupsafe import Markup, escape
 
 from bot.sandbox.slack.directory import User
+from bot.sandbox.slack.methods import URL
 from bot.sandbox.slack.state import WorkspaceState
 
 EMOJI = {
@@ -83,6 +85,7 @@ _PIECES = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 _EMOJI = re.compile(r":([a-z0-9_+-]+):")
+_PERMALINK = re.compile(re.escape(URL) + r"archives/(?P<channel>\w+)/p(?P<seconds>\d+)(?P<fraction>\d{6})\b")
 _BROADCASTS = ("here", "channel", "everyone")
 
 
@@ -118,6 +121,21 @@ class Reader:
         user = self.state.users.get(user_id)
         return user.name if user else user_id
 
+    def address(self, url: str) -> str:
+        """Where an address leads on this page: what is in the workspace is read here, as Slack does in its app."""
+        found = _PERMALINK.match(url)
+        if found is None:
+            return url
+        ts = f"{found['seconds']}.{found['fraction']}"
+        channel = self.state.channels.get(found["channel"])
+        message = channel.find(ts) if channel else None
+        thread = (message.thread_ts or ts) if message else ts
+        return "/?" + urlencode({"as": self.user.id, "channel": found["channel"], "thread": thread})
+
+    def _link(self, url: str, text: str) -> Markup:
+        here = self.address(url)
+        return link(url, text) if here == url else Markup('<a href="{}">{}</a>').format(here, text)
+
     def _piece(self, kind: str, text: str) -> Markup:
         match kind:
             case "pre":
@@ -129,7 +147,7 @@ class Reader:
             case "emoji":
                 return Markup('<span class="emoji" title=":{}:">{}</span>').format(text, emoji(f":{text}:"))
             case "url":
-                return link(text, _plain(text))
+                return self._link(text, _plain(text))
             case "newline":
                 return Markup("<br>")
             case "quote":
@@ -156,7 +174,7 @@ class Reader:
             return self._mention("#" + (channel.name if channel else unescape(label) or identity))
         if kind == "!":
             return self._special(identity, label)
-        return link(unescape(target), _plain(label) if label else _plain(target.removeprefix("mailto:")))
+        return self._link(unescape(target), _plain(label) if label else _plain(target.removeprefix("mailto:")))
 
     def _special(self, command: str, label: str) -> Markup:
         name, _, rest = command.partition("^")
@@ -176,7 +194,7 @@ class Reader:
         if not re.fullmatch(r"[0-9]{1,11}", stamp):
             return _plain(fallback)
         text = Markup('<time title="{}">{}</time>').format(unescape(fallback), self.when(stamp, unescape(form)))
-        return link(unescape(target), text) if target else text
+        return self._link(unescape(target), text) if target else text
 
     def _mention(self, text: str, *, is_me: bool = False) -> Markup:
         return Markup('<span class="mention{}">{}</span>').format(" me" if is_me else "", text)

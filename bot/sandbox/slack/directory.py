@@ -63,6 +63,11 @@ class User:
         return self.is_restricted or self.is_ultra_restricted or self.is_stranger
 
     @property
+    def email(self) -> str:
+        """Their e-mail address; nobody writes to a bot."""
+        return "" if self.is_bot else f"{self.handle}@sandbox.example"
+
+    @property
     def zone(self) -> ZoneInfo:
         """Their time zone; UTC on a machine without time zone data."""
         try:
@@ -70,12 +75,17 @@ class User:
         except ZoneInfoNotFoundError:
             return ZoneInfo("UTC")
 
+    @property
+    def place(self) -> str:
+        """The city that their time zone is named for."""
+        return self.tz.rpartition("/")[2].replace("_", " ")
+
     def as_slack(self, *, with_email: bool, at: datetime) -> Payload:
         """The user as `users.info` answers."""
         offset = at.astimezone(self.zone).utcoffset()
         profile = {"real_name": self.name, "display_name": self.name, "team": self.team_id, "title": self.title}
-        if with_email and not self.is_bot:
-            profile["email"] = f"{self.handle}@sandbox.example"
+        if with_email and self.email:
+            profile["email"] = self.email
         return {
             "id": self.id,
             "team_id": self.team_id,

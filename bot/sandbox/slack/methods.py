@@ -102,6 +102,15 @@ def users_info(state: WorkspaceState, arguments: Arguments) -> Answer:
     return {"user": user.as_slack(with_email="users:read.email" in state.scopes, at=state.clock())}
 
 
+def users_lookup_by_email(state: WorkspaceState, arguments: Arguments) -> Answer:
+    """Who has an e-mail address, letter case apart; those who left, and people from elsewhere, are not found."""
+    email = str(arguments.get("email") or "").lower()
+    for user in state.users.values():
+        if email and user.email.lower() == email and not user.deleted and user.team_id == TEAM:
+            return {"user": user.as_slack(with_email=True, at=state.clock())}
+    raise Refused("users_not_found")
+
+
 def usergroups_list(state: WorkspaceState, arguments: Arguments) -> Answer:
     """The user groups."""
     with_users = flag(arguments, "include_users")
@@ -269,6 +278,7 @@ METHODS: dict[str, Known] = {
     "chat.delete": Known(chat_delete, "chat:write"),
     "chat.getPermalink": Known(chat_get_permalink),
     "users.info": Known(users_info, "users:read"),
+    "users.lookupByEmail": Known(users_lookup_by_email, "users:read.email"),
     "usergroups.list": Known(usergroups_list, "usergroups:read"),
     "usergroups.users.list": Known(usergroups_users_list, "usergroups:read"),
     "conversations.info": Known(conversations_info),

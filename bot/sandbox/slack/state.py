@@ -16,7 +16,7 @@ from bot.sandbox.slack.messages import Message
 from bot.sandbox.slack.trouble import Fault, RateLimits
 from bot.sandbox.slack.views import View, with_ids
 
-OPTIONAL_SCOPES = frozenset({"channels:history", "channels:read", "groups:history", "groups:read"})
+OPTIONAL_SCOPES = frozenset({"channels:history", "channels:read", "groups:history", "groups:read", "users:read.email"})
 """Those that whoever installs the app may decline."""
 
 SCOPES = OPTIONAL_SCOPES | {

@@ -1,6 +1,7 @@
 """What can go wrong with a call to Slack, on demand: errors, delays, lost answers, rate limits."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -71,11 +72,13 @@ RATES = {
 class RateLimits:
     """Slack's rate limits, as buckets of calls that fill again with time."""
 
+    rates: Mapping[str, Rate] = field(default_factory=lambda: RATES)
+    turned_away: Counter[str] = field(default_factory=Counter)
     _left: dict[tuple[str, str], tuple[float, datetime]] = field(default_factory=dict)
 
     def wait(self, method: str, channel: str, now: datetime) -> int | None:
         """Takes one call out of its bucket; returns how many seconds to wait if there is none."""
-        rate = RATES.get(method)
+        rate = self.rates.get(method)
         if rate is None:
             return None
         key = (method, channel if rate.per_channel else "")
@@ -83,4 +86,7 @@ class RateLimits:
         per_second = rate.calls / rate.seconds
         left = min(rate.burst, left + (now - since).total_seconds() * per_second)
         self._left[key] = (left - 1 if left >= 1 else left, now)
-        return None if left >= 1 else max(1, math.ceil((1 - left) / per_second))
+        if left >= 1:
+            return None
+        self.turned_away[method] += 1
+        return max(1, math.ceil((1 - left) / per_second))

@@ -231,6 +231,15 @@ class SlackWorkspace(WorkspaceState):
         )
         return await self._deliver(Request(EVENT, payload))
 
+    async def event(self, kind: str, user_id: str, **fields: Any) -> Delivered:
+        """Something happens that the app is told of; of whatever kind."""
+        payload = payloads.event(kind, self.users[user_id], self.new_id("Ev"), self.now_ts(), **fields)
+        return await self._deliver(Request(EVENT, payload))
+
+    async def interaction(self, payload: Payload) -> Delivered:
+        """Slack sends an interaction, as it is given."""
+        return await self._deliver(Request(INTERACTIVE, payload))
+
     async def redeliver(self, delivered: Delivered) -> Delivered:
         """Slack sends the very same request again, as it does when it missed the ack."""
         request = delivered.request

@@ -51,11 +51,12 @@ function confirmed(element) {
 
 async function press(element, value) {
   if (!(await confirmed(element))) return refresh();
-  if (/^https?:/i.test(element.dataset.url ?? "")) window.open(element.dataset.url, "_blank", "noopener");
-  const { actionId, blockId, view, ts } = element.dataset;
+  const { actionId, blockId, view, ts, url = "" } = element.dataset;
+  if (/^https?:/i.test(url)) window.open(url, "_blank", "noopener");
   const fields = { action_id: actionId, block_id: blockId, value };
-  if (!view) return act("click", { ...fields, ts });
-  return act("click-view", { ...fields, view }, element.closest("form"));
+  if (view) await act("click-view", { ...fields, view }, element.closest("form"));
+  else await act("click", { ...fields, ts });
+  if (url.startsWith("/?")) location.assign(url); /* a message in this workspace */
 }
 
 function chosen(element) {
@@ -139,9 +140,16 @@ function closeModal(dialog) {
   act("close", { view: dialog.dataset.view });
 }
 
+let beneath = null; /* what had the focus before the first modal opened */
+
 function showModal() {
   const dialog = document.querySelector("#region-modal dialog");
+  if (!dialog && beneath !== null) {
+    byId(beneath)?.focus({ preventScroll: true });
+    beneath = null;
+  }
   if (!dialog || dialog.open) return;
+  beneath ??= document.activeElement?.id ?? "";
   dialog.addEventListener("cancel", (event) => {
     event.preventDefault();
     closeModal(dialog);

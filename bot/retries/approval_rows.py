@@ -1,0 +1,169 @@
+"""Rows that take a second person's word: asked for, given, and what waits for it.
+
+Every function runs inside one transaction of the caller's.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, case, exists, func, null, or_, select, update
+
+from bot.audit import entry
+from bot.audit import log as audit
+from bot.base.requester import Actor
+from bot.db.tables import approvals, retries
+from bot.retries import claims, known, store
+from bot.retries.entries import entry_of
+from bot.retries.request import Retry
+from bot.retries.spoken import Spoken
+from bot.retries.state import UNSENT, State
+
+APPROVAL_FOR = timedelta(hours=1)
+"""How long a request waits for somebody else's word."""
+
+MAX_MAY = 5
+"""So many of those who may approve are named."""
+
+MAX_SPOKEN = 50
+"""So many different ways in which the requests of one batch went are told."""
+
+_ROW = retries.c
+_WAITS = (_ROW.state == State.REQUESTED) & _ROW.approval_until.is_not(None) & _ROW.approved_by.is_(None)
+
+
+def ask(
+    connection: Connection, retry: Retry, may: Sequence[str], needed: int, now: datetime, at: datetime
+) -> Retry | None:
+    """Has a claimed request wait for a second person; one that waits already goes on waiting.
+
+    Args:
+        may: the users and user groups that may approve, the requester among them or not.
+        needed: how many people have to approve.
+
+    Returns:
+        Another request for the job that waits already, in whose place none is made; None if this one waits.
+    """
+    if retry.approval_until is not None:
+        store.note_progress(connection, retry, at, due_at=now + (retry.approval_until - at))
+        return None
+    if (other := _elsewhere(connection, retry, at)) is not None:
+        return other
+    others = [subject for subject in may if subject != retry.user_id]
+    detail = {"may_approve": others[:MAX_MAY], "more": len(others[MAX_MAY:])}
+    waiting = store.note_progress(
+        connection,
+        retry,
+        at,
+        approval_until=at + APPROVAL_FOR,
+        approvals_needed=needed,
+        due_at=now + APPROVAL_FOR,
+        job_before=retry.job_before,
+        attempt=retry.attempt,
+        detail=detail,
+    )
+    audit.append(connection, entry_of(waiting, None, {**detail, "needed": needed}, entry.Event.APPROVAL_ASKED), at)
+    return None
+
+
+def _elsewhere(connection: Connection, retry: Retry, at: datetime) -> Retry | None:
+    """Another request for the same job that waits for a second person, or was approved and is about to be sent."""
+    same = (_ROW.job_id == retry.job_id) & (_ROW.kind == retry.kind) & (_ROW.id != retry.id)
+    open_ = (_ROW.state == State.REQUESTED) & or_(_ROW.approval_until > at, _ROW.approved_by.is_not(None))
+    row = connection.execute(select(retries).where(same, open_).limit(1)).first()
+    return None if row is None else Retry.of(row._mapping)
+
+
+def waiting(
+    connection: Connection, of: str, at: datetime, limit: int, *, by: str = "", only: Collection[str] | None = None
+) -> list[Retry]:
+    """What waits for a second person of one request or batch, kept from others until the transaction is over.
+
+    Args:
+        of: the request, or the batch.
+        by: who speaks: what they approved already, and now waits for others, comes last.
+        only: these requests of the batch alone.
+    """
+    query = select(retries).where(or_(_ROW.id == of, _ROW.batch_id == of), _WAITS, _ROW.approval_until > at)
+    if only is not None:
+        query = query.where(_ROW.id.in_(only))
+    spoken = exists().where(approvals.c.retry_id == _ROW.id, approvals.c.user_id == by)
+    rows = connection.execute(query.order_by(spoken, _ROW.created_at, _ROW.id).limit(limit).with_for_update())
+    return known.with_approvers(connection, claims.readable(rows))
+
+
+def last_spoken(connection: Connection, of: str) -> Retry | None:
+    """The request, or of a batch one whose wait is over; None if nobody was ever asked."""
+    asked = select(retries).where(or_(_ROW.id == of, _ROW.batch_id == of), _ROW.approval_until.is_not(None))
+    row = connection.execute(asked.order_by(_WAITS, _ROW.ended_at.desc(), _ROW.id).limit(1)).first()
+    return None if row is None else Retry.of(row._mapping)
+
+
+def approve(connection: Connection, retry: Retry, by: Actor, now: datetime, at: datetime) -> Retry:
+    """Writes down that somebody approves a request that waits; with the last word that it takes it is let through."""
+    word = approvals.insert().values(retry_id=retry.id, user_id=by.user_id, user_name=by.user_name, at=at)
+    connection.execute(word)
+    approvers = (*retry.approvers, by.user_id)
+    if len(approvers) < (retry.approvals_needed or 1):
+        return replace(store.note_progress(connection, retry, at), approvers=approvers)
+    return store.note_progress(connection, retry, at, approved_by=by.user_id, due_at=now)
+
+
+def override(connection: Connection, retry: Retry, by: Actor, reason: str, now: datetime, at: datetime) -> Retry:
+    """Lets a request that waits through without a second person."""
+    return store.note_progress(connection, retry, at, approved_by=by.user_id, override_reason=reason, due_at=now)
+
+
+def page(connection: Connection, after: str, limit: int) -> list[Retry]:
+    """What waits for a second person, by its ID, from after one on."""
+    rows = connection.execute(select(retries).where(_WAITS, _ROW.id > after).order_by(_ROW.id).limit(limit))
+    return claims.readable(rows)
+
+
+def newest(connection: Connection, at: datetime, apart_from: str, limit: int) -> list[Retry]:
+    """What waits for a second person other than this one, the newest first."""
+    query = select(retries).where(_WAITS, _ROW.approval_until > at, _ROW.user_id != apart_from)
+    rows = connection.execute(query.order_by(_ROW.created_at.desc(), _ROW.id).limit(limit))
+    return known.with_approvers(connection, claims.readable(rows))
+
+
+def not_later(connection: Connection, at: datetime) -> None:
+    """Has no request wait longer for a second person than from now on."""
+    latest = at + APPROVAL_FOR
+    connection.execute(update(retries).where(_ROW.approval_until > latest).values(approval_until=latest))
+
+
+@dataclass(frozen=True)
+class OfBatch:
+    """How the requests of a batch stand with the second person.
+
+    Args:
+        spoken: of those that took one, how many went which way.
+        awaiting: the first few that wait.
+        undecided: so many may come to wait.
+    """
+
+    spoken: Sequence[Spoken]
+    awaiting: Sequence[Retry]
+    undecided: int
+
+
+def of_batch(connection: Connection, batch_id: str, limit: int) -> OfBatch:
+    """How the requests of a batch stand with the second person; the first `limit` that wait."""
+    mine = _ROW.batch_id == batch_id
+    # One that Sift asked to wait for says so in its detail, and holds up nobody else's.
+    undecided = mine & (_ROW.state == State.REQUESTED) & _ROW.approval_until.is_(None) & _ROW.detail.is_(None)
+    left = connection.scalar(select(func.count()).where(undecided)) or 0
+    spoken = _spoken(connection, mine)
+    if not any(one.waits for one in spoken):
+        return OfBatch(spoken, (), left)
+    rows = connection.execute(select(retries).where(mine, _WAITS).order_by(_ROW.created_at, _ROW.id).limit(limit))
+    return OfBatch(spoken, known.with_approvers(connection, claims.readable(rows)), left)
+
+
+def _spoken(connection: Connection, mine: ColumnElement[bool]) -> list[Spoken]:
+    why = case((_ROW.state.in_(UNSENT), _ROW.detail), else_=null())
+    parts = (_ROW.state, _ROW.approved_by, _ROW.override_reason, why)
+    asked = select(*parts, func.count()).where(mine, _ROW.approval_until.is_not(None)).group_by(*parts)
+    rows = connection.execute(asked.order_by(func.count().desc()).limit(MAX_SPOKEN))
+    return [Spoken.of(*row) for row in rows]
