@@ -167,7 +167,7 @@ class Features:
                 rerun=settings.rerun,
             ),
             clock=self.clock,
-            entered=self.metrics.entered,
+            entered=lambda state: self.follower.entered(state),
             changed=self.changed,
         )
 
@@ -201,7 +201,7 @@ class Features:
             poll=timedelta(seconds=self.settings.follow_poll_seconds),
             settle=timedelta(seconds=self.settings.settle_seconds),
             changed=self.changed,
-            entered=self.metrics.entered,
+            entered=lambda state: self.follower.entered(state),
         )
 
     @cached_property
@@ -294,5 +294,6 @@ class Features:
     async def drain(self, seconds: float) -> None:
         """Finishes what is under way, and leaves for the next start what takes longer than `seconds`."""
         await self.explainer.stop()
+        await self.follower.stop()
         publishing = [publisher.stop(seconds) for publisher in self.publishers.values()]
         await asyncio.gather(self.runner.stop(seconds), self.answering.drain(seconds), *publishing)

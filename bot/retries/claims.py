@@ -59,6 +59,14 @@ _GIVE_BACK = (
     .where(_ROW.id.in_(bindparam("b_ids", expanding=True)), _WAITS_HERE)
     .values(due_at=bindparam("b_until", type_=Moment()))
 )
+# Whoever claimed a row since has set another end.
+_RENEW = (
+    update(retries)
+    .where(_ROW.id.in_(bindparam("b_ids", expanding=True)), _ROW.due_at == bindparam("b_mine", type_=Moment()))
+    .values(due_at=bindparam("b_until", type_=Moment()))
+    .returning(_ROW.id)
+)
+_THESE = select(retries).where(_ROW.id.in_(bindparam("b_ids", expanding=True)))
 _COOLED = _ROW.waits_until.is_(None) | (_ROW.waits_until <= bindparam("b_now", type_=Moment()))
 _KEEP = _GIVE_BACK.where(_ROW.due_at < bindparam("b_until", type_=Moment()), _COOLED)
 
@@ -100,6 +108,21 @@ def readable(rows: Iterable[Row[Any]]) -> list[Retry]:
             found.append(Retry.of(row._mapping))
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             log.error("retry.unreadable", request_id=row.id, error=type(error).__name__)
+    return found
+
+
+def renew(connection: Connection, ids: Sequence[str], mine: datetime, until: datetime) -> set[str]:
+    """Keeps claims that end at `mine` until `until`; returns whose still were."""
+    named = {"b_ids": list(ids), "b_mine": mine, "b_until": until}
+    return set(connection.scalars(_RENEW, named))
+
+
+def load(connection: Connection, ids: Sequence[str]) -> list[Retry]:
+    """Rows as they are now."""
+    found: list[Retry] = []
+    for start in range(0, len(ids), KEPT_AT_A_TIME):
+        rows = connection.execute(_THESE, {"b_ids": list(ids[start : start + KEPT_AT_A_TIME])})
+        found += (Retry.of(row._mapping) for row in rows)
     return found
 
 

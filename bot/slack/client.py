@@ -124,6 +124,24 @@ class Slack:
         content = {"text": message.text, "blocks": list(message.blocks)}
         await self.web.call("chat.update", None, turn, channel=channel_id, ts=ts, **content)
 
+    async def take_back(self, channel_id: str, ts: str) -> bool:
+        """Deletes a message of the bot's; returns whether it is gone.
+
+        Raises:
+            RateLimited: it is to be deleted later.
+            SlackUnavailable: it may or may not be gone.
+        """
+        try:
+            await self.web.call("chat.delete", channel=channel_id, ts=ts)
+        except MessageGone:
+            return True
+        except (RateLimited, SlackUnavailable):
+            raise
+        except SlackError as error:
+            log.info("slack.not_taken_back", channel_id=channel_id, error=error.error)
+            return False
+        return True
+
     async def find(
         self,
         channel_id: str,

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from bot.slack.message import Message
@@ -89,7 +90,7 @@ class Piece:
         """Whether it is for whoever asked alone; such a message is sent once and never changed."""
         return self.kind.startswith("private")
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The same for the same content, whatever its block IDs."""
         content = json.dumps([self.message.text, list(self.message.blocks)], sort_keys=True)
