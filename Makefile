@@ -15,7 +15,7 @@ CHROMIUM := $(shell for p in chromium chromium-browser google-chrome; do command
 COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock' --upgrade
 
-.PHONY: help demo test test-browser pictures fuzz lint slack-types bench docs lock settings hooks clean
+.PHONY: help demo test test-browser pictures fuzz simulate chaos lint slack-types bench docs lock settings hooks clean
 
 help:   ## lists what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -32,6 +32,9 @@ test-browser: $(VENV)/.bench   ## uses the demo as people do, in the system's Ch
 
 fuzz: $(VENV)/.test   ## tries 10,000 payloads of each kind, others each time (FUZZ=… for more)
 	FUZZ=$(or $(FUZZ),10000) $(BIN)/pytest -n $(WORKERS) tests/fuzz
+
+simulate: $(VENV)/.test   ## runs simulated worlds in which everything goes wrong (SEEDS=10000), or one with its trace (SEED=7)
+	SEED=$(SEED) SEEDS=$(SEEDS) FROM=$(FROM) $(BIN)/python -m tests.simulation
 
 lint: $(VENV)/.bench   ## checks style, types and imports
 	$(BIN)/ruff check .

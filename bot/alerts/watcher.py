@@ -158,14 +158,19 @@ class Watcher:
         return since, not store.any_waiting(connection)
 
     def _watermark(self, connection: Connection) -> datetime:
-        """How far Sift was read; a mark in the future counts from when it was set: what came since was never read."""
+        """How far Sift was read, by Sift's clock.
+
+        A mark in the future counts from when it was set, since what came after that was never read. By our clock that
+        may be in Sift's future, too, where ours is ahead.
+        """
         mark, at = marks.find(connection, WATERMARK), self._clock()
         if mark is None:
             return at
         watermark = datetime.fromisoformat(mark.value)
         if watermark <= self._limit():
             return watermark
-        mended = min(mark.updated_at, at)
+        ahead = max(at - self._sift.now(at), timedelta(0))
+        mended = min(mark.updated_at, at) - ahead
         log.warning("watermark.mended", was=mark.value, to=rfc3339(mended))
         marks.write(connection, WATERMARK, mended, at)
         return mended

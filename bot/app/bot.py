@@ -23,6 +23,7 @@ from bot.app.gauges import Gauges
 from bot.app.http import slack_route, web_app
 from bot.app.limits import Limits
 from bot.app.listeners import bolt_app
+from bot.app.outside import DEFAULT, Outside
 from bot.app.readiness import UNREADABLE, Readiness, asking_slack
 from bot.app.rotation import Rotation
 from bot.app.schedule import loops
@@ -35,7 +36,7 @@ from bot.base.errors import WrongWorkspace
 from bot.base.loops import Loop, looping, unless
 from bot.base.metrics import Metrics
 from bot.db import marks
-from bot.db.database import Database, is_outdated, migrate, require_schema
+from bot.db.database import is_outdated, migrate, require_schema
 from bot.db.guard import guard
 from bot.db.moving import require_not_moved
 from bot.retries import claims
@@ -47,7 +48,7 @@ from bot.slack.errors import RateLimited, SlackUnavailable
 from bot.slack.links import Workspace
 from bot.slack.pace import RATES, Rate
 from bot.slack.people import People
-from bot.slack.web import http_session, web_client
+from bot.slack.web import web_client
 
 log = structlog.get_logger(__name__)
 
@@ -66,7 +67,8 @@ class Bot:
     Args:
         settings: what it was told.
         clock: the present moment, for everything but the HTTP clients' timeouts.
-        timer: monotonic seconds, for what is remembered of people, groups and rates.
+        timer: monotonic seconds, for what is remembered, and for how long Slack and Sift ask to wait.
+        outside: its database and its ways to Slack and to Sift.
         rates: how often which method of Slack's is called at most.
     """
 
@@ -75,16 +77,18 @@ class Bot:
         settings: Settings,
         clock: Clock = utc_now,
         timer: Callable[[], float] = time.monotonic,
+        outside: Outside = DEFAULT,
         rates: Mapping[str, Rate] = RATES,
     ) -> None:
         self.settings = settings
         self._rates = rates
         self.clock = clock
         self.timer = timer
+        self.outside = outside
         self.metrics = Metrics()
         self.signer = signer(settings.audit_signing_key_file)
         self.redactor = settings.redactor()
-        self.database = Database(settings.database_url.get_secret_value(), clock)
+        self.database = outside.database(settings.database_url.get_secret_value(), clock)
         for engine in self.database.engines:
             guard(engine, self.redactor)
         self.limiter = Limiter(settings.retry_concurrency)
@@ -139,7 +143,7 @@ class Bot:
         """
         settings = self.settings
         async with contextlib.AsyncExitStack() as stack:
-            session = await stack.enter_async_context(http_session())
+            session = await stack.enter_async_context(self.outside.session())
             sift = Sift(
                 settings.sift_rest_uri,
                 settings.sift_api_key,
@@ -148,6 +152,7 @@ class Bot:
                 left_out=self.metrics.left_out,
                 timer=self.timer,
                 scrub=self.redactor.scrub,
+                transport=self.outside.transport(),
             )
             stack.push_async_callback(sift.aclose)
             client = web_client(settings.slack_bot_token.get_secret_value(), settings.slack_api_url, session)
@@ -172,6 +177,7 @@ class Bot:
         features = Features(
             settings=self.settings,
             clock=self.clock,
+            timer=self.timer,
             database=self.database,
             metrics=self.metrics,
             limiter=self.limiter,

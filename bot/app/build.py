@@ -1,7 +1,6 @@
 """The composition root: what shows rows, and the use cases, each made of what stands above it."""
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -80,10 +79,12 @@ class Features:
         settings: which of them there are, and their limits.
         limiter: how many calls of Sift's retry endpoint may be under way at a time.
         signer: signs the audit's heads.
+        timer: monotonic seconds.
     """
 
     settings: Settings
     clock: Clock
+    timer: Callable[[], float]
     database: Database
     metrics: Metrics
     limiter: Limiter
@@ -112,11 +113,11 @@ class Features:
 
     @cached_property
     def counts(self) -> Counts:
-        return Counts(self.database, time.monotonic)
+        return Counts(self.database, self.timer)
 
     @cached_property
     def home(self) -> Home:
-        return Home(self.authorizer, self.counts, help_text(), self.workspace, time.monotonic)
+        return Home(self.authorizer, self.counts, help_text(), self.workspace, self.timer)
 
     @cached_property
     def publishers(self) -> dict[str, Publisher[Any]]:
@@ -146,7 +147,7 @@ class Features:
 
     @cached_property
     def subjects(self) -> Subjects:
-        return Subjects(self.sift.lookups)
+        return Subjects(self.sift.lookups, self.timer)
 
     @cached_property
     def runner(self) -> Runner:

@@ -1,7 +1,5 @@
 """What repeats for as long as the bot works: the loops, each with how often it looks."""
 
-import time
-
 from bot.access.quota import QUOTA_SECONDS, end_minutes
 from bot.alerts.creators import CREATORS_SECONDS, Creators
 from bot.alerts.reminders import REMINDER_SECONDS, Reminders
@@ -88,7 +86,7 @@ def _keeping(features: Features) -> list[Loop]:
         Loop("quotas", QUOTA_SECONDS, lambda: database.run(lambda connection: end_minutes(connection, clock()))),
     ]
     if database.is_sqlite:
-        timekeeper = Timekeeper(database, clock, time.monotonic, OUTBOXES, features.changed)
+        timekeeper = Timekeeper(database, clock, features.timer, OUTBOXES, features.changed)
         kept.append(Loop("timekeeper", TIMEKEEPER_SECONDS, timekeeper.step))
     if features.settings.audit_stream is not None:
         stream = Stream(database, destination(features.settings.audit_stream))

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Generic
@@ -48,10 +48,19 @@ class Database:
         clock: the present moment, for SQLite; PostgreSQL's own clock decides there.
         patience: seconds that a work may take, waiting included, where nobody waits for less.
         read_seconds: the same for a reading.
+        worker: runs the transactions.
+        readers: runs the readings.
     """
 
     def __init__(
-        self, url: str, clock: Clock, *, patience: float = PATIENCE_SECONDS, read_seconds: float = READ_SECONDS
+        self,
+        url: str,
+        clock: Clock,
+        *,
+        patience: float = PATIENCE_SECONDS,
+        read_seconds: float = READ_SECONDS,
+        worker: Callable[[Engine, Lines, Callable[[], None]], Worker] = Worker,
+        readers: Executor | None = None,
     ) -> None:
         self.engine = make_engine(url, BY_HAND, pool_size=1, max_overflow=4)
         self.clock = clock
@@ -61,8 +70,8 @@ class Database:
         self._writer = make_engine(url, WRITING, self._lines, pool_size=1, max_overflow=0)
         # A new connection for each reading: it is opened by the thread that uses it, so it can be cut off there.
         self._readers = make_engine(url, READING, self._lines, poolclass=NullPool)
-        self.worker = Worker(self._writer, self._lines, self._check_file)
-        self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+        self.worker = worker(self._writer, self._lines, self._check_file)
+        self._threads = readers or ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self._reading = 0
         self._file: SqliteFile | None = None
 

@@ -191,10 +191,16 @@ class Worker:
     def _commit_together(self, batch: _Batch) -> None:
         with self._lock:
             self._batch = batch
+        self._settle(batch, self._outcomes(batch))
+
+    def _outcomes(self, batch: _Batch) -> list[Outcome]:
+        """Runs the transaction; returns what becomes of each work in it."""
         try:
-            outcomes = self._transact(batch)
+            return self._transact(batch)
         except Exception as error:  # noqa: BLE001  # whatever it was, each caller must learn that nothing was written
-            outcomes = [(None, _told(error, batch))] * len(batch.jobs)
+            return [(None, _told(error, batch))] * len(batch.jobs)
+
+    def _settle(self, batch: _Batch, outcomes: list[Outcome]) -> None:
         with self._lock:
             self._batch = None
             for job, outcome in zip(batch.jobs, outcomes, strict=True):

@@ -53,6 +53,7 @@ class Calls:
         observe: told of every request.
         timer: monotonic seconds, for how long Sift asks to wait.
         scrub: takes secrets out of what Sift answers.
+        transport: sends the requests; None: over connections that are kept.
     """
 
     def __init__(
@@ -66,8 +67,9 @@ class Calls:
         observe: Observe = lambda _operation, _seconds, _result: None,
         timer: Callable[[], float] = time.monotonic,
         scrub: Callable[[str], str] = str,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._client = _client(base_url, api_key, timeout_seconds)
+        self._client = _client(base_url, api_key, timeout_seconds, transport or _connections())
         self._timeout = timeout_seconds
         self._sleep = sleep
         self._jitter = jitter
@@ -185,7 +187,13 @@ class Calls:
         return responses.answer(response, content, self._scrub)
 
 
-def _client(base_url: str, api_key: SecretStr, timeout_seconds: float) -> httpx.AsyncClient:
+def _connections() -> httpx.AsyncBaseTransport:
+    return AiohttpTransport(client=lambda: aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
+
+
+def _client(
+    base_url: str, api_key: SecretStr, timeout_seconds: float, transport: httpx.AsyncBaseTransport
+) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         base_url=base_url,
         headers={
@@ -194,5 +202,5 @@ def _client(base_url: str, api_key: SecretStr, timeout_seconds: float) -> httpx.
             "Accept-Encoding": ENCODINGS,
         },
         timeout=httpx.Timeout(timeout_seconds, connect=min(CONNECT_SECONDS, timeout_seconds)),
-        transport=AiohttpTransport(client=lambda: aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())),
+        transport=transport,
     )

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 from pydantic import SecretStr
 
 from bot.sift import responses
@@ -56,6 +57,7 @@ class Sift:
         left_out: told why, for each item in an answer that cannot be read.
         timer: monotonic seconds, for how long Sift asks to wait.
         scrub: takes secrets out of what Sift answers.
+        transport: sends the requests; None: over connections that are kept.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Sift:
         left_out: Callable[[str], None] = lambda _why: None,
         timer: Callable[[], float] = time.monotonic,
         scrub: Callable[[str], str] = str,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._calls = Calls(
             base_url,
@@ -80,6 +83,7 @@ class Sift:
             observe=observe,
             timer=timer,
             scrub=scrub,
+            transport=transport,
         )
         noting = LeftOut(left_out, timer)
         self._lists = Lists(self._calls.request, noting)

@@ -155,6 +155,13 @@ async def test_a_watermark_from_2099_mends_itself_and_what_it_hid_is_alerted(wat
     assert poisoned_at < watermark <= watch.clock()
 
 
+async def test_a_clock_that_is_ahead_of_sift_s_from_the_first_start_on_hides_nothing(watch: Watch) -> None:
+    watch.embedded.clock = lambda: watch.clock() - timedelta(minutes=10)
+    await watch.alerted(45)
+    job = watch.embedded.add()
+    assert await watch.alerted(2) == [job.job_id]
+
+
 async def test_the_watermark_goes_by_sift_s_clock(watch: Watch) -> None:
     watch.embedded.clock = lambda: watch.clock() + timedelta(minutes=10)
     watch.clock.advance(1)
