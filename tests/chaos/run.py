@@ -55,6 +55,7 @@ async def _live(world: World, rounds: int, kinds: frozenset[str] | None) -> None
     chosen = {name: value for name, value in TROUBLES[world.plan.database].items() if kinds is None or name in kinds}
     doing: set[asyncio.Task[None]] = set()
     for _ in range(rounds):
+        await _until_ready(world)
         for _ in range(draw.randint(2, 6)):
             doing.add(asyncio.create_task(people._guarded(people._act)))
         await asyncio.sleep(draw.uniform(0, 0.5))
@@ -70,11 +71,10 @@ async def _live(world: World, rounds: int, kinds: frozenset[str] | None) -> None
 
 
 async def _kill(world: World) -> None:
-    await _until_ready(world)
-    process = world.troubles.choice([process for process in world.processes if process.ready])
-    await asyncio.sleep(world.troubles.uniform(0, 0.2))
-    process.kill()
-    world.figures.kills += 1
+    ready = [process for process in world.processes if process.ready]
+    if ready:
+        world.troubles.choice(ready).kill()
+        world.figures.kills += 1
 
 
 async def _pause(world: World) -> None:
@@ -155,8 +155,9 @@ TROUBLES: dict[str, dict[str, tuple[int, Trouble]]] = {
 
 
 async def _until_ready(world: World) -> None:
+    """Waits until two take requests, so that one can go, or the only one does."""
     async with asyncio.timeout(2 * START_SECONDS):
-        while not any(process.ready for process in world.processes):
+        while sum(process.ready for process in world.processes) < min(2, len(world.processes)):
             await asyncio.sleep(0.05)
 
 

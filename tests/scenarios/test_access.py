@@ -418,6 +418,7 @@ async def test_a_refused_look_is_on_record(live: World, text: str, user_id: str,
     assert (entry.event, entry.outcome, json.loads(entry.detail)["what"]) == ("look", "denied", what)
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("text", ["allow", "revoke"])
 async def test_a_database_that_fails_changes_nothing_and_says_so(live: World, text: str) -> None:
     other = sqlite3.connect(f"{live.directory}/bot.db", isolation_level=None)

@@ -35,7 +35,7 @@ def frozen() -> Iterator[FrozenDateTimeFactory]:
 
 @pytest.fixture
 async def stopped(
-    frozen: FrozenDateTimeFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    frozen: FrozenDateTimeFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world_url: str | None
 ) -> AsyncIterator[World]:
     """A world in which time stands still; the bot, which looks at its rows often, is not running yet."""
     for module in ("build", "schedule"):
@@ -43,7 +43,7 @@ async def stopped(
     monkeypatch.setattr("bot.alerts.store.EXPLAIN_WITHIN", timedelta(0))
     sandbox = Sandbox(run_seconds=1_000_000)
     async with serving(sandbox.app) as url:
-        yield World(sandbox, url, tmp_path)
+        yield World(sandbox, url, tmp_path, world_url)
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ class Process:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.url = f"sqlite:///{world.directory}/bot.db"
+        self.url = world.database_url
         self.settings: dict[str, str] = {}
         database = Database(self.url, utc_now)
         migrate(database.engine)

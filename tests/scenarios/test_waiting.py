@@ -31,12 +31,14 @@ def frozen() -> Iterator[FrozenDateTimeFactory]:
 
 
 @pytest.fixture
-async def still(frozen: FrozenDateTimeFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+async def still(
+    frozen: FrozenDateTimeFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world_url: str | None
+) -> AsyncIterator[World]:
     """A world in which time stands still, with jobs that run for ever and a bot that looks at its rows often."""
     monkeypatch.setattr("bot.app.build.SWEEP_SECONDS", 0.1)
     sandbox = Sandbox(run_seconds=1_000_000)
     async with serving(sandbox.app) as url:
-        world = World(sandbox, url, tmp_path)
+        world = World(sandbox, url, tmp_path, world_url)
         async with world.running(socket_mode=False, ALERT_CHANNEL=LAUNCH_OPS, ALERT_POLL_SECONDS="0.1"):
             world.allow()
             yield world
