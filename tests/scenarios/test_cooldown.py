@@ -22,6 +22,8 @@ from bot.sandbox.sift.jobs import SandboxJob
 from bot.sandbox.slack.messages import Message
 from tests.scenarios.conftest import World
 
+pytestmark = pytest.mark.sqlite  # time stands still, and PostgreSQL goes by its own
+
 FROM_WHEN = "works from"
 COOLDOWN = {"RETRY_COOLDOWN_SECONDS": "600", "ALERT_CHANNEL": LAUNCH_OPS, "ALERT_POLL_SECONDS": "0.1"}
 
@@ -35,7 +37,7 @@ def frozen() -> Iterator[FrozenDateTimeFactory]:
 
 @pytest.fixture
 async def stopped(
-    frozen: FrozenDateTimeFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world_url: str | None
+    frozen: FrozenDateTimeFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[World]:
     """A world in which time stands still; the bot, which looks at its rows often, is not running yet."""
     for module in ("build", "schedule"):
@@ -43,7 +45,7 @@ async def stopped(
     monkeypatch.setattr("bot.alerts.store.EXPLAIN_WITHIN", timedelta(0))
     sandbox = Sandbox(run_seconds=1_000_000)
     async with serving(sandbox.app) as url:
-        yield World(sandbox, url, tmp_path, world_url)
+        yield World(sandbox, url, tmp_path)
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ from bot.base.clock import utc_now
 from bot.sandbox import LAUNCH_OPS, OPERATOR, SECOND_OPERATOR, Sandbox
 from tests.scenarios.conftest import World
 
+pytestmark = pytest.mark.sqlite  # time stands still, and PostgreSQL goes by its own
+
 
 @pytest.fixture
 def frozen() -> Iterator[FrozenDateTimeFactory]:
@@ -23,11 +25,11 @@ def frozen() -> Iterator[FrozenDateTimeFactory]:
 
 
 @pytest.fixture
-async def still(frozen: FrozenDateTimeFactory, tmp_path: Path, world_url: str | None) -> AsyncIterator[World]:
+async def still(frozen: FrozenDateTimeFactory, tmp_path: Path) -> AsyncIterator[World]:
     """A world in which time stands still, with a cooldown of 30 s and jobs that run for 125 s."""
     sandbox = Sandbox(run_seconds=125)
     async with serving(sandbox.app) as url:
-        world = World(sandbox, url, tmp_path, world_url)
+        world = World(sandbox, url, tmp_path)
         async with world.running(socket_mode=False, RETRY_COOLDOWN_SECONDS="30", SETTLE_SECONDS="120"):
             world.allow()
             yield world

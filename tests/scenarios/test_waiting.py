@@ -20,6 +20,8 @@ from bot.sandbox.sift.jobs import SandboxJob
 from tests.scenarios.conftest import World
 from tests.scenarios.test_alerts import OFFERED
 
+pytestmark = pytest.mark.sqlite  # time stands still, and PostgreSQL goes by its own
+
 LIMIT = "rate limit exceeded, retry after 600 s"
 
 
@@ -31,14 +33,12 @@ def frozen() -> Iterator[FrozenDateTimeFactory]:
 
 
 @pytest.fixture
-async def still(
-    frozen: FrozenDateTimeFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world_url: str | None
-) -> AsyncIterator[World]:
+async def still(frozen: FrozenDateTimeFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     """A world in which time stands still, with jobs that run for ever and a bot that looks at its rows often."""
     monkeypatch.setattr("bot.app.build.SWEEP_SECONDS", 0.1)
     sandbox = Sandbox(run_seconds=1_000_000)
     async with serving(sandbox.app) as url:
-        world = World(sandbox, url, tmp_path, world_url)
+        world = World(sandbox, url, tmp_path)
         async with world.running(socket_mode=False, ALERT_CHANNEL=LAUNCH_OPS, ALERT_POLL_SECONDS="0.1"):
             world.allow()
             yield world
