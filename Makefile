@@ -15,7 +15,8 @@ CHROMIUM := $(shell for p in chromium chromium-browser google-chrome; do command
 COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock' --upgrade
 
-.PHONY: help demo test test-browser test-release pictures fuzz simulate chaos lint slack-types bench docs lock settings hooks clean
+.PHONY: help demo test test-postgres test-browser test-release pictures fuzz simulate chaos lint slack-types bench docs \
+	lock settings hooks clean
 
 help:   ## lists what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -25,6 +26,12 @@ demo: $(VENV)/.run   ## runs the bot against an embedded Slack and Sift, with a 
 
 test: $(VENV)/.test   ## runs the tests, but for those in a browser
 	$(BIN)/pytest -n $(WORKERS) --ignore=tests/browser
+
+test-postgres: $(VENV)/.test   ## runs the scenarios on PostgreSQL; the other tests run on both databases anyway
+	DATABASE=postgresql $(BIN)/pytest -n $(WORKERS) tests/scenarios
+
+chaos: $(VENV)/.bench   ## breaks real processes, for minutes (SEED=…, ROUNDS=…, REPLICAS=…, WORLDS=http,socket,sqlite)
+	$(BIN)/python -m tests.chaos
 
 test-browser: $(VENV)/.bench   ## uses the demo as people do, in the system's Chromium
 	@test -n "$(CHROMIUM)" || { echo "Chromium is needed: chromium, chromium-browser or google-chrome" >&2; exit 1; }

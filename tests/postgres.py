@@ -30,7 +30,7 @@ def server(*, durable: bool = False) -> Iterator[str]:
     initdb, pg_ctl = program("initdb"), program("pg_ctl")
     assert initdb is not None
     assert pg_ctl is not None
-    user = _unprivileged()
+    user = unprivileged()
     with tempfile.TemporaryDirectory(prefix="pg") as directory:
         if user is not None:
             shutil.chown(directory, user)
@@ -47,7 +47,7 @@ def server(*, durable: bool = False) -> Iterator[str]:
             run(pg_ctl, "-D", data, "-w", "-m", "immediate", "stop")
 
 
-def _unprivileged() -> str | None:
+def unprivileged() -> str | None:
     """PostgreSQL refuses to run as root; so root runs it as somebody else."""
     if os.geteuid() != 0:
         return None

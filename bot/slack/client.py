@@ -9,7 +9,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.base.redactor import Redactor
 from bot.slack.answers import Answer, part, text_of
-from bot.slack.errors import CannotPost, RateLimited, SlackError
+from bot.slack.errors import CannotPost, MessageGone, RateLimited, SlackError, SlackUnavailable
 from bot.slack.links import Workspace
 from bot.slack.message import Message
 from bot.slack.pace import RATES, Rate, Turn

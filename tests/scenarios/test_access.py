@@ -426,6 +426,7 @@ async def test_a_refused_look_is_on_record(live: World, text: str, user_id: str,
     assert (entry.event, entry.outcome, json.loads(entry.detail)["what"]) == ("look", "denied", what)
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("text", ["allow", "revoke"])
 async def test_a_database_that_fails_changes_nothing_and_says_so(live: World, text: str) -> None:
     other = sqlite3.connect(f"{live.directory}/bot.db", isolation_level=None)
@@ -498,7 +499,10 @@ async def test_in_a_thread_examples_mention_the_bot(live: World) -> None:
     for text in ("help", "allow nobody"):
         await live.slack.mention(OPERATOR, LAUNCH_OPS, text, root.ts)
     helped, wrong = await live.until(lambda: len(live.whispers(OPERATOR)) == 2 and live.whispers(OPERATOR))
-    assert f"• <@{BOT_USER}> `list [run &lt;run&gt;]` lists them, or those of a Sift run" in helped + wrong
+    assert (
+        f"• <@{BOT_USER}> `list [run &lt;run&gt;]` lists them and who is on which, or those of a Sift run"
+        in helped + wrong
+    )
     assert f"For example: <@{BOT_USER}> `allow @user operator for 8h because on call`" in helped + wrong
     assert "/sift-retry" not in helped + wrong
 

@@ -22,6 +22,8 @@ from bot.sandbox.sift.jobs import SandboxJob
 from bot.sandbox.slack.messages import Message
 from tests.scenarios.conftest import World
 
+pytestmark = pytest.mark.sqlite  # time stands still, and PostgreSQL goes by its own
+
 FROM_WHEN = "works from"
 COOLDOWN = {"RETRY_COOLDOWN_SECONDS": "600", "ALERT_CHANNEL": LAUNCH_OPS, "ALERT_POLL_SECONDS": "0.1"}
 
