@@ -15,7 +15,8 @@ CHROMIUM := $(shell for p in chromium chromium-browser google-chrome; do command
 COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock' --upgrade
 
-.PHONY: help demo test test-browser pictures fuzz simulate chaos lint slack-types bench docs lock settings hooks clean
+.PHONY: help demo test test-postgres test-browser test-release pictures fuzz simulate chaos lint slack-types bench docs \
+	lock settings hooks clean
 
 help:   ## lists what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -26,9 +27,22 @@ demo: $(VENV)/.run   ## runs the bot against an embedded Slack and Sift, with a 
 test: $(VENV)/.test   ## runs the tests, but for those in a browser
 	$(BIN)/pytest -n $(WORKERS) --ignore=tests/browser
 
+test-postgres: $(VENV)/.test   ## runs the scenarios on PostgreSQL; the other tests run on both databases anyway
+	DATABASE=postgresql $(BIN)/pytest -n $(WORKERS) tests/scenarios
+
+chaos: $(VENV)/.bench   ## breaks real processes, for minutes (SEED=…, ROUNDS=…, REPLICAS=…, WORLDS=http,socket,sqlite)
+	$(BIN)/python -m tests.chaos
+
 test-browser: $(VENV)/.bench   ## uses the demo as people do, in the system's Chromium
 	@test -n "$(CHROMIUM)" || { echo "Chromium is needed: chromium, chromium-browser or google-chrome" >&2; exit 1; }
 	$(BIN)/pytest -n 2 --dist loadfile tests/browser
+
+test-release: $(VENV)/.test   ## installs the wheel into empty environments, on the oldest and newest Python here
+	RELEASE=1 $(BIN)/pytest tests/deploy/test_release.py
+
+pictures: $(VENV)/.bench   ## takes the pictures of README and handbook from the demo (docs/pictures)
+	@test -n "$(CHROMIUM)" || { echo "Chromium is needed: chromium, chromium-browser or google-chrome" >&2; exit 1; }
+	$(BIN)/python -m tests.browser.pictures
 
 fuzz: $(VENV)/.test   ## tries 10,000 payloads of each kind, others each time (FUZZ=… for more)
 	FUZZ=$(or $(FUZZ),10000) $(BIN)/pytest -n $(WORKERS) tests/fuzz
@@ -82,7 +96,7 @@ $(VENV)/.run: $(BIN)/python pyproject.toml
 # Older pips do not know --group.
 $(VENV)/.test: $(BIN)/python pyproject.toml
 	$(PIP) install 'pip>=25.1'
-	$(PIP) install -e '.[demo,charts]' --group test
+	$(PIP) install -e '.[demo,charts,otel]' --group test
 	@touch $@ $(VENV)/.run
 
 $(VENV)/.bench: $(VENV)/.test

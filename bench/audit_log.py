@@ -5,12 +5,12 @@ import itertools
 import resource
 import statistics
 import time
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy import insert
 
+from bench.figures import Figures
 from bot.audit import entry
 from bot.audit import log as audit
 from bot.audit.entry import Filters
@@ -19,10 +19,8 @@ from bot.base.clock import utc_now
 from bot.db.database import Database, migrate
 from bot.db.tables import audit as table
 
-Say = Callable[..., None]
 
-
-def measure_audit(directory: Path, entries: int, say: Say) -> None:
+def measure_audit(directory: Path, entries: int, figures: Figures) -> None:
     """Fills a log, then reads it in every way an auditor does."""
     print(f"Audit of {entries:,} entries")
     database = Database(f"sqlite:///{directory}/audit.db", utc_now)
@@ -33,16 +31,16 @@ def measure_audit(directory: Path, entries: int, say: Say) -> None:
         "job": Filters(job_id="job-7"),
         "person": Filters(user_id="U7"),
     }.items():
-        say(f"the newest 50 by {name}", f"{_page_milliseconds(database, filters):.2f} ms")
+        figures.say(f"the newest 50 by {name}", _page_milliseconds(database, filters), "{:.2f} ms")
     with database.reading() as connection:
-        began = time.perf_counter()
+        began = time.process_time()
         audit.verify(connection)
-        say("verify", f"{entries / (time.perf_counter() - began):,.0f} entries/s")
+        figures.say("verify", entries / (time.process_time() - began), "{:,.0f} entries/s")
     with database.reading() as connection:
-        began = time.perf_counter()
+        began = time.process_time()
         write_csv(audit.export(connection, Filters()), _Nowhere())
-        say("export as CSV", f"{entries / (time.perf_counter() - began):,.0f} entries/s")
-    say("memory of all this, at most", f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+        figures.say("export as CSV", entries / (time.process_time() - began), "{:,.0f} entries/s")
+    figures.say("memory of all this, at most", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "{:.0f} MB")
     database.close()
 
 

@@ -9,7 +9,13 @@ from functools import partial
 from bot.__main__ import main
 from bot.app import bot
 
-if __name__ == "__main__":
+
+def run_unpaced() -> None:
+    """Runs the bot until it is stopped."""
     vars(bot)["Bot"] = partial(bot.Bot, rates={})
     sys.argv[1:] = ["run"]
     main()
+
+
+if __name__ == "__main__":
+    run_unpaced()

@@ -225,6 +225,18 @@ def load(kind: type[S], environment: dict[str, Any] | None = None) -> S:
         raise SettingsError([".env: cannot be read; expected UTF-8 text"]) from None
 
 
+class _Traces(BaseSettings):
+    """What OpenTelemetry's SDK reads by itself, as far as it tells whether anybody takes traces."""
+
+    otel_exporter_otlp_endpoint: str = ""
+    otel_exporter_otlp_traces_endpoint: str = ""
+
+
+def traces_are_taken() -> bool:
+    """Whether the environment names somebody who takes traces."""
+    return any(_Traces().model_dump().values())
+
+
 def redactor_at_hand() -> Redactor:
     """With every secret that is given, whatever is wrong or missing: for commands that need few of the settings."""
     instead: dict[str, Any] = {}

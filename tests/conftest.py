@@ -1,6 +1,7 @@
 """What every test may ask for: a clock moved by hand, and real databases, freshly migrated."""
 
 import itertools
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +22,17 @@ structlog.configure(
 )
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+ON_POSTGRESQL = os.environ.get("DATABASE") == "postgresql"
+"""Whether the scenarios run on PostgreSQL this time: `make test DATABASE=postgresql`."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what is about SQLite itself where the scenarios run on PostgreSQL."""
+    if ON_POSTGRESQL:
+        left_out = [item for item in items if item.get_closest_marker("sqlite")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("sqlite")]
 
 
 class HandClock:

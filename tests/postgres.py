@@ -9,7 +9,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-_OPTIONS = "-c listen_addresses='' -c fsync=off -c full_page_writes=off -c synchronous_commit=off -k {directory}"
+_OPTIONS = "-c listen_addresses='' -k {directory}"
+_FORGETFUL = " -c fsync=off -c full_page_writes=off -c synchronous_commit=off"
 
 
 def program(name: str) -> str | None:
@@ -19,12 +20,17 @@ def program(name: str) -> str | None:
 
 
 @contextlib.contextmanager
-def server() -> Iterator[str]:
-    """Runs a server; yields the start of its databases' URLs' query, to be completed with a name."""
+def server(*, durable: bool = False) -> Iterator[str]:
+    """Runs a server; yields the start of its databases' URLs' query, to be completed with a name.
+
+    Args:
+        durable: whether commits wait for the disk, as in earnest.
+    """
+    options = _OPTIONS if durable else _OPTIONS + _FORGETFUL
     initdb, pg_ctl = program("initdb"), program("pg_ctl")
     assert initdb is not None
     assert pg_ctl is not None
-    user = _unprivileged()
+    user = unprivileged()
     with tempfile.TemporaryDirectory(prefix="pg") as directory:
         if user is not None:
             shutil.chown(directory, user)
@@ -34,14 +40,14 @@ def server() -> Iterator[str]:
             subprocess.run(command, user=user, check=True, stdout=subprocess.DEVNULL, cwd=directory)
 
         run(initdb, "-D", data, "-U", "bot", "-A", "trust", "-E", "UTF8", "--no-sync")
-        run(pg_ctl, "-D", data, "-w", "-o", _OPTIONS.format(directory=directory), "-l", f"{directory}/log", "start")
+        run(pg_ctl, "-D", data, "-w", "-o", options.format(directory=directory), "-l", f"{directory}/log", "start")
         try:
             yield f"host={directory}"
         finally:
             run(pg_ctl, "-D", data, "-w", "-m", "immediate", "stop")
 
 
-def _unprivileged() -> str | None:
+def unprivileged() -> str | None:
     """PostgreSQL refuses to run as root; so root runs it as somebody else."""
     if os.geteuid() != 0:
         return None

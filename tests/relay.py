@@ -42,6 +42,10 @@ class Relay:
         self._silenced |= self._writers
         self._open.set()
 
+    def lead_to(self, server: str) -> None:
+        """Has new connections reach another server's socket."""
+        self._server = server
+
     async def serve(self) -> None:
         """Relays until it is stopped."""
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
@@ -56,7 +60,11 @@ class Relay:
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
-        there, back = await asyncio.open_unix_connection(self._server)
+        try:
+            there, back = await asyncio.open_unix_connection(self._server)
+        except OSError:  # nobody listens there just now
+            writer.transport.abort()
+            return
         self._writers |= {writer, back}
         with contextlib.suppress(ConnectionError, asyncio.CancelledError):  # the end of the test is one, too
             await asyncio.gather(self._pump(reader, back, asks=True), self._pump(there, writer))

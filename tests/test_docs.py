@@ -144,7 +144,7 @@ def dead_links(document: Path, text: str) -> set[str]:
             continue
         name, _, anchor = target.partition("#")
         path = document.parent / name if name else document
-        if not path.exists() or (anchor and anchor not in anchors(read(path))):
+        if not path.exists() or (anchor and path.suffix == ".md" and anchor not in anchors(read(path))):
             dead.add(target)
     return dead
 

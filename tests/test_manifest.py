@@ -29,6 +29,7 @@ SCOPES = {
     "chat.postMessage": {"chat:write", "chat:write.public"},
     "chat.postEphemeral": {"chat:write"},
     "chat.update": {"chat:write"},
+    "chat.delete": {"chat:write"},
     "chat.getPermalink": set(),
     "users.info": {"users:read"},
     "usergroups.list": {"usergroups:read"},

@@ -23,6 +23,14 @@ def problems(**settings: str) -> list[str]:
     return caught.value.problems
 
 
+def test_government_hosts_are_two_settings() -> None:
+    hosts = {"SLACK_API_URL": "https://slack-gov.com/api/", "SIFT_REST_URI": "https://gov.api.siftstack.com"}
+    settings = load(Settings, {**GOOD, **hosts})
+    assert settings.slack_api_url.rstrip("/") == "https://slack-gov.com/api"
+    assert settings.sift_rest_uri == "https://gov.api.siftstack.com"
+    assert settings.redactor().scrub("at https://slack-gov.com/response/1") == "at [answer address]"
+
+
 def test_the_defaults_are_the_contract_s() -> None:
     settings = load(Settings, GOOD)
     assert settings.database_url.get_secret_value() == "sqlite:///sift-retry.db"

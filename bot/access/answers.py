@@ -117,15 +117,15 @@ def revoked(subject: str, ended: Sequence[Grant], held: Holding) -> Message:
     Args:
         held: what the user or group still holds.
     """
-    grants = counted(len(ended), "grant")
     roles = listing(sorted({grant.role.value for grant in ended}))
-    text = f":white_check_mark: {mention(subject)} is no longer {roles}: {grants} ended."
+    grants = f"{counted(len(ended), 'grant')} ended ({roles})"
+    text = f"{mention(subject)}: {grants}. Altogether they still {_all(held)}."
     if held.is_empty:
-        unsure = " Slack could not say just now whether a user group gives them access." if held.unsure else ""
-        text += f" Buttons they still see will refuse them.{unsure}"
-    else:
-        text = f":white_check_mark: {grants} of {mention(subject)} ended. Altogether they still {_all(held)}."
-    return Message(text, [section(text)])
+        text = f"{mention(subject)} has no access any more: {grants}. Buttons that they still see tell them so."
+    if held.is_empty and held.unsure:
+        unsure = "Slack could not say just now whether a user group still gives them access"
+        text = f"{mention(subject)}: {grants}. {unsure}."
+    return _said(f":white_check_mark: {text}")
 
 
 def not_revoked(subject: str, why: str) -> Message:

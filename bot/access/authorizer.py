@@ -50,6 +50,11 @@ class Asked:
         )
 
 
+def _may_fall_short(wish: AccessRequest, decision: Decision) -> bool:
+    """Whether what was allowed before the job is known may be refused once it is."""
+    return wish.job_type is None and decision.grant is not None and bool(decision.grant.job_types)
+
+
 Members = Callable[[str], Awaitable[Collection[str] | None]]
 """Answers who is in a user group, or None if Slack cannot say."""
 
@@ -70,12 +75,33 @@ class Access:
 
     async def decide(self, wish: policy.AccessRequest, person: Person | None, user_id: str) -> Decision:
         """Decides one wish; user groups are asked for only where one could make the difference."""
-        found = await self.database.run(lambda connection: concerning(connection, user_id))
-        decision = policy.decide(wish, person, found, admins=self.admins)
+        looked_up = asyncio.get_running_loop().create_future()
+        looked_up.set_result(person)
+        return await self.decide_beside(wish, looked_up, user_id)
+
+    async def decide_beside(
+        self, wish: policy.AccessRequest, looked_up: Awaitable[Person | None], user_id: str
+    ) -> Decision:
+        """Decides one wish while it is looked up who somebody is, and asks for their groups beside that.
+
+        Where they are an admin by the setting, or on the allow-list themselves, groups are asked for afterwards, and
+        only where one could make the difference. That is also where somebody's own grant is for some job types, and the
+        job is not known yet: `decide_again` needs their groups then.
+        """
+        found = await self.database.run_lazily(lambda connection: concerning(connection, user_id))
         group_ids = {grant.subject for grant in found if grant.subject != user_id}
-        if decision.allowed or not group_ids or decision.why in policy.WHATEVER_IS_GRANTED:
-            return decision
-        groups = await self._groups_of(user_id, group_ids)
+        likely = bool(group_ids) and all(grant.subject != user_id for grant in found) and user_id not in self.admins
+        asked = asyncio.create_task(self._groups_of(user_id, group_ids)) if likely else None
+        try:
+            person = await looked_up
+            decision = policy.decide(wish, person, found, admins=self.admins)
+            enough = decision.allowed and not _may_fall_short(wish, decision)
+            if enough or not group_ids or decision.why in policy.WHATEVER_IS_GRANTED:
+                return decision
+            groups = await (asked or self._groups_of(user_id, group_ids))
+        finally:
+            if asked is not None:
+                asked.cancel()
         return policy.decide(wish, person, found, admins=self.admins, groups=groups)
 
     def decide_again(
@@ -120,9 +146,10 @@ class Access:
         return policy.who_may(wish, listed(connection), self.admins)
 
     async def _groups_of(self, user_id: str, group_ids: Iterable[str]) -> frozenset[str] | None:
+        wanted = sorted(group_ids)
+        found = await asyncio.gather(*(self.members(group_id) for group_id in wanted))
         groups: set[str] = set()
-        for group_id in sorted(group_ids):
-            members = await self.members(group_id)
+        for group_id, members in zip(wanted, found, strict=True):
             if members is None:
                 return None
             if user_id in members:

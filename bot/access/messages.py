@@ -1,7 +1,7 @@
 """The allow-list as people read it, what one holds of it, and what is said to who may not. Pure.
 
 @Ann may retry jobs of type data import until 8:00 PM · by @Ada
-⛔ You may not grant access: your role is operator, which does not allow it. Ask @Ada for access.
+⛔ You may not grant access as operator. Ask @Ada to do it, or for more access.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -97,11 +97,16 @@ def guest_standing(ask: Sequence[str]) -> str:
     Args:
         ask: the admins to turn to: users and groups.
     """
-    admins = listing([mention(subject) for subject in ask][:10], "or")
-    then = f"then {admins} can grant you access" if ask else "then whoever runs this bot can grant you access"
     return (
-        "You may not retry jobs: guests may not, whatever they were granted. To get access, ask an owner of this "
-        f"workspace to make you a full member; {then}. Until then, ask somebody who may to retry a job for you."
+        f"You may not retry jobs: guests may not, whatever they were granted. {_as_full_member(ask)} "
+        "Until then, ask somebody who may to retry a job for you."
+    )
+
+
+def _as_full_member(ask: Sequence[str]) -> str:
+    admins = listing([mention(subject) for subject in ask][:10], "or") if ask else "whoever runs this bot"
+    return (
+        f"To get access, ask an owner of this workspace to make you a full member; then {admins} can grant you access."
     )
 
 
@@ -139,7 +144,7 @@ class _Told(dict[str, Any]):
             ago=say_duration(timedelta(seconds=int(expired))) if expired is not None else "some time",
             job_types=listing(say_type(name) + "s" for name in detail.get("job_types", [])),
             channels=listing(f"<#{channel}>" for channel in detail.get("channels", [])),
-            role=escape(str(detail.get("role", ""))),
+            as_role=f" as {escape(str(detail['role']))}" if detail.get("role") else "",
         )
 
     def __missing__(self, key: str) -> str:
@@ -149,7 +154,7 @@ class _Told(dict[str, Any]):
 _DENIED = {
     "not_listed": "You may not {doing}: you are not on the allow-list.",
     "expired": "You may not {doing}: your grant expired {ago} ago.",
-    "other_role": "You may not {doing}: your role is {role}, which does not allow it.",
+    "other_role": "You may not {doing}{as_role}.",
     "other_channel": "You may not {doing} here: your grant is only for {channels}.",
     "other_job_type": "You may not {doing} of this kind: your grant is only for {job_types}.",
     "groups_unknown": "You may not {doing}: Slack could not say just now which user groups you are in.",
@@ -166,14 +171,17 @@ _DENIED = {
 
 def whom_to_ask(detail: Mapping[str, Any]) -> str:
     """Returns the sentence that says what to do next; empty where nothing helps."""
-    if detail.get("why") in ("is_guest", "is_bot", "other_workspace", "deactivated"):
+    if detail.get("why") in ("is_bot", "other_workspace", "deactivated"):
         return ""
+    if detail.get("why") == "is_guest":
+        return _as_full_member(detail.get("ask", []))
     if str(detail.get("why")).startswith("approval_"):
         return "Retry it to ask again."
     admins = [mention(subject) for subject in detail.get("ask", [])][:10]
     if not admins:
         return "Nobody can grant access yet: whoever runs this bot has to set ADMINS or use `sift-retry access grant`."
-    return f"Ask {listing(admins, 'or')} for access."
+    to_do_what = "to do it, or for more access" if detail.get("why") == "other_role" else "for access"
+    return f"Ask {listing(admins, 'or')} {to_do_what}."
 
 
 def too_many(seconds: int, per_minute: int) -> Message:

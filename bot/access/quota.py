@@ -10,13 +10,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Integer, bindparam, delete, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from bot.audit import log as audit
 from bot.audit.entry import Entry, Event
 from bot.base.clock import rfc3339
 from bot.base.requester import Actor
 from bot.db.columns import Moment
+from bot.db.once import for_dialect
 from bot.db.tables import quotas
 
 MINUTE = timedelta(minutes=1)
@@ -25,17 +25,18 @@ _ROW = quotas.c
 _MINE = _ROW.user_id == bindparam("b_user")
 _AT, _AGO = bindparam("b_at", type_=Moment()), bindparam("b_ago", type_=Moment())
 _OVER = (_ROW.since <= _AGO) | (_ROW.since > _AT)  # the latter after the clock was set back
-_COUNT = {
-    dialect: upsert(quotas)
-    .values(user_id=bindparam("b_user"), team_id=bindparam("b_team"), since=_AT, recorded=1)
-    .on_conflict_do_update(
-        index_elements=["user_id"],
-        set_={"recorded": _ROW.recorded + 1},
-        where=(_ROW.since > _AGO) & (_ROW.since <= _AT) & (_ROW.recorded < bindparam("b_most", type_=Integer)),
-    )
-    .returning(_ROW.recorded)
-    for dialect, upsert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
-}
+_COUNT = for_dialect(
+    quotas,
+    lambda insert: (
+        insert.values(user_id=bindparam("b_user"), team_id=bindparam("b_team"), since=_AT, recorded=1)
+        .on_conflict_do_update(
+            index_elements=["user_id"],
+            set_={"recorded": _ROW.recorded + 1},
+            where=(_ROW.since > _AGO) & (_ROW.since <= _AT) & (_ROW.recorded < bindparam("b_most", type_=Integer)),
+        )
+        .returning(_ROW.recorded)
+    ),
+)
 _REFUSE = update(quotas).where(_MINE).values(refused=_ROW.refused + 1).returning(_ROW.refused, _ROW.since)
 _GIVE_BACK = update(quotas).where(_MINE).values(recorded=_ROW.recorded - 1)
 _END = delete(quotas).where(_OVER).returning(*_ROW)
@@ -59,7 +60,7 @@ class Quota:
         """Counts one thing that is about to be recorded of somebody; returns False if it is too many."""
         if not self.per_minute:
             return True
-        count = _COUNT[connection.dialect.name]
+        count = _COUNT(connection)
         values = {"b_user": by.user_id, "b_team": by.team_id, "b_most": self.per_minute, **_at(at)}
         if connection.execute(count, values).first() is not None:
             return True

@@ -11,6 +11,7 @@ from bot.access.answers import KEEP_GRANTS, REPLACE_GRANTS
 from bot.access.messages import ADD_GRANT, REVOKE_GRANT
 from bot.access.policy import Role
 from bot.base.clock import parse_duration
+from bot.base.text import reason_of
 from bot.slack.payloads import Malformed, chosen_in, input_of, inputs_of, text_of, text_or_none, value_of
 
 
@@ -49,7 +50,7 @@ def from_grant_view(body: Mapping[str, Any]) -> GrantWanted | dict[str, str]:
         duration=_duration(chosen_in(inputs, "for")),
         job_types=frozenset(text_of(one, "value") for one in types) if isinstance(types, list) else frozenset(),
         channels=frozenset(str(one) for one in channels) if isinstance(channels, list) else frozenset(),
-        reason=text_or_none(input_of(inputs, "reason"), "value"),
+        reason=reason_of(text_or_none(input_of(inputs, "reason"), "value")),
     )
 
 

@@ -123,4 +123,12 @@ class Creators:
 def _new(connection: Connection, now: datetime) -> dict[str, str]:
     """The newest alerts of which nobody looked up yet who created the job, and whom Sift names."""
     rows = connection.execute(_NEW, {"b_since": now - WITHIN}).all()
-    return {row.id: Job.model_validate_json(row.job).created_by_user_id for row in rows}
+    return {row.id: _creator(row.job) for row in rows}
+
+
+def _creator(job: str) -> str:
+    """Whom Sift names; nobody where the row cannot be read, so that it holds up no other."""
+    try:
+        return Job.model_validate_json(job).created_by_user_id
+    except ValueError:
+        return ""

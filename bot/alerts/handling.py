@@ -150,6 +150,10 @@ class Handling:
         found = _may_snooze(failure) if event is Event.SNOOZE else _may_mute(failure)
         return found if isinstance(found, Message) else (asked, failure)
 
+    async def may_not_retry(self, requester: Requester, failure_id: str) -> Message | None:
+        """Why somebody may retry none of the jobs there, which is on record then; None for who may."""
+        return await self.authorizer.refusal(await self._decide(requester, failure_id), "retry jobs")
+
     def zone(self, asked: Asked) -> ZoneInfo:
         """The time zone that somebody is in."""
         return zone_of(asked.person.tz if asked.person else None, self.timezone)
@@ -195,7 +199,8 @@ class Handling:
     def _record(
         self, connection: Connection, asked: Asked, failure: Failure, act: Act, problem: Message | None, at: datetime
     ) -> None:
-        detail = {"alert": failure.id, "why": asked.decision.why.value, **act.detail}
+        of_many = {"total": failure.jobs} if failure.job_id is None else {}
+        detail = {"alert": failure.id, "why": asked.decision.why.value, **of_many, **act.detail}
         entry = replace(asked.entry(act.event, detail, failure.job_id), reason=act.reason)
         if problem is not None:
             entry = replace(entry, outcome=TOO_LATE, detail={**detail, "why": "too_late"})

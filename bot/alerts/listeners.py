@@ -21,8 +21,10 @@ from bot.alerts.storm_press import Pressed, changed_meanwhile
 from bot.audit.entry import Event
 from bot.base.clock import Clock
 from bot.base.requester import Requester, Source
+from bot.base.text import reason_of
 from bot.db.database import Database
 from bot.retries.intake import Intake
+from bot.retries.messages.modals import TITLE
 from bot.retries.request import requester_of_view
 from bot.slack import payloads
 from bot.slack.blocks import MAX_OPTIONS, message_view
@@ -40,6 +42,7 @@ def register(
     database: Database,
     slack: Slack,
     intake: Intake,
+    handling: Handling,
     replies: Replies,
 ) -> None:
     """Registers the buttons that retry what failed at once."""
@@ -60,6 +63,10 @@ def register(
 
     async def open_selection(requester: Requester, trigger_id: str, storm_id: str) -> None:
         """Opens the modal that selects some of a storm's jobs; the answer goes into the storm's thread."""
+        refusal = await handling.may_not_retry(requester, storm_id)
+        if refusal is not None:
+            await slack.open_view(trigger_id, message_view(refusal, TITLE))
+            return
         found = await database.run(lambda connection: storms.to_pick(connection, storm_id, MAX_OPTIONS))
         alerts, total, under_way = found
         origin = {"source": requester.source, "channel_id": requester.channel_id, "thread_ts": requester.thread_ts}
@@ -126,8 +133,8 @@ def register_modals(app: AsyncApp, *, handling: Handling, slack: Slack, replies:
             await _close(ack, done, on_call.SNOOZE_TITLE)
 
     async def on_mute_view(ack: AsyncAck, body: dict[str, Any]) -> None:
-        reason = (payloads.text_or_none(payloads.input_of(payloads.inputs_of(body), "reason"), "value") or "").strip()
-        if not reason:
+        typed = payloads.text_or_none(payloads.input_of(payloads.inputs_of(body), "reason"), "value")
+        if (reason := reason_of(typed)) is None:
             await ack(response_action="errors", errors=on_call.reason_missing())
             return
         await _close(ack, await handling.mute(requester_of_view(body), _failure_of(body), reason), on_call.MUTE_TITLE)

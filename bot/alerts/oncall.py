@@ -29,6 +29,7 @@ from bot.alerts.snooze import MAX_SNOOZE
 from bot.db.tables import alerts, storms
 from bot.retries.messages.naming import name_of
 from bot.retries.state import AlertState
+from bot.sift.subject import About
 from bot.slack.outbox import soon
 
 MAX_WOKEN = 100
@@ -81,6 +82,7 @@ class Failure(OnCall):
         job_id: of an alert; None: it is a storm.
         job_types: as Sift names them, each once.
         failed: whether anything of it may be retried now.
+        jobs: how many there are of a storm.
     """
 
     id: str
@@ -88,6 +90,7 @@ class Failure(OnCall):
     job_id: str | None
     job_types: Sequence[str]
     failed: bool
+    jobs: int = 1
     mute_reason: str | None = None
 
 
@@ -129,14 +132,15 @@ def find(connection: Connection, failure_id: str) -> Failure | None:
     if row is None:
         return None
     types = connection.execute(_TYPES, {"b_id": failure_id}).all()
-    name = f"{sum(one.jobs for one in types):,} jobs that failed at once"
+    jobs = sum(one.jobs for one in types)
+    name = f"{jobs:,} jobs that failed at once"
     kinds = [one.job_type for one in types]
-    return Failure(name=name, job_id=None, job_types=kinds, failed=row.failed, **_on_call(row))
+    return Failure(name=name, job_id=None, job_types=kinds, failed=row.failed, jobs=jobs, **_on_call(row))
 
 
 def _of_alert(row: Row[Any]) -> Failure:
     return Failure(
-        name=name_of(row.job_id, about_of(row.about, row.cause)),
+        name=name_of(row.job_id, _about(row)),
         job_id=row.job_id,
         job_types=[row.job_type],
         failed=row.state == AlertState.OPEN,
@@ -144,6 +148,14 @@ def _of_alert(row: Row[Any]) -> Failure:
         mute_reason=row.mute_reason,
         **_on_call(row),
     )
+
+
+def _about(row: Row[Any]) -> About:
+    """What a row knows of its job; nothing where that cannot be read, so that it holds up no other row."""
+    try:
+        return about_of(row.about, row.cause)
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return About()
 
 
 def _on_call(row: Row[Any]) -> dict[str, Any]:

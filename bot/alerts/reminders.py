@@ -123,6 +123,13 @@ _STORMS: Select[Any] = (
     .order_by(_STORM.remind_at)
     .limit(CHUNK)
 )
+# No moment lies so far ahead but by a clock that was set back since.
+_NOT_LATER = [
+    update(table)
+    .where(table.c.remind_at > bindparam("b_latest", type_=Moment()))
+    .values(remind_at=bindparam("b_soon", type_=Moment()))
+    for table in (alerts, storms)
+]
 _PUT_OFF = {table: update(table).where(table.c.id == bindparam("b_id")) for table in (alerts, storms)}
 _TELL = {
     table: statement.values(
@@ -161,6 +168,8 @@ class Reminders:
 
     def _look(self, connection: Connection, at: datetime) -> int:
         begun = _begun(connection, self._after, at)
+        for statement in _NOT_LATER:
+            connection.execute(statement, {"b_latest": at + self._after * (SECOND - 1), "b_soon": at + self._after})
         told: list[Entry] = []
         for table, query in ((alerts, _ALERTS), (storms, _STORMS)):
             for row in connection.execute(query, {"b_now": at}).all():
@@ -179,7 +188,8 @@ class Reminders:
             return Turn(told=False, again=None)
         if row.asked:
             return Turn(told=False, again=now + ASKED_AGAIN)
-        left = max(moment for moment in (row.created_at, row.repeated, row.retried) if moment is not None)
+        moments = [one for one in (row.created_at, row.repeated, row.retried) if one is not None and one <= now]
+        left = max(moments, default=row.remind_at - self._after)  # a moment to come is of a clock that was set back
         timing = {"remind_at": row.remind_at, "after": self._after, "begun": begun, "now": now}
         return turn(left=left, reminded=row.reminded, **timing)
 

@@ -46,5 +46,6 @@ class Waking:
 
 def _entry(failure: Failure) -> Entry:
     """Nobody's: its time is over."""
+    of_many = {"total": failure.jobs} if failure.job_id is None else {}
     detail = {"alert": failure.id, "until": None, "failed": failure.failed, "snoozed_by": failure.snoozed_by}
-    return Entry(event=Event.SNOOZE, job_id=failure.job_id, source=Source.ALERT, detail=detail)
+    return Entry(event=Event.SNOOZE, job_id=failure.job_id, source=Source.ALERT, detail={**detail, **of_many})

@@ -156,7 +156,7 @@ class Bot:
             )
             stack.push_async_callback(sift.aclose)
             client = web_client(settings.slack_bot_token.get_secret_value(), settings.slack_api_url, session)
-            slack = Slack(client, self.timer, self.redactor, rates=self._rates)
+            slack = Slack(client, self.timer, self.redactor, rates=self._rates, observe=self.metrics.called_slack)
             workspace = await self._identify(slack, stop)
             if workspace is not None:
                 await self.database.run(lambda connection: self._claim_workspace(connection, workspace))

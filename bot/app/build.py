@@ -167,7 +167,7 @@ class Features:
                 rerun=settings.rerun,
             ),
             clock=self.clock,
-            entered=self.metrics.entered,
+            entered=lambda state: self.follower.entered(state),
             changed=self.changed,
         )
 
@@ -190,7 +190,7 @@ class Features:
     @cached_property
     def cooldowns(self) -> Cooldowns:
         cooldown = timedelta(seconds=self.settings.retry_cooldown_seconds)
-        return Cooldowns(database=self.database, clock=self.clock, cooldown=cooldown, changed=self.changed)
+        return Cooldowns(self.database, self.clock, cooldown, self.changed, self.metrics.entered)
 
     @cached_property
     def reruns(self) -> Reruns:
@@ -201,7 +201,7 @@ class Features:
             poll=timedelta(seconds=self.settings.follow_poll_seconds),
             settle=timedelta(seconds=self.settings.settle_seconds),
             changed=self.changed,
-            entered=self.metrics.entered,
+            entered=lambda state: self.follower.entered(state),
         )
 
     @cached_property
@@ -294,5 +294,6 @@ class Features:
     async def drain(self, seconds: float) -> None:
         """Finishes what is under way, and leaves for the next start what takes longer than `seconds`."""
         await self.explainer.stop()
+        await self.follower.stop()
         publishing = [publisher.stop(seconds) for publisher in self.publishers.values()]
         await asyncio.gather(self.runner.stop(seconds), self.answering.drain(seconds), *publishing)

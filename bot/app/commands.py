@@ -20,7 +20,7 @@ from bot.app.command import (
     Usage,
 )
 from bot.base.clock import parse_duration
-from bot.base.text import clean, clip
+from bot.base.text import clean, clip, reason_of
 from bot.retries.request import MAX_JOBS
 from bot.sift.ids import EXAMPLE, job_id_in, run_ref
 
@@ -68,13 +68,7 @@ def _retry(text: str, words: list[str]) -> Command:
     if len(set(job_ids)) > MAX_JOBS:
         return Usage(f"that is more than {MAX_JOBS} jobs at once")
     rest = text.split(maxsplit=len(job_ids))[len(job_ids) :]
-    return Retry(tuple(dict.fromkeys(job_ids)), reason_of(rest[0] if rest else ""))
-
-
-def reason_of(text: str) -> str | None:
-    """Returns the reason somebody typed, without a leading `because`, unless it is `because of`; None for nothing."""
-    reason = clean(unescape(text)).strip()
-    return re.sub(r"^because\s+(?!of\b)", "", reason, flags=re.IGNORECASE) or None
+    return Retry(tuple(dict.fromkeys(job_ids)), reason_of(unescape(rest[0]) if rest else None))
 
 
 _QUOTED = re.compile(r"\s*(?:\"([^\"]+)\"|“([^”]+)”|'([^']+)'|‘([^’]+)’|«([^»]+)»)(?=\s|$)")
@@ -93,7 +87,7 @@ def _run(text: str) -> Command:
         readings = [(first, rest[0] if rest else "")]
         if because := _BECAUSE.search(text):
             readings.insert(0, (text[: because.start()], text[because.start() :]))
-    found = [(ref, reason_of(reason)) for name, reason in readings if (ref := run_ref(name))]
+    found = [(ref, reason_of(unescape(reason))) for name, reason in readings if (ref := run_ref(name))]
     return RetryRun(tuple(dict.fromkeys(found))) if found else problem
 
 

@@ -22,6 +22,7 @@ from bot.alerts import listeners as alerts
 from bot.alerts.handling import Handling
 from bot.app import dispatch, unhandled
 from bot.app.dispatch import Dispatch
+from bot.base import tracing
 from bot.base.clock import Clock
 from bot.base.deadline import answer_within
 from bot.base.errors import DatabaseUnavailable, MaybeRecorded
@@ -63,7 +64,8 @@ class _App(AsyncApp):
     redactor: Redactor
 
     async def async_dispatch(self, req: AsyncBoltRequest) -> BoltResponse:
-        response = unhandled.acknowledged(await super().async_dispatch(req), req.body)
+        with tracing.span("Slack request"):
+            response = unhandled.acknowledged(await super().async_dispatch(req), req.body)
         response.body = self.redactor.clean(response.body)
         return response
 
@@ -137,7 +139,7 @@ def register(app: AsyncApp, use: UseCases) -> None:
     retries.register_cooldowns(app, cooldowns=use.cooldowns, replies=replies)
     retries.register_approve(app, approvals=use.approvals, replies=replies)
     retries.register_approvals(app, approvals=use.approvals, slack=slack, replies=replies)
-    alerts.register(app, database=database, slack=slack, intake=intake, replies=replies)
+    alerts.register(app, database=database, slack=slack, intake=intake, handling=use.handling, replies=replies)
     alerts.register_on_call(app, handling=use.handling, replies=replies)
     alerts.register_modals(app, handling=use.handling, slack=slack, replies=replies, clock=use.clock)
     digest.register(app, digests=use.digests, slack=slack, replies=replies)

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 import rfc8785
+from pydantic_core import to_json
 
 from bot.base.clock import rfc3339
 from bot.base.requester import Actor, Source
@@ -195,10 +196,21 @@ def _payload(row: Columns) -> dict[str, Any]:
     return payload
 
 
+_PLAIN = frozenset({str, int, type(None)})
+
+
+def _likely(row: Columns) -> bytes:
+    """What `canonical` writes of an entry whose columns stand in the order of their names, many times as fast.
+
+    Whatever else a column holds than the bot writes, such as bytes, is left to `canonical`, which takes none for text.
+    """
+    payload = _payload(row)
+    return to_json(payload) if _PLAIN.issuperset(map(type, payload.values())) else b""
+
+
 def _has_its_hash(row: Columns) -> bool:
     try:
-        likely = hashlib.sha256(quickly(_payload(row)).encode("utf-8")).hexdigest()
-        return bool(row["hash"] == likely or row["hash"] == digest(row))
+        return bool(row["hash"] == hashlib.sha256(_likely(row)).hexdigest() or row["hash"] == digest(row))
     except (TypeError, ValueError, AttributeError):  # a column holds what no entry can
         return False
 

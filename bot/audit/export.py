@@ -3,21 +3,26 @@
 import csv
 import json
 from collections.abc import Callable
-from datetime import datetime
-from typing import IO
+from typing import IO, Any
 
 from bot.audit import entry as audit_entry
 from bot.audit import log as audit
 from bot.base.clock import rfc3339
 
+_AT = audit.COLUMNS.index("at")
+_FORMULAS = frozenset("=+-@\t\r")
+"""How a cell begins that a spreadsheet would calculate."""
+
 
 def write_csv(rows: audit.Rows, target: IO[str]) -> int:
-    """Writes entries as CSV with a header; returns how many."""
+    """Writes entries as CSV with a header, no cell of which a spreadsheet takes for a formula; returns how many."""
     writer = csv.writer(target)
     writer.writerow(audit.COLUMNS)
     count = 0
     for row in rows:
-        writer.writerow([_cell(value) for value in row])
+        cells: list[Any] = list(row)
+        cells[_AT] = rfc3339(cells[_AT])
+        writer.writerow([f"'{cell}" if type(cell) is str and cell[:1] in _FORMULAS else cell for cell in cells])
         count += 1
     return count
 
@@ -33,12 +38,3 @@ def write_jsonl(rows: audit.Rows, target: IO[str]) -> int:
 
 
 WRITERS: dict[str, Callable[[audit.Rows, IO[str]], int]] = {"csv": write_csv, "jsonl": write_jsonl}
-
-
-def _cell(value: object) -> object:
-    """A CSV cell that no spreadsheet takes for a formula; numbers stay numbers."""
-    if isinstance(value, datetime):
-        return rfc3339(value)
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return f"'{value}"
-    return value

@@ -27,7 +27,7 @@ BASE = "audit_base"
 STREAMED = {"yield_per": 1_000}
 """How many entries are held at a time while all of them are read."""
 
-COLUMNS = tuple(column.name for column in audit.columns)
+COLUMNS = tuple(str(column.name) for column in audit.columns)  # plain ones: SQLAlchemy's own are slow to serialise
 
 Rows = Iterable[Row[Any]]
 """Entries as the database gives them."""
@@ -35,7 +35,8 @@ Rows = Iterable[Row[Any]]
 # Built once: building a statement costs more than SQLite takes to run it.
 _APPEND = insert(audit)
 _HEAD = select(audit.c.id, audit.c.hash).order_by(audit.c.id.desc()).limit(1)
-_ALL = select(audit).order_by(audit.c.id)
+_IN_ORDER = sorted(COLUMNS)  # as they are hashed
+_ALL = select(*(audit.c[name] for name in _IN_ORDER)).order_by(audit.c.id)
 
 
 def append(connection: Connection, entry: Entry, at: datetime) -> Head:
@@ -142,7 +143,7 @@ def verify(
     with connection.execute(_ALL, execution_options=STREAMED) as rows:
         try:
             for row in watch(rows):
-                columns = dict(zip(COLUMNS, row, strict=True))
+                columns = dict(zip(_IN_ORDER, row, strict=True))
                 following = follows(last, columns)
                 if isinstance(following, Broken):
                     return following

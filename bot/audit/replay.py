@@ -20,6 +20,8 @@ from bot.db.tables import STATES, approvals, grants, retries
 EVENTS = {"retry": Event.REQUEST, "rerun": Event.RERUN, "cancel": Event.CANCEL}
 """What an entry of a request is called, by the kind that its row names."""
 
+_OF_REQUESTS = frozenset(EVENTS.values())
+
 CHUNK = 1_000
 """So many entries are gathered before they are written to the temporary file."""
 
@@ -84,7 +86,7 @@ class Replay:
             self._begun = True
             self._since = row["at"] if row["id"] > 1 else None
         event = row["event"]
-        if event in EVENTS.values():
+        if event in _OF_REQUESTS:
             if row["outcome"] in STATES and row["request_id"] is not None:
                 self._moved(row)
         elif event in (Event.GRANT, Event.REVOKE):
@@ -207,7 +209,7 @@ def _read(detail: str) -> dict[str, object]:
 
 def _who(row: Columns, event: str) -> str:
     """Who asked for what."""
-    return " ".join([*(str(row[name]) for name in ("team_id", "user_id", "job_id", "source")), event])
+    return f"{row['team_id']} {row['user_id']} {row['job_id']} {row['source']} {event}"
 
 
 def _terms(row: Columns) -> dict[str, object]:

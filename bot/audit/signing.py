@@ -8,22 +8,16 @@ import base64
 import re
 from dataclasses import dataclass
 from pathlib import Path
-
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-    load_pem_public_key,
-)
+from typing import TYPE_CHECKING, TypeAlias
 
 from bot.audit.entry import Head
 from bot.base.errors import BotError, SettingsError
 
-PublicKey = Ed25519PublicKey
+# Imported where it is used: it takes 7 MB, and most bots sign nothing.
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+PublicKey: TypeAlias = "Ed25519PublicKey"
 
 LARGEST = 16_384
 """No key file is longer than so many bytes."""
@@ -71,7 +65,7 @@ class SignedHead:
 class Signer:
     """Signs heads, if there is a key."""
 
-    def __init__(self, key: Ed25519PrivateKey | None = None) -> None:
+    def __init__(self, key: "Ed25519PrivateKey | None" = None) -> None:
         self._key = key
 
     def sign(self, head: Head) -> SignedHead:
@@ -89,6 +83,10 @@ def signer(file: Path | None) -> Signer:
     """
     if file is None:
         return Signer()
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
     try:
         key = load_pem_private_key(_content(file), password=None)
     except (OSError, ValueError, TypeError, UnsupportedAlgorithm):
@@ -105,6 +103,10 @@ def public_key(file: Path) -> PublicKey:
     Raises:
         NoPublicKey: the file holds none of that kind.
     """
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
     try:
         key = load_pem_public_key(_content(file))
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -124,6 +126,8 @@ def check(key: PublicKey, signed: SignedHead, what: str) -> None:
         NotSigned: it has none.
         WronglySigned: it has another's, or one of another head.
     """
+    from cryptography.exceptions import InvalidSignature
+
     if signed.signature is None:
         raise NotSigned(what=what)
     try:
@@ -138,6 +142,9 @@ def make_key(file: Path) -> str:
     Raises:
         FileExistsError: there is a file of that name.
     """
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
     key = Ed25519PrivateKey.generate()
     file.touch(mode=0o600, exist_ok=False)
     file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))

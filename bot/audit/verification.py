@@ -71,7 +71,7 @@ def verify(
     database: Database,
     expected: Head | None,
     files: Sequence[Path],
-    key: PublicKey | None,
+    key: "PublicKey | None",
     watch: Callable[[int], Callable[[audit.Rows], audit.Rows]],
 ) -> Verified:
     """Verifies segments and log as one chain, and the tables against it.
@@ -146,7 +146,7 @@ def _hold_still(connection: Connection) -> None:
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
 
 
-def _read(files: Sequence[Path], sought: Sought, key: PublicKey | None, replay: Replay) -> list[_File]:
+def _read(files: Sequence[Path], sought: Sought, key: "PublicKey | None", replay: Replay) -> list[_File]:
     """Reads segments, oldest first; what the replay knows after them is of those without a gap before their end."""
     read: list[_File] = []
     for path in sorted(files, key=lambda path: archive.begins_after(path).count):

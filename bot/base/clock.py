@@ -44,4 +44,4 @@ def say_duration(duration: timedelta) -> str:
 
 def rfc3339(moment: datetime) -> str:
     """Writes a moment as RFC 3339 in UTC with microseconds, the one form hashed and exported."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+    return moment.astimezone(UTC).isoformat("T", "microseconds")[:26] + "Z"

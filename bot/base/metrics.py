@@ -99,6 +99,9 @@ class Metrics:
             "sift_retry_sift_call_seconds", "Calls to Sift.", ["operation", "result"], registry=self.registry
         )
 
+        self._slack_calls = Histogram(
+            "sift_retry_slack_call_seconds", "Calls to Slack.", ["method", "result"], registry=self.registry
+        )
         self._left_out = Counter(
             "sift_retry_unreadable_jobs",
             "Jobs of Sift's answers that could not be read or recorded, counted each time.",
@@ -127,6 +130,10 @@ class Metrics:
     def called(self, operation: str, seconds: float, result: str) -> None:
         """Notes one call to Sift."""
         self._calls.labels(operation, result).observe(seconds)
+
+    def called_slack(self, method: str, seconds: float, result: str) -> None:
+        """Notes one call to Slack."""
+        self._slack_calls.labels(method, result).observe(seconds)
 
     def left_out(self, why: str) -> None:
         """Counts a job that was left out."""

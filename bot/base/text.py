@@ -24,6 +24,11 @@ def clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
+def reason_of(text: str | None) -> str | None:
+    """A reason as somebody typed it, without a leading `because`, unless it is `because of`; None for nothing."""
+    return re.sub(r"^because\s+(?!of\b)", "", clean(text or "").strip(), flags=re.IGNORECASE) or None
+
+
 def visible(text: str) -> str:
     """The text with nothing in it that acts without being seen.
 

@@ -1,6 +1,8 @@
 """`sift-retry run` and `sift-retry demo`: the commands that go on until they are stopped."""
 
 import asyncio
+import contextlib
+import gc
 import importlib.util
 import signal
 import sys
@@ -10,9 +12,10 @@ import click
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from bot.base import logs
+from bot import VERSION
+from bot.base import logs, tracing
 from bot.base.errors import BotError
-from bot.settings import Settings, load
+from bot.settings import Settings, load, traces_are_taken
 
 log = structlog.get_logger(__name__)
 
@@ -23,11 +26,13 @@ _DEMO = ("cel", "jinja2", "websockets")
 @click.command()
 def run() -> None:
     """Runs the bot: Socket Mode if SLACK_APP_TOKEN is set, HTTP otherwise."""
+    gc.disable()  # what is imported stays: looking through it again and again takes a tenth of the start
     from bot.app.bot import run_bot  # what only this command needs is imported by it alone: the others start faster
 
     settings = load(Settings)
     logs.configure(settings.log_level, settings.log_format, settings.redactor().scrub)
-    _until_stopped(lambda stop: run_bot(settings, stop))
+    with tracing.exporting(VERSION) if traces_are_taken() else contextlib.nullcontext():
+        _until_stopped(lambda stop: run_bot(settings, stop))
 
 
 @click.command()
@@ -46,6 +51,8 @@ def _until_stopped(work: Callable[[asyncio.Event], Coroutine[object, None, None]
     """Runs `work` in an event loop until SIGTERM or Ctrl-C sets its stop event."""
     import uvloop
 
+    gc.freeze()  # nor is it looked through later, which would hold everything up for a tenth of a second each time
+    gc.enable()
     sys.setswitchinterval(0.001)  # the event loop and the database's thread hand over to each other often
 
     async def stoppable() -> None:

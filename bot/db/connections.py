@@ -8,12 +8,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
 WRITERS = 0x51F7
 """The advisory lock of writers; any number that nothing else on the same PostgreSQL database uses."""
+
+_FLUSHED, _UNFLUSHED = "FULL", "NORMAL"
+"""SQLite's `synchronous`: with NORMAL a WAL database stays consistent, but what was committed last may be rolled back
+after a power failure, though not after the end of a process; FULL also syncs the WAL after each commit, and so what
+was committed to it before (sqlite.org/pragma.html#pragma_synchronous)."""
+
+_TAKE_TURN = select(func.pg_advisory_xact_lock(WRITERS))
+_TAKE_TURN_LAZILY = select(
+    func.pg_advisory_xact_lock(WRITERS), func.set_config("synchronous_commit", "off", text("true"))
+)
+"""The same for a transaction whose commit does not wait for the disk; a crash of the server may lose it, but nothing
+that was committed earlier or flushed later (postgresql.org/docs/current/wal-async-commit.html)."""
 
 _NETWORK = {
     "connect_timeout": 2,  # seconds; libpq knows no shorter one
@@ -120,11 +132,15 @@ def make_engine(url: str, limits: Limits, lines: Lines | None = None, **pool: An
 
 def _prepare_sqlite(dbapi: sqlite3.Connection, _record: object) -> None:
     dbapi.isolation_level = None  # transactions begin where SQLAlchemy begins them, not where sqlite3 guesses
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=2000", "foreign_keys=ON"):
+    for pragma in ("journal_mode=WAL", f"synchronous={_FLUSHED}", "busy_timeout=2000", "foreign_keys=ON"):
         dbapi.execute(f"PRAGMA {pragma}")
 
 
 def _begin_sqlite(connection: Connection) -> None:
+    wanted = _UNFLUSHED if _is_lazy(connection) else _FLUSHED
+    if connection.info.get("synchronous", _FLUSHED) != wanted:  # which cannot be changed inside a transaction
+        connection.connection.cursor().execute(f"PRAGMA synchronous={wanted}")
+        connection.info["synchronous"] = wanted
     connection.exec_driver_sql("BEGIN" if _only_reads(connection) else "BEGIN IMMEDIATE")
 
 
@@ -145,7 +161,11 @@ def _prepare_postgresql(limits: Limits) -> Callable[[DBAPIConnection, object], N
 def _begin_postgresql(connection: Connection) -> None:
     """Makes writers take turns, as SQLite does: the audit's chain needs it, and then nothing can deadlock."""
     if not _only_reads(connection):
-        connection.execute(select(func.pg_advisory_xact_lock(WRITERS)))
+        connection.execute(_TAKE_TURN_LAZILY if _is_lazy(connection) else _TAKE_TURN)
+
+
+def _is_lazy(connection: Connection) -> bool:
+    return bool(connection.get_execution_options().get("lazy"))
 
 
 def _only_reads(connection: Connection) -> bool:

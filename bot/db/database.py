@@ -15,6 +15,7 @@ from typing import Generic
 
 from sqlalchemy import Connection, Engine, NullPool, func, inspect, select, text
 
+from bot.base import tracing
 from bot.base.clock import Clock
 from bot.base.deadline import seconds_left
 from bot.base.errors import DatabaseBusy, DatabaseUnavailable, SchemaNewer, SchemaOutdated
@@ -92,7 +93,16 @@ class Database:
             MaybeRecorded: it was lost while it committed; whether anything was written is not known.
             Exception: whatever `work` raised; nothing was written then.
         """
-        return await self.worker.run(work, seconds_left(self.patience))
+        with tracing.span("transaction"):
+            return await self.worker.run(work, seconds_left(self.patience))
+
+    async def run_lazily(self, work: Work[T]) -> T:
+        """Runs one transaction like `run`, but its commit is not flushed: a power failure may undo it.
+
+        Only for what nobody was promised, and what heals by itself: which message shows a row, what a look found out,
+        a claim that nobody else could have taken. Whatever is committed by `run` flushes what came before it.
+        """
+        return await self.worker.run(work, seconds_left(self.patience), lazy=True)
 
     async def read(self, work: Work[T]) -> T:
         """Runs one long reading in a thread and a snapshot of its own, so that it holds up nobody.

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Text, bindparam, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from bot.base.clock import rfc3339
 from bot.db.columns import Moment
+from bot.db.once import for_dialect
 from bot.db.tables import marks
 
 
@@ -24,18 +24,17 @@ class Mark(NamedTuple):
 _NAME, _VALUE = bindparam("b_name", type_=Text()), bindparam("b_value", type_=Text())
 _AT = bindparam("b_at", type_=Moment())
 _FIND = select(marks.c.value, marks.c.updated_at).where(marks.c.name == _NAME)
-_INSERT = {
-    dialect: upsert(marks).values(name=_NAME, value=_VALUE, updated_at=_AT)
-    for dialect, upsert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
-}
-_ADD = {
-    dialect: insert.on_conflict_do_nothing(index_elements=["name"]).returning(marks.c.value)
-    for dialect, insert in _INSERT.items()
-}
-_WRITE = {
-    dialect: insert.on_conflict_do_update(index_elements=["name"], set_={"value": _VALUE, "updated_at": _AT})
-    for dialect, insert in _INSERT.items()
-}
+_NEW = {"name": _NAME, "value": _VALUE, "updated_at": _AT}
+_ADD = for_dialect(
+    marks,
+    lambda insert: insert.values(_NEW).on_conflict_do_nothing(index_elements=["name"]).returning(marks.c.value),
+)
+_WRITE = for_dialect(
+    marks,
+    lambda insert: insert.values(_NEW).on_conflict_do_update(
+        index_elements=["name"], set_={"value": _VALUE, "updated_at": _AT}
+    ),
+)
 
 
 def find(connection: Connection, name: str, *, lock: bool = False) -> Mark | None:
@@ -63,13 +62,13 @@ def moment(connection: Connection, name: str) -> datetime | None:
 def add(connection: Connection, name: str, value: str | datetime, at: datetime) -> str:
     """Writes a mark unless there is one; returns what stands in it now: of two replicas the first one's."""
     named = {"b_name": name, "b_value": _text(value), "b_at": at}
-    added = connection.execute(_ADD[connection.dialect.name], named).first()
+    added = connection.execute(_ADD(connection), named).first()
     return str((added or connection.execute(_FIND, {"b_name": name}).one()).value)
 
 
 def write(connection: Connection, name: str, value: str | datetime, at: datetime) -> None:
     """Writes a mark, whatever stands in it."""
-    connection.execute(_WRITE[connection.dialect.name], {"b_name": name, "b_value": _text(value), "b_at": at})
+    connection.execute(_WRITE(connection), {"b_name": name, "b_value": _text(value), "b_at": at})
 
 
 def forget(connection: Connection, name: str) -> None:

@@ -1,9 +1,33 @@
-"""A row that is written once, however often it is delivered."""
+"""A row that is written once, however often it is delivered; statements that differ between the databases."""
 
+import functools
+import importlib
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, TypeVar
 
-from sqlalchemy import Connection, Table
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Executable, Table
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects.sqlite import Insert
+
+S = TypeVar("S", bound=Executable)
+
+
+def for_dialect(table: Table, build: Callable[["Insert"], S]) -> Callable[[Connection], S]:
+    """Builds an upsert once for the database that is used: importing the other one's dialect takes its time and memory.
+
+    Args:
+        build: completes the insert, in what SQLite and PostgreSQL have in common.
+
+    Returns:
+        A function that returns the statement for a connection.
+    """
+
+    @functools.cache
+    def built(dialect: str) -> S:
+        return build(importlib.import_module(f"sqlalchemy.dialects.{dialect}").insert(table))
+
+    return lambda connection: built(connection.dialect.name)
 
 
 def insert_once(table: Table, *key: str) -> Callable[[Connection, Mapping[str, object]], bool]:
@@ -18,12 +42,11 @@ def insert_once(table: Table, *key: str) -> Callable[[Connection, Mapping[str, o
     Returns:
         A function of a connection and the row's columns; it returns whether the row is new.
     """
-    statements = {
-        dialect: upsert(table).on_conflict_do_nothing(index_elements=key).returning(table.c.id)
-        for dialect, upsert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
-    }
+    statement = for_dialect(
+        table, lambda insert: insert.on_conflict_do_nothing(index_elements=key).returning(table.c.id)
+    )
 
     def insert(connection: Connection, values: Mapping[str, object]) -> bool:
-        return connection.execute(statements[connection.dialect.name], dict(values)).first() is not None
+        return connection.execute(statement(connection), dict(values)).first() is not None
 
     return insert

@@ -41,6 +41,7 @@ class _Job:
     work: Work[object]
     loop: asyncio.AbstractEventLoop
     future: "asyncio.Future[Any]"
+    lazy: bool = False
     given_up: bool = False
     outcome: Outcome | None = None
 
@@ -66,6 +67,11 @@ class _Batch:
     began: float
     committing: bool = False
     abandoned: bool = False
+
+    @property
+    def lazy(self) -> bool:
+        """Whether its commit need not be flushed: one work that needs it has all of them flushed."""
+        return all(job.lazy for job in self.jobs)
 
 
 class _Abandoned(Exception):
@@ -114,13 +120,13 @@ class Worker:
         """How many works wait for the thread."""
         return self._jobs.qsize()
 
-    async def run(self, work: Work[T], seconds: float) -> T:
-        """Runs one work; see `Database.run`."""
+    async def run(self, work: Work[T], seconds: float, *, lazy: bool = False) -> T:
+        """Runs one work; see `Database.run`, and `Database.run_lazily` for a lazy one."""
         if seconds <= 0 or self._jobs.qsize() >= MAX_WAITING:
             raise DatabaseUnavailable
         self._start()
         loop = asyncio.get_running_loop()
-        job = _Job(work, loop, loop.create_future())
+        job = _Job(work, loop, loop.create_future(), lazy)
         self._jobs.put(job)
         try:
             async with asyncio.timeout(seconds):
@@ -210,7 +216,7 @@ class Worker:
 
     def _transact(self, batch: _Batch) -> list[Outcome]:
         self._check()
-        with self._engine.begin() as connection:
+        with self._engine.connect().execution_options(lazy=batch.lazy) as connection, connection.begin():
             if len(batch.jobs) == 1:  # nobody else's work to protect: its failure undoes the transaction
                 self._go_on(batch)
                 outcomes: list[Outcome] = [_unless_given_up(connection, batch.jobs[0])]

@@ -4,20 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection
 
 from bot.access.authorizer import Authorizer
 from bot.access.policy import Permission
 from bot.alerts import queries
 from bot.base.requester import Requester, Source
-from bot.db.tables import retries
 from bot.home import messages
 from bot.home.messages import Listed
 from bot.retries import known
-from bot.retries.kind import Kind
 from bot.retries.messages import answers, modals
-from bot.retries.request import Retry
-from bot.retries.state import ACTIVE
 from bot.retries.store import last_attempts
 from bot.sift.client import Sift
 from bot.sift.errors import SiftError
@@ -33,12 +29,6 @@ LISTED = 20
 
 LOOK_UP_SECONDS = 2.0
 """What jobs are about is looked up for so long while somebody waits."""
-
-_UNDER_WAY = select(retries).where(
-    retries.c.job_id.in_(bindparam("b_jobs", expanding=True)),
-    retries.c.state.in_(ACTIVE),
-    retries.c.kind == Kind.RETRY,
-)
 
 
 @dataclass(frozen=True)
@@ -82,7 +72,8 @@ class Lookup:
         await self.authorizer.slack.update_view(view_id, await self._pick_view(requester))
 
     async def _pick_view(self, requester: Requester) -> Mapping[str, Any]:
-        refusal = await self.refusal_of(requester)
+        asked = await self.authorizer.decide(requester, Permission.RETRY)
+        refusal = await self.authorizer.refusal(asked, "retry jobs")
         if refusal is not None:
             return message_view(refusal, modals.TITLE)
         try:
@@ -108,7 +99,7 @@ class Lookup:
             about = dict(found)
             for job_id, subject in known.subjects(connection, nameless).items():
                 about[job_id] = replace(found.get(job_id, About()), subject=subject)
-            under_way = {row.job_id: Retry.of(row._mapping) for row in connection.execute(_UNDER_WAY, {"b_jobs": ids})}
+            under_way = known.open_retries(connection, ids)
             causes = [about[one].why.cause for one in ids if one in about and about[one].why.cause]
             return Listed(under_way, about, known.records(connection, causes), queries.on_call(connection, ids))
 

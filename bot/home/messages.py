@@ -27,6 +27,7 @@ from bot.retries.messages.record import words as helped
 from bot.retries.messages.retry import outcome_of
 from bot.retries.record import Record
 from bot.retries.request import Retry
+from bot.retries.state import State
 from bot.sift.job import Job
 from bot.sift.subject import About
 from bot.slack.blocks import actions, button, confirm, context, date, divider, escape, fields, foreign, home, section
@@ -39,7 +40,7 @@ class Listed:
     """What is known of jobs that are listed, by their IDs.
 
     Args:
-        under_way: the retries of them that are under way.
+        under_way: the retries of them that are asked for or under way.
         about: what they are about and why they failed.
         records: how earlier retries ended, by cause.
         on_call: who takes care of those that were alerted and are failed.
@@ -89,7 +90,16 @@ def _line(job: Job, known: Listed, place: Place) -> Block:
         return section(f":x: {text}", retry_button(job, record=known.record_of(job.job_id)))
     link = place.workspace.link(retry.channel_id, retry.root_ts)
     where = f" <{link}|Follow it>." if link else ""
-    return section(f":arrows_counterclockwise: {text}\nAlready being retried by <@{retry.user_id}>.{where}")
+    emoji, by = ":arrows_counterclockwise:", f"Already being retried by <@{retry.user_id}>."
+    if retry.state is State.REQUESTED:
+        emoji, by = _wanted(retry)
+    return section(f"{emoji} {text}\n{by}{where}")
+
+
+def _wanted(retry: Retry) -> tuple[str, str]:
+    """The emoji and the sentence of a job whose retry was asked for, and was not sent yet."""
+    emoji, words = outcome_of(retry)
+    return emoji, f"<@{retry.user_id}> wants to retry it: {words}."
 
 
 def status(job: Job, newest: Retry | None, known: Listed, place: Place) -> Message:
@@ -247,11 +257,16 @@ def _numbers(seen: Seen) -> list[Block]:
 def _waiting(job: Job, known: Listed) -> Block:
     about = known.about_of(job.job_id)
     when = f"\nFailed {date(job.completed_date, 'time')}" if job.completed_date else "\nFailed"
-    when += known.taken(job.job_id)
+    retry = known.under_way.get(job.job_id)
+    when += known.taken(job.job_id) if retry is None else ""
     cause = cause_of(job, about)
     because = f"\n> {foreign(cause, 150)}" if cause else ""
     button = retry_button(job, RETRY_WAITING, known.record_of(job.job_id))
-    return section(f":x: {title_of(job, job.job_id, about)}{because}{when}", button)
+    told = f"{title_of(job, job.job_id, about)}{because}{when}"
+    if retry is None:
+        return section(f":x: {told}", button)
+    emoji, by = _wanted(retry)
+    return section(f"{emoji} {told}\n{by}")
 
 
 def _retry(retry: Retry, named: bool = False) -> str:

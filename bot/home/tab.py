@@ -28,7 +28,7 @@ from bot.home.messages import BACK, Listed, Seen, home_view
 from bot.records import lines
 from bot.records.counts import Counts
 from bot.records.search import Search
-from bot.retries import approval_rows, known
+from bot.retries import approval_rows, claims, known
 from bot.retries.request import Retry
 from bot.retries.store import latest_of
 from bot.sift.job import Job
@@ -198,7 +198,7 @@ class Home:
 
 def _under_way(connection: Connection) -> list[Retry]:
     newest = remaining.UNDER_WAY.order_by(retries.c.created_at.desc()).limit(MAX_SHOWN)
-    return known.completed(connection, [Retry.of(row._mapping) for row in connection.execute(newest)])
+    return known.completed(connection, claims.readable(connection.execute(newest)))
 
 
 def _known(connection: Connection, waiting: Sequence[Job]) -> Listed:
@@ -210,7 +210,8 @@ def _known(connection: Connection, waiting: Sequence[Job]) -> Listed:
         if failure != About():
             about[job.job_id] = failure
     records = known.records(connection, [one.why.cause for one in about.values() if one.why.cause])
-    return Listed({}, about, records, queries.on_call(connection, [job.job_id for job in waiting]))
+    open_ = known.open_retries(connection, [job.job_id for job in waiting])
+    return Listed(open_, about, records, queries.on_call(connection, [job.job_id for job in waiting]))
 
 
 def _grants(connection: Connection, at: datetime) -> list[Any]:

@@ -173,7 +173,7 @@ def numbers(stats: Stats, names: Mapping[str, str], back: timedelta | None = Non
 
 def _lately(stats: Stats, back: timedelta | None) -> str:
     if back is None or back % timedelta(days=1):
-        return f"since {date(stats.since)}"
+        return f"since {date(stats.since, 'time')}"
     return "in the last day" if back.days == 1 else f"in the last {back.days:,} days"
 
 

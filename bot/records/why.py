@@ -33,6 +33,7 @@ WHY = {
     "not_retryable": "the job had not failed",
     "outdated": "the button was outdated: the job had moved on",
     "under_way": "already under way",
+    "too_late": "somebody else was faster, or it was over",
     "just_retried": "retried by somebody else a moment before",
     "cooldown": "retried a moment before",
     "awaited": "another request of it was waiting for a second person",

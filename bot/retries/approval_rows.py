@@ -7,13 +7,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, case, func, null, or_, select, update
+from sqlalchemy import ColumnElement, Connection, case, exists, func, null, or_, select, update
 
 from bot.audit import entry
 from bot.audit import log as audit
 from bot.base.requester import Actor
 from bot.db.tables import approvals, retries
-from bot.retries import known, store
+from bot.retries import claims, known, store
 from bot.retries.entries import entry_of
 from bot.retries.request import Retry
 from bot.retries.spoken import Spoken
@@ -75,19 +75,21 @@ def _elsewhere(connection: Connection, retry: Retry, at: datetime) -> Retry | No
 
 
 def waiting(
-    connection: Connection, of: str, at: datetime, limit: int, only: Collection[str] | None = None
+    connection: Connection, of: str, at: datetime, limit: int, *, by: str = "", only: Collection[str] | None = None
 ) -> list[Retry]:
     """What waits for a second person of one request or batch, kept from others until the transaction is over.
 
     Args:
         of: the request, or the batch.
+        by: who speaks: what they approved already, and now waits for others, comes last.
         only: these requests of the batch alone.
     """
     query = select(retries).where(or_(_ROW.id == of, _ROW.batch_id == of), _WAITS, _ROW.approval_until > at)
     if only is not None:
         query = query.where(_ROW.id.in_(only))
-    rows = connection.execute(query.order_by(_ROW.created_at, _ROW.id).limit(limit).with_for_update())
-    return known.with_approvers(connection, [Retry.of(row._mapping) for row in rows])
+    spoken = exists().where(approvals.c.retry_id == _ROW.id, approvals.c.user_id == by)
+    rows = connection.execute(query.order_by(spoken, _ROW.created_at, _ROW.id).limit(limit).with_for_update())
+    return known.with_approvers(connection, claims.readable(rows))
 
 
 def last_spoken(connection: Connection, of: str) -> Retry | None:
@@ -115,14 +117,14 @@ def override(connection: Connection, retry: Retry, by: Actor, reason: str, now: 
 def page(connection: Connection, after: str, limit: int) -> list[Retry]:
     """What waits for a second person, by its ID, from after one on."""
     rows = connection.execute(select(retries).where(_WAITS, _ROW.id > after).order_by(_ROW.id).limit(limit))
-    return [Retry.of(row._mapping) for row in rows]
+    return claims.readable(rows)
 
 
 def newest(connection: Connection, at: datetime, apart_from: str, limit: int) -> list[Retry]:
     """What waits for a second person other than this one, the newest first."""
     query = select(retries).where(_WAITS, _ROW.approval_until > at, _ROW.user_id != apart_from)
     rows = connection.execute(query.order_by(_ROW.created_at.desc(), _ROW.id).limit(limit))
-    return known.with_approvers(connection, [Retry.of(row._mapping) for row in rows])
+    return known.with_approvers(connection, claims.readable(rows))
 
 
 def not_later(connection: Connection, at: datetime) -> None:
@@ -156,7 +158,7 @@ def of_batch(connection: Connection, batch_id: str, limit: int) -> OfBatch:
     if not any(one.waits for one in spoken):
         return OfBatch(spoken, (), left)
     rows = connection.execute(select(retries).where(mine, _WAITS).order_by(_ROW.created_at, _ROW.id).limit(limit))
-    return OfBatch(spoken, known.with_approvers(connection, [Retry.of(row._mapping) for row in rows]), left)
+    return OfBatch(spoken, known.with_approvers(connection, claims.readable(rows)), left)
 
 
 def _spoken(connection: Connection, mine: ColumnElement[bool]) -> list[Spoken]:

@@ -70,7 +70,7 @@ class Approvals:
         asked = await self._decide(word)
 
         def work(connection: Connection) -> list[Retry] | Message:
-            waiting = approval_rows.waiting(connection, word.of, self.authorizer.clock(), MAX_AT_ONCE)
+            waiting = _waiting(connection, word, self.authorizer.clock())
             if not waiting:
                 return shown.no_longer_waiting(approval_rows.last_spoken(connection, word.of))
             mine, refused = _sorted(word, waiting, asked)
@@ -84,9 +84,7 @@ class Approvals:
     async def _decide(self, word: Word) -> dict[_Key, Asked]:
         """Whether somebody may say that, for each kind of job, where it was asked for: not where they press."""
         at = self.authorizer.clock()
-        waiting = await self.authorizer.database.run(
-            lambda connection: approval_rows.waiting(connection, word.of, at, MAX_AT_ONCE, word.only)
-        )
+        waiting = await self.authorizer.database.run(lambda connection: _waiting(connection, word, at))
         keys = list(dict.fromkeys(map(_key, waiting)))
         decided = await asyncio.gather(*(self._decide_one(word, *key) for key in keys))
         return dict(zip(keys, decided, strict=True))
@@ -98,7 +96,7 @@ class Approvals:
     def _speak(self, connection: Connection, word: Word, asked: dict[_Key, Asked]) -> "_Done":
         """What `speak` does, in its transaction."""
         at, now = self.authorizer.clock(), self.authorizer.database.now(connection)
-        waiting = approval_rows.waiting(connection, word.of, at, MAX_AT_ONCE, word.only)
+        waiting = _waiting(connection, word, at)
         if not waiting:
             return _Done(shown.no_longer_waiting(approval_rows.last_spoken(connection, word.of)))
         mine, refused = _sorted(word, waiting, asked)
@@ -150,6 +148,11 @@ class _Done:
     through: Sequence[Retry] = ()
     ended: int = 0
     changed: bool = False
+
+
+def _waiting(connection: Connection, word: Word, at: datetime) -> list[Retry]:
+    """What waits of what somebody speaks of, so many at once."""
+    return approval_rows.waiting(connection, word.of, at, MAX_AT_ONCE, by=word.requester.user_id, only=word.only)
 
 
 def _key(retry: Retry) -> _Key:

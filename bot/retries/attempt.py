@@ -1,4 +1,4 @@
-"""One request's turn: may they → read the job → mark `sending` → `POST` once → record the outcome.
+"""One request's turn: may they, beside reading the job → mark `sending` → `POST` once → record the outcome.
 
 The mark is committed before the POST leaves, so whatever is found in `sending` later may have been sent, and is never
 sent again.
@@ -6,45 +6,39 @@ sent again.
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
 
 from bot.access.policy import Decision
 from bot.base.bulkhead import Bulkhead
-from bot.base.clock import Clock
-from bot.base.errors import DatabaseUnavailable
-from bot.db.database import Database
-from bot.retries import approval_rows, buttons, claims, cooldown, known, rules, store
-from bot.retries.decider import Decider, PutOff
+from bot.retries import approval_rows, buttons, claims, cooldown, rules, store
+from bot.retries.decider import PutOff
 from bot.retries.kind import Kind
-from bot.retries.limiter import Limiter, rank_of
+from bot.retries.limiter import rank_of
 from bot.retries.outcome import Outcome
-from bot.retries.recorder import BRIEFLY, Claimed, Recorder, said
+from bot.retries.recorder import BRIEFLY, Claimed, said
 from bot.retries.request import Request, Retry
-from bot.retries.rules import Limits, Next, Refusal, Wait
+from bot.retries.rules import Next, Refusal, Wait
 from bot.retries.sending import send
+from bot.retries.services import Services
 from bot.retries.state import State
-from bot.sift.client import Sift
+from bot.retries.store import Changes
 from bot.sift.errors import MustWait, OutcomeUnknown, SiftError
 from bot.sift.job import Job
 from bot.sift.subject import About
-from bot.sift.subjects import Subjects
 from bot.slack.outbox import LEASE
 from bot.slack.people import PERSON_SECONDS, Person
+from bot.slack.publisher import Claim
 
 MAX_READ_AGE = timedelta(seconds=10)
 """A job that was read longer ago than this is read again before it is retried."""
 
 STANDING = timedelta(seconds=PERSON_SECONDS)
 """Who somebody is, and what they may do, was found out no longer ago than this when their retry is sent."""
-
-LOOK_UP_SECONDS = 10.0
-"""What a job is about and why it failed before is looked up for so long, beside the retry itself."""
 
 
 class Outdated(Exception):
@@ -59,32 +53,13 @@ class Refused(Exception):
     job: Job | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Services:
-    """What every turn works with.
-
-    Args:
-        limiter: hands out the calls of Sift's retry endpoint.
-        stopping: whether nothing more is to be sent.
-    """
-
-    database: Database
-    sift: Sift
-    subjects: Subjects
-    decider: Decider
-    limiter: Limiter
-    limits: Limits
-    clock: Clock
-    recorder: Recorder
-    stopping: Callable[[], bool]
-
-
 @dataclass
 class Attempt:
     """One turn of a request; what it finds out on its way stands in its fields.
 
     Args:
         room: the places for requests like it.
+        moved: the row as the turn left it, if it changed it.
     """
 
     request: Request
@@ -95,27 +70,53 @@ class Attempt:
     job: Job = field(init=False)
     read_at: datetime = field(init=False)
     person: Person | None = field(init=False, default=None)
+    moved: Retry | None = field(init=False, default=None)
 
     async def carry_out(self) -> "asyncio.Task[About] | None":
         """Brings the request to its outcome, or back into the queue.
 
         Returns:
-            The look-up of what the job is about and why it failed before; None if nothing came of this turn.
+            The look-up of what the job is about and why it failed before; None if there is nothing to add.
         """
         recorder = self.services.recorder
         try:
             while True:
-                await self._decide()  # before a place is taken, since it may take a while
+                await self._find_out()
                 with contextlib.suppress(Outdated):
                     async with self.room.place():
                         return await self._take_slot()
         except Refused as refused:
-            await recorder.refusal(self.request, refused.refusal, refused.job)
+            self.moved = await recorder.refusal(self.request, refused.refusal, refused.job)
         except PutOff as pause:
             await recorder.put_off(self.request, pause.seconds)
         except MustWait as limit:
-            await recorder.wait_for_sift(self.request, limit)
+            self.moved = await recorder.wait_for_sift(self.request, limit)
         return None
+
+    async def _find_out(self) -> None:
+        """Has who somebody is, their groups and the job asked for side by side.
+
+        Nobody who may not learns anything of the job: they are told no as soon as that is known, whatever was read.
+
+        Raises:
+            Refused: they may not, or there is nothing to retry, or nobody can say in time.
+            PutOff: Slack wants to be asked later.
+            MustWait: Sift does.
+        """
+        reading = asyncio.create_task(self._read_in_a_place())
+        try:
+            await self._decide()
+            await reading
+        finally:
+            reading.cancel()
+            await asyncio.wait((reading,))
+            if not reading.cancelled():
+                reading.exception()  # seen, should nobody wait for it any more
+
+    async def _read_in_a_place(self) -> None:
+        """Reads the job; the place is given back before it is known who somebody is, which may take a while."""
+        async with self.room.place():
+            await self._read()
 
     async def _decide(self) -> None:
         """Finds out who somebody is and what they may do, as far as that is known before the job is read.
@@ -131,13 +132,12 @@ class Attempt:
             raise Refused(self.services.decider.denial(self.decision))
 
     async def _take_slot(self) -> "asyncio.Task[About] | None":
-        """Reads the job, waits until Sift may be called, and sends the retry.
+        """Waits until Sift may be called, and sends the retry.
 
         Raises:
             Outdated: that took so long that who somebody is has to be found out again.
         """
         services, people = self.services, self.services.decider.people
-        await self._read()
         async with services.limiter.slot(rank_of(self.request)):
             if services.stopping():
                 return None
@@ -184,10 +184,10 @@ class Attempt:
         if (seconds := sift.must_wait(self.request.kind)) > BRIEFLY:
             raise MustWait(retry_after=seconds)
         key_user = await sift.key_user()
-        why = asyncio.create_task(self._look_up())  # before the retry, which may make Sift forget why
+        why = asyncio.create_task(self.services.look_up(self.job))  # before the retry, which may make Sift forget why
         try:
             sending = await self._mark_sending()
-            if sending is not None and not await self._send(sending, key_user):
+            if sending is not None and not await self._send(sending, key_user, why):
                 why.cancel()
                 return None
         except BaseException:
@@ -195,28 +195,22 @@ class Attempt:
             raise
         return why
 
-    async def _look_up(self) -> About:
-        """What the job is about and why it failed: as its alert knows it already, or else as Sift says."""
-        job, services = self.job, self.services
-        about = About()
-        with contextlib.suppress(DatabaseUnavailable, SQLAlchemyError):
-            about = await services.database.read(lambda connection: known.failure(connection, job.job_id, job.failure))
-        if about.subject.title_parts() and about.why.headline:
-            return about
-        return (await services.subjects.about([job], within=LOOK_UP_SECONDS)).get(job.job_id, about)
-
     async def _mark_sending(self) -> Retry | None:
         """Claims the row and commits that the retry is about to be sent; None if somebody else has the row.
 
         Raises:
             Refused: the person may not retry such a job, or it is being retried already, or was a moment ago.
         """
-        try:
-            return await self.services.database.run(self._begin)
-        except IntegrityError:  # another replica was faster; now its row is there to be seen
-            return await self.services.database.run(self._begin)
+        with self.services.recorder.claiming(self.request, more=True) as claim:
+            try:
+                sending = await self.services.database.run(lambda connection: self._begin(connection, claim))
+            except IntegrityError:  # another replica was faster; now its row is there to be seen
+                sending = await self.services.database.run(lambda connection: self._begin(connection, claim))
+        if sending is not None and sending.thread_ts is not None:
+            self.services.changed()  # what it was asked from shows it
+        return sending
 
-    def _begin(self, connection: Connection) -> Retry | None:
+    def _begin(self, connection: Connection, claim: Claim) -> Retry | None:
         """What `_mark_sending` does, in its transaction."""
         services, request = self.services, self.request
         decision = services.decider.decide_again(connection, request, self.job, self.person, self.decision)
@@ -236,19 +230,24 @@ class Attempt:
                 raise Refused(step, self.job)
             case Wait():
                 waiting = replace(claimed[0], job_before=self.job)
-                if (queued := cooldown.wait(connection, waiting, step.until, now, at)) is not None:
-                    raise Refused(queued, self.job)
-                return None
+                self._unless(cooldown.wait(connection, waiting, step.until, now, at))
             case Next.ASK:
                 waiting = replace(claimed[0], job_before=self.job, attempt=attempt)
                 may = services.decider.who_may(connection, waiting)
-                if other := approval_rows.ask(connection, waiting, may, services.limits.approval_count, now, at):
-                    raise Refused(rules.awaited(other), self.job)
-                return None
+                other = approval_rows.ask(connection, waiting, may, services.limits.approval_count, now, at)
+                self._unless(rules.awaited(other) if other else None)
             case Next.SEND:
-                return self._mark(connection, claimed[0], attempt, decision, at, now)
+                sending = self._mark(connection, claimed[0], attempt, decision, at, now)
+                if sending.announced_early:
+                    claim(connection)
+                return sending
             case _:
                 assert_never(step)
+        return None
+
+    def _unless(self, refusal: Refusal | None) -> None:
+        if refusal is not None:
+            raise Refused(refusal, self.job)
 
     def _mark(
         self,
@@ -278,18 +277,23 @@ class Attempt:
             },
         )
 
-    async def _send(self, retry: Retry, key_user: str | None) -> bool:
-        """Asks Sift, once, and records what it returned; False if it goes back to the queue."""
+    async def _send(self, retry: Retry, key_user: str | None, why: "asyncio.Task[About]") -> bool:
+        """Asks Sift, once, and records what it returned, with what was looked up, if that was quicker.
+
+        Returns:
+            Whether what is looked up is still to be added.
+        """
         recorder, claimed = self.services.recorder, Claimed.now(retry)
+        changes: Changes = {}
         try:
             found, changes = await send(self.services.sift, retry, key_user)
         except OutcomeUnknown as error:
-            await recorder.outcome(claimed, Outcome(State.UNKNOWN, said(error, "post")))
+            found = Outcome(State.UNKNOWN, said(error, "post"))
         except MustWait as limit:
-            await recorder.back_to_the_queue(claimed, limit)
+            self.moved = await recorder.back_to_the_queue(claimed, limit)
             return False
         except SiftError as error:
-            await recorder.outcome(claimed, Outcome(State.FAILED, said(error, "post")))
-        else:
-            await recorder.outcome(claimed, found, **changes)
-        return True
+            found = Outcome(State.FAILED, said(error, "post"))
+        looked_up = why.result() if why.done() and why.exception() is None else None
+        self.moved = await recorder.outcome(claimed, found, looked_up=looked_up, **changes)
+        return looked_up is None

@@ -7,10 +7,10 @@ from sqlalchemy import Connection, Row, bindparam, func, select
 
 from bot.base.requester import Source
 from bot.db.tables import batches, retries
-from bot.retries import approval_rows, known
+from bot.retries import approval_rows, claims, known
 from bot.retries.batches import AGAIN, MEMBERS, STALE
 from bot.retries.kind import Kind
-from bot.retries.request import MAX_LISTED, Batch, Retry
+from bot.retries.request import MAX_LISTED, Batch
 from bot.retries.state import State
 from bot.slack.outbox import Outbox
 from bot.slack.piece import values_of
@@ -21,15 +21,15 @@ MAX_NAMED = 10
 _LISTED = MEMBERS.order_by(retries.c.created_at, retries.c.id).limit(MAX_LISTED)
 _STATES = select(retries.c.state, func.count()).where(retries.c.batch_id == bindparam("b_id")).group_by(retries.c.state)
 _OFFERED = AGAIN.with_only_columns(func.count(), func.max(retries.c.cools_until))
-_COOLING = MEMBERS.where(retries.c.state == State.REQUESTED, retries.c.waits_until.is_not(None)).with_only_columns(
-    func.count(), func.max(retries.c.waits_until)
-)
+_COOLING = MEMBERS.where(
+    retries.c.state == State.REQUESTED, retries.c.waits_until.is_not(None), retries.c.approval_until.is_(None)
+).with_only_columns(func.count(), func.max(retries.c.waits_until))
 _STALE_COUNT = STALE.with_only_columns(func.count()).order_by(None)
 
 
 def _load(connection: Connection, row: Row[Any], interrupted: bool) -> Batch:
     states = {State(found.state): found[1] for found in connection.execute(_STATES, {"b_id": row.id})}
-    listed = [Retry.of(found._mapping) for found in connection.execute(_LISTED, {"b_id": row.id})]
+    listed = claims.readable(connection.execute(_LISTED, {"b_id": row.id}))
     offered, cools_until = connection.execute(_OFFERED, {"b_id": row.id}).one()
     waiting, waits_until = connection.execute(_COOLING, {"b_id": row.id}).one()
     second = approval_rows.of_batch(connection, row.id, MAX_NAMED)

@@ -226,7 +226,7 @@ def spell_out_rest(connection: Connection, at: datetime) -> None:
 
 def to_retry_again(connection: Connection, batch_id: str) -> list[JobRef]:
     """What failed again, was cancelled or never arrived, and may be retried once more."""
-    members = [Retry.of(row._mapping) for row in connection.execute(AGAIN, {"b_id": batch_id})]
+    members = claims.readable(connection.execute(AGAIN, {"b_id": batch_id}))
     return [JobRef(retry.job_id, retry.job.failure) for retry in members if retry.job is not None]
 
 

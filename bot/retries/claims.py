@@ -4,10 +4,12 @@
 the caller's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, Integer, Update, bindparam, select, update
+import structlog
+from sqlalchemy import Connection, Integer, Row, Update, bindparam, select, update
 
 from bot.db.columns import Moment
 from bot.db.tables import retries
@@ -15,6 +17,8 @@ from bot.retries.kind import Kind
 from bot.retries.request import Retry
 from bot.retries.state import State
 from bot.slack.outbox import LEASE
+
+log = structlog.get_logger(__name__)
 
 STALE_AFTER = timedelta(minutes=15)
 """A request that nobody has touched for so long is not carried out any more: nobody wants yesterday's click today."""
@@ -55,6 +59,14 @@ _GIVE_BACK = (
     .where(_ROW.id.in_(bindparam("b_ids", expanding=True)), _WAITS_HERE)
     .values(due_at=bindparam("b_until", type_=Moment()))
 )
+# Whoever claimed a row since has set another end.
+_RENEW = (
+    update(retries)
+    .where(_ROW.id.in_(bindparam("b_ids", expanding=True)), _ROW.due_at == bindparam("b_mine", type_=Moment()))
+    .values(due_at=bindparam("b_until", type_=Moment()))
+    .returning(_ROW.id)
+)
+_THESE = select(retries).where(_ROW.id.in_(bindparam("b_ids", expanding=True)))
 _COOLED = _ROW.waits_until.is_(None) | (_ROW.waits_until <= bindparam("b_now", type_=Moment()))
 _KEEP = _GIVE_BACK.where(_ROW.due_at < bindparam("b_until", type_=Moment()), _COOLED)
 
@@ -79,13 +91,39 @@ def claim(
         rows = connection.execute(_CLAIM_DUE, values | {"b_kinds": kinds})
     else:
         rows = connection.execute(_CLAIM_ONE, values | {"b_id": only})
-    return [Retry.of(row._mapping) for row in rows]
+    return readable(rows)
 
 
 def due(connection: Connection, states: Sequence[State], at: datetime, limit: int = 1_000) -> list[Retry]:
     """Rows that are due, without claiming them."""
     query = select(retries).where(retries.c.state.in_(states), retries.c.due_at <= at)
-    return [Retry.of(row._mapping) for row in connection.execute(query.order_by(retries.c.due_at).limit(limit))]
+    return readable(connection.execute(query.order_by(retries.c.due_at).limit(limit)))
+
+
+def readable(rows: Iterable[Row[Any]]) -> list[Retry]:
+    """Returns the rows that can be read, so that one that cannot holds up no other."""
+    found = []
+    for row in rows:
+        try:
+            found.append(Retry.of(row._mapping))
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            log.error("retry.unreadable", request_id=row.id, error=type(error).__name__)
+    return found
+
+
+def renew(connection: Connection, ids: Sequence[str], mine: datetime, until: datetime) -> set[str]:
+    """Keeps claims that end at `mine` until `until`; returns whose still were."""
+    named = {"b_ids": list(ids), "b_mine": mine, "b_until": until}
+    return set(connection.scalars(_RENEW, named))
+
+
+def load(connection: Connection, ids: Sequence[str]) -> list[Retry]:
+    """Rows as they are now."""
+    found: list[Retry] = []
+    for start in range(0, len(ids), KEPT_AT_A_TIME):
+        rows = connection.execute(_THESE, {"b_ids": list(ids[start : start + KEPT_AT_A_TIME])})
+        found += (Retry.of(row._mapping) for row in rows)
+    return found
 
 
 def keep(connection: Connection, ids: Sequence[str], now: datetime) -> None:

@@ -4,11 +4,11 @@ A request that waits stays `requested`, due at the end of the cooldown, when it 
 waits at most: a unique index over `waits_until` sees to that.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, bindparam, case, null, select, update
+from sqlalchemy import Connection, Integer, bindparam, case, null, select, update
 
 from bot.audit import log as audit
 from bot.audit.entry import Event, denied
@@ -32,6 +32,9 @@ NOT_YOURS = "not_yours"
 AT_A_TIME = 500
 """So many rows are looked at in one go."""
 
+WITHDRAWN_AT_ONCE = 200
+"""So many requests are taken back in one transaction, so that the ack comes in time, and nobody else waits for long."""
+
 _ROW = retries.c
 _WAITING = (_ROW.state == State.REQUESTED) & _ROW.waits_until.is_not(None)
 _OTHER = select(retries).where(
@@ -39,12 +42,15 @@ _OTHER = select(retries).where(
 )
 _SHOWN_BY = (
     select(retries)
-    .where((_ROW.id == bindparam("b_id")) | (_ROW.batch_id == bindparam("b_id")), _WAITING)
+    .where(
+        (_ROW.id == bindparam("b_id")) | (_ROW.batch_id == bindparam("b_id")), _WAITING, _ROW.approval_until.is_(None)
+    )
     .order_by(_ROW.created_at, _ROW.id)
+    .limit(bindparam("b_limit", type_=Integer))
 )
 # `accepted_at` is looked at as well, since the setting, or the machine's clock, may have been set back meanwhile.
 _OVER = (
-    select(retries)
+    select(_ROW.id, _ROW.batch_id)
     .where(
         _ROW.cools_until.is_not(None),
         (_ROW.cools_until <= bindparam("b_at", type_=Moment()))
@@ -91,19 +97,21 @@ def wait(connection: Connection, retry: Retry, until: datetime, now: datetime, a
     return None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Cooldowns:
     """Ends what the cooldown lets people wait for.
 
     Args:
         cooldown: the least time between two retries of one job.
         changed: told when messages are to be shown again.
+        entered: told each state that a request entered.
     """
 
     database: Database
     clock: Clock
     cooldown: timedelta
     changed: Callable[[], None]
+    entered: Callable[[State], None]
 
     async def step(self) -> None:
         """Has whatever said from when a retry works say so no longer, once it does."""
@@ -111,34 +119,53 @@ class Cooldowns:
         if await self.database.run(lambda connection: _end(connection, at, at - self.cooldown)):
             self.changed()
 
-    async def withdraw(self, requester: Requester, shown_by: str) -> Message:
-        """Takes back what somebody asked for, as far as it still waits; returns what they are told.
+    async def withdraw(self, requester: Requester, shown_by: str) -> Message | list[Retry]:
+        """Takes back what somebody asked for, as far as it still waits: the first of it, in time for the ack.
 
         Args:
             shown_by: the request, or the batch, that is taken back.
+
+        Returns:
+            What was taken back; or why nothing may be.
         """
         at = self.clock()
 
-        def work(connection: Connection) -> Message:
-            now = self.database.now(connection)
-            waiting = [Retry.of(row._mapping) for row in connection.execute(_SHOWN_BY, {"b_id": shown_by})]
-            if waiting and waiting[0].user_id != requester.user_id:
+        def work(connection: Connection) -> Message | list[Retry]:
+            first = connection.execute(_SHOWN_BY, {"b_id": shown_by, "b_limit": 1}).first()
+            if first is not None and first.user_id != requester.user_id:
                 detail = {"why": NOT_YOURS, "request": shown_by}
-                audit.append(connection, denied(Event.REQUEST, requester, detail, waiting[0].job_id), at)
+                audit.append(connection, denied(Event.REQUEST, requester, detail, first.job_id), at)
                 return messages.not_yours()
-            return messages.withdrawn([one for one in waiting if _withdraw(connection, one, now, at)])
+            return _withdraw(connection, shown_by, self.database.now(connection), at)
 
-        said = await self.database.run(work)
+        return await self.database.run(work)
+
+    async def withdraw_rest(self, shown_by: str, taken: Sequence[Retry]) -> Message:
+        """Takes back the rest of it; returns what whoever asked is told.
+
+        Args:
+            taken: what was taken back so far, which is theirs.
+        """
+        taken, some = list(taken), taken
+        while len(some) == WITHDRAWN_AT_ONCE:
+            some = await self.database.run(
+                lambda connection: _withdraw(connection, shown_by, self.database.now(connection), self.clock())
+            )
+            taken += some
         self.changed()
-        return said
+        for retry in taken:
+            self.entered(retry.state)
+        return messages.withdrawn(taken)
 
 
-def _withdraw(connection: Connection, waiting: Retry, now: datetime, at: datetime) -> bool:
-    """Takes one back, unless it is being sent just now."""
-    claimed = claims.claim(connection, [State.REQUESTED], now, only=waiting.id)
-    for retry in claimed:
+def _withdraw(connection: Connection, shown_by: str, now: datetime, at: datetime) -> list[Retry]:
+    """Takes back some of what waits of one request or batch; returns it."""
+    waiting = connection.execute(_SHOWN_BY, {"b_id": shown_by, "b_limit": WITHDRAWN_AT_ONCE}).all()
+    return [
         store.transition(connection, retry, State.REFUSED, at, detail={"why": RefusalReason.WITHDRAWN})
-    return bool(claimed)
+        for row in waiting
+        for retry in claims.claim(connection, [State.REQUESTED], now, only=row.id)
+    ]
 
 
 def _end(connection: Connection, at: datetime, accepted: datetime) -> bool:
@@ -147,10 +174,10 @@ def _end(connection: Connection, at: datetime, accepted: datetime) -> bool:
     Returns:
         Whether any message changes.
     """
-    over = [Retry.of(row._mapping) for row in connection.execute(_OVER, {"b_at": at, "b_accepted": accepted})]
-    for retry in over:
-        connection.execute(_SHOW, {"b_id": retry.id, "b_at": at})
-        connection.execute(_SHOW_ALERT, {"b_retry": retry.id, "b_at": at})
-        if retry.batch_id is not None:
-            store.touch(connection, retry.batch_id, at)
+    over = connection.execute(_OVER, {"b_at": at, "b_accepted": accepted}).all()
+    for row in over:
+        connection.execute(_SHOW, {"b_id": row.id, "b_at": at})
+        connection.execute(_SHOW_ALERT, {"b_retry": row.id, "b_at": at})
+        if row.batch_id is not None:
+            store.touch(connection, row.batch_id, at)
     return bool(over)

@@ -1,7 +1,6 @@
 """Whether whoever asked for a retry may have it, as Slack and the allow-list say."""
 
 import asyncio
-import contextlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -54,12 +53,16 @@ class Decider:
         Raises:
             PutOff: Slack wants to be asked later.
         """
-        decision = Decision(False, Reason.UNKNOWN_PERSON)
-        with contextlib.suppress(TimeoutError):
+        looking = asyncio.create_task(self.people.person(request.user_id, request.team_id))
+        try:
             async with asyncio.timeout(DECIDE_SECONDS):
-                person = await self.people.person(request.user_id, request.team_id)
-                decision = Decision(False, Reason.GROUPS_UNKNOWN if person else Reason.UNKNOWN_PERSON)
-                decision = await self.access.decide(self._wanted(request.channel_id), person, request.user_id)
+                wish = self._wanted(request.channel_id)
+                decision = await self.access.decide_beside(wish, looking, request.user_id)
+        except TimeoutError:
+            known = looking.done() and not looking.cancelled() and looking.result() is not None
+            decision = Decision(False, Reason.GROUPS_UNKNOWN if known else Reason.UNKNOWN_PERSON)
+        finally:
+            looking.cancel()
         unknown = decision.why in (Reason.UNKNOWN_PERSON, Reason.GROUPS_UNKNOWN)
         waited = self.clock() - asked_at > PUT_OFF_WITHIN
         if unknown and not waited and (wait := self.people.look_up_wait):

@@ -1,9 +1,10 @@
-"""The follower: one batched read for all followed jobs, then whatever it shows is recorded.
+"""The follower: one read for all followed jobs, then whatever it shows is recorded.
 
-Settles what is `unknown` and follows what was `accepted`; both are rows with a `due_at`, not sleeping coroutines.
+Settles what is `unknown` and follows what was `accepted`; both are rows with a `due_at`, not sleeping coroutines. The
+rows are claimed for longer than a poll, so what does not move costs no transaction; each write names the fence.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,6 +17,7 @@ from bot.base.loops import Tasks, until_written
 from bot.db.database import Database
 from bot.retries import about, claims, late, outcome, store
 from bot.retries.cooldown import offered_until
+from bot.retries.followed import Followed, Held, Reading
 from bot.retries.kind import Kind
 from bot.retries.outcome import Outcome
 from bot.retries.request import Retry
@@ -26,6 +28,7 @@ from bot.sift.errors import SiftError
 from bot.sift.job import Job
 from bot.sift.subject import About
 from bot.sift.subjects import Subjects
+from bot.slack.outbox import LEASE
 
 log = structlog.get_logger(__name__)
 
@@ -35,16 +38,35 @@ BY_THE_JOB = (Kind.RETRY, Kind.CANCEL)
 LATE_POLLS = 3
 """For so many polls after a retry, a read that shows the job as before is taken for a late one."""
 
-CLAIMED = 0.9
-"""How much of a poll a row is claimed for: a little less, so that the next look does not find it a moment too early."""
+CLAIM_EVERY = 6
+"""In how many polls it is looked for rows that nobody follows; at the next one where this process made some."""
+
+CLAIMED_AT_A_TIME = 1_000
+
+LEASE_ALONE = timedelta(minutes=10)
+"""For so long rows are claimed where there is one process, whose next start frees them anyhow."""
+
+
+@dataclass(frozen=True)
+class _Done:
+    """A row as it is now, and the step that brought it there, if it took one."""
+
+    row: Retry
+    step: "Step | None" = None
 
 
 @dataclass(frozen=True)
 class Step:
-    """A change of a row, and whom to tell once it is committed."""
+    """A change of a row, and whom to tell once it is committed.
 
+    Args:
+        enters: whether the row enters a state; else it is progress, which is read again should it be lost.
+    """
+
+    id: str
     write: Callable[[Connection], Retry]
     tell: Callable[[], None] = lambda: None
+    enters: bool = False
 
 
 class Follower:
@@ -86,6 +108,23 @@ class Follower:
         self._tasks = tasks
         self._finds_late = finds_late
         self._cooldown = cooldown
+        self._rows = Followed(poll * LATE_POLLS)
+        self._reading = Reading(sift)
+        self._lease = LEASE_ALONE if database.is_sqlite else max(LEASE, poll * CLAIM_EVERY)
+        self._stopping = False
+        self._expects = True
+        self._claimed_at: datetime | None = None
+
+    def entered(self, state: State) -> None:
+        """Told each state that a request entered; what is to be followed from now on is claimed at the next poll."""
+        self._entered(state)
+        self._expects = self._expects or state in (State.ACCEPTED, State.UNKNOWN)
+
+    async def stop(self) -> None:
+        """Leaves what is followed to other processes, at once."""
+        self._stopping = True
+        for mine, ids in self._rows.claims():
+            await self._renew(ids, mine, timedelta(0))
 
     async def step(self) -> None:
         """Reads every job that is due in as few requests as there can be, and records what moved.
@@ -93,39 +132,87 @@ class Follower:
         Raises:
             SiftError: Sift could not be read; what is followed is read again later.
         """
-        retries = await self._database.run(self._claim)
-        if not retries:
+        at = self._clock()
+        if self._stopping:
+            return
+        await self._hold(at)
+        if not self._rows:
             return
         try:
-            jobs = await self._sift.jobs({retry.followed_id for retry in retries})
+            jobs = await self._reading.read(self._rows, at)
         except SiftError:
-            await self._record(retries, self._unreadable)
+            await self._record(list(self._rows), {}, self._unreadable)
             raise
-        key_user = await self._sift.key_user()
-        await self._record(retries, lambda retry, at: self._look(retry, jobs, at, key_user))
+        counting = [held for held in self._rows if held.counts(jobs, at)]
+        if counting:
+            key_user = await self._sift.key_user()
+            await self._record(counting, jobs, lambda retry, at: self._look(retry, jobs, at, key_user))
+
+    async def _hold(self, at: datetime) -> None:
+        """Claims what nobody follows, when there may be some, and keeps what is followed here."""
+        before = self._claimed_at
+        if self._expects or before is None or not timedelta(0) <= at - before < self._poll * CLAIM_EVERY:
+            self._expects, self._claimed_at = False, at
+            try:
+                claimed = await self._database.run(self._claim)
+            except BaseException:
+                self._expects = True
+                raise
+            self._rows.put(claimed)
+            self._expects = self._expects or len(claimed) >= CLAIMED_AT_A_TIME
+        for mine, ids in self._rows.claims(before=at + self._lease / 2):
+            await self._renew(ids, mine, self._lease)
 
     def _claim(self, connection: Connection) -> list[Retry]:
         now = self._database.now(connection)
-        until = now + self._poll * CLAIMED
-        followed = claims.claim(connection, [State.ACCEPTED], now, until=until)
+        until, most = now + self._lease, CLAIMED_AT_A_TIME
+        followed = claims.claim(connection, [State.ACCEPTED], now, until=until, limit=most)
         return followed + claims.claim(connection, [State.UNKNOWN], now, until=until, kinds=BY_THE_JOB)
 
-    async def _record(self, retries: list[Retry], look: Callable[[Retry, datetime], Step | None]) -> None:
-        """Writes what changed, all in one transaction, and has it shown."""
+    async def _renew(self, ids: Sequence[str], mine: datetime, lease: timedelta) -> None:
+        """Keeps rows for another lease; those that somebody else took meanwhile are left to them."""
+
+        def work(connection: Connection) -> tuple[set[str], datetime]:
+            until = self._database.now(connection) + lease
+            return claims.renew(connection, ids, mine, until), until
+
+        kept, until = await self._database.run(work)
+        self._rows.renewed(kept, until)
+        self._rows.drop(set(ids) - kept)
+
+    async def _record(
+        self,
+        looked_at: Sequence[Held],
+        jobs: Mapping[str, Job | None],
+        look: Callable[[Retry, datetime], Step | None],
+    ) -> None:
+        """Looks at rows, writes what changed, all in one transaction, and has it shown."""
         at = self._clock()
-        steps = [step for retry in retries if (step := look(retry, at)) is not None]
-        if not steps:
-            return
+        known = [held.retry for held in looked_at if held.retry is not None]
+        unknown = {held.id: held.fence for held in looked_at if held.retry is None and held.job_id in jobs}
+        steps = [step for retry in known if (step := look(retry, at)) is not None]
+        done: dict[str, _Done] = {}
+        if steps or unknown:
 
-        def work(connection: Connection) -> list[Step]:
-            return [step for step in steps if _written(connection, step)]
+            def work(connection: Connection) -> dict[str, _Done]:
+                loaded = claims.load(connection, list(unknown))
+                mine = {retry.id: retry for retry in loaded if retry.fence == unknown[retry.id]}
+                more = {identifier: look(retry, at) for identifier, retry in mine.items()}
+                quiet = {identifier: _Done(mine[identifier]) for identifier, step in more.items() if step is None}
+                return quiet | _written(connection, [*steps, *filter(None, more.values())])
 
-        seconds = (self._poll * CLAIMED).total_seconds()
-        for step in await until_written(lambda: self._database.run(work), seconds=seconds):
+            run = self._database.run if unknown or any(step.enters for step in steps) else self._database.run_lazily
+            done = await until_written(lambda: run(work), seconds=self._poll.total_seconds())
+            self._rows.drop({step.id for step in steps} - done.keys() | unknown.keys() - done.keys())
+        self._rows.put(written.row for written in done.values())
+        self._rows.looked_at([held.id for held in looked_at], jobs, at)
+        told = [written.step for written in done.values() if written.step is not None]
+        for step in told:
             step.tell()
-        self._changed()
+        if told:
+            self._changed()
 
-    def _look(self, retry: Retry, jobs: Mapping[str, Job], at: datetime, key_user: str | None) -> Step | None:
+    def _look(self, retry: Retry, jobs: Mapping[str, Job | None], at: datetime, key_user: str | None) -> Step | None:
         """What one row's job shows: a verdict, progress, or nothing new."""
         job = jobs.get(retry.followed_id)
         if retry.state is State.UNKNOWN:
@@ -135,10 +222,12 @@ class Follower:
         if found is not None:
             return self._enter(retry, found, job, at)
         if job is None:
-            return Step(lambda connection: store.note_progress(connection, retry, at, missed=retry.missed + 1))
+            return Step(
+                retry.id, lambda connection: store.note_progress(connection, retry, at, missed=retry.missed + 1)
+            )
         if retry.state is State.UNKNOWN or job == retry.job_after or outcome.is_late(retry, job):
             return None
-        return Step(lambda connection: store.note_progress(connection, retry, at, job_after=job, missed=0))
+        return Step(retry.id, lambda connection: store.note_progress(connection, retry, at, job_after=job, missed=0))
 
     def _enter(self, retry: Retry, found: Outcome, job: Job | None, at: datetime) -> Step:
         changes: Changes = {} if job is None else {"job_after": job}
@@ -148,7 +237,7 @@ class Follower:
             changes["cools_until"] = until
 
         def write(connection: Connection) -> Retry:
-            due_at = self._database.now(connection) + self._poll * CLAIMED
+            due_at = self._database.now(connection) + self._lease
             more: Changes = {**changes, "detail": found.detail, "due_at": due_at}
             return store.enter_once(connection, retry, found.state, at, **more)
 
@@ -158,7 +247,7 @@ class Follower:
             if found.state is State.FAILED_AGAIN and job is not None:
                 self._tasks.start(self._explain(retry, job), request_id=retry.id)
 
-        return Step(write, tell)
+        return Step(retry.id, write, tell, enters=True)
 
     async def _explain(self, retry: Retry, job: Job) -> None:
         """Adds why the job failed again, as far as Sift says."""
@@ -173,14 +262,15 @@ class Follower:
         if not overdue or retry.detail.get("overdue"):
             return None
         detail = {**retry.detail, "overdue": True}
-        return Step(lambda connection: store.note_progress(connection, retry, at, detail=detail))
+        return Step(retry.id, lambda connection: store.note_progress(connection, retry, at, detail=detail))
 
 
-def _written(connection: Connection, step: Step) -> bool:
-    """Writes one step, unless somebody else moved its row meanwhile."""
-    try:
-        step.write(connection)
-    except WrongState:
-        log.info("follow.overtaken")
-        return False
-    return True
+def _written(connection: Connection, steps: Sequence[Step]) -> dict[str, _Done]:
+    """Writes steps; without those whose row somebody else moved meanwhile."""
+    done: dict[str, _Done] = {}
+    for step in steps:
+        try:
+            done[step.id] = _Done(step.write(connection), step)
+        except WrongState:
+            log.info("follow.overtaken", request_id=step.id)
+    return done

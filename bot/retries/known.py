@@ -13,10 +13,11 @@ from sqlalchemy import Connection, bindparam, select
 from bot.db.tables import alerts, approvals, retries
 from bot.retries import causes
 from bot.retries.kept import about_of
+from bot.retries.kind import Kind
 from bot.retries.messages.job import why_now
 from bot.retries.record import Record
 from bot.retries.request import Retry
-from bot.retries.state import OFFERING
+from bot.retries.state import ACTIVE, OFFERING, State
 from bot.sift.cause import normalised
 from bot.sift.subject import About, Subject
 
@@ -33,6 +34,11 @@ _OF_RETRIES, _OF_ALERTS = (
     .limit(MAX_ROWS)
     for table in (retries, alerts)
 )
+_OPEN = select(retries).where(
+    retries.c.job_id.in_(bindparam("b_jobs", expanding=True)),
+    retries.c.state.in_([*ACTIVE, State.REQUESTED]),
+    retries.c.kind == Kind.RETRY,
+)
 _APPROVALS = (
     select(approvals.c.retry_id, approvals.c.user_id)
     .where(approvals.c.retry_id.in_(bindparam("b_ids", expanding=True)))
@@ -41,6 +47,13 @@ _APPROVALS = (
 _OF_FAILURE = select(alerts.c.about).where(
     alerts.c.job_id == bindparam("b_job"), alerts.c.failure == bindparam("b_failure"), alerts.c.about.is_not(None)
 )
+
+
+def open_retries(connection: Connection, job_ids: Collection[str]) -> dict[str, Retry]:
+    """Returns the retries of jobs that are under way, by job; else those that were asked for and not sent yet."""
+    rows = connection.execute(_OPEN, {"b_jobs": list(job_ids)}) if job_ids else ()
+    found = sorted((Retry.of(row._mapping) for row in rows), key=lambda retry: retry.state in ACTIVE)
+    return {retry.job_id: retry for retry in found}
 
 
 def subjects(connection: Connection, job_ids: Collection[str]) -> dict[str, Subject]:

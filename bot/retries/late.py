@@ -12,7 +12,7 @@ from bot.retries.state import State
 from bot.sift.job import Job
 from bot.sift.report import Report
 from bot.sift.subject import MAX_ID, Named, line
-from bot.sift.value import Count, Name, Text, each
+from bot.sift.value import Count, Moment, Name, Text, each
 
 LOOK_FOR = timedelta(seconds=30)
 """For so long after an import's end its late reports are looked for, where Sift does not say at once."""
@@ -31,12 +31,14 @@ class LateReport:
     Args:
         job_id: the job that filled it.
         rerun_by: who has it evaluated again, or had; empty: nobody.
+        created_at: when it was evaluated; None in rows of old.
     """
 
     id: Text = ""
     name: Name = ""
     job_id: Text = ""
     rerun_by: Text = ""
+    created_at: Moment = None
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,10 @@ def before(run: Named, reports: Sequence[Report], ended_at: datetime) -> Late:
     ]
     kept = list({report.job_id: report for report in reversed(late)}.values())[::-1]
     named = Named(run.id, line(run.name, MAX_CHARACTERS))
-    told = (LateReport(one.report_id, line(one.name, MAX_CHARACTERS), one.job_id) for one in kept[:MAX_REPORTS])
+    told = (
+        LateReport(one.report_id, line(one.name, MAX_CHARACTERS), one.job_id, created_at=one.created_date)
+        for one in kept[:MAX_REPORTS]
+    )
     return Late(named, tuple(told), len(kept[MAX_REPORTS:]))
 
 

@@ -47,7 +47,7 @@ class LateData:
 
     async def step(self) -> None:
         """Looks once for everything that is looked for, and writes what was found."""
-        rows = await self.database.run(late_rows.looking)
+        rows = await self.database.run_lazily(late_rows.looking)
         if not rows:
             return
         found: dict[str, Late] = {}

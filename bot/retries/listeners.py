@@ -27,7 +27,7 @@ from bot.retries.intake import Intake
 from bot.retries.kind import Kind
 from bot.retries.messages import approval, cancel, job, modals, rerun
 from bot.retries.messages.batch import RETRY_BATCH, RETRY_REST
-from bot.retries.messages.cooldown import WITHDRAW, not_yours
+from bot.retries.messages.cooldown import WITHDRAW
 from bot.retries.request import MAX_JOBS, JobRef, Retry
 from bot.retries.word import Word
 from bot.sift import ids
@@ -132,10 +132,13 @@ def register_cooldowns(app: AsyncApp, *, cooldowns: Cooldowns, replies: Replies)
     """Registers the button that takes back what waits for the end of the cooldown."""
 
     async def on_withdraw(ack: AsyncAck, body: dict[str, Any]) -> None:
-        requester = payloads.requester_of_click(body, Source.ALERT)
-        said = await cooldowns.withdraw(requester, payloads.value_of(body))
+        requester, shown_by = payloads.requester_of_click(body, Source.ALERT), payloads.value_of(body)
+        taken = await cooldowns.withdraw(requester, shown_by)
         await ack()
-        replies.answer(requester, said, replace=said != not_yours())
+        if isinstance(taken, Message):
+            replies.answer(requester, taken)
+        else:
+            replies.answer_when_known(requester, cooldowns.withdraw_rest(shown_by, taken), replace=True)
 
     app.action(WITHDRAW)(on_withdraw)
 

@@ -1,6 +1,7 @@
 """How a turn ends: an outcome, a refusal, or back in the queue; recorded, then told."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +14,7 @@ from bot.base.clock import Clock
 from bot.base.errors import WrongState
 from bot.base.loops import until_written
 from bot.db.database import Database
-from bot.retries import claims, store
+from bot.retries import about, claims, store
 from bot.retries.decider import Decider
 from bot.retries.kind import Kind
 from bot.retries.messages import answers
@@ -25,8 +26,10 @@ from bot.retries.store import Changes
 from bot.sift.client import LONGEST_WAIT
 from bot.sift.errors import MustWait, SiftError
 from bot.sift.job import Job
+from bot.sift.subject import About
 from bot.slack.message import Message
 from bot.slack.outbox import LEASE
+from bot.slack.publisher import Claim, Publisher
 
 log = structlog.get_logger(__name__)
 
@@ -57,58 +60,80 @@ class Recorder:
     """Records how turns end.
 
     Args:
+        publisher: shows a lone request as soon as it changed.
         entered: told each state that a request entered, once it is committed.
         tell: tells whoever asked something, on the side.
     """
 
     database: Database
     decider: Decider
+    publisher: Publisher[Retry]
     clock: Clock
     entered: Callable[[State], None]
     tell: Callable[[Request, Message], None]
 
     async def outcome(
-        self, claimed: Claimed, found: Outcome, *, due_in: float = 0.0, **changes: Unpack[Changes]
-    ) -> bool:
+        self,
+        claimed: Claimed,
+        found: Outcome,
+        *,
+        due_in: float = 0.0,
+        looked_up: About | None = None,
+        **changes: Unpack[Changes],
+    ) -> Retry | None:
         """Records the outcome of the POST, trying again while the lease lasts, since nothing else remembers it.
 
         Args:
             due_in: in how many seconds the row is to be looked at; an accepted or unknown one at once.
+            looked_up: what the job is about, where that is known by now.
 
         Returns:
-            Whether it was recorded; not if somebody else has the row by now.
+            The row as it is to be shown; None if it was not recorded, since somebody else has the row by now.
         """
         at, retry = self.clock(), claimed.retry
 
         def work(connection: Connection) -> Retry:
             due_at = self.database.now(connection) + timedelta(seconds=due_in)
             more: Changes = {**changes, "detail": found.detail, "due_at": due_at}
-            return store.enter_once(connection, retry, found.state, at, **more)
+            if looked_up not in (None, About()):
+                about.add(connection, retry.id, looked_up, at)
+            moved = store.enter_once(connection, retry, found.state, at, **more)
+            claim(connection)
+            return moved if retry.batch_id is not None else store.as_shown(connection, moved)
 
         left = max(0.0, claimed.lease_ends - asyncio.get_running_loop().time())
         try:
-            await until_written(lambda: self.database.run(work), seconds=left)
+            with self.claiming(retry) as claim:
+                moved = await until_written(lambda: self.database.run(work), seconds=left)
         except WrongState:
             log.warning("retry.overtaken", request_id=retry.id, state=found.state)
-            return False
+            return None
         log.info("retry.outcome", request_id=retry.id, job_id=retry.job_id, state=found.state, **found.detail)
         self.entered(found.state)
-        return True
+        return moved
 
-    async def back_to_the_queue(self, claimed: Claimed, limit: MustWait) -> None:
+    def claiming(self, request: Request, *, more: bool = False) -> contextlib.AbstractContextManager[Claim]:
+        """Claims a lone request in the transaction that changes it, and has it shown; see `Publisher.claiming`."""
+        if request.batch_id is not None:  # which shows it
+            return contextlib.nullcontext(lambda _: None)
+        return self.publisher.claiming(request.id, request.channel_id or request.user_id, more=more)
+
+    async def back_to_the_queue(self, claimed: Claimed, limit: MustWait) -> Retry | None:
         """Records that Sift did nothing yet and asks to wait: everything is decided anew when that is over."""
         detail, retry = said(limit, "post"), claimed.retry
         if self.clock() - retry.created_at > WAIT_WITHIN:
-            await self.outcome(claimed, Outcome(State.FAILED, detail))
-        elif await self.outcome(claimed, Outcome(State.REQUESTED, detail), due_in=_seconds_of(limit), grant_id=None):
+            return await self.outcome(claimed, Outcome(State.FAILED, detail))
+        queued = Outcome(State.REQUESTED, detail)
+        moved = await self.outcome(claimed, queued, due_in=_seconds_of(limit), grant_id=None)
+        if moved is not None:
             self._tell_of_the_wait(retry, limit)
+        return moved
 
-    async def wait_for_sift(self, request: Request, limit: MustWait) -> None:
+    async def wait_for_sift(self, request: Request, limit: MustWait) -> Retry | None:
         """Leaves a request, for which nothing was sent, in the queue for as long as Sift asks to wait."""
         at, detail = self.clock(), said(limit, "read")
         if isinstance(request, Retry) and at - request.could_begin_at > WAIT_WITHIN:
-            await self.refusal(request, Refusal(State.FAILED, detail))
-            return
+            return await self.refusal(request, Refusal(State.FAILED, detail))
 
         def work(connection: Connection) -> None:
             for retry in self._claim_for(connection, request, _seconds_of(limit)):
@@ -116,30 +141,40 @@ class Recorder:
 
         await self.database.run(work)
         self._tell_of_the_wait(request, limit)
+        return None
 
     async def put_off(self, request: Request, seconds: float) -> None:
         """Has the request looked at again later; a restart does not forget it meanwhile."""
         for retry in await self.database.run(lambda connection: self._claim_for(connection, request, seconds)):
             log.info("retry.put_off", request_id=retry.id, seconds=round(seconds))
 
-    async def refusal(self, request: Request, refusal: Refusal, job: Job | None = None) -> None:
+    async def refusal(self, request: Request, refusal: Refusal, job: Job | None = None) -> Retry | None:
         """Records that nothing was sent, and why; unless somebody else has the row.
 
         Args:
             job: as it was read, if it was.
+
+        Returns:
+            The row as it is to be shown; None if somebody else has it.
         """
         at = self.clock()
 
-        def work(connection: Connection) -> bool:
+        def work(connection: Connection) -> Retry | None:
             claimed = claims.claim(connection, [State.REQUESTED], self.database.now(connection), only=request.id)
-            for retry in claimed:
-                _refuse(connection, retry, self.decider.with_whom_to_ask(connection, refusal, at), job, at)
-            return bool(claimed)
+            if not claimed:
+                return None
+            told = self.decider.with_whom_to_ask(connection, refusal, at)
+            moved = _refuse(connection, claimed[0], told, job, at)
+            claim(connection)
+            return moved
 
-        if await self.database.run(work):
-            about = {"request_id": request.id, "job_id": request.job_id, "state": refusal.state}
-            log.info("retry.refused", **about, **refusal.detail)
+        with self.claiming(request) as claim:
+            moved = await self.database.run(work)
+        if moved is not None:
+            said_of = {"request_id": request.id, "job_id": request.job_id, "state": refusal.state}
+            log.info("retry.refused", **said_of, **refusal.detail)
             self.entered(refusal.state)
+        return moved
 
     def _claim_for(self, connection: Connection, request: Request, seconds: float) -> list[Retry]:
         now = self.database.now(connection)
@@ -166,11 +201,11 @@ def said(error: SiftError, stage: str) -> dict[str, Any]:
     return {"why": error.name, "stage": stage, "message": words[:500]}
 
 
-def _refuse(connection: Connection, retry: Retry, refusal: Refusal, job: Job | None, at: datetime) -> None:
+def _refuse(connection: Connection, retry: Retry, refusal: Refusal, job: Job | None, at: datetime) -> Retry:
     changes: Changes = {"detail": refusal.detail}
     if job is not None:
         changes["job_before"] = job
-    store.transition(connection, retry, refusal.state, at, **changes)
+    return store.transition(connection, retry, refusal.state, at, **changes)
 
 
 def _seconds_of(limit: MustWait) -> float:

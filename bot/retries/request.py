@@ -4,10 +4,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Self
 
 from bot.base.requester import Requester, Source
-from bot.base.text import new_id
+from bot.base.text import new_id, reason_of
 from bot.retries.kept import about_of
 from bot.retries.kind import Kind
 from bot.retries.late import Late
@@ -31,6 +32,9 @@ from bot.slack.piece import OutboxRow, values_of
 
 MAX_JOBS = 100
 """So many jobs may be named at once."""
+
+KEPT_JOBS = 128
+"""So many jobs that were read last are kept as they are; they cannot be changed."""
 
 MAX_LISTED = 120
 """So many retries of a batch are listed in its thread; the tally counts all of them."""
@@ -134,6 +138,15 @@ class Retry(Request, OutboxRow):
         return self.ended_at or self.created_at
 
     @property
+    def announced_early(self) -> bool:
+        """Whether the channel is told that it is being sent, before Sift has answered.
+
+        Not where others were asked before, nor in the thread that it was asked from.
+        """
+        shown = self.channel_id is not None and self.thread_ts is None and self.unpostable is None
+        return shown and self.kind is Kind.RETRY and self.approval_until is None
+
+    @property
     def waits_for_approval(self) -> bool:
         """Whether a second person has been asked for and has not spoken yet."""
         return self.state is State.REQUESTED and self.approval_until is not None and self.approved_by is None
@@ -160,7 +173,7 @@ class Retry(Request, OutboxRow):
         values["detail"] = _read(values["detail"])
         values["about"], values["again"] = about_of(values["about"])
         for name in ("job_before", "job_after"):
-            values[name] = Job.model_validate_json(values[name]) if values[name] else None
+            values[name] = _job_of(values[name]) if values[name] else None
         return cls(**values, **more)
 
 
@@ -211,6 +224,12 @@ class Batch(Requester, OutboxRow):
         return bool(self.refusal) or sum(count for state, count in self.states.items() if state in FINAL) >= self.total
 
 
+@lru_cache(KEPT_JOBS)
+def _job_of(stored: str) -> Job:
+    """The job that a column holds: while a retry goes on, the same text is read a dozen times."""
+    return Job.model_validate_json(stored)
+
+
 def _read(stored: str | None) -> Any:
     """A column that holds JSON, or nothing."""
     return json.loads(stored) if stored else {}
@@ -242,7 +261,7 @@ def from_view(body: Mapping[str, Any]) -> Submitted:
     if not all(JOB_ID.fullmatch(job_id) for job_id in job_ids):
         raise Malformed
     wanted = tuple(JobRef(job_id) for job_id in dict.fromkeys(job_ids))
-    return Submitted(requester_of_view(body), wanted, text_or_none(input_of(inputs, "reason"), "value"))
+    return Submitted(requester_of_view(body), wanted, reason_of(text_or_none(input_of(inputs, "reason"), "value")))
 
 
 def requester_of_view(body: Mapping[str, Any]) -> Requester:
@@ -271,7 +290,7 @@ class ToCancel:
 
 def from_cancel(body: Mapping[str, Any]) -> ToCancel:
     """A submitted modal that cancels a job."""
-    reason = text_or_none(input_of(inputs_of(body), "reason"), "value")
+    reason = reason_of(text_or_none(input_of(inputs_of(body), "reason"), "value"))
     try:
         origin = json.loads(text_of(mapping_of(body, "view"), "private_metadata"))
     except ValueError:

@@ -56,7 +56,7 @@ class Reruns:
             SiftError: one of them could not be read; it is read again later.
         """
         problem: SiftError | None = None
-        for retry in await self.database.run(self._claim):
+        for retry in await self.database.run_lazily(self._claim):
             try:
                 found = await self._made_by(retry)
             except SiftError as error:

@@ -15,13 +15,14 @@ from bot.base.clock import Clock
 from bot.base.loops import Tasks
 from bot.db.database import Database
 from bot.retries import about, claims, store
-from bot.retries.attempt import Attempt, Services
+from bot.retries.attempt import Attempt
 from bot.retries.decider import Decider
 from bot.retries.limiter import ALONE, IN_A_BATCH, Limiter, rank_of
 from bot.retries.messages import answers
 from bot.retries.recorder import Recorder
 from bot.retries.request import Request, Retry
 from bot.retries.rules import Limits
+from bot.retries.services import Services
 from bot.retries.spelling import Speller
 from bot.retries.state import OutcomeReason, RefusalReason, State
 from bot.sift.client import Sift
@@ -36,6 +37,10 @@ log = structlog.get_logger(__name__)
 
 HINT_SECONDS = 3.0
 """After so long without an answer from Sift, the person is told that it takes longer."""
+
+COMPLETE_SECONDS = 0.1
+"""So long what Sift said of a retry waits to be shown together with what its job is about, where that is still looked
+up: the channel knows of the retry by then, and a message that is complete at once need not be updated."""
 
 GIVE_WAY_SECONDS = 0.05
 """For so long at most a turn waits while requests are being recorded: acks go first."""
@@ -163,6 +168,7 @@ class Runner:
         recorder = Recorder(
             database=self._database,
             decider=decider,
+            publisher=self._publisher,
             clock=self._clock,
             entered=self._entered,
             tell=self._start_telling,
@@ -176,6 +182,7 @@ class Runner:
             limits=limits,
             clock=self._clock,
             recorder=recorder,
+            changed=self._changed,
             stopping=self._is_stopping,
         )
 
@@ -223,17 +230,26 @@ class Runner:
         room = self._rooms[rank_of(request)]
         try:
             async with room.share(request.user_id):
-                why = await Attempt(request, self._services, room).carry_out()
+                attempt = Attempt(request, self._services, room)
+                why = await attempt.carry_out()
         finally:
             if hint is not None:
                 hint.cancel()
-        if alone and (why is None or not why.done()):
-            await self._publisher.show(request.id)
-        if why is not None:
+        if alone:
+            await self._show(request, attempt.moved, why)
+        elif why is not None:
             await self._add_about(request, why)
-            if alone:
-                await self._publisher.show(request.id)
         self._changed()
+
+    async def _show(self, request: Request, moved: Retry | None, why: "asyncio.Task[About] | None") -> None:
+        """Shows a lone request as its turn left it, with what it is about as soon as that is known."""
+        if why is not None:
+            await asyncio.wait((why,), timeout=COMPLETE_SECONDS)
+            if why.done() and why.exception() is None:
+                moved, why = await self._add_about(request, why) or moved, None
+        await self._publisher.show(request.id, moved)
+        if why is not None and (added := await self._add_about(request, why)) is not None:
+            await self._publisher.show(request.id, added)
 
     async def _hint(self, request: Request) -> None:
         """Says that it takes longer, so that nobody stares at a channel in which nothing happens."""
@@ -252,8 +268,14 @@ class Runner:
             response_url=request.response_url,
         )
 
-    async def _add_about(self, request: Request, why: "asyncio.Task[About]") -> None:
-        """Adds what the job is about and why it failed before, as far as that was found out."""
+    async def _add_about(self, request: Request, why: "asyncio.Task[About]") -> Retry | None:
+        """Adds what the job is about and why it failed before; returns the row then, None if nothing was found out."""
         found = await why
-        if found != About():
-            await self._database.run(lambda connection: about.add(connection, request.id, found, self._clock()))
+        if found == About():
+            return None
+
+        def work(connection: Connection) -> Retry:
+            about.add(connection, request.id, found, self._clock())
+            return store.shown(connection, request.id)
+
+        return await self._database.run_lazily(work)

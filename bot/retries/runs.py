@@ -6,23 +6,22 @@ Every function runs inside one transaction of the caller's.
 from collections.abc import Mapping
 
 from sqlalchemy import Connection
-from sqlalchemy.dialects import postgresql, sqlite
 
 from bot.db.job_runs import MAX_NAME, name_key
+from bot.db.once import for_dialect
 from bot.db.tables import job_runs
 from bot.sift.subject import About
 
-_NOTE = {
-    dialect: upsert(job_runs).on_conflict_do_nothing(index_elements=["job_id", "run_id", "name_key"])
-    for dialect, upsert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
-}
+_NOTE = for_dialect(
+    job_runs, lambda insert: insert.on_conflict_do_nothing(index_elements=["job_id", "run_id", "name_key"])
+)
 
 
 def note(connection: Connection, about: Mapping[str, About]) -> None:
     """Writes the runs of jobs, by the jobs' IDs; what is known already is left as it is."""
     rows = [row for job_id, known in about.items() for row in _rows(job_id, known)]
     if rows:
-        connection.execute(_NOTE[connection.dialect.name], rows)
+        connection.execute(_NOTE(connection), rows)
 
 
 def _rows(job_id: str, about: About) -> list[dict[str, str]]:

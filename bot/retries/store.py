@@ -214,7 +214,7 @@ def latest_of(connection: Connection, user_id: str, limit: int = 5) -> list[Retr
     """Somebody's newest requests to retry something."""
     query = select(retries).where(retries.c.user_id == user_id, retries.c.kind == Kind.RETRY)
     newest = query.order_by(retries.c.created_at.desc()).limit(limit)
-    return known.completed(connection, [Retry.of(row._mapping) for row in connection.execute(newest)])
+    return known.completed(connection, claims.readable(connection.execute(newest)))
 
 
 def _change(
@@ -278,8 +278,19 @@ def _stored_as(value: object) -> object:
     return entry.canonical(value) if isinstance(value, Mapping) else value
 
 
+def shown(connection: Connection, request_id: str) -> Retry:
+    """One row as it is shown."""
+    row = connection.execute(select(retries).where(_ROW.id == request_id)).one()
+    return as_shown(connection, Retry.of(row._mapping))
+
+
+def as_shown(connection: Connection, retry: Retry) -> Retry:
+    """Returns a row with what other rows tell of it, as it is shown."""
+    return known.completed(connection, [retry])[0]
+
+
 def _load(connection: Connection, row: Row[Any], interrupted: bool) -> Retry:
-    return known.completed(connection, [Retry.of(row._mapping, interrupted=interrupted)])[0]
+    return as_shown(connection, Retry.of(row._mapping, interrupted=interrupted))
 
 
 outbox = Outbox(retries, _load)

@@ -6,6 +6,7 @@ from typing import Any
 
 from bot.audit.entry import Event
 from bot.base.requester import Requester, Source
+from bot.base.text import reason_of
 from bot.slack.payloads import (
     Malformed,
     input_of,
@@ -55,7 +56,7 @@ def of_view(body: Mapping[str, Any], event: Event) -> Word:
         only = [text_of(one, "value") for one in picked]
     of, reason = (
         text_of(mapping_of(body, "view"), "private_metadata"),
-        text_or_none(input_of(inputs, "reason"), "value"),
+        reason_of(text_or_none(input_of(inputs, "reason"), "value")),
     )
     if event is Event.BREAK_GLASS and reason is None:
         raise Malformed

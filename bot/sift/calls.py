@@ -16,6 +16,7 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 from pydantic import SecretStr
 
+from bot.base import tracing
 from bot.sift import responses
 from bot.sift.body import ENCODINGS, bytes_of
 from bot.sift.errors import MustWait, OutcomeUnknown, RateLimited, SiftError, Unreachable
@@ -163,7 +164,8 @@ class Calls:
         began = time.perf_counter()
         result = "ok"
         try:
-            return await self._answer(request, most)
+            with tracing.span(f"Sift {operation}"):
+                return await self._answer(request, most)
         except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
             problem = responses.no_answer(error)
             result = problem.name

@@ -197,16 +197,19 @@ class Sift:
         """The jobs that are failed now, the newest first, in one request."""
         return await self._lists.some(JOBS, "job_status == 'JOB_STATUS_FAILED'", "modified_date desc", limit)
 
-    async def changed_since(self, since: datetime, *, only_failed: bool) -> AsyncGenerator[list[Job]]:
-        """The jobs that were modified after a moment, oldest change first, a page at a time, up to `MAX_PAGES`.
+    async def changed_since(
+        self, since: datetime, *, only_failed: bool, most: int = MAX_PAGES
+    ) -> AsyncGenerator[list[Job]]:
+        """The jobs that were modified after a moment, oldest change first, a page at a time.
 
         Args:
             only_failed: leaves out what is not failed now.
+            most: no more pages than so many.
         """
         condition = f"modified_date > {moment(since)}"
         if only_failed:
             condition = f"job_status == 'JOB_STATUS_FAILED' && {condition}"
-        found = self._lists.pages(JOBS, condition, "modified_date", Allowance(MAX_PAGES))
+        found = self._lists.pages(JOBS, condition, "modified_date", Allowance(most))
         async with contextlib.aclosing(found) as pages:
             async for jobs in pages:
                 yield jobs

@@ -9,11 +9,11 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.base.redactor import Redactor
 from bot.slack.answers import Answer, part, text_of
-from bot.slack.errors import CannotPost, RateLimited, SlackError
+from bot.slack.errors import CannotPost, MessageGone, RateLimited, SlackError, SlackUnavailable
 from bot.slack.links import Workspace
 from bot.slack.message import Message
 from bot.slack.pace import RATES, Rate, Turn
-from bot.slack.web import CALL_SECONDS, OPEN_CONNECTION, WebApi
+from bot.slack.web import CALL_SECONDS, OPEN_CONNECTION, Observe, WebApi
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +44,7 @@ class Slack:
         redactor: takes secrets out of what is shown, and out of what Slack answers.
         call_seconds: the whole time for one call.
         rates: how often which method is called at most.
+        observe: told of every call: method, seconds, result.
     """
 
     def __init__(
@@ -53,9 +54,10 @@ class Slack:
         redactor: Redactor,
         call_seconds: float = CALL_SECONDS,
         rates: Mapping[str, Rate] = RATES,
+        observe: Observe = lambda _method, _seconds, _result: None,
     ) -> None:
         self.client = client
-        self.web = WebApi(client, timer, redactor, call_seconds, rates)
+        self.web = WebApi(client, timer, redactor, call_seconds, rates, observe)
         self._unreadable: TTLCache[str, bool] = TTLCache(1_000, CANNOT_READ_SECONDS, timer)
         self._scopes: frozenset[str] = frozenset()
 
@@ -121,6 +123,24 @@ class Slack:
         """
         content = {"text": message.text, "blocks": list(message.blocks)}
         await self.web.call("chat.update", None, turn, channel=channel_id, ts=ts, **content)
+
+    async def take_back(self, channel_id: str, ts: str) -> bool:
+        """Deletes a message of the bot's; returns whether it is gone.
+
+        Raises:
+            RateLimited: it is to be deleted later.
+            SlackUnavailable: it may or may not be gone.
+        """
+        try:
+            await self.web.call("chat.delete", channel=channel_id, ts=ts)
+        except MessageGone:
+            return True
+        except (RateLimited, SlackUnavailable):
+            raise
+        except SlackError as error:
+            log.info("slack.not_taken_back", channel_id=channel_id, error=error.error)
+            return False
+        return True
 
     async def find(
         self,

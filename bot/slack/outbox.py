@@ -66,7 +66,8 @@ class Outbox(Generic[S]):
         self._showed = _showed(table)
         self._put_off = _put_off(table)
         self._not_later = _not_later(table)
-        self._free = update(table).where(table.c.show_at > bindparam("b_now")).values(show_at=bindparam("b_now"))
+        self._claim_changed = _claim_changed(table)
+        self._free = _free(table)
 
     def claim(
         self,
@@ -97,6 +98,14 @@ class Outbox(Generic[S]):
                 return found
         return []
 
+    def claim_changed(self, connection: Connection, row_id: str, at: datetime, lease: timedelta = LEASE) -> S | None:
+        """Takes one row that this very transaction changed; None if somebody is showing it, or did and may have failed.
+
+        Whoever is will find the changed version; what may have failed is left to a claim that says so.
+        """
+        row = connection.execute(self._claim_changed, {"b_id": row_id, "b_until": at + lease}).first()
+        return None if row is None else self._loaded(connection, row, False, at)
+
     def _loaded(self, connection: Connection, row: Row[Any], interrupted: bool, at: datetime) -> S | None:
         """The object to be shown; a row that cannot be read is put off, so that it holds up no other."""
         try:
@@ -125,7 +134,7 @@ class Outbox(Generic[S]):
         again_in: timedelta | None = None,
         failed: bool = True,
         lost: bool = False,
-    ) -> None:
+    ) -> bool:
         """Writes which messages show a row now, and gives the claim back.
 
         Args:
@@ -133,6 +142,9 @@ class Outbox(Generic[S]):
             again_in: how long to wait before trying what failed once more; None if everything is shown.
             failed: whether that counts as a failure, after which the pauses grow.
             lost: whether something may have been posted without our knowing; the next turn then looks for it.
+
+        Returns:
+            Whether the row changed meanwhile, so that there is more to show.
         """
         later = at + again_in if again_in is not None else None
         values = {
@@ -148,14 +160,19 @@ class Outbox(Generic[S]):
         }
         if row.response_url is not None and row.final and again_in is None:
             values["response_url"] = None
-        connection.execute(self._showed, values)
+        version = connection.scalar(self._showed, values)
+        return version is not None and version != row.version
 
     def not_later(self, connection: Connection, at: datetime) -> None:
         """Has no row wait longer than from now on: at most for a lease, where somebody may be showing it."""
         connection.execute(self._not_later, {"b_now": at, "b_until": at + LEASE})
 
     def free(self, connection: Connection, at: datetime) -> None:
-        """Makes every claimed row due at once; only for a process that is alone on its database."""
+        """Makes every row that lags behind due at once; only for a process that is alone on its database.
+
+        What was posted for one may not be known: a power failure may have undone that it was claimed, or what was
+        written of it since. So it is looked for first.
+        """
         connection.execute(self._free, {"b_now": at})
 
 
@@ -194,6 +211,22 @@ def _claim(table: Table) -> UpdateBase:
     )
 
 
+def _claim_changed(table: Table) -> UpdateBase:
+    row = table.c
+    return (
+        update(table)
+        .where(row.id == bindparam("b_id"), ~row.showing)
+        .values(show_fence=row.show_fence + 1, show_at=bindparam("b_until"), showing=True)
+        .returning(*row)
+    )
+
+
+def _free(table: Table) -> Update:
+    row = table.c
+    due = case((row.show_at > bindparam("b_now"), _moment("b_now")), else_=row.show_at)
+    return update(table).where(row.show_at.is_not(None)).values(show_at=due, showing=True)
+
+
 def _holds(table: Table) -> Select[tuple[str]]:
     row = table.c
     return select(row.id).where(
@@ -201,13 +234,14 @@ def _holds(table: Table) -> Select[tuple[str]]:
     )
 
 
-def _showed(table: Table) -> Update:
+def _showed(table: Table) -> UpdateBase:
     """Gives a claim back; a row that changed meanwhile is due sooner than one that is shown as it is."""
     row = table.c
     return (
         update(table)
         .where(row.id == bindparam("b_id"), row.show_fence == bindparam("b_fence"))
         .values(show_at=case((row.version == bindparam("b_version"), _moment("b_later")), else_=_moment("b_soon")))
+        .returning(row.version)
     )
 
 

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from bot.slack.message import Message
@@ -75,19 +76,21 @@ class Piece:
     Args:
         in_channel: whether it stands in the channel, as an announcement does, and not in the thread.
         in_thread_too: whether an announcement that cannot be updated any more goes on in its thread.
+        taken_back: whether it is not to be seen any more; where Slack does not take it away, it says what it says.
     """
 
     kind: str
     message: Message
     in_thread_too: bool = False
     in_channel: bool = False
+    taken_back: bool = False
 
     @property
     def private(self) -> bool:
         """Whether it is for whoever asked alone; such a message is sent once and never changed."""
         return self.kind.startswith("private")
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The same for the same content, whatever its block IDs."""
         content = json.dumps([self.message.text, list(self.message.blocks)], sort_keys=True)

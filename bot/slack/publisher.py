@@ -1,23 +1,25 @@
-"""Brings what Slack shows up to date with the rows: posts what is missing, updates what lags behind."""
+"""Brings what Slack shows up to date with the rows: claims what lags behind, has it shown, and writes that down."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Generic
 
 import structlog
+from sqlalchemy import Connection
 
 from bot.base.clock import Clock
 from bot.base.loops import Tasks, until_written
 from bot.db.database import Database
 from bot.slack.client import Slack
-from bot.slack.errors import CannotPost, MessageGone, RateLimited, SlackError, SlackUnavailable
-from bot.slack.message import Message
+from bot.slack.display import Display
+from bot.slack.errors import RateLimited, SlackError, SlackUnavailable
 from bot.slack.outbox import GIVE_UP_AFTER, LEASE, Outbox, S, pause_after
-from bot.slack.pace import Turn
-from bot.slack.piece import OutboxRow, Piece, marker_of
+from bot.slack.piece import Piece
+from bot.slack.showing import Place, Places, Showing
 
 log = structlog.get_logger(__name__)
 
@@ -30,8 +32,12 @@ PLACES = 24
 PLACES_OF_A_CHANNEL = 8
 """So many of them in one channel, or for one person: a slow one leaves room for the others."""
 
-BEHIND_SECONDS = 60.0
-"""So long at most what goes on in a thread waits for what begins one, where a channel takes no more posts just now."""
+SURELY_OURS = 1 / 4
+"""For this part of its lease a claim is not looked up before each message: nobody else takes the row before the end."""
+
+
+Claim = Callable[[Connection], None]
+"""Claims a row in the running transaction."""
 
 
 class ClaimLost(Exception):
@@ -46,12 +52,13 @@ class Publisher(Generic[S]):
     Args:
         database: where the rows are, and which messages show them.
         slack: where they are shown.
-        board: which rows lag behind.
+        outbox: which rows lag behind.
         pieces: the messages that should show a row, in the order they are posted.
         clock: the present moment.
         pause: how long a row that keeps changing is left alone between two turns.
         turn_seconds: how long one attempt to show a row may take; less than the lease.
         lease: for how long a claimed row is left to its claimant.
+        timer: monotonic seconds.
     """
 
     def __init__(
@@ -64,50 +71,111 @@ class Publisher(Generic[S]):
         pause: timedelta = timedelta(0),
         turn_seconds: float = TURN_SECONDS,
         lease: timedelta = LEASE,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
-        self._slack = slack
         self._outbox = outbox
-        self._pieces = pieces
+        self._display = Display(slack, pieces, self._check_claim)
         self._clock = clock
         self._pause = pause
         self._turn_seconds = turn_seconds
         self._lease = lease
-        self._places: Counter[str] = Counter()
+        self._timer = timer
+        self._places = Places(PLACES, PLACES_OF_A_CHANNEL)
         self._claiming = asyncio.Lock()
         self._crowded = False
         self._stopping = False
+        self._turns: dict[str, Showing[S]] = {}
         self._tasks = Tasks()
-        self.unpostable: dict[str, str] = {}
+
+    @property
+    def unpostable(self) -> Mapping[str, str]:
         """Why a channel cannot be posted to, by its ID; of channels where there is no reader to be told instead."""
+        return self._display.unpostable
 
     async def sweep(self) -> None:
         """Takes up the rows that lag behind, as many as there are places; each that is done makes room for the next."""
         self._crowded = False
-        while (row := await self._claim()) is not None:
-            self._tasks.start(self._show_and_go_on(row), request_id=row.id)
+        while (turn := await self._claim()) is not None:
+            self._tasks.start(self._show_and_go_on(turn), request_id=turn.row.id)
 
-    async def show(self, row_id: str) -> None:
-        """Shows one row now, unless somebody is at it already, or its place is full: then the sweep finds it."""
-        row = await self._claim(row_id)
-        if row is not None:
-            await self._show(row)
-            if self._crowded:
-                self._tasks.start(self.sweep())
+    async def show(self, row_id: str, news: S | None = None) -> None:
+        """Shows one row now; one whose place is full, or that another process shows, is left to the sweep.
+
+        Args:
+            news: the row as it was changed; a turn that waits for it goes on with it.
+        """
+        turn = self._turns.get(row_id)
+        if turn is not None:
+            turn.go_on(news)
+            await turn.over.wait()
+            if news is not None and turn.shown == news.version:
+                return
+        turn = await self._claim(row_id)
+        if turn is not None:
+            await self._show(turn)
+            self._make_up()
+
+    @contextlib.contextmanager
+    def claiming(self, row_id: str, place: str, *, more: bool = False) -> Iterator[Claim]:
+        """Claims a row in the transaction that changes it, and begins to show it on the side once that is committed.
+
+        Args:
+            place: where the row is shown; where there is no place left, it is left to the sweep.
+            more: whether more is to follow soon, which `show` tells of.
+
+        Yields:
+            What claims the row, to be called in the transaction.
+        """
+        if row_id in self._turns:  # which goes on with what `show` tells of
+            yield lambda _: None
+            return
+        taken = self._take_place(place)
+        claimed: S | None = None
+
+        def claim(connection: Connection) -> None:
+            nonlocal claimed
+            now, before = self._database.now(connection), claimed
+            if taken is not None:
+                claimed = self._outbox.claim_changed(connection, row_id, now, self._lease)
+            if claimed is None and before is not None and self._outbox.holds(connection, before, now):
+                claimed = before  # an earlier try was committed after all
+
+        try:
+            yield claim
+        except BaseException:
+            claimed = None  # if it was committed all the same, the row is found when the lease is over
+            raise
+        finally:
+            if taken is not None and claimed is not None:
+                news = asyncio.get_running_loop().create_future() if more else None
+                turn = self._turns[row_id] = Showing(claimed, taken, news)
+                self._tasks.start(self._show_and_make_up(turn), request_id=row_id)
+            elif taken is not None:
+                self._places.give_back(taken)
 
     async def stop(self, seconds: float) -> None:
         """Takes up nothing more by itself, and waits for what is under way."""
         self._stopping = True
         await self._tasks.drain(seconds)
 
-    async def _claim(self, only: str | None = None) -> S | None:
+    def _take_place(self, name: str) -> Place | None:
+        claiming = self._claiming.locked()  # a row is about to take a place, perhaps this one
+        if self._places.left <= claiming or name in self._places.full:
+            self._crowded = True
+            return None
+        return self._places.take(name, self._timer(), self._clock())
+
+    async def _claim(self, only: str | None = None) -> Showing[S] | None:
         """Takes a place and the row that has waited longest for one; None if there is no place, or no such row."""
         async with self._claiming:
-            full = [place for place, taken in self._places.items() if taken >= PLACES_OF_A_CHANNEL]
-            self._crowded = self._crowded or bool(full) or self._places.total() >= PLACES
-            if (self._stopping and only is None) or self._places.total() >= PLACES:
+            full, since, at = self._places.full, self._timer(), self._clock()
+            self._crowded = self._crowded or bool(full) or self._places.left <= 0
+            if (self._stopping and only is None) or self._places.left <= 0:
                 return None
-            rows = await self._database.run(
+            # Of a database that comes back by itself after a crash, a claim must not be lost while we go on with it.
+            run = self._database.run_lazily if self._database.is_sqlite else self._database.run
+            rows = await run(
                 lambda connection: self._outbox.claim(
                     connection,
                     self._database.now(connection),
@@ -119,158 +187,92 @@ class Publisher(Generic[S]):
             )
             if not rows:
                 return None
-            self._places[rows[0].place] += 1
-            return rows[0]
+            turn = self._turns[rows[0].id] = Showing(rows[0], self._places.take(rows[0].place, since, at))
+            return turn
 
-    async def _show_and_go_on(self, row: S) -> None:
-        await self._show(row)
-        await self.sweep()
+    async def _show_and_go_on(self, turn: Showing[S]) -> None:
+        await self._show(turn)
+        if turn.behind or self._crowded:
+            await self.sweep()
 
-    async def _show(self, row: S) -> None:
+    async def _show_and_make_up(self, turn: Showing[S]) -> None:
+        await self._show(turn)
+        self._make_up()
+
+    def _make_up(self) -> None:
+        """Looks for rows that found no place before."""
+        if self._crowded:
+            self._tasks.start(self.sweep())
+
+    async def _show(self, turn: Showing[S]) -> None:
         """Uses the place that was taken for a row, and gives it back."""
         try:
-            await self._turn(row)
+            await self._use(turn)
         except ClaimLost:
-            log.info("display.claim_lost", request_id=row.id)
+            log.info("display.claim_lost", request_id=turn.row.id)
         finally:
-            self._places[row.place] -= 1
-            if not self._places[row.place]:
-                del self._places[row.place]
+            self._places.give_back(turn.place)
+            if self._turns.get(turn.row.id) is turn:
+                del self._turns[turn.row.id]
+            turn.over.set()
 
-    async def _turn(self, row: S) -> None:
+    async def _use(self, turn: Showing[S]) -> None:
         """One attempt to show a row; whatever came of it is written down."""
         began = asyncio.get_running_loop().time()
-        shown: dict[str, Mapping[str, str]] = dict(row.shown)
-        current = replace(row, shown=shown)
         problem: Exception | None = None
         try:
             async with asyncio.timeout(self._turn_seconds):
-                current = await self._bring_up_to_date(current, shown)
+                await self._bring_up_to_date(turn)
         except ClaimLost:
             raise
         except RateLimited as error:
             problem = error
         except (SlackError, TimeoutError) as error:
             problem = error
-            if isinstance(error, CannotPost) and row.reader is None and row.channel_id is not None:
-                self.unpostable[row.channel_id] = error.error
-            log.warning("display.failed", request_id=row.id, error=str(error) or type(error).__name__)
+            self._display.note(turn.row, error)
+            log.warning("display.failed", request_id=turn.row.id, error=str(error) or type(error).__name__)
         except Exception as error:  # whatever one row runs into, the others go on
             problem = error
-            log.exception("display.failed", request_id=row.id)
+            log.exception("display.failed", request_id=turn.row.id)
         left = self._lease.total_seconds() - (asyncio.get_running_loop().time() - began)
-        await until_written(lambda: self._write_down(row, current, problem), seconds=left)
-        if isinstance(problem, RateLimited):
+        turn.behind = await until_written(lambda: self._write_down(turn.row, problem), seconds=left)
+        if problem is None:
+            turn.shown = turn.row.version
+        elif isinstance(problem, RateLimited):
             asyncio.get_running_loop().call_later(problem.retry_after, self._wake)
+
+    async def _bring_up_to_date(self, turn: Showing[S]) -> None:
+        """Shows the row as it was claimed, and then what follows soon, all under the one claim."""
+        shown: dict[str, Mapping[str, str]] = dict(turn.row.shown)
+        turn.row = replace(turn.row, shown=shown)
+        fence, interrupted = turn.row.show_fence, turn.row.interrupted
+        turn.row = await self._display.bring_up_to_date(turn.row, shown)
+        if (news := await turn.what_follows()) is not None:
+            unpostable = turn.row.unpostable
+            turn.row = replace(news, shown=shown, unpostable=unpostable, show_fence=fence, interrupted=interrupted)
+            turn.row = await self._display.bring_up_to_date(turn.row, shown)
 
     def _wake(self) -> None:
         """Looks for a row whose wait is over, without waiting for the next sweep."""
         if not self._stopping:
             self._tasks.start(self.sweep())
 
-    async def _write_down(self, row: S, current: S, problem: Exception | None) -> None:
-        """Writes which messages show the row now, and when it is looked at again."""
+    async def _write_down(self, row: S, problem: Exception | None) -> bool:
+        """Writes which messages show the row now, and when it is looked at again; whether it changed meanwhile."""
         limited = isinstance(problem, RateLimited)
         refused = isinstance(problem, SlackError) and not isinstance(problem, SlackUnavailable)
-        await self._database.run(
+        return await self._database.run_lazily(
             lambda connection: self._outbox.showed(
                 connection,
                 row,
                 self._database.now(connection),
-                shown=current.shown,
-                unpostable=current.unpostable,
+                shown=row.shown,
+                unpostable=row.unpostable,
                 pause=self._pause,
                 again_in=self._again_in(row, problem) if problem is not None else None,
                 failed=not limited,
                 lost=problem is not None and (row.interrupted or not refused),
             )
-        )
-
-    async def _bring_up_to_date(self, row: S, shown: dict[str, Mapping[str, str]]) -> S:
-        try:
-            await self._show_pieces(row, shown)
-        except CannotPost as error:
-            if row.unpostable is not None or row.reader is None:
-                raise
-            log.info("display.private", request_id=row.id, channel_id=row.channel_id, error=error.error)
-            row = replace(row, unpostable=error.error)
-            await self._show_pieces(row, shown)
-        return row
-
-    async def _show_pieces(self, row: S, shown: dict[str, Mapping[str, str]]) -> None:
-        for piece in self._pieces(row):
-            if piece.kind not in shown and (found := await self._find(row, piece)) is not None:
-                shown[piece.kind] = {"ts": found, "digest": ""}  # what it says may be older than the row
-            known = shown.get(piece.kind)
-            if known is None:
-                shown[piece.kind] = {"ts": await self._post(row, piece), "digest": piece.digest}
-            elif known["digest"] != piece.digest and not piece.private:
-                shown[piece.kind] = {**await self._update(row, piece, known), "digest": piece.digest}
-
-    async def _find(self, row: S, piece: Piece) -> str | None:
-        """The ts of a piece that an attempt posted whose answer is not known; None if there is none to be found."""
-        if not row.interrupted or row.channel_id is None or (row.reader is not None and piece.private):
-            return None
-        return await self._slack.find(
-            row.channel_id, _thread_of(row, piece), marker_of(row.id, piece.kind), row.created_at
-        )
-
-    async def _post(self, row: S, piece: Piece) -> str:
-        """Posts a piece where it belongs."""
-        message = piece.marked(row.id)
-        if row.reader is not None and (piece.private or row.channel_id is None):
-            await self._check_claim(row)
-            await self._tell(row, row.reader, message)
-            return ""
-        return await self._post_in(row, message, _thread_of(row, piece))
-
-    async def _update(self, row: S, piece: Piece, known: Mapping[str, str]) -> Mapping[str, str]:
-        """Updates a message; what cannot be updated any more goes on in the thread, where that says anything."""
-        assert row.channel_id is not None  # noqa: S101  # narrows the type: it was posted there
-        message = piece.marked(row.id)
-        await self._check_claim(row)
-        try:
-            turn = Turn(row.id, 0 if row.final else BEHIND_SECONDS)
-            await self._slack.update(row.channel_id, known.get("reply") or known["ts"], message, turn)
-        except MessageGone as error:
-            log.info("display.gone", request_id=row.id, kind=piece.kind, error=error.error)
-            if piece.kind != "announcement" and not piece.in_channel:
-                return {"ts": await self._go_on(row, piece, known, row.root_ts)}
-            if piece.in_thread_too:
-                return {**known, "reply": await self._go_on(row, piece, known, known["ts"])}
-        return known
-
-    async def _go_on(self, row: S, piece: Piece, known: Mapping[str, str], thread_ts: str | None) -> str:
-        """Posts below a message that cannot be updated, or updates what an interrupted attempt posted there."""
-        assert row.channel_id is not None  # noqa: S101  # as above
-        message = piece.marked(row.id)
-        gone = (known["ts"], known.get("reply"))
-        marker = marker_of(row.id, piece.kind)
-        if row.interrupted and (
-            found := await self._slack.find(row.channel_id, thread_ts, marker, row.created_at, apart_from=gone)
-        ):
-            await self._slack.update(row.channel_id, found, message, Turn(row.id))
-            return found
-        return await self._post_in(row, message, thread_ts)
-
-    async def _post_in(self, row: S, message: Message, thread_ts: str | None) -> str:
-        assert row.channel_id is not None  # noqa: S101  # narrows the type: what has no reader has a channel
-        await self._check_claim(row)
-        try:
-            turn = Turn(row.id, BEHIND_SECONDS * min(len(row.shown), 2))
-            posted = await self._slack.post(row.channel_id, message, thread_ts, turn)
-        except MessageGone as error:  # the thread itself was deleted
-            raise CannotPost(error.error) from error
-        self.unpostable.pop(row.channel_id, None)
-        return posted
-
-    async def _tell(self, row: S, reader: str, message: Message) -> None:
-        await self._slack.tell(
-            reader,
-            message,
-            channel_id=row.channel_id,
-            thread_ts=row.asked_in,
-            response_url=row.response_url,
         )
 
     async def _check_claim(self, row: S) -> None:
@@ -279,7 +281,10 @@ class Publisher(Generic[S]):
         Raises:
             ClaimLost: somebody may be.
         """
-        if not await self._database.run(
+        young = self._lease * SURELY_OURS
+        if self._turns[row.id].place.is_younger_than(young, self._timer(), self._clock()):
+            return
+        if not await self._database.run_lazily(
             lambda connection: self._outbox.holds(connection, row, self._database.now(connection))
         ):
             raise ClaimLost
@@ -292,8 +297,3 @@ class Publisher(Generic[S]):
         if isinstance(problem, RateLimited):
             return timedelta(seconds=problem.retry_after)
         return pause_after(row.show_failures)
-
-
-def _thread_of(row: OutboxRow, piece: Piece) -> str | None:
-    """The thread that a piece belongs to; None: the channel."""
-    return None if piece.in_channel or piece.kind == "announcement" else row.root_ts

@@ -9,9 +9,10 @@ import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.base import tracing
 from bot.base.redactor import Redactor
 from bot.slack.answers import Response, refusal_of
-from bot.slack.errors import UNREADABLE, RateLimited, SlackUnavailable
+from bot.slack.errors import UNREADABLE, RateLimited, SlackError, SlackUnavailable
 from bot.slack.pace import RATES, Pace, Rate, Turn
 
 log = structlog.get_logger(__name__)
@@ -32,6 +33,9 @@ OPEN_CONNECTION = "apps.connections.open"
 _NOT_TWICE = {"chat.postMessage", "views.open"}
 
 
+Observe = Callable[[str, float, str], None]
+
+
 class WebApi:
     """Calls Slack's methods.
 
@@ -41,6 +45,7 @@ class WebApi:
         redactor: takes secrets out of what is sent, and out of what Slack answers.
         call_seconds: the whole time for one call.
         rates: how often which method is called at most.
+        observe: told of every call: method, seconds, and Slack's name for what was wrong, or `ok`.
     """
 
     def __init__(
@@ -50,8 +55,11 @@ class WebApi:
         redactor: Redactor,
         call_seconds: float = CALL_SECONDS,
         rates: Mapping[str, Rate] = RATES,
+        observe: Observe = lambda _method, _seconds, _result: None,
     ) -> None:
         self._client = client
+        self._timer = timer
+        self._observe = observe
         self._redactor = redactor
         self._call_seconds = call_seconds
         self._pace = Pace(timer, rates)
@@ -78,8 +86,9 @@ class WebApi:
         seconds = self._call_seconds if seconds is None else seconds
         until = asyncio.get_running_loop().time() + seconds
         try:
-            async with asyncio.timeout(seconds):
-                return await self._until_answered(method, arguments, until, turn)
+            with tracing.span(f"Slack {method}"):
+                async with asyncio.timeout(seconds):
+                    return await self._until_answered(method, arguments, until, turn)
         except TimeoutError as error:
             raise SlackUnavailable(type(error).__name__) from error
 
@@ -136,7 +145,7 @@ class WebApi:
                 await asyncio.sleep(wait)
                 continue
             try:
-                return await self._once(method, arguments)
+                return await self._observed(method, arguments)
             except RateLimited as error:
                 log.info("slack.rate_limited", method=method, seconds=error.retry_after)
                 self._pace.slow_down(method, arguments, error.retry_after)
@@ -144,6 +153,17 @@ class WebApi:
                 if stale or method in _NOT_TWICE:
                     raise
                 stale = True
+
+    async def _observed(self, method: str, arguments: dict[str, object]) -> Response:
+        """Calls once, and tells how that went."""
+        began, result = self._timer(), "ok"
+        try:
+            return await self._once(method, arguments)
+        except SlackError as error:
+            result = error.error
+            raise
+        finally:
+            self._observe(method, self._timer() - began, result)
 
     async def _once(self, method: str, arguments: dict[str, object]) -> Response:
         """Calls one method, and turns its refusals, and answers that are none, into errors with types."""

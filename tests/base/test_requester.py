@@ -21,8 +21,9 @@ ADA = Requester(
 def test_what_is_written_stays_what_it_was() -> None:
     """Records that exist say these words."""
     assert list(Source) == ["command", "mention", "shortcut", "modal", "alert", "bulk", "home", "cli"]
-    events = "request rerun cancel approval_asked approval break_glass grant revoke look audit_read alert outside"
-    assert list(Event) == [*events.split(), "mute", "unmute", "anchor", "archive", "recover"]
+    asked = "request rerun cancel approval_asked approval decline break_glass grant revoke look audit_read"
+    events = f"{asked} alert outside mute unmute take release snooze remind anchor archive recover"
+    assert list(Event) == events.split()
 
 
 @pytest.mark.parametrize("somebody", [ADA, Request.by(ADA, JobRef("j"), "because")])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.base.text import clip, shorten, visible, width
+from bot.base.text import clip, reason_of, shorten, visible, width
 
 ODD = "a\u0301\u200d\u200c👩🚀🏽🇩🇪\u202e\u2066\u2069\u2068שلe \n\t\r\x00\x1b\x7f\x9b\u200b\ufeff\u2028\ud800\ufe0f"
 texts = st.text(max_size=60) | st.text(st.sampled_from(ODD), max_size=60)
@@ -71,3 +71,19 @@ def test_the_direction_of_writing_ends_with_it(text: str, most: int) -> None:
 @pytest.mark.parametrize("text", ["a" + "\u0301" * 5_000, "👩\u200d" * 5_000, "🇩🇪" * 5_000, "\u200d" * 5_000])
 def test_mischief_is_cut_too(text: str) -> None:
     assert 1 <= width(clip(text, 40)) <= 40
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("because the stand is down", "the stand is down"),
+        ("Because of the wind", "Because of the wind"),
+        ("  because  offline ", "offline"),
+        ("becausethe", "becausethe"),
+        (" ", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_a_reason_does_not_begin_with_because(typed: str | None, kept: str | None) -> None:
+    assert reason_of(typed) == kept

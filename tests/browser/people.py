@@ -73,11 +73,16 @@ class Person:
 
 
 class Desk:
-    """Opens windows, and closes them in the end; a window that complained of something fails the test."""
+    """Opens windows, and closes them in the end; a window that complained of something fails the test.
 
-    def __init__(self, demo: str, browser: Browser) -> None:
+    Args:
+        scale: how many dots of the screen there are to a pixel of the page.
+    """
+
+    def __init__(self, demo: str, browser: Browser, scale: float = 1) -> None:
         self._demo = demo
         self._browser = browser
+        self._scale = scale
         self._people: list[Person] = []
 
     async def sit_down(
@@ -86,7 +91,11 @@ class Desk:
         """Somebody opens the first page."""
         phone = size == PHONE
         page = await self._browser.new_page(
-            viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, has_touch=phone, is_mobile=phone
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme=scheme,
+            has_touch=phone,
+            is_mobile=phone,
+            device_scale_factor=self._scale,
         )
         person = Person(self._demo, page, user_id)
         self._people.append(person)

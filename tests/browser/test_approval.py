@@ -14,6 +14,7 @@ async def test_a_second_person_approves_and_the_first_cannot(desk: Desk) -> None
     status = person.page.locator(f'[data-job="{FAILS_ONCE_MORE}"] [data-testid=job-status]')
     await expect(status).not_to_have_text("failed")
     await expect(status).to_have_text("failed")
+    await expect(person.messages.filter(has_text="failed again")).to_have_count(1)  # the bot knows it, too
     await person.say(f"/sift-retry {FAILS_ONCE_MORE} the channel is back")
     root = person.messages.filter(has_text="the channel is back")
     thread = await person.open_thread(root)

@@ -92,5 +92,7 @@ async def test_a_named_database_is_used_unless_it_is_a_real_workspaces(tmp_path:
             "sift-retry: The database belongs to workspace T0REAL, the bot token to T0SANDBOX;"
             " set DATABASE_URL to another."
         )
-    with Database(f"sqlite:///{tmp_path}/named.db", utc_now).reading() as connection:
+    database = Database(f"sqlite:///{tmp_path}/named.db", utc_now)
+    with database.reading() as connection:
         assert bool(connection.execute(grants.select()).all()) == (workspace == "T0SANDBOX")
+    database.close()

@@ -128,6 +128,27 @@ async def test_works_that_share_a_commit_fail_alone(database: Database) -> None:
     assert names(database) == {"a", "b", "c"}
 
 
+def flush_of(connection: Connection) -> str:
+    name = "PRAGMA synchronous" if connection.dialect.name == "sqlite" else "SHOW synchronous_commit"
+    return str(connection.exec_driver_sql(name).scalar())
+
+
+async def test_a_lazy_work_is_not_flushed_unless_it_shares_a_commit(database: Database) -> None:
+    flushed, lazily = ("2", "1") if database.is_sqlite else ("on", "off")
+    if not database.is_sqlite:  # the tests' server flushes nothing of its own accord
+        await database.run(lambda connection: connection.exec_driver_sql("SET synchronous_commit = on") and None)
+    assert await database.run(flush_of) == flushed
+    assert await database.run_lazily(flush_of) == lazily
+    assert await database.run(flush_of) == flushed
+    started = threading.Event()
+    held = asyncio.create_task(database.run(lambda _: started.wait(5)))
+    works = [asyncio.create_task(work(flush_of)) for work in (database.run_lazily, database.run, database.run_lazily)]
+    await asyncio.sleep(0)
+    started.set()
+    assert await asyncio.gather(*works) == [flushed] * 3, "the strictest of those that commit together"
+    await held
+
+
 async def test_waiting_works_are_finished_before_closing(sqlite_url: str) -> None:
     database = Database(sqlite_url, lambda: NOW)
     works = [asyncio.create_task(database.run(adding(f"{number}"))) for number in range(100)]

@@ -45,6 +45,7 @@ def _tabs(t: Words) -> dict[str, Shown]:
         "approvals": [[waits], [replace(waits, batch_id="bcdefghjkm", about=about(t))] * 5, *[[waits]] * 5],
         "known": Listed({}, {JOB: about(t)}, on_call={JOB: OnCall()}),
     }
+    asked_for = {"waiting": [a_job()], "known": Listed({JOB: waits}, {JOB: about(t)}, on_call={JOB: OnCall()})}
     admin = {"lines": lines(t), "everybodys": True, "grants": grants(t)}
     expired = a_grant(expires_at=NOW - timedelta(hours=2))
     types, ends = frozenset({"data_import"}), NOW + timedelta(hours=8)
@@ -53,6 +54,7 @@ def _tabs(t: Words) -> dict[str, Shown]:
     more = {"waiting": 1, "under_way": 1_000, "own": 28, "lines": 1, "grants": 12}
     tabs = {
         "home, operator, empty": seen(_granted(Role.OPERATOR)),
+        "home, operator, retry waits": seen(_granted(Role.OPERATOR), **asked_for),
         "home, operator": seen(_granted(Role.OPERATOR, expires_at=NOW + timedelta(hours=8)), **full),
         "home, auditor, empty": seen(_granted(Role.AUDITOR), lines=[]),
         "home, auditor": seen(_granted(Role.AUDITOR), stats=STATS, everybodys=True, lines=lines(t)),
@@ -78,11 +80,13 @@ def shown(t: Words = as_written) -> dict[str, Shown]:
     rules = Listed({}, {JOB: about_rules(t)}, {about_rules(t).why.cause: Record(41, 43, timedelta(minutes=6))})
     export = a_job(kind="DATA_EXPORT", job_id=OTHER, jobStatusDetails={"dataExport": {"errorMessage": why}})
     ended = a_retry(State.FAILED_AGAIN)
+    waits = a_retry(State.REQUESTED, approval_until=NOW + timedelta(hours=1))
     snoozed = OnCall(snoozed_by="UBEN", snoozed_until=NOW + timedelta(hours=4), muted_by="UCLEO")
     on_call = {JOB: OnCall(taken_by="UANN", taken_at=NOW), OTHER: snoozed}
     return {
         "list": messages.failed([a_job(), export], known, PLACE),
         "list, under way": messages.failed([a_job(), export], replace(known, under_way={JOB: a_retry()}), PLACE),
+        "list, asked for": messages.failed([a_job(), export], replace(known, under_way={JOB: waits}), PLACE),
         "list, under way unseen": messages.failed([a_job()], Listed({JOB: a_retry(channel_id=None)}), PLACE),
         "list, taken": messages.failed([a_job(), export], replace(known, on_call=on_call), PLACE),
         "status, taken": messages.status(a_job(), None, replace(known, on_call=on_call), PLACE),

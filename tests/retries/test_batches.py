@@ -145,3 +145,14 @@ def test_what_is_retried_and_what_is_rerun_of_one_batch_do_not_block_each_other(
     assert batches.under_way(connection, "b") is None
     opened(connection, "c", user_id="U3")
     assert batches.under_way(connection, "c") is not None
+
+
+def test_what_waits_for_a_second_person_by_now_waits_for_no_cooldown(connection: Connection) -> None:
+    opened(connection, "a")
+    while batches.spell_out(connection, "a", NOW, NOW).left:
+        pass
+    over = NOW - timedelta(minutes=1)
+    connection.execute(update(retries).values(waits_until=over, approval_until=LATE))
+    connection.execute(update(rows).values(show_at=NOW))
+    (batch,) = batch_rows.outbox.claim(connection, NOW)
+    assert (batch.waiting, batch.waits_until, batch.waits) == (0, None, MANY)

@@ -1,6 +1,7 @@
 """What people read of cancellations, of late data, and of reports that are evaluated again, word for word."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -29,7 +30,8 @@ def _about(t: Words) -> About:
 def _late(t: Words, *rerun_by: str, more: int = 0) -> Late:
     names = (t("Hot-fire limits"), t("Start sequence"), "")
     taken = [*rerun_by, "", "", ""]
-    reports = [LateReport(f"{REPORT[:-1]}{n}", name, JOB, taken[n]) for n, name in enumerate(names)]
+    times = (NOW - timedelta(minutes=5), NOW - timedelta(minutes=4), None)
+    reports = [LateReport(f"{REPORT[:-1]}{n}", name, JOB, taken[n], times[n]) for n, name in enumerate(names)]
     return Late(Named("r1", t("hotfire-118")), tuple(reports), more)
 
 

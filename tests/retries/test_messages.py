@@ -149,7 +149,7 @@ def _reasons(t: Words) -> dict[str, Shown]:
         shown[f"failed {why}"] = a_retry(State.FAILED, detail={"why": why, "message": said, **detail})
     shown["refused unknown_job, never read"] = a_retry(State.REFUSED, detail={"why": "unknown_job"}, job_before=None)
     shown["refused, known"] = a_retry(State.REFUSED, detail={"why": "cooldown", **by, "seconds": 25}, about=about(t))
-    return {name: messages.pieces(one, PLACE) for name, one in shown.items()}
+    return {name: messages.pieces(replace(one, shown={}), PLACE) for name, one in shown.items()}
 
 
 def _retries(t: Words) -> dict[str, Shown]:
@@ -163,8 +163,13 @@ def _retries(t: Words) -> dict[str, Shown]:
     }
     never = Record(0, 12)
     retries = {
-        "requested": a_retry(State.REQUESTED),
-        "sending": a_retry(State.SENDING),
+        "requested": a_retry(State.REQUESTED, shown={}),
+        "requested, announced, put off": a_retry(State.REQUESTED, detail={"why": "rate_limited"}, about=known),
+        "refused, announced": a_retry(State.REFUSED, detail={"why": "not_retryable", "stage": "post"}, about=known),
+        "failed, announced": a_retry(State.FAILED, detail={"why": "unreachable", "message": ""}, about=known),
+        "sending": a_retry(State.SENDING, shown={}),
+        "sending in a thread": a_retry(State.SENDING, shown={}, thread_ts="1763640000.000400"),
+        "sending unpostable": a_retry(State.SENDING, shown={}, unpostable="not_in_channel"),
         "unknown": a_retry(State.UNKNOWN),
         "unknown overdue": a_retry(State.UNKNOWN, detail={"overdue": True}),
         "unknown restored": a_retry(State.UNKNOWN, detail={"why": "restored"}),

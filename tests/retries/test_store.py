@@ -215,3 +215,10 @@ def test_a_request_is_stale_a_quarter_of_an_hour_after_it_was_last_touched(conne
     store.refuse_stale(connection, "r1", NOW, late, late)
     refused = fetched(connection, "r1")
     assert (refused.state, refused.detail) == ("refused", {"why": "stale", "seconds": 961})
+
+
+def test_a_row_that_cannot_be_read_holds_up_no_other(connection: Connection) -> None:
+    broken, other = ask(connection, 1), ask(connection, 2, job_id="other")
+    connection.execute(retries.update().where(retries.c.id == broken).values(job_before="{"))
+    assert [one.id for one in claims.due(connection, [State.REQUESTED], NOW)] == [other]
+    assert [one.id for one in claims.claim(connection, [State.REQUESTED], NOW)] == [other]

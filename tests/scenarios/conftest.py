@@ -1,4 +1,4 @@
-"""The whole bot, in a world of its own: the sandbox over loopback, a real SQLite file, real requests."""
+"""The whole bot, in a world of its own: the sandbox over loopback, a real database, real requests."""
 
 import asyncio
 import contextlib
@@ -22,6 +22,7 @@ from bot.sandbox.sift.jobs import SandboxJob
 from bot.sandbox.slack.messages import Message
 from bot.settings import Settings, load
 from bot.slack.pace import Rate
+from tests.conftest import ON_POSTGRESQL
 
 FAST = {
     "FOLLOW_POLL_SECONDS": "0.05",
@@ -34,14 +35,15 @@ FAST = {
 
 
 class World:
-    """A sandbox and, while it runs, the bot in it."""
+    """A sandbox and, while it runs, the bot in it; an SQLite file is its database unless it is given another."""
 
-    def __init__(self, sandbox: Sandbox, url: str, directory: Path) -> None:
+    def __init__(self, sandbox: Sandbox, url: str, directory: Path, database_url: str | None = None) -> None:
         self.sandbox = sandbox
         self.slack = sandbox.slack
         self.sift = sandbox.sift
         self.url = url
         self.directory = directory
+        self.database_url = database_url or f"sqlite:///{directory}/bot.db"
         self.bot: Bot | None = None
         self.rates: Mapping[str, Rate] = {}
         """How fast the bot calls Slack at most; no limit but where a test is about that."""
@@ -53,7 +55,7 @@ class World:
         environment: dict[str, Any] = {
             **self.sandbox.environment(self.url, socket_mode=socket_mode),
             **FAST,
-            "DATABASE_URL": f"sqlite:///{self.directory}/bot.db",
+            "DATABASE_URL": self.database_url,
             **settings,
         }
         stop = asyncio.Event()
@@ -155,11 +157,17 @@ class World:
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+def world_url(request: pytest.FixtureRequest) -> str | None:
+    """The URL of a PostgreSQL database, where the scenarios run on one."""
+    return str(request.getfixturevalue("postgres_url")) if ON_POSTGRESQL else None
+
+
+@pytest.fixture
+async def world(tmp_path: Path, world_url: str | None) -> AsyncIterator[World]:
     """A sandbox whose retried jobs run for a fifth of a second; the bot is not running yet."""
     sandbox = Sandbox(run_seconds=0.2)
     async with serving(sandbox.app) as url:
-        yield World(sandbox, url, tmp_path)
+        yield World(sandbox, url, tmp_path, world_url)
 
 
 @pytest.fixture(params=["socket", "http"])

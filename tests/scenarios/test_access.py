@@ -58,7 +58,8 @@ async def test_an_admin_grants_and_revokes_from_slack(both: World) -> None:
     listed = await said(both, "access")
     assert f"<@{UNLISTED}> may retry jobs until" in listed
     assert f"by <@{ADMIN}>" in listed
-    assert "no longer operator" in await said(both, f"revoke <@{UNLISTED}>")
+    told = await said(both, f"revoke <@{UNLISTED}>")
+    assert f"<@{UNLISTED}> has no access any more: 1 grant ended (operator)" in told
     assert "not on the allow-list" in await said(both, both.sift.add().job_id, UNLISTED)
     assert changes(both)[1:] == [("grant", None, ADMIN), ("revoke", None, ADMIN)]
     granted = next(row for row in both.entries() if row.event == "grant" and row.user_id == ADMIN)
@@ -122,7 +123,7 @@ async def test_the_last_admin_cannot_be_removed(world: World) -> None:
         world.allow("S0EMPTY", Role.ADMIN)
         assert "nobody who can grant access" in await said(world, f"revoke <@{ADMIN}>"), "an empty group is nobody"
         world.allow(SECOND_OPERATOR, Role.ADMIN)
-        assert "no longer admin" in await said(world, f"revoke <@{ADMIN}>")
+        assert "1 grant ended (admin)" in await said(world, f"revoke <@{ADMIN}>")
 
 
 async def test_a_slack_that_does_not_answer_changes_nothing(live: World) -> None:
@@ -143,6 +144,13 @@ async def test_the_list_is_for_admins_and_auditors(live: World) -> None:
 async def test_a_grant_within_its_job_types(live: World) -> None:
     live.allow(UNLISTED, job_types=frozenset({"data_export"}))
     assert "only for data exports" in await said(live, live.sift.add().job_id, UNLISTED)
+
+
+async def test_a_group_gives_what_ones_own_grant_does_not(live: World) -> None:
+    live.allow(SECOND_OPERATOR, job_types=frozenset({"data_export"}))
+    live.allow(ON_CALL_GROUP)
+    await live.retried(live.sift.add(), SECOND_OPERATOR)
+    await live.until_outcome("finished")
 
 
 async def test_a_member_who_leaves_the_group_loses_the_access(live: World) -> None:
@@ -418,6 +426,7 @@ async def test_a_refused_look_is_on_record(live: World, text: str, user_id: str,
     assert (entry.event, entry.outcome, json.loads(entry.detail)["what"]) == ("look", "denied", what)
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("text", ["allow", "revoke"])
 async def test_a_database_that_fails_changes_nothing_and_says_so(live: World, text: str) -> None:
     other = sqlite3.connect(f"{live.directory}/bot.db", isolation_level=None)
@@ -490,7 +499,10 @@ async def test_in_a_thread_examples_mention_the_bot(live: World) -> None:
     for text in ("help", "allow nobody"):
         await live.slack.mention(OPERATOR, LAUNCH_OPS, text, root.ts)
     helped, wrong = await live.until(lambda: len(live.whispers(OPERATOR)) == 2 and live.whispers(OPERATOR))
-    assert f"• <@{BOT_USER}> `list [run &lt;run&gt;]` lists them, or those of a Sift run" in helped + wrong
+    assert (
+        f"• <@{BOT_USER}> `list [run &lt;run&gt;]` lists them and who is on which, or those of a Sift run"
+        in helped + wrong
+    )
     assert f"For example: <@{BOT_USER}> `allow @user operator for 8h because on call`" in helped + wrong
     assert "/sift-retry" not in helped + wrong
 

@@ -277,6 +277,15 @@ async def test_what_waits_stands_on_the_home_tab_of_who_may_approve(strict: Worl
     assert (given.user_id, given.source) == (SECOND_OPERATOR, "home")
 
 
+async def test_the_list_says_what_waits_for_a_second_person_and_offers_no_other_retry(strict: World) -> None:
+    job, _ = await asked(strict)
+    await strict.slack.command(SECOND_OPERATOR, LAUNCH_OPS, "list")
+    said = (await strict.until(lambda: strict.whispers(SECOND_OPERATOR)))[-1]
+    assert f"<@{OPERATOR}> wants to retry it: waiting for a second person." in said
+    line = said[said.index(job.job_id) :]
+    assert "Retry" not in line.split("\n")[1]
+
+
 async def test_a_press_on_the_home_tab_is_decided_anew(strict: World) -> None:
     job, message = await asked(strict)
     await strict.slack.home_opened(SECOND_OPERATOR)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from bot.access.policy import Role
+from bot.audit import verification
 from bot.sandbox import ADMIN, LAUNCH_OPS, OPERATOR, SECOND_OPERATOR, UNLISTED
 from bot.sandbox.sift.jobs import EXPORT, IMPORT, SandboxJob
 from bot.sandbox.slack.messages import Message
@@ -153,3 +154,27 @@ async def test_two_approve_a_batch_at_once(strict: World) -> None:
     (told,) = await strict.until(lambda: strict.whispers(SECOND_OPERATOR) + strict.whispers(ADMIN))
     assert "waits for nobody any more" in told
     assert [row.event for row in strict.entries()].count("approval") == 2
+
+
+async def test_more_than_are_taken_at_once_and_two_people(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever presses once more approves the next of them, and is not held up by those that wait for others."""
+    monkeypatch.setattr("bot.retries.approvals.MAX_AT_ONCE", 1)
+    async with world.running(socket_mode=False, APPROVAL_AFTER="2", APPROVAL_COUNT="2"):
+        world.allow()
+        world.allow(SECOND_OPERATOR)
+        jobs = await failed_twice(world, 2)
+        await world.slack.command(OPERATOR, LAUNCH_OPS, " ".join(job.job_id for job in jobs))
+        (message,) = await world.until(lambda: world.offering("approve_retry"), 10)
+        await world.until(lambda: "All of these 2 jobs" in message.text_shown())
+        for _ in jobs:
+            await world.slack.click(SECOND_OPERATOR, LAUNCH_OPS, message.ts, "approve_retry")
+        assert {row.job_id for row in world.entries() if row.event == "approval"} == {job.job_id for job in jobs}
+        assert world.whispers(SECOND_OPERATOR) == []
+        await world.slack.click(SECOND_OPERATOR, LAUNCH_OPS, message.ts, "approve_retry")
+        (told,) = await world.until(lambda: world.whispers(SECOND_OPERATOR))
+        assert "approved" in told
+        for _ in jobs:
+            await world.slack.click(ADMIN, LAUNCH_OPS, message.ts, "approve_retry")
+        await until_sent(world, jobs, 2)
+        assert world.bot is not None
+        verification.verify(world.bot.database, None, (), None, lambda _: iter)

@@ -16,6 +16,8 @@ from bot.sandbox import LAUNCH_OPS, OPERATOR
 from tests.scenarios.conftest import World
 from tests.scenarios.test_process import output
 
+pytestmark = pytest.mark.sqlite
+
 
 def head(file: Path) -> str:
     """The head of a database's audit, all of which is as it was written."""

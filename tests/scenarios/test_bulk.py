@@ -5,7 +5,8 @@ import copy
 
 import pytest
 
-from bot.sandbox import LAUNCH_OPS, OPERATOR, PRIVATE, UNLISTED
+from bot.access.policy import Role
+from bot.sandbox import AUDITOR, LAUNCH_OPS, OPERATOR, PRIVATE, UNLISTED
 from bot.sandbox.sift.jobs import EXPORT, FINISHED, SandboxJob
 from tests.scenarios.conftest import World
 
@@ -177,6 +178,16 @@ async def test_a_modal_without_a_job_says_what_is_missing(live: World) -> None:
     job = live.sift.add()
     await live.slack.submit(OPERATOR, view.id, {"ids": f"https://app.siftstack.com/jobs/{job.job_id}"})
     await live.until_outcome("finished")
+
+
+async def test_an_auditor_is_shown_nothing_to_pick_from(live: World) -> None:
+    live.allow(AUDITOR, Role.AUDITOR)
+    await live.slack.command(AUDITOR, LAUNCH_OPS, "")
+    (view,) = await live.until(lambda: [v for v in live.slack.modals[AUDITOR] if "as auditor" in str(v.body)])
+    assert "You may not retry jobs as auditor." in str(view.body)
+    assert "submit" not in view.body
+    (denied,) = [row for row in live.entries() if row.outcome == "denied"]
+    assert denied.user_id == AUDITOR
 
 
 async def test_a_modal_of_somebody_not_listed_explains(live: World) -> None:

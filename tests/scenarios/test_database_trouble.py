@@ -61,6 +61,7 @@ async def test_of_a_lost_commit_a_person_is_told_that_nobody_knows(world: World,
     assert world.sift.count("retry") == 1
 
 
+@pytest.mark.sqlite
 async def test_a_locked_sqlite_file_is_told_in_time(live: World) -> None:
     other = sqlite3.connect(f"{live.directory}/bot.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -71,6 +72,7 @@ async def test_a_locked_sqlite_file_is_told_in_time(live: World) -> None:
     assert await asked(live, live.sift.add().job_id) == ""
 
 
+@pytest.mark.sqlite
 async def test_a_deleted_database_is_not_ready_and_takes_nothing(live: World) -> None:
     assert live.bot is not None
     file = live.directory / "bot.db"

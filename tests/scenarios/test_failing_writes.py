@@ -84,6 +84,7 @@ async def test_the_outcome_of_a_retry_is_written_until_the_database_takes_it(
     assert not said("task.failed")
 
 
+@pytest.mark.sqlite
 async def test_a_database_locked_for_longer_than_anybody_waits_costs_no_outcome(world: World) -> None:
     async with world.running(socket_mode=False) as bot:
         world.allow()

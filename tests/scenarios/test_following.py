@@ -5,6 +5,7 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
+from sqlalchemy import event
 
 from bot.app.bot import Bot
 from bot.base.clock import utc_now
@@ -137,3 +138,38 @@ async def test_a_clock_that_is_set_back_freezes_nothing(world: World, monkeypatc
         shift[0] = -timedelta(hours=1)
         await world.until_outcome("finished")
     assert world.sift.count("retry", job.job_id) == 1
+
+
+async def test_many_jobs_that_do_not_move_cost_one_request_a_poll_and_no_transaction(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.retries.followed.MANY", 2)
+    monkeypatch.setattr("bot.retries.follower.CLAIM_EVERY", 10_000)
+    world.sift.run_seconds = 3_600
+    async with world.running(socket_mode=False) as bot:
+        world.allow()
+        jobs = [world.sift.add() for _ in range(4)]
+        for job in jobs:
+            await world.retried(job)
+        await asyncio.sleep(1)  # for a few polls each read counts
+        await world.until(lambda: all(message.text_shown() for message in world.replies()))
+        looked: list[str] = []
+
+        def notice(_c: object, _k: object, statement: str, parameters: object, *_: object) -> None:
+            if "accepted" in str(parameters):
+                looked.append(statement)
+
+        for engine in bot.database.engines:
+            event.listen(engine, "before_cursor_execute", notice)
+        world.forget()
+        before = world.sift.count("list")
+        await asyncio.sleep(1)
+        polls = world.sift.count("list") - before
+        assert 1 < polls <= 1 / 0.05 + 1
+        assert looked == []
+        jobs[2].cancel(world.slack.clock())
+        await world.until_outcome("cancelled", job_id=jobs[2].job_id)
+        del world.sift.jobs[jobs[3].job_id]
+        monkeypatch.setattr("bot.retries.followed.READ_EACH", timedelta(0))  # what no list of changes tells
+        await world.until_outcome("lost", job_id=jobs[3].job_id)
+    assert world.outcomes(job_id=jobs[0].job_id)[-1] == "accepted"

@@ -404,6 +404,7 @@ async def test_retries_are_counted_and_limited_without_the_other_kinds(world: Wo
 # Crashes, restores, replicas
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(
     ("point", "posts", "middle"),
     [("after the mark", 0, ["not_applied"]), ("after the POST", 1, ["accepted", "cancelled"])],
@@ -425,6 +426,7 @@ async def test_a_cancellation_survives_a_crash(world: World, point: str, posts: 
     assert world.sift.count("cancel") == posts
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(
     ("point", "posts", "middle"),
     [("after the mark", 0, ["not_applied"]), ("after the POST", 1, ["accepted", "finished"])],

@@ -131,7 +131,7 @@ async def stopped(process: asyncio.subprocess.Process, seconds: float) -> int:
 
 
 async def started(world: World, **more: str) -> asyncio.subprocess.Process:
-    own = {**world.sandbox.environment(world.url), "DATABASE_URL": f"sqlite:///{world.directory}/bot.db"}
+    own = {**world.sandbox.environment(world.url), "DATABASE_URL": world.database_url}
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

@@ -20,6 +20,8 @@ from tests.conftest import NOW
 from tests.scenarios.conftest import World
 from tests.scenarios.test_process import output
 
+pytestmark = pytest.mark.sqlite
+
 AT = NOW + timedelta(microseconds=123_456)
 
 

@@ -320,7 +320,7 @@ async def test_muting_takes_a_reason_and_ends_snooze_and_reminders(oncall: World
     await oncall.slack.submit(OPERATOR, view.id, {"reason": "   "})
     (shown,) = oncall.slack.modals[OPERATOR]
     assert list(shown.errors) == ["reason"]
-    await oncall.slack.submit(OPERATOR, view.id, {"reason": "a *known* fault"})
+    await oncall.slack.submit(OPERATOR, view.id, {"reason": "because a *known* fault"})
     await says(oncall, alert, f"Muted by <@{OPERATOR}>: no more alerts for this job.")
     assert "Because: a *known* fault" in alert.text_shown()
     assert actions(alert) == ["retry", "take_failure", "unmute_alert"]
@@ -368,6 +368,8 @@ async def test_a_storm_is_taken_snoozed_and_comes_back(oncall: World) -> None:
     seen = copy.deepcopy(storm)
     await press(oncall, storm, "take_failure")
     await says(oncall, storm, f"<@{OPERATOR}> is on it, since ")
+    (taken,) = (row for row in oncall.entries() if row.event == "take")
+    assert json.loads(taken.detail)["total"] == 12, "people read how many there are"
     await press(oncall, storm, "take_failure", SECOND_OPERATOR, seen=seen)
     await whispered(oncall, SECOND_OPERATOR, f"<@{OPERATOR}> is on it already")
     await snooze(oncall, storm, SECOND_OPERATOR, **{"for": "1h"})

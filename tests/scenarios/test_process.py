@@ -28,7 +28,7 @@ def environment(world: World, **more: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV")}
     own = world.sandbox.environment(world.url)
     path = f"{Path(sys.executable).parent}:{kept.get('PATH', '')}"
-    return {**kept, **own, "DATABASE_URL": f"sqlite:///{world.directory}/bot.db", "PATH": path, **more}
+    return {**kept, **own, "DATABASE_URL": world.database_url, "PATH": path, **more}
 
 
 async def output(world: World, *arguments: str, **more: str) -> tuple[int, str, str]:
@@ -46,6 +46,7 @@ async def output(world: World, *arguments: str, **more: str) -> tuple[int, str, 
     return process.returncode or 0, out.decode(), error.decode()
 
 
+@pytest.mark.sqlite
 async def test_the_doctor_finds_everything_well_and_changes_nothing(world: World) -> None:
     more = {"ALERT_CHANNEL": LAUNCH_OPS, "ONCALL_GROUP": ON_CALL_GROUP, "PORT": str(free_port())}
     code, out, _ = await output(world, "doctor", **more)
@@ -93,6 +94,7 @@ async def test_the_doctor_names_what_is_wrong(world: World, settings: dict[str, 
     assert line in out
 
 
+@pytest.mark.sqlite
 async def test_the_doctor_names_a_newer_schema(world: World) -> None:
     await output(world, "migrate")
     file = sqlite3.connect(world.directory / "bot.db")
@@ -242,7 +244,8 @@ async def test_the_procfile_s_release_migrates(world: World) -> None:
 
 def test_the_bot_needs_no_extra(tmp_path: Path) -> None:
     script = (
-        "import sys; sys.modules.update(dict.fromkeys(('cel', 'jinja2', 'markupsafe', 'matplotlib', 'websockets'))); "
+        "import sys; extras = 'cel', 'jinja2', 'markupsafe', 'matplotlib', 'opentelemetry', 'websockets'; "
+        "sys.modules.update(dict.fromkeys(extras)); "
         "import bot.app.bot, bot.cli.audit, bot.cli.doctor, bot.records.chart, runpy, uvicorn; "
         "uvicorn.Config(None, http='httptools', ws='none').load(); "
         "sys.argv = ['sift-retry', '--help']; runpy.run_module('bot', run_name='__main__')"

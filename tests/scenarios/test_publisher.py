@@ -110,13 +110,17 @@ async def test_two_replicas_and_a_slow_slack_double_nothing(stage: Stage) -> Non
 
 
 async def test_a_turn_that_slept_past_its_lease_posts_nothing(stage: Stage) -> None:
+    asleep = 0.0
+
     def sleepy(row: Alert) -> list[Piece]:
+        nonlocal asleep
+        asleep = LEASE.total_seconds() + 1
         with stage.database.transaction() as connection:  # another replica, after the lease
             later = stage.database.now(connection) + LEASE + timedelta(seconds=1)
             assert [taken.id for taken in queries.outbox.claim(connection, later)] == [row.id]
         return pieces(row)
 
-    publisher = stage.publisher(sleepy)
+    publisher = stage.publisher(sleepy, timer=lambda: time.monotonic() + asleep)
     stage.failures(1)
     await publisher.sweep()
     await publisher.stop(10)

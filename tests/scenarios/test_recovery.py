@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import Connection
 
 from bot.audit import verification
@@ -24,6 +25,8 @@ from bot.sandbox.slack.messages import Message
 from bot.slack.links import Place, Workspace
 from tests.conftest import NOW
 from tests.scenarios.conftest import World
+
+pytestmark = pytest.mark.sqlite
 
 
 class Restored:

@@ -84,7 +84,7 @@ async def test_who_may_not_is_told_why(live: World, user_id: str, words: str) ->
     said = await refused(live, live.sift.add().job_id, user_id)
     assert words in said
     assert live.outcomes() == ["requested", "denied"]
-    assert live.sift.calls == []
+    assert {call.operation for call in live.sift.calls} <= {"list"}, "the job may be read meanwhile, no more"
 
 
 async def test_somebody_of_another_workspace_is_refused_though_granted(live: World) -> None:

@@ -3,13 +3,16 @@
 import asyncio
 import contextlib
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 
 import pytest
 
+from bot.audit import log as audit
+from bot.audit.entry import Filters
+from bot.base.clock import utc_now
+from bot.db.database import Database
 from bot.sandbox import LAUNCH_OPS, OPERATOR
 from tests.scenarios.conftest import World
 from tests.scenarios.test_crash import free_port, until_ready
@@ -51,8 +54,11 @@ class Running:
                 await asyncio.sleep(0.05)
 
     def outcomes(self, job_id: str) -> list[str]:
-        with contextlib.closing(sqlite3.connect(self.world.directory / "bot.db")) as database:
-            return [row[0] for row in database.execute("SELECT outcome FROM audit WHERE job_id = ?", [job_id])]
+        with (
+            contextlib.closing(Database(self.world.database_url, utc_now)) as database,
+            database.reading() as connection,
+        ):
+            return [row.outcome for row in audit.export(connection, Filters(job_id=job_id))]
 
 
 @contextlib.asynccontextmanager

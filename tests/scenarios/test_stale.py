@@ -29,7 +29,7 @@ def left_behind(world: World, jobs: Sequence[SandboxJob], ago: timedelta, *, beg
     Args:
         begun: whether the first of several are spelled out already.
     """
-    database = Database(f"sqlite:///{world.directory}/bot.db", utc_now)
+    database = Database(world.database_url, utc_now)
     migrate(database.engine)
     then = utc_now() - ago
     first = Request(

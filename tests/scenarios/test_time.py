@@ -14,6 +14,8 @@ from bot.base.clock import utc_now
 from bot.sandbox import LAUNCH_OPS, OPERATOR, SECOND_OPERATOR, Sandbox
 from tests.scenarios.conftest import World
 
+pytestmark = pytest.mark.sqlite  # time stands still, and PostgreSQL goes by its own
+
 
 @pytest.fixture
 def frozen() -> Iterator[FrozenDateTimeFactory]:

@@ -21,6 +21,8 @@ from bot.settings import Settings
 from tests.scenarios.conftest import World
 from tests.scenarios.test_process import output
 
+pytestmark = pytest.mark.sqlite
+
 FILES = sorted((Path(__file__).parent.parent / "fixtures" / "databases").glob("*.sql"))
 
 

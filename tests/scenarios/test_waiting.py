@@ -20,6 +20,8 @@ from bot.sandbox.sift.jobs import SandboxJob
 from tests.scenarios.conftest import World
 from tests.scenarios.test_alerts import OFFERED
 
+pytestmark = pytest.mark.sqlite  # time stands still, and PostgreSQL goes by its own
+
 LIMIT = "rate limit exceeded, retry after 600 s"
 
 

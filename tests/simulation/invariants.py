@@ -158,7 +158,7 @@ def held(world: World) -> list[str]:
                 parts = {"tasks": len(part.tasks), "requests": len(part._at_work)}
                 parts |= {f"places of rank {rank}": room.keys for rank, room in part._rooms.items()}
             elif isinstance(part, Publisher):
-                parts = {"places": part._places.total(), "tasks": len(part._tasks)}
+                parts = {"places": part._places._taken.total(), "tasks": len(part._tasks)}
             found += [f"{replica.process.name} holds {count} {name}" for name, count in parts.items() if count]
     return found
 
@@ -288,6 +288,10 @@ def one_message_per_thing_to_show(world: World) -> None:
         marker = f"{row_id}:{piece.kind}"
         if piece.private:
             continue
+        if piece.taken_back:
+            if found[marker]:
+                world.violated("one message per thing to show", f"{marker} should be gone")
+            continue
         there = [message for message in found[marker] if known and message.ts == known["ts"]]
         if not there or _words(there[0].blocks) != _words(piece.message.blocks):
             said = [_words(message.blocks) for message in found[marker]]
@@ -323,7 +327,7 @@ def _pieces(world: World) -> Iterator[tuple[str, Any, Any]]:
                 shown = publisher._outbox._load(connection, row, False)
                 if shown is None or json.loads(row.shown) == {}:
                     continue
-                for piece in publisher._pieces(shown):
+                for piece in publisher._display._pieces(shown):
                     yield row.id, piece, shown.shown.get(piece.kind)
 
 

@@ -64,7 +64,7 @@ def the_mark_is_not_committed(patch: Patch) -> None:
         marked: list[Any] = []
 
         def work(connection: Any) -> None:
-            marked.append(self._begin(connection))
+            marked.append(self._begin(connection, lambda _: None))
             raise _NotCommitted
 
         try:

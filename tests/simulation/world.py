@@ -219,7 +219,7 @@ class World:
         views._fresh = count(1)  # what it counts must not depend on earlier runs
         self.slack = SimulatedSlack(self)
         self.sift = EmbeddedSift(clock=self.now, run_seconds=self.random.choice((1.0, 6.0, 20.0)))
-        self.slack.base_url = "http://world/slack"
+        self.slack.base_url = "http://127.0.0.1/slack"
         apps = {"slack": self.slack.app, "sift": self.sift.app}
         self.network = Network(apps, self._weather, self._leaves, copy_context())
         self.leaving: list[Callable[[Call, Weather], None]] = []

@@ -1,7 +1,8 @@
 """Reports that missed late data: the offer to evaluate them again, and the messages that show that. Pure.
 
 ⏱️ 3 reports of *hotfire-118* were evaluated before this data arrived
-Hot-fire limits [Rerun…] · Start sequence [Rerun…] · Chill-down · evaluated again by @Ann
+Hot-fire limits · today 2:10 PM [Rerun…]
+Chill-down · today 2:12 PM · evaluated again by @Ann
 [Rerun all (2)]
 """
 
@@ -19,7 +20,7 @@ from bot.retries.messages.refusal import called
 from bot.retries.request import Batch, Retry
 from bot.retries.state import UNSENT, State
 from bot.sift import web
-from bot.slack.blocks import actions, button, confirm, context, counted, foreign, plain, section
+from bot.slack.blocks import actions, button, confirm, context, counted, date, foreign, plain, section
 from bot.slack.links import Place
 from bot.slack.message import Block, Message
 from bot.slack.piece import Piece
@@ -72,7 +73,8 @@ def late_of(members: Sequence[Retry]) -> Late:
 
 
 def _line(shown_by: str, report: LateReport, place: Place) -> Block:
-    name = _linked(report.name, report.id, place)
+    when = f" · {date(report.created_at, 'time')}" if report.created_at else ""
+    name = f"{_linked(report.name, report.id, place)}{when}"
     if report.rerun_by:
         return section(f"{name} · evaluated again by <@{report.rerun_by}>")
     return section(name, _rerun(shown_by, report.id, report.name))

@@ -5,6 +5,8 @@
 └ ✅ @Ada, Data import *hotfire-118* · stand-2 · telemetry_0412.csv finished after 6 min.
 """
 
+from dataclasses import replace
+
 from bot.base.clock import say_duration
 from bot.retries.messages import naming
 from bot.retries.messages.answers import answer, cannot_post
@@ -23,6 +25,8 @@ from bot.slack.piece import Piece
 
 MAX_CAUSE = 1_000
 """Characters of a cause where it is told in full."""
+
+_NOT_YET, _NOT = "Sift asks to wait; nothing is retried yet", "nothing was retried"
 
 _RESTORED = {
     "unknown": (":grey_question:", "the bot was restored from a backup; checking whether this was sent before"),
@@ -52,14 +56,21 @@ def pieces(retry: Retry, place: Place) -> list[Piece]:
         return [Piece("private-waiting", nobody_can_approve(retry))]
     if retry.waits_for_cooldown and retry.waits_until is not None:
         return [Piece("private-cooldown", waits(retry, retry.waits_until))]
+    begun = [Piece("announcement", announcement(retry))] if _is_announced(retry) else []
     if retry.state in ("requested", "sending") or withdrawn(retry):
-        return []
-    if retry.state in UNSENT:
-        return [Piece(f"private-{retry.state}", answer(retry, place))]
+        return begun
+    if retry.state in UNSENT:  # a refusal concerns nobody else
+        gone = [replace(piece, taken_back=True) for piece in begun]
+        return [Piece(f"private-{retry.state}", answer(retry, place)), *gone]
     if retry.unpostable is not None or retry.channel_id is None:
         phase = "end" if retry.final else "start"
         return [Piece(f"private-{phase}", _privately(retry, place))]
     return _in_thread(retry, place)
+
+
+def _is_announced(retry: Retry) -> bool:
+    """Whether the channel is told of a retry that Sift has not taken yet, or was, so that it must not stay so."""
+    return retry.announced_early and (retry.state == "sending" or "announcement" in retry.shown)
 
 
 def _in_thread(retry: Retry, place: Place) -> list[Piece]:
@@ -95,9 +106,13 @@ def announcement(retry: Retry) -> Message:
     verb = "retried" if retry.final else "is retrying"
     if retry.state in ("requested", *UNSENT):
         verb = "wants to retry" if retry.state == "requested" else "wanted to retry"
-    how = "" if retry.state == "accepted" else f" — {words}"
+    how = "" if retry.state in ("accepted", "sending") else f" — {words}"
     if retry.approval_until is not None and retry.state in UNSENT:
         how = _unapproved(retry)
+    elif retry.approval_until is None and retry.state in ("requested", *UNSENT):  # why not is nobody else's business
+        waits = retry.state == "requested"
+        emoji = ":hourglass_flowing_sand:" if waits else ":information_source:"
+        how = f" — {_NOT_YET if waits else _NOT}"
     if retry.superseded_by is not None:
         how += ", and was retried again since"
     text = f"<@{retry.user_id}> {verb} {title(retry)}{how}"
