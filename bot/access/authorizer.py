@@ -80,16 +80,28 @@ class Access:
         return await self.decide_beside(wish, looked_up, user_id)
 
     async def decide_beside(
-        self, wish: policy.AccessRequest, looked_up: Awaitable[Person | None], user_id: str
+        self,
+        wish: policy.AccessRequest,
+        looked_up: Awaitable[Person | None],
+        user_id: str,
+        listed: Callable[[], None] = lambda: None,
     ) -> Decision:
         """Decides one wish while it is looked up who somebody is, and asks for their groups beside that.
 
         Where they are an admin by the setting, or on the allow-list themselves, groups are asked for afterwards, and
         only where one could make the difference. That is also where somebody's own grant is for some job types, and the
         job is not known yet: `decide_again` needs their groups then.
+
+        Args:
+            listed: called where the allow-list alone does not say no already: there is a grant of theirs, or of some
+                group's, that would do.
         """
         found = await self.database.run_lazily(lambda connection: concerning(connection, user_id))
         group_ids = {grant.subject for grant in found if grant.subject != user_id}
+        if user_id in self.admins or any(
+            grant.role is not policy.Role.AUDITOR and grant.holds(wish.at) for grant in found
+        ):
+            listed()
         likely = bool(group_ids) and all(grant.subject != user_id for grant in found) and user_id not in self.admins
         asked = asyncio.create_task(self._groups_of(user_id, group_ids)) if likely else None
         try:

@@ -96,16 +96,18 @@ class Attempt:
     async def _find_out(self) -> None:
         """Has who somebody is, their groups and the job asked for side by side.
 
-        Nobody who may not learns anything of the job: they are told no as soon as that is known, whatever was read.
+        For whom the allow-list has nothing at all, nothing is read. Nobody who may not learns anything of the job: they
+        are told no as soon as that is known, whatever was read.
 
         Raises:
             Refused: they may not, or there is nothing to retry, or nobody can say in time.
             PutOff: Slack wants to be asked later.
             MustWait: Sift does.
         """
-        reading = asyncio.create_task(self._read_in_a_place())
+        listed = asyncio.Event()
+        reading = asyncio.create_task(self._read_in_a_place(listed))
         try:
-            await self._decide()
+            await self._decide(listed)
             await reading
         finally:
             reading.cancel()
@@ -113,12 +115,13 @@ class Attempt:
             if not reading.cancelled():
                 reading.exception()  # seen, should nobody wait for it any more
 
-    async def _read_in_a_place(self) -> None:
+    async def _read_in_a_place(self, listed: asyncio.Event) -> None:
         """Reads the job; the place is given back before it is known who somebody is, which may take a while."""
+        await listed.wait()
         async with self.room.place():
             await self._read()
 
-    async def _decide(self) -> None:
+    async def _decide(self, listed: asyncio.Event) -> None:
         """Finds out who somebody is and what they may do, as far as that is known before the job is read.
 
         Raises:
@@ -127,7 +130,7 @@ class Attempt:
         """
         self.decided_at = self.services.clock()
         asked_at = self.request.could_begin_at if isinstance(self.request, Retry) else self.decided_at
-        self.decision = await self.services.decider.decide(self.request, asked_at)
+        self.decision = await self.services.decider.decide(self.request, asked_at, listed.set)
         if not self.decision.allowed:
             raise Refused(self.services.decider.denial(self.decision))
 
@@ -225,17 +228,18 @@ class Attempt:
         earlier = store.last_attempts(connection, request.job_id, request.kind)
         attempt = earlier.accepted + 1 if request.kind is Kind.RETRY else None
         step = rules.next_step(claimed[0], earlier, read_at=self.read_at, at=at, limits=services.limits)
+        refusal: Refusal | None = None
         match step:
             case Refusal():
-                raise Refused(step, self.job)
+                refusal = step
             case Wait():
                 waiting = replace(claimed[0], job_before=self.job)
-                self._unless(cooldown.wait(connection, waiting, step.until, now, at))
+                refusal = cooldown.wait(connection, waiting, step.until, now, at)
             case Next.ASK:
                 waiting = replace(claimed[0], job_before=self.job, attempt=attempt)
                 may = services.decider.who_may(connection, waiting)
                 other = approval_rows.ask(connection, waiting, may, services.limits.approval_count, now, at)
-                self._unless(rules.awaited(other) if other else None)
+                refusal = rules.awaited(other) if other else None
             case Next.SEND:
                 sending = self._mark(connection, claimed[0], attempt, decision, at, now)
                 if sending.announced_early:
@@ -243,11 +247,9 @@ class Attempt:
                 return sending
             case _:
                 assert_never(step)
-        return None
-
-    def _unless(self, refusal: Refusal | None) -> None:
         if refusal is not None:
             raise Refused(refusal, self.job)
+        return None
 
     def _mark(
         self,
@@ -280,8 +282,7 @@ class Attempt:
     async def _send(self, retry: Retry, key_user: str | None, why: "asyncio.Task[About]") -> bool:
         """Asks Sift, once, and records what it returned, with what was looked up, if that was quicker.
 
-        Returns:
-            Whether what is looked up is still to be added.
+        Returns whether what is looked up is still to be added.
         """
         recorder, claimed = self.services.recorder, Claimed.now(retry)
         changes: Changes = {}

@@ -1,6 +1,7 @@
 """Whether whoever asked for a retry may have it, as Slack and the allow-list say."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -44,11 +45,14 @@ class Decider:
     workspace: str
     clock: Clock
 
-    async def decide(self, request: Request | Open, asked_at: datetime) -> Decision:
+    async def decide(
+        self, request: Request | Open, asked_at: datetime, listed: Callable[[], None] = lambda: None
+    ) -> Decision:
         """What somebody may do, whatever job it is; no, if nobody can say in time.
 
         Args:
             asked_at: since when they wait.
+            listed: see `Access.decide_beside`.
 
         Raises:
             PutOff: Slack wants to be asked later.
@@ -57,7 +61,7 @@ class Decider:
         try:
             async with asyncio.timeout(DECIDE_SECONDS):
                 wish = self._wanted(request.channel_id)
-                decision = await self.access.decide_beside(wish, looking, request.user_id)
+                decision = await self.access.decide_beside(wish, looking, request.user_id, listed)
         except TimeoutError:
             known = looking.done() and not looking.cancelled() and looking.result() is not None
             decision = Decision(False, Reason.GROUPS_UNKNOWN if known else Reason.UNKNOWN_PERSON)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios.conftest import world
+from tests.scenarios.conftest import world, world_url
 
-__all__ = ["world"]
+__all__ = ["world", "world_url"]
 
 Tool = Callable[[str], str]
 """The path of a tool, given its name."""

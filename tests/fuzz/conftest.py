@@ -4,9 +4,9 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-from tests.scenarios.conftest import world
+from tests.scenarios.conftest import world, world_url
 
-__all__ = ["fuzzing", "world"]
+__all__ = ["fuzzing", "world", "world_url"]
 
 MANY = int(os.environ.get("FUZZ", "0"))
 """How many payloads `make fuzz` tries; 0: a few hundred."""

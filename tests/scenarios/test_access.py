@@ -350,7 +350,7 @@ async def test_what_a_group_gives_counts_and_stays(live: World) -> None:
     assert "Replace" not in told
     assert live.told(SECOND_OPERATOR) == []
     revoked = await said(live, f"revoke <@{SECOND_OPERATOR}>")
-    assert f"1 grant of <@{SECOND_OPERATOR}> ended. Altogether they still may retry jobs through" in revoked
+    assert f"<@{SECOND_OPERATOR}>: 1 grant ended (operator). Altogether they still may retry jobs through" in revoked
     home = json.dumps((await home_of(live, SECOND_OPERATOR)).body)
     assert f"You may retry jobs as operator through <!subteam^{ON_CALL_GROUP}>." in home
 
@@ -365,7 +365,7 @@ async def test_who_gets_and_loses_access_is_told_once(both: World) -> None:
     await both.until(lambda: len(both.told(UNLISTED)) == 2)
     assert "Altogether you may retry jobs until" in both.told(UNLISTED)[-1]
     revoking = await both.slack.command(ADMIN, LAUNCH_OPS, typed(both, f"revoke <@{UNLISTED}>"))
-    assert "no longer auditor and operator: 2 grants ended." in both.whispers(ADMIN)[-1]
+    assert "has no access any more: 2 grants ended (auditor and operator)." in both.whispers(ADMIN)[-1]
     await both.slack.redeliver(revoking)
     await both.until(lambda: len(both.told(UNLISTED)) == 3)
     assert f"<@{ADMIN}> ended your access: you no longer may retry jobs until" in both.told(UNLISTED)[-1]

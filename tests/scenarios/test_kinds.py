@@ -397,7 +397,7 @@ async def test_retries_are_counted_and_limited_without_the_other_kinds(world: Wo
         await until(world, Event.CANCEL, "cancelled")
         await world.slack.command(OPERATOR, LAUNCH_OPS, "stats")
         shown = await world.until(lambda: world.told() or world.whispers(), timeout=20)
-        assert "1 request since" in shown[0]
+        assert "Your 1 request in the last 30 days" in shown[0]
         unbroken(world)
 
 

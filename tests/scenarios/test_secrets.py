@@ -137,7 +137,7 @@ async def retries_fail_in_every_way(world: World, secrets: Sequence[str]) -> Non
     for reason in secrets:
         done = world.sift.add(IMPORT, reason=f"no access: {reason}")
         await world.slack.command(OPERATOR, LAUNCH_OPS, f"{done.job_id} {reason}")
-    await world.until(lambda: [one for one in world.replies() if done.job_id in one.text_shown()], timeout=10)
+    await world.until(lambda: [one for one in world.replies() if done.job_id in one.text_shown()], timeout=60)
 
 
 async def everything_is_read(world: World) -> None:
@@ -186,7 +186,7 @@ async def test_no_secret_turns_up_anywhere(
         world.sift.outage(3)
         world.sift.answer("list", page(world), times=2)
         await everything_is_read(world)
-        await world.until(lambda: all(fault.method != "chat.postMessage" for fault in world.slack.faults), timeout=10)
+        await world.until(lambda: all(fault.method != "chat.postMessage" for fault in world.slack.faults), timeout=30)
         world.slack.fail("apps.connections.open", f"no: {world.slack.app_token}", times=1)
         if socket_mode:
             await world.slack.cut()

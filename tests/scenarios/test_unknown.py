@@ -83,7 +83,7 @@ async def test_while_sift_cannot_be_read_the_outcome_stays_unknown(live: World) 
 
     def go_silent() -> None:
         live.sift.on_change.remove(go_silent)
-        live.sift.fail("list", 14, times=4)
+        live.sift.fail("list", 14, times=6)
 
     live.sift.on_change.append(go_silent)  # with the retry itself: the follower looks at the job right after it
     await ask(live, job)

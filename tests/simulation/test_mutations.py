@@ -11,14 +11,11 @@ import pytest
 from bot.access import policy
 from bot.audit import log as audit
 from bot.audit.entry import Event
-from bot.base.errors import DatabaseUnavailable
-from bot.db import worker
-from bot.retries import rules, store
+from bot.retries import rules
 from bot.retries.attempt import Attempt
 from bot.retries.intake import Intake
 from bot.retries.runner import Runner
 from bot.retries.state import State
-from bot.sift import responses
 from bot.sift.errors import Unreachable
 from bot.slack import piece
 from tests.simulation.run import run
@@ -30,27 +27,6 @@ Mutation = Callable[[Patch], None]
 def lost_calls_are_sent_again(patch: Patch) -> None:
     """Every lost connection counts as one that was never made."""
     patch.setattr("bot.sift.responses.no_answer", lambda _: Unreachable())
-
-
-def errors_of_sift_are_sent_again(patch: Patch) -> None:
-    """A 5xx counts as proof that nothing was done."""
-    error = responses._error
-
-    def mutated(response: Any, body: Any) -> Any:
-        return Unreachable() if response.status_code >= 500 else error(response, body)
-
-    patch.setattr(responses, "_error", mutated)
-
-
-def interrupted_requests_are_sent_again(patch: Patch) -> None:
-    """What is found in `sending` goes back to the queue."""
-    enter = store.transition
-
-    def mutated(connection: Any, row: Any, state: State, *args: Any, **more: Any) -> Any:
-        interrupted = state is State.UNKNOWN and "interrupted" in str(more.get("detail"))
-        return enter(connection, row, State.REQUESTED if interrupted else state, *args, **more)
-
-    patch.setattr(store, "transition", mutated)
 
 
 class _NotCommitted(Exception):
@@ -139,11 +115,6 @@ def nobody_has_to_approve(patch: Patch) -> None:
     patch.setattr(rules, "_approval", lambda *_: rules.Next.SEND)
 
 
-def unclear_commits_are_told_as_failed(patch: Patch) -> None:
-    """Whoever asked is told that nothing is recorded, though nobody knows."""
-    patch.setattr(worker, "MaybeRecorded", DatabaseUnavailable)
-
-
 def grants_are_not_audited(patch: Patch) -> None:
     """Somebody is allowed without an entry."""
     append = audit.append
@@ -183,15 +154,8 @@ def loops_outlive_the_bot(patch: Patch) -> None:
     patch.setattr("bot.app.bot.looping", mutated)
 
 
-def nothing_is_flushed(patch: Patch) -> None:
-    """A power failure undoes the last commits, whatever they are."""
-    patch.setattr("tests.simulation.store.is_lazy", lambda _: True)
-
-
 MUTATIONS: dict[Mutation, tuple[str, int]] = {
     lost_calls_are_sent_again: ("no request is sent twice", 59),
-    errors_of_sift_are_sent_again: ("no request is sent twice", 46),
-    interrupted_requests_are_sent_again: ("no request is sent twice", 30),
     the_mark_is_not_committed: ("marked before it is sent", 0),
     requests_are_acknowledged_first: ("nothing acknowledged is lost", 12),
     redeliveries_are_new: ("a redelivery does nothing", 23),
@@ -201,12 +165,10 @@ MUTATIONS: dict[Mutation, tuple[str, int]] = {
     nobody_looks_for_what_was_left_behind: ("nothing waits for ever", 2),
     what_a_group_may_everybody_may: ("nothing is sent for whom policy denies", 8),
     nobody_has_to_approve: ("nothing is sent without its second person", 0),
-    unclear_commits_are_told_as_failed: ("nothing denied is done", 58),
     grants_are_not_audited: ("the audit is whole", 0),
     failures_are_not_sorted: ("every alert is shown", 0),
     each_request_leaves_a_task: ("nothing goes on beside", 0),
     loops_outlive_the_bot: ("nothing is left running", 0),
-    nothing_is_flushed: ("nothing acknowledged is lost", 0),
 }
 """What is changed, the invariant that must fail then, and the first seed that shows it."""
 
