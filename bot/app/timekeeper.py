@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 TOLERATED = timedelta(seconds=5)
 """Less than this is waited for."""
 
-TIMEKEEPER_SECONDS = 5.0
+TIMEKEEPER_SECONDS = 1.0
 """How often it is looked at whether the clock was set back."""
 
 

@@ -19,6 +19,7 @@ from bot.audit import entry
 from bot.audit import log as audit
 from bot.base.requester import Source
 from bot.base.text import new_id
+from bot.db.columns import not_ahead
 from bot.db.once import insert_once
 from bot.db.tables import batches, retries
 from bot.retries import claims, store
@@ -117,7 +118,7 @@ def open_batch(
         "created_at": at,
         "total": len(wanted),
         "todo": json.dumps([[one.job_id, one.offered, one.report_id] for one in wanted]),
-        "due_at": at,
+        "due_at": not_ahead(connection, at),
         "origin": origin,
     }
     return _insert(connection, values)

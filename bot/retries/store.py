@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, bindparam, case, func, null, select, upd
 from bot.audit import entry
 from bot.audit import log as audit
 from bot.base.errors import WrongState
-from bot.db.columns import Moment
+from bot.db.columns import Moment, not_ahead
 from bot.db.once import insert_once
 from bot.db.tables import alerts, batches, retries
 from bot.retries import claims, known, late_rows
@@ -108,8 +108,8 @@ def add(connection: Connection, request: Request, at: datetime) -> bool:
     Returns:
         Whether it is new; False for one that was already delivered.
     """
-    values = {**request.__dict__, "state": State.REQUESTED, "created_at": at, "due_at": at}
-    new = _insert(connection, values)
+    values = {**request.__dict__, "state": State.REQUESTED, "created_at": at}
+    new = _insert(connection, values | {"due_at": not_ahead(connection, at)})
     if new:
         audit.append(connection, entry_of(request, State.REQUESTED), at)
     return new
