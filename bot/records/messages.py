@@ -150,6 +150,10 @@ def not_uploaded(error: str) -> Message:
     return Message(text, [section(text)])
 
 
+_STANDING = {"requested": "waiting", "sending": "being sent", "unknown": "being checked", "accepted": "under way"}
+"""How people say the states of what has not ended."""
+
+
 def numbers(stats: Stats, names: Mapping[str, str], back: timedelta | None = None, *, own: bool = False) -> Message:
     """The statistics in words: what the picture shows, for those who cannot see it, too.
 
@@ -162,7 +166,9 @@ def numbers(stats: Stats, names: Mapping[str, str], back: timedelta | None = Non
         text = f"{'You asked for no retries' if own else 'No retries were asked for'} {when}."
         return Message(text, [section(text)])
     title = f"{'Your ' if own else ''}{counted(stats.total, 'request')} {when}: {_helped(stats)}."
-    states = listing(f"{count:,} {state.replace('_', ' ')}" for state, count in _most_first(stats.states))
+    states = listing(
+        f"{count:,} {_STANDING.get(state, state.replace('_', ' '))}" for state, count in _most_first(stats.states)
+    )
     kinds = listing(counted(count, say_type(job_kind(name))) for name, count in _most_first(stats.types))
     people = listing(f"<@{user_id}> {count:,}" for user_id, count in _most_first(stats.people))
     by_person = "" if own else f"By person: {people}."
