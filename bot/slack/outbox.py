@@ -257,5 +257,5 @@ def _put_off(table: Table) -> Update:
 def _not_later(table: Table) -> Update:
     """Has no row wait beyond now or, where somebody may be showing it, beyond `b_until`."""
     row = table.c
-    latest = case((row.showing, _moment("b_until")), else_=bindparam("b_now"))
+    latest = case((row.showing, _moment("b_until")), else_=_moment("b_now"))
     return update(table).where(row.show_at > latest).values(show_at=latest)

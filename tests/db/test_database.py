@@ -75,7 +75,7 @@ def test_what_was_written_before_a_migration_is_there_after_it(database: Databas
                 "INSERT INTO batches (id, delivery_key, team_id, user_id, source, created_at, total, todo, due_at) "
                 "VALUES ('b', 'k', 'T', 'U', 'bulk', :at, 2, '[[\"j1\", null], [\"j2\", null]]', :at)"
             ),
-            {"at": NOW.replace(tzinfo=None) if database.is_sqlite else NOW},
+            {"at": f"{NOW:%Y-%m-%d %H:%M:%S.%f}" if database.is_sqlite else NOW},
         )
         audit.append(connection, entry.Entry(event=entry.Event.GRANT, grant_id=1), NOW)
         for run_ids in (["Run-A", "run-b"], ["run-b", 7], "run-c", ["run-%"]):
