@@ -99,7 +99,8 @@ class World:
         self.processes: list[Replica] = []
         self.people = People(cast(Any, self))
         self.figures = Figures()
-        # What the invariants and the people of the simulation ask for:
+        # What the invariants and the people of the simulation ask for; what real processes have under way, they keep:
+        self.loop = SimpleNamespace(tasks=())
         self.added: list[SandboxJob] = []
         self.violations: list[str] = []
         self.leaving: list[Callable[..., None]] = []
