@@ -51,7 +51,6 @@ class Publisher(Generic[S]):
 
     Args:
         database: where the rows are, and which messages show them.
-        slack: where they are shown.
         outbox: which rows lag behind.
         pieces: the messages that should show a row, in the order they are posted.
         clock: the present moment.
@@ -187,7 +186,8 @@ class Publisher(Generic[S]):
             )
             if not rows:
                 return None
-            turn = self._turns[rows[0].id] = Showing(rows[0], self._places.take(rows[0].place, since, at))
+            place, earlier = self._places.take(rows[0].place, since, at), self._turns.get(rows[0].id)
+            turn = self._turns[rows[0].id] = Showing(rows[0], place, earlier=earlier)
             return turn
 
     async def _show_and_go_on(self, turn: Showing[S]) -> None:
@@ -222,6 +222,7 @@ class Publisher(Generic[S]):
         problem: Exception | None = None
         try:
             async with asyncio.timeout(self._turn_seconds):
+                await turn.alone()
                 await self._bring_up_to_date(turn)
         except ClaimLost:
             raise

@@ -77,16 +77,24 @@ class Showing(Generic[S]):
     Args:
         row: as it is shown now.
         news: the row as it is to be shown next, once that is known; None: nothing is to follow at once.
+        earlier: this process's own turn for the row, whose lease is over: what it is about to post is waited for.
     """
 
     row: S
     place: Place
     news: "asyncio.Future[S | None] | None" = None
+    earlier: "Showing[S] | None" = None
     over: asyncio.Event = field(default_factory=asyncio.Event)
     shown: int | None = None
     """The version that is shown and written down."""
     behind: bool = False
     """Whether the row changed while it was shown."""
+
+    async def alone(self) -> None:
+        """Waits until the earlier turn is over, so that what it posted can be found."""
+        if self.earlier is not None:
+            await self.earlier.over.wait()
+            self.earlier = None
 
     def go_on(self, news: S | None) -> None:
         """Has it go on with what the row is now, or end."""
