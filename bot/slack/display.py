@@ -66,6 +66,8 @@ class Display(Generic[S]):
             if piece.kind not in shown and (found := await self._find(row, piece)) is not None:
                 shown[piece.kind] = {"ts": found, "digest": ""}  # what it says may be older than the row
             known = shown.get(piece.kind)
+            if known is None and piece.taken_back:
+                continue
             if known is None:
                 shown[piece.kind] = {"ts": await self._post(row, piece), "digest": piece.digest}
             elif known["digest"] != piece.digest and not piece.private:

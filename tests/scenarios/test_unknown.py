@@ -141,6 +141,20 @@ async def nobody_else_sees_it(live: World) -> None:
     assert len(deleted) == 1
 
 
+async def test_an_announcement_whose_answer_was_lost_is_taken_back_too(live: World) -> None:
+    job = live.sift.add()
+    held = live.sift.hold("retry")
+    live.slack.lose_answer("chat.postMessage")
+    await ask(live, job)
+    await held.entered.wait()
+    await live.until(live.messages)
+    job.rest = FINISHED
+    held.release()
+    await live.until_outcome("failed")
+    await live.until(live.whispers)
+    await nobody_else_sees_it(live)
+
+
 @pytest.mark.parametrize(
     ("code", "why", "words"),
     [

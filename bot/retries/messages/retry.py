@@ -69,8 +69,8 @@ def pieces(retry: Retry, place: Place) -> list[Piece]:
 
 
 def _is_announced(retry: Retry) -> bool:
-    """Whether the channel is told of a retry that Sift has not taken yet, or was, so that it must not stay so."""
-    return retry.announced_early and (retry.state == "sending" or "announcement" in retry.shown)
+    """Whether the channel is told of a retry that Sift has not taken yet, or may have been: that must not stay so."""
+    return retry.announced_early and (retry.state == "sending" or retry.interrupted or "announcement" in retry.shown)
 
 
 def _in_thread(retry: Retry, place: Place) -> list[Piece]:
