@@ -18,6 +18,8 @@ import httpx
 from aiohttp.client_reqrep import ConnectionKey
 from starlette.types import ASGIApp, Message
 
+from tests.simulation.loop import PROCESS, Process
+
 FAR_AWAY = 100_000.0
 
 
@@ -154,7 +156,7 @@ class Network:
             await asyncio.sleep(FAR_AWAY)
         loop = asyncio.get_running_loop()
         # The peer goes on with it whatever becomes of the caller.
-        answering = loop.create_task(self._carry_out(call, weather), context=self._world.copy())
+        answering = loop.create_task(self._carry_out(call, weather, PROCESS.get()), context=self._world.copy())
         answer = await asyncio.shield(answering)
         if weather.silent:
             await asyncio.sleep(FAR_AWAY)
@@ -163,8 +165,10 @@ class Network:
             raise Broken
         return answer
 
-    async def _carry_out(self, call: Call, weather: Weather) -> Answered | None:
+    async def _carry_out(self, call: Call, weather: Weather, caller: Process | None) -> Answered | None:
         await asyncio.sleep(weather.there)
+        if call.peer == "slack" and caller is not None and not caller.alive:
+            return None  # what arrives after the next process has looked for it cannot be known of; so it is gone
         if not weather.carried_out:
             return weather.answer
         answer = await serve(self._apps[call.peer], call, f"/{call.peer}")
