@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Generic
 
-from sqlalchemy import Connection, Engine, NullPool, func, inspect, select, text
+from sqlalchemy import Connection, Engine, SingletonThreadPool, func, inspect, select, text
 
 from bot.base import tracing
 from bot.base.clock import Clock
@@ -69,8 +69,8 @@ class Database:
         self.read_seconds = read_seconds
         self._lines = Lines()
         self._writer = make_engine(url, WRITING, self._lines, pool_size=1, max_overflow=0)
-        # A new connection for each reading: it is opened by the thread that uses it, so it can be cut off there.
-        self._readers = make_engine(url, READING, self._lines, poolclass=NullPool)
+        # A connection for each of their threads, which opened it, so it can be cut off there.
+        self._readers = make_engine(url, READING, self._lines, poolclass=SingletonThreadPool, pool_size=READERS)
         self.worker = worker(self._writer, self._lines, self._check_file)
         self._threads = readers or ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self._reading = 0

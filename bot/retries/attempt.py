@@ -6,6 +6,7 @@ sent again.
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -19,15 +20,13 @@ from bot.retries import approval_rows, buttons, claims, cooldown, rules, store
 from bot.retries.decider import PutOff
 from bot.retries.kind import Kind
 from bot.retries.limiter import rank_of
-from bot.retries.outcome import Outcome
-from bot.retries.recorder import BRIEFLY, Claimed, said
+from bot.retries.recorder import BRIEFLY, said
 from bot.retries.request import Request, Retry
 from bot.retries.rules import Next, Refusal, Wait
-from bot.retries.sending import send
+from bot.retries.sending import Sent, send
 from bot.retries.services import Services
 from bot.retries.state import State
-from bot.retries.store import Changes
-from bot.sift.errors import MustWait, OutcomeUnknown, SiftError
+from bot.sift.errors import MustWait, SiftError
 from bot.sift.job import Job
 from bot.sift.subject import About
 from bot.slack.outbox import LEASE
@@ -59,12 +58,14 @@ class Attempt:
 
     Args:
         room: the places for requests like it.
+        marked: told once the request is marked, or nothing is to be sent for it.
         moved: the row as the turn left it, if it changed it.
     """
 
     request: Request
     services: Services
     room: Bulkhead
+    marked: Callable[[], None]
     decision: Decision = field(init=False)
     decided_at: datetime = field(init=False)
     job: Job = field(init=False)
@@ -135,10 +136,11 @@ class Attempt:
             raise Refused(self.services.decider.denial(self.decision))
 
     async def _take_slot(self) -> "asyncio.Task[About] | None":
-        """Waits until Sift may be called, and sends the retry.
+        """Waits until Sift may be called, sends the retry, and records what came of it.
 
         Raises:
             Outdated: that took so long that who somebody is has to be found out again.
+            MustWait: Sift asked to be left alone; nothing is marked or sent.
         """
         services, people = self.services, self.services.decider.people
         async with services.limiter.slot(rank_of(self.request)):
@@ -149,7 +151,17 @@ class Attempt:
             self.person = await people.person(self.request.user_id, self.request.team_id)
             if services.clock() - self.read_at > MAX_READ_AGE:
                 await self._read()
-            return await self._mark_and_send()
+            if (seconds := services.sift.must_wait(self.request.kind)) > BRIEFLY:
+                raise MustWait(retry_after=seconds)
+            key_user = await services.sift.key_user()
+            why = asyncio.create_task(services.look_up(self.job))  # before the retry, which may make Sift forget why
+            try:
+                sending = await self._mark_sending()
+                sent = await send(services.sift, sending, key_user) if sending is not None else None
+            except BaseException:
+                why.cancel()
+                raise
+        return await self._record(sent, why) if sent is not None else why
 
     async def _read(self) -> None:
         """Reads the job as it is now, if there is something to retry.
@@ -177,27 +189,6 @@ class Attempt:
         job_id, kind = self.request.job_id, self.request.kind
         return await self.services.database.run(lambda connection: store.last_attempts(connection, job_id, kind).newest)
 
-    async def _mark_and_send(self) -> "asyncio.Task[About] | None":
-        """Marks the request as sent, sends it, and records what came of it.
-
-        Raises:
-            MustWait: Sift asked to be left alone; nothing is marked or sent.
-        """
-        sift = self.services.sift
-        if (seconds := sift.must_wait(self.request.kind)) > BRIEFLY:
-            raise MustWait(retry_after=seconds)
-        key_user = await sift.key_user()
-        why = asyncio.create_task(self.services.look_up(self.job))  # before the retry, which may make Sift forget why
-        try:
-            sending = await self._mark_sending()
-            if sending is not None and not await self._send(sending, key_user, why):
-                why.cancel()
-                return None
-        except BaseException:
-            why.cancel()
-            raise
-        return why
-
     async def _mark_sending(self) -> Retry | None:
         """Claims the row and commits that the retry is about to be sent; None if somebody else has the row.
 
@@ -209,6 +200,7 @@ class Attempt:
                 sending = await self.services.database.run(lambda connection: self._begin(connection, claim))
             except IntegrityError:  # another replica was faster; now its row is there to be seen
                 sending = await self.services.database.run(lambda connection: self._begin(connection, claim))
+        self.marked()
         if sending is not None and sending.thread_ts is not None:
             self.services.changed()  # what it was asked from shows it
         return sending
@@ -279,22 +271,17 @@ class Attempt:
             },
         )
 
-    async def _send(self, retry: Retry, key_user: str | None, why: "asyncio.Task[About]") -> bool:
-        """Asks Sift, once, and records what it returned, with what was looked up, if that was quicker.
-
-        Returns whether what is looked up is still to be added.
-        """
-        recorder, claimed = self.services.recorder, Claimed.now(retry)
-        changes: Changes = {}
+    async def _record(self, sent: Sent, why: "asyncio.Task[About]") -> "asyncio.Task[About] | None":
+        """Records what came of the call, with what was looked up, if that was quicker; returns what is to be added."""
+        recorder = self.services.recorder
         try:
-            found, changes = await send(self.services.sift, retry, key_user)
-        except OutcomeUnknown as error:
-            found = Outcome(State.UNKNOWN, said(error, "post"))
-        except MustWait as limit:
-            self.moved = await recorder.back_to_the_queue(claimed, limit)
-            return False
-        except SiftError as error:
-            found = Outcome(State.FAILED, said(error, "post"))
-        looked_up = why.result() if why.done() and why.exception() is None else None
-        self.moved = await recorder.outcome(claimed, found, looked_up=looked_up, **changes)
-        return looked_up is None
+            if isinstance(sent.found, MustWait):
+                self.moved = await recorder.back_to_the_queue(sent.claimed, sent.found)
+                why.cancel()
+                return None
+            looked_up = why.result() if why.done() and why.exception() is None else None
+            self.moved = await recorder.outcome(sent.claimed, sent.found, looked_up=looked_up, **sent.changes)
+        except BaseException:
+            why.cancel()
+            raise
+        return why if looked_up is None else None

@@ -90,10 +90,12 @@ class Held:
         return job is None or self.restless(at) or _shows(job) != self.seen
 
     def looked_at(self, job: Job | None, at: datetime) -> None:
-        """Remembers what the job showed, and of the row only what it takes to see that it moved."""
-        self.seen = _shows(job)
+        """Remembers what the job showed, and of the row only what it takes to see that it moved.
+
+        Not while each read counts: what it shows then may mean something else afterwards.
+        """
         if not self.restless(at):
-            self.retry = None
+            self.seen, self.retry = _shows(job), None
 
     def restless(self, at: datetime) -> bool:
         """Whether each read of its job counts."""

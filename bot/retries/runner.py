@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from bot.base.bulkhead import Bulkhead
 from bot.base.clock import Clock
 from bot.base.loops import Tasks
+from bot.base.rush import Rush
 from bot.db.database import Database
 from bot.retries import about, claims, store
 from bot.retries.attempt import Attempt
@@ -107,25 +108,15 @@ class Runner:
         self._stopping = False
         self._at_work: set[str] = set()
         self._kept_at: datetime | None = None
-        self._recording = 0
-        self._quiet = asyncio.Event()
-        self._quiet.set()
+        self._recording = Rush()
         self._rooms = {rank: Bulkhead(MAX_CONCURRENT, OF_ONE_PERSON) for rank in (ALONE, IN_A_BATCH)}
         self.tasks = Tasks()
         self._services = self._make_services(sift, subjects, decider, limiter, limits)
         self._speller = self._make_speller(decider)
 
-    @contextlib.contextmanager
-    def giving_way(self) -> Iterator[None]:
+    def giving_way(self) -> contextlib.AbstractContextManager[None]:
         """Has turns that are about to begin wait for a moment: something is being recorded that Slack waits for."""
-        self._recording += 1
-        self._quiet.clear()
-        try:
-            yield
-        finally:
-            self._recording -= 1
-            if not self._recording:
-                self._quiet.set()
+        return self._recording.first()
 
     def start(self, request: Request) -> None:
         """Takes up a recorded request on the side."""
@@ -218,8 +209,7 @@ class Runner:
 
     async def _run(self, request: Request) -> None:
         try:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._quiet.wait(), GIVE_WAY_SECONDS)
+            await self._recording.give_way(GIVE_WAY_SECONDS)
             await self._turn(request)
         finally:
             self._at_work.discard(request.id)
@@ -229,9 +219,12 @@ class Runner:
         hint = asyncio.create_task(self._hint(request)) if alone else None
         room = self._rooms[rank_of(request)]
         try:
-            async with room.share(request.user_id):
-                attempt = Attempt(request, self._services, room)
-                why = await attempt.carry_out()
+            with contextlib.ExitStack() as first:
+                if alone:
+                    first.enter_context(self._publisher.beginning.first())
+                async with room.share(request.user_id):
+                    attempt = Attempt(request, self._services, room, first.close)
+                    why = await attempt.carry_out()
         finally:
             if hint is not None:
                 hint.cancel()

@@ -1,29 +1,51 @@
 """What is asked of Sift for a request, once, and what its answer means."""
 
+from dataclasses import dataclass, field
 from typing import assert_never
 
 from bot.retries import outcome
 from bot.retries.kind import Kind
 from bot.retries.outcome import Outcome
+from bot.retries.recorder import Claimed, said
 from bot.retries.request import Retry
 from bot.retries.state import State
 from bot.retries.store import Changes
 from bot.sift.client import Sift
+from bot.sift.errors import MustWait, OutcomeUnknown, SiftError
 
 
-async def send(sift: Sift, retry: Retry, key_user: str | None) -> tuple[Outcome, Changes]:
+@dataclass(frozen=True)
+class Sent:
+    """What came of a call.
+
+    Args:
+        found: the outcome; or Sift asks to wait, and did nothing.
+        changes: what else is known of the row.
+    """
+
+    claimed: Claimed
+    found: Outcome | MustWait
+    changes: Changes = field(default_factory=Changes)
+
+
+async def send(sift: Sift, retry: Retry, key_user: str | None) -> Sent:
     """Asks Sift, at most once, for what a marked request is.
 
     Args:
         key_user: see `outcome.moved`.
-
-    Returns:
-        The outcome, and what else is known of it.
-
-    Raises:
-        OutcomeUnknown: it may have been done.
-        SiftError: it was not.
     """
+    claimed = Claimed.now(retry)
+    try:
+        return Sent(claimed, *await _call(sift, retry, key_user))
+    except OutcomeUnknown as error:
+        return Sent(claimed, Outcome(State.UNKNOWN, said(error, "post")))
+    except MustWait as limit:
+        return Sent(claimed, limit)
+    except SiftError as error:
+        return Sent(claimed, Outcome(State.FAILED, said(error, "post")))
+
+
+async def _call(sift: Sift, retry: Retry, key_user: str | None) -> tuple[Outcome, Changes]:
     match retry.kind:
         case Kind.RETRY:
             job = await sift.retry(retry.job_id)

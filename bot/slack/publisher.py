@@ -13,24 +13,19 @@ from sqlalchemy import Connection
 
 from bot.base.clock import Clock
 from bot.base.loops import Tasks, until_written
+from bot.base.rush import Rush
 from bot.db.database import Database
 from bot.slack.client import Slack
 from bot.slack.display import Display
 from bot.slack.errors import RateLimited, SlackError, SlackUnavailable
 from bot.slack.outbox import GIVE_UP_AFTER, LEASE, Outbox, S, pause_after
 from bot.slack.piece import Piece
-from bot.slack.showing import Place, Places, Showing
+from bot.slack.showing import GIVE_WAY_SECONDS, Place, Places, Showing
 
 log = structlog.get_logger(__name__)
 
 TURN_SECONDS = 45.0
 """Less than a lease: a turn that takes longer is given up, and another one takes over."""
-
-PLACES = 24
-"""Rows of one table that are shown at a time."""
-
-PLACES_OF_A_CHANNEL = 8
-"""So many of them in one channel, or for one person: a slow one leaves room for the others."""
 
 SURELY_OURS = 1 / 4
 """For this part of its lease a claim is not looked up before each message: nobody else takes the row before the end."""
@@ -80,7 +75,8 @@ class Publisher(Generic[S]):
         self._turn_seconds = turn_seconds
         self._lease = lease
         self._timer = timer
-        self._places = Places(PLACES, PLACES_OF_A_CHANNEL)
+        self.beginning = Rush()  # what is about to be shown for the first time; what goes on in a thread gives way
+        self._places = Places()
         self._claiming = asyncio.Lock()
         self._crowded = False
         self._stopping = False
@@ -247,10 +243,13 @@ class Publisher(Generic[S]):
         shown: dict[str, Mapping[str, str]] = dict(turn.row.shown)
         turn.row = replace(turn.row, shown=shown)
         fence, interrupted = turn.row.show_fence, turn.row.interrupted
+        if shown:
+            await self.beginning.give_way(GIVE_WAY_SECONDS)
         turn.row = await self._display.bring_up_to_date(turn.row, shown)
         if (news := await turn.what_follows()) is not None:
             unpostable = turn.row.unpostable
             turn.row = replace(news, shown=shown, unpostable=unpostable, show_fence=fence, interrupted=interrupted)
+            await self.beginning.give_way(GIVE_WAY_SECONDS)
             turn.row = await self._display.bring_up_to_date(turn.row, shown)
 
     def _wake(self) -> None:

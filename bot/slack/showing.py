@@ -9,6 +9,15 @@ from typing import Generic
 
 from bot.slack.outbox import S
 
+PLACES = 48
+"""Rows of one table that are shown at a time."""
+
+PLACES_OF_A_CHANNEL = 24
+"""So many of them in one channel, or for one person: a slow one leaves room for the others."""
+
+GIVE_WAY_SECONDS = 0.1
+"""For so long at most what goes on in a thread waits while something begins that nobody has heard of yet."""
+
 NEWS_SECONDS = 2.0
 """So long at most what was posted stays unwritten while a turn waits for what is to follow."""
 
@@ -43,7 +52,7 @@ class Places:
         share: how many of them one channel, or one person, may have.
     """
 
-    def __init__(self, places: int, share: int) -> None:
+    def __init__(self, places: int = PLACES, share: int = PLACES_OF_A_CHANNEL) -> None:
         self._most = places
         self._share = share
         self._taken: Counter[str] = Counter()

@@ -23,7 +23,7 @@ CALL_SECONDS = 10.0
 CONNECT_SECONDS = 5.0
 """So that a stale or silent address leaves time for a second try."""
 
-MAX_CONNECTIONS = 150
+MAX_CONNECTIONS = 300
 """More than all displays have places, so that looking somebody up never waits for a connection."""
 
 MAX_BYTES = 10_000_000

@@ -27,7 +27,8 @@ from bot.slack.message import Message
 from bot.slack.outbox import LEASE
 from bot.slack.pace import Rate
 from bot.slack.piece import Piece
-from bot.slack.publisher import PLACES, PLACES_OF_A_CHANNEL, Publisher
+from bot.slack.publisher import Publisher
+from bot.slack.showing import PLACES, PLACES_OF_A_CHANNEL
 from bot.slack.web import http_session, web_client
 
 
@@ -130,7 +131,7 @@ async def test_a_turn_that_slept_past_its_lease_posts_nothing(stage: Stage) -> N
 async def test_rows_are_taken_one_by_one_those_that_waited_longest_first(stage: Stage) -> None:
     publisher = stage.publisher()
     stage.failures(PLACES_OF_A_CHANNEL + 5)
-    stage.workspace.delay("chat.postMessage", 0.8, times=PLACES_OF_A_CHANNEL)
+    stage.workspace.delay("chat.postMessage", 1.6, times=PLACES_OF_A_CHANNEL)
     await publisher.sweep()
 
     def claimed(connection: Connection) -> list[str]:
