@@ -128,6 +128,18 @@ async def test_a_turn_that_slept_past_its_lease_posts_nothing(stage: Stage) -> N
     assert stage.said() == []
 
 
+async def test_a_post_that_outlasts_its_lease_is_waited_for_by_the_next_turn(stage: Stage) -> None:
+    """What is on its way cannot be found yet, so a second turn of the same process would post it again."""
+    publisher = stage.publisher(lease=timedelta(seconds=0.3))
+    stage.failures(1)
+    stage.workspace.delay("chat.postMessage", 0.9)
+    await publisher.sweep()
+    await asyncio.sleep(0.4)
+    await stage.until_shown()
+    await publisher.stop(5)
+    assert len(stage.said()) == 1
+
+
 async def test_rows_are_taken_one_by_one_those_that_waited_longest_first(stage: Stage) -> None:
     publisher = stage.publisher()
     stage.failures(PLACES_OF_A_CHANNEL + 5)
