@@ -177,6 +177,7 @@ class Features:
             database=self.database,
             sift=self.sift,
             subjects=self.subjects,
+            publisher=self.publishers["retries"],
             clock=self.clock,
             poll=timedelta(seconds=self.settings.follow_poll_seconds),
             settle=timedelta(seconds=self.settings.settle_seconds),

@@ -24,7 +24,7 @@ from bot.app import dispatch, unhandled
 from bot.app.dispatch import Dispatch
 from bot.base import tracing
 from bot.base.clock import Clock
-from bot.base.deadline import answer_within
+from bot.base.deadline import answer_within, seconds_left
 from bot.base.errors import DatabaseUnavailable, MaybeRecorded
 from bot.base.metrics import Metrics
 from bot.base.redactor import Redactor
@@ -102,6 +102,9 @@ EVENT = "event_callback"
 ACK_SECONDS = 2.5
 """How long recording may take: Slack waits three seconds for the ack, the way there included."""
 
+TELL_SECONDS = 0.3
+"""So much longer somebody is told at least that nothing was recorded."""
+
 
 @dataclass(frozen=True)
 class UseCases:
@@ -129,7 +132,7 @@ def register(app: AsyncApp, use: UseCases) -> None:
     """Registers every feature's listeners, and the one error handler."""
 
     async def on_error(error: Exception, body: dict[str, Any]) -> BoltResponse:
-        return _failed(use.replies, error, body)
+        return await _failed(use.replies, error, body)
 
     database, slack, replies, intake = use.database, use.slack, use.replies, use.intake
     app.use(_in_time)
@@ -157,8 +160,12 @@ async def _in_time(next: Callable[[], Awaitable[Any]]) -> None:  # noqa: A002  #
     await next()
 
 
-def _failed(replies: Replies, error: Exception, body: dict[str, Any]) -> BoltResponse:
-    """Answers a request that could not be recorded: privately, and with a reference that finds the log line."""
+async def _failed(replies: Replies, error: Exception, body: dict[str, Any]) -> BoltResponse:
+    """Answers a request that could not be recorded: privately, and with a reference that finds the log line.
+
+    What carries no answer is acknowledged once the person was told. If they cannot be in time, Slack shows that a
+    click failed, and sends an event again.
+    """
     if isinstance(error, Malformed):
         log.info("request.malformed")
         return BoltResponse(status=200 if body.get("type") == EVENT else 400, body="")
@@ -170,8 +177,8 @@ def _failed(replies: Replies, error: Exception, body: dict[str, Any]) -> BoltRes
         return BoltResponse(status=200, body=private(message))
     if body.get("type") == "view_submission":
         return BoltResponse(status=200, body=_errors_in_view(body, message.text))
-    replies.answer_somehow(body, message)
-    return BoltResponse(status=200, body="")
+    told = await replies.told(body, message, max(seconds_left(ACK_SECONDS), TELL_SECONDS))
+    return BoltResponse(status=200 if told else 503, body="")
 
 
 def _trouble(error: Exception, body: dict[str, Any], reference: str) -> Message:

@@ -4,6 +4,7 @@ Settles what is `unknown` and follows what was `accepted`; both are rows with a 
 rows are claimed for longer than a poll, so what does not move costs no transaction; each write names the fence.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -29,6 +30,7 @@ from bot.sift.job import Job
 from bot.sift.subject import About
 from bot.sift.subjects import Subjects
 from bot.slack.outbox import LEASE
+from bot.slack.publisher import Claim, Publisher
 
 log = structlog.get_logger(__name__)
 
@@ -63,16 +65,21 @@ class Step:
         enters: whether the row enters a state; else it is progress, which is read again should it be lost.
     """
 
-    id: str
+    retry: Retry
     write: Callable[[Connection], Retry]
     tell: Callable[[], None] = lambda: None
     enters: bool = False
+
+    @property
+    def id(self) -> str:
+        return self.retry.id
 
 
 class Follower:
     """Follows retries to their end.
 
     Args:
+        publisher: shows a lone request as soon as it moved.
         poll: how often a followed job is read.
         settle: how long an unknown outcome is read back before it is reported as it is.
         changed: told when rows changed, so that they are shown.
@@ -88,6 +95,7 @@ class Follower:
         database: Database,
         sift: Sift,
         subjects: Subjects,
+        publisher: Publisher[Retry],
         clock: Clock,
         poll: timedelta,
         settle: timedelta,
@@ -100,6 +108,7 @@ class Follower:
         self._database = database
         self._sift = sift
         self._subjects = subjects
+        self._publisher = publisher
         self._clock = clock
         self._poll = poll
         self._settle = settle
@@ -154,7 +163,7 @@ class Follower:
         if self._expects or before is None or not timedelta(0) <= at - before < self._poll * CLAIM_EVERY:
             self._expects, self._claimed_at = False, at
             try:
-                claimed = await self._database.run(self._claim)
+                claimed = await self._database.run_lazily(self._claim)
             except BaseException:
                 self._expects = True
                 raise
@@ -176,7 +185,7 @@ class Follower:
             until = self._database.now(connection) + lease
             return claims.renew(connection, ids, mine, until), until
 
-        kept, until = await self._database.run(work)
+        kept, until = await self._database.run_lazily(work)
         self._rows.renewed(kept, until)
         self._rows.drop(set(ids) - kept)
 
@@ -199,10 +208,12 @@ class Follower:
                 mine = {retry.id: retry for retry in loaded if retry.fence == unknown[retry.id]}
                 more = {identifier: look(retry, at) for identifier, retry in mine.items()}
                 quiet = {identifier: _Done(mine[identifier]) for identifier, step in more.items() if step is None}
-                return quiet | _written(connection, [*steps, *filter(None, more.values())])
+                return quiet | _written(connection, [*steps, *filter(None, more.values())], shown)
 
             run = self._database.run if unknown or any(step.enters for step in steps) else self._database.run_lazily
-            done = await until_written(lambda: run(work), seconds=self._poll.total_seconds())
+            with contextlib.ExitStack() as turns:
+                shown = {step.id: turns.enter_context(self._claiming(step.retry)) for step in steps}
+                done = await until_written(lambda: run(work), seconds=self._poll.total_seconds())
             self._rows.drop({step.id for step in steps} - done.keys() | unknown.keys() - done.keys())
         self._rows.put(written.row for written in done.values())
         self._rows.looked_at([held.id for held in looked_at], jobs, at)
@@ -211,6 +222,12 @@ class Follower:
             step.tell()
         if told:
             self._changed()
+
+    def _claiming(self, retry: Retry) -> contextlib.AbstractContextManager[Claim]:
+        """Claims a lone request in the transaction that changes it, and has it shown; see `Publisher.claiming`."""
+        if retry.batch_id is not None:  # which shows it
+            return contextlib.nullcontext(lambda _: None)
+        return self._publisher.claiming(retry.id, retry.place)
 
     def _look(self, retry: Retry, jobs: Mapping[str, Job | None], at: datetime, key_user: str | None) -> Step | None:
         """What one row's job shows: a verdict, progress, or nothing new."""
@@ -222,12 +239,10 @@ class Follower:
         if found is not None:
             return self._enter(retry, found, job, at)
         if job is None:
-            return Step(
-                retry.id, lambda connection: store.note_progress(connection, retry, at, missed=retry.missed + 1)
-            )
+            return Step(retry, lambda connection: store.note_progress(connection, retry, at, missed=retry.missed + 1))
         if retry.state is State.UNKNOWN or job == retry.job_after or outcome.is_late(retry, job):
             return None
-        return Step(retry.id, lambda connection: store.note_progress(connection, retry, at, job_after=job, missed=0))
+        return Step(retry, lambda connection: store.note_progress(connection, retry, at, job_after=job, missed=0))
 
     def _enter(self, retry: Retry, found: Outcome, job: Job | None, at: datetime) -> Step:
         changes: Changes = {} if job is None else {"job_after": job}
@@ -247,7 +262,7 @@ class Follower:
             if found.state is State.FAILED_AGAIN and job is not None:
                 self._tasks.start(self._explain(retry, job), request_id=retry.id)
 
-        return Step(retry.id, write, tell, enters=True)
+        return Step(retry, write, tell, enters=True)
 
     async def _explain(self, retry: Retry, job: Job) -> None:
         """Adds why the job failed again, as far as Sift says."""
@@ -262,15 +277,18 @@ class Follower:
         if not overdue or retry.detail.get("overdue"):
             return None
         detail = {**retry.detail, "overdue": True}
-        return Step(retry.id, lambda connection: store.note_progress(connection, retry, at, detail=detail))
+        return Step(retry, lambda connection: store.note_progress(connection, retry, at, detail=detail))
 
 
-def _written(connection: Connection, steps: Sequence[Step]) -> dict[str, _Done]:
-    """Writes steps; without those whose row somebody else moved meanwhile."""
+def _written(connection: Connection, steps: Sequence[Step], shown: Mapping[str, Claim]) -> dict[str, _Done]:
+    """Writes steps, and claims to show them where there is a place for that; not if somebody moved a row meanwhile."""
     done: dict[str, _Done] = {}
     for step in steps:
         try:
             done[step.id] = _Done(step.write(connection), step)
         except WrongState:
             log.info("follow.overtaken", request_id=step.id)
+            continue
+        if step.id in shown:
+            shown[step.id](connection)
     return done

@@ -1,5 +1,6 @@
 """The private way back to whoever asked: answers that no ack carries, sent on the side."""
 
+import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -60,6 +61,29 @@ class Replies:
         requester = payloads.requester_somehow(body)
         if requester is not None:
             self.answer(requester, message)
+
+    async def told(self, body: dict[str, object], message: Message, seconds: float) -> bool:
+        """Tells whoever a request came from, on the side; returns whether that is known to be done in so many seconds.
+
+        Where nobody can be made out who asked, nobody is left to be told.
+        """
+        requester = payloads.requester_somehow(body)
+        if requester is None:
+            return True
+        outcome: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+        async def work() -> None:
+            try:
+                await self._tell(requester, message)
+                outcome.set_result(True)
+            finally:
+                if not outcome.done():
+                    outcome.set_result(False)
+
+        if not self.start(requester, work()):
+            return False
+        await asyncio.wait((outcome,), timeout=seconds)
+        return outcome.done() and outcome.result()
 
     def tell(self, user_id: str, message: Message) -> None:
         """Writes to somebody directly who did not ask, on the side, once; where Slack refuses, it is left at that."""

@@ -62,6 +62,24 @@ async def test_of_a_lost_commit_a_person_is_told_that_nobody_knows(world: World,
 
 
 @pytest.mark.sqlite
+async def test_what_is_neither_recorded_nor_told_is_not_acknowledged(live: World) -> None:
+    """Then Slack sends a mention again, and shows that a click failed."""
+    file = live.directory / "bot.db"
+    aside = file.rename(live.directory / "aside.db")
+    live.slack.fail("chat.postEphemeral", "fatal_error", times=2)
+    job = live.sift.add()
+    mention = await live.slack.mention(OPERATOR, LAUNCH_OPS, job.job_id)
+    assert not mention.acked
+    told = await live.slack.mention(OPERATOR, LAUNCH_OPS, job.job_id)
+    assert told.acked
+    assert all(NOT_RECORDED in said for said in live.whispers())
+    aside.rename(file)
+    await live.slack.redeliver(mention)
+    await live.until_outcome("finished")
+    assert live.sift.count("retry") == 1
+
+
+@pytest.mark.sqlite
 async def test_a_locked_sqlite_file_is_told_in_time(live: World) -> None:
     other = sqlite3.connect(f"{live.directory}/bot.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
