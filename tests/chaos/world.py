@@ -196,6 +196,7 @@ class World:
             for row in self.rows("SELECT job_id FROM audit WHERE event = 'request' AND outcome = 'sending'")
         )
         posts = Counter(call.target for call in self.sift.calls if call.operation == "retry")
+        self.figures.doubled = 0
         for job_id, times in posts.items():
             if times > marked[job_id or ""]:
                 self.figures.doubled += times - marked[job_id or ""]

@@ -25,9 +25,13 @@ NETWORK = (
     "5xx",
     "5xx after",
     "garbage",
+    "dies",
 )
 DATABASE = ("fails", "lost", "slow", "dies before", "dies after", "sleeps after", "hangs", "gone")
 PROCESSES = ("killed", "stopped", "clock", "power")
+
+WORSE = 3
+"""A call that matters, which is one that acts, fares worse so many times as often as any other."""
 
 
 @dataclass
@@ -77,9 +81,13 @@ class Faults:
             return fair
         if self.dark_from <= now < self.dark_until and call.peer == self.dark_peer:
             return _bad(draw.choice(("refused", "lost silently", "5xx")), call.peer, fair, draw)
-        if draw.random() >= self.network_rate:
+        if draw.random() >= self.network_rate * (WORSE if call.acts else 1):
             return fair
         return _bad(draw.choice(self.network), call.peer, fair, draw)
+
+    def back_after(self) -> float:
+        """Seconds until a process that died is started again."""
+        return self.random.choice((0.5, 5.0, 30.0))
 
     def fate(self, now: float, name: str) -> Fate:
         """What becomes of a transaction."""
@@ -132,6 +140,8 @@ def _bad(kind: str, peer: str, weather: Weather, draw: Random) -> Weather:  # no
         case "5xx" | "5xx after":
             weather.carried_out = kind == "5xx after"
             weather.answer = Answered(draw.choice((500, 502, 503, 504)), JSON, b"{}")
+        case "dies":
+            weather.dies, weather.lost = True, draw.random() < 0.5
         case "garbage":
             weather.answer = Answered(200, JSON, draw.choice(GARBAGE))
     return weather

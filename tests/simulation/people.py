@@ -269,11 +269,6 @@ class People:
     async def _clock(self) -> None:
         draw = self.world.faults.random
         replica = draw.choice(self.world.replicas)
-        # How long a second person has, and the cooldown, several processes reckon by their own clocks: an hour ahead
-        # makes that an hour longer.
-        plan = self.world.plan
-        waits = plan.settings["APPROVAL_AFTER"] or plan.settings["RETRY_COOLDOWN_SECONDS"] != "0"
-        near, far = (-100, -20, 20, 100), (-3_600, 3_600)
-        seconds = draw.choice(near if plan.replicas > 1 and waits else (*near, *far))
+        seconds = draw.choice((-3_600, -100, -20, 20, 100, 3_600))
         replica.offset += timedelta(seconds=seconds)
         self.world.note(replica.process.name, f"has its clock moved by {seconds} s")
