@@ -26,7 +26,7 @@ from bot.app.listeners import bolt_app
 from bot.app.outside import DEFAULT, Outside
 from bot.app.readiness import UNREADABLE, Readiness, asking_slack
 from bot.app.rotation import Rotation
-from bot.app.schedule import loops
+from bot.app.schedule import drain, loops
 from bot.app.server import serving
 from bot.app.socket_mode import SocketMode
 from bot.app.timekeeper import not_later
@@ -216,7 +216,7 @@ class Bot:
             await stop.wait()
             self.readiness.stop()
             log.info("bot.stopping", under_way=len(features.runner.tasks))
-            await features.drain(DRAIN_SECONDS)
+            await drain(features, DRAIN_SECONDS)
 
     def renew(self) -> None:
         """Has the settings read again, and new secrets taken over."""
