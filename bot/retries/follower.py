@@ -205,8 +205,9 @@ class Follower:
             done = await until_written(lambda: run(work), seconds=self._poll.total_seconds())
             self._rows.drop({step.id for step in steps} - done.keys() | unknown.keys() - done.keys())
         self._rows.put(written.row for written in done.values())
-        self._rows.looked_at([held.id for held in looked_at], jobs, at)
         told = [written.step for written in done.values() if written.step is not None]
+        moved = {step.id for step in told if step.enters}  # in its new state nothing was looked at for it yet
+        self._rows.looked_at([held.id for held in looked_at if held.id not in moved], jobs, at)
         for step in told:
             step.tell()
         if told:

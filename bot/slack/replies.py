@@ -1,5 +1,6 @@
 """The private way back to whoever asked: answers that no ack carries, sent on the side."""
 
+import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -11,10 +12,13 @@ from bot.base.loops import Tasks
 from bot.base.requester import Requester
 from bot.slack import notices, payloads
 from bot.slack.client import Slack
-from bot.slack.errors import SlackError
+from bot.slack.errors import RateLimited, SlackError, SlackUnavailable
 from bot.slack.message import Message
 
 T = TypeVar("T")
+
+TELL_AGAIN_AFTER = (1.0, 2.0, 4.0, 8.0, 16.0)
+"""Seconds between two tries to tell somebody that a request of theirs could not be recorded."""
 
 log = structlog.get_logger(__name__)
 
@@ -59,7 +63,7 @@ class Replies:
         """Tells whoever a request came from, as far as that can be told."""
         requester = payloads.requester_somehow(body)
         if requester is not None:
-            self.answer(requester, message)
+            self.start(requester, self._tell_until_told(requester, message))
 
     def tell(self, user_id: str, message: Message) -> None:
         """Writes to somebody directly who did not ask, on the side, once; where Slack refuses, it is left at that."""
@@ -75,6 +79,17 @@ class Replies:
     def start(self, requester: Requester, work: Coroutine[object, None, object]) -> bool:
         """Does something for somebody on the side, after the ack; False if so much is done already that it is not."""
         return self.tasks.start(work, user_id=requester.user_id)
+
+    async def _tell_until_told(self, requester: Requester, message: Message) -> None:
+        """Tells somebody what nobody else knows of: again and again for a while, where Slack does not answer."""
+        for pause in TELL_AGAIN_AFTER:
+            try:
+                await self._tell(requester, message)
+            except (SlackUnavailable, RateLimited):
+                await asyncio.sleep(pause)
+            else:
+                return
+        await self._tell(requester, message)
 
     async def _tell(self, requester: Requester, message: Message, replace: bool = False) -> None:
         await self.slack.tell(

@@ -126,6 +126,10 @@ class World:
             connection.row_factory = sqlite3.Row
             return connection.execute(query, values).fetchall()
 
+    def files(self) -> list[Path]:
+        """Where the bots write to, their logs among them."""
+        return sorted(self.directory.glob("bot*"))
+
     def environment(self, url: str) -> dict[str, str]:
         """The settings of every process."""
         slack = self.slack

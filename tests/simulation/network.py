@@ -33,6 +33,11 @@ class Call:
     query: str = ""
 
     @property
+    def secret(self) -> str:
+        """What the caller proves by who it is."""
+        return next((value for name, value in self.headers.items() if name.lower() == "authorization"), "")
+
+    @property
     def acts(self) -> bool:
         """Whether Sift is to do something that must not be done twice."""
         return self.peer == "sift" and self.path.endswith((":retry", ":cancel"))

@@ -283,6 +283,10 @@ class World:
             **self.plan.settings,
         }
 
+    def files(self) -> list[Path]:
+        """Where the bot writes to."""
+        return sorted(self.path.parent.glob("bot.db*"))
+
     def lose_power(self) -> None:
         """Ends every process, and loses whatever was committed since the last flush."""
         self.note("world", "loses power")
