@@ -23,7 +23,7 @@ from bot.retries.state import State
 from bot.sift import responses
 from bot.sift.errors import Unreachable
 from bot.slack import piece
-from tests.simulation.faults import Faults
+from tests.simulation.mends import MENDS, drawn_for
 from tests.simulation.run import run
 
 Patch = pytest.MonkeyPatch
@@ -196,18 +196,6 @@ def nothing_is_flushed(patch: Patch) -> None:
     drawn_for(patch, processes=("power",))
 
 
-def drawn_for(patch: Patch, **chosen: Any) -> None:
-    """Has the worlds' faults be those that a mutation is about, where the seed draws others."""
-    draw = Faults.__post_init__
-
-    def mutated(self: Faults) -> None:
-        draw(self)
-        for name, value in chosen.items():
-            setattr(self, name, value)
-
-    patch.setattr(Faults, "__post_init__", mutated)
-
-
 MUTATIONS: dict[Mutation, tuple[str, int]] = {
     lost_calls_are_sent_again: ("no request is sent twice", 59),
     the_mark_is_not_committed: ("marked before it is sent", 0),
@@ -227,6 +215,7 @@ MUTATIONS: dict[Mutation, tuple[str, int]] = {
     what_was_interrupted_is_sent_again: ("no request is sent twice", 0),
     an_unclear_commit_counts_as_none: ("nothing denied is done", 0),
     nothing_is_flushed: ("nothing acknowledged is lost", 0),
+    **MENDS,
 }
 """What is changed, the invariant that must fail then, and the first seed that shows it."""
 
