@@ -30,7 +30,7 @@ test: $(VENV)/.test   ## runs the tests, but for those in a browser
 test-postgres: $(VENV)/.test   ## runs the scenarios on PostgreSQL; the other tests run on both databases anyway
 	DATABASE=postgresql $(BIN)/pytest -n $(WORKERS) tests/scenarios
 
-chaos: $(VENV)/.bench   ## breaks real processes, for minutes (SEED=…, ROUNDS=…, REPLICAS=…, WORLDS=http,socket,sqlite)
+chaos: $(VENV)/.bench   ## breaks real processes, for minutes (SEED=…, ROUNDS=… or KILLS=…, REPLICAS=…, WORLDS=http,socket,sqlite)
 	$(BIN)/python -m tests.chaos
 
 test-browser: $(VENV)/.bench   ## uses the demo as people do, in the system's Chromium

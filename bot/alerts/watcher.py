@@ -92,6 +92,7 @@ class Watcher:
         self._unfinished = True  # what is noted and not announced, at first by a process that ended in between
         self._lease = max(poll * 4, timedelta(seconds=60))
         self._begun = clock()
+        self._stopping = False
         self.last_good_poll: datetime | None = None
         self.watching = False
         """Whether this process is the one that finds failures, by its last look."""
@@ -107,6 +108,11 @@ class Watcher:
     def degraded(self, now: datetime) -> bool:
         """Whether the last good poll, of whichever process watches, was too long ago."""
         return now - (self.last_good_poll or self._begun) > self._lease
+
+    async def stop(self) -> None:
+        """Leaves the watch to another process, at once."""
+        self._stopping = True
+        await self._database.run_lazily(lambda connection: marks.give_up(connection, WATCHER, self._me))
 
     async def step(self) -> None:
         """One poll.
@@ -151,7 +157,7 @@ class Watcher:
         """From when on to ask, and whether for failures alone; None while another process watches."""
         now = self._database.now(connection)
         self._good(marks.moment(connection, LAST_GOOD_POLL))
-        if not self._is_mine(connection, now):
+        if self._stopping or not self._is_mine(connection, now):
             return None
         watermark = self._watermark(connection)
         since = max(watermark, self._clock() - self._look_back) - OVERLAP

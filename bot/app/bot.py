@@ -26,7 +26,7 @@ from bot.app.listeners import bolt_app
 from bot.app.outside import DEFAULT, Outside
 from bot.app.readiness import UNREADABLE, Readiness, asking_slack
 from bot.app.rotation import Rotation
-from bot.app.schedule import loops
+from bot.app.schedule import drain, loops
 from bot.app.server import serving
 from bot.app.socket_mode import SocketMode
 from bot.app.timekeeper import not_later
@@ -66,7 +66,7 @@ class Bot:
 
     Args:
         settings: what it was told.
-        clock: the present moment, for everything but the HTTP clients' timeouts.
+        clock: the present moment, unless the database has a clock of its own, which all processes share.
         timer: monotonic seconds, for what is remembered, and for how long Slack and Sift ask to wait.
         outside: its database and its ways to Slack and to Sift.
         rates: how often which method of Slack's is called at most.
@@ -82,7 +82,6 @@ class Bot:
     ) -> None:
         self.settings = settings
         self._rates = rates
-        self.clock = clock
         self.timer = timer
         self.outside = outside
         self.metrics = Metrics()
@@ -92,7 +91,8 @@ class Bot:
         for engine in self.database.engines:
             guard(engine, self.redactor)
         self.limiter = Limiter(settings.retry_concurrency)
-        self.readiness = Readiness(self.database, clock)
+        self.clock = self.database.present
+        self.readiness = Readiness(self.database, self.clock)
         self._verifier = _verifier(settings)
         self._rotation: Rotation | None = None
         self._renewing = Loop("secrets", RENEWAL_SECONDS, self._take_over)
@@ -128,6 +128,7 @@ class Bot:
         with self.database.transaction() as connection:
             require_schema(connection)
             require_not_moved(connection)
+            self.database.now(connection)
             if self.database.is_sqlite:
                 claims.free_leases(connection, self.clock())
                 for outbox in OUTBOXES:
@@ -215,7 +216,7 @@ class Bot:
             await stop.wait()
             self.readiness.stop()
             log.info("bot.stopping", under_way=len(features.runner.tasks))
-            await features.drain(DRAIN_SECONDS)
+            await drain(features, DRAIN_SECONDS)
 
     def renew(self) -> None:
         """Has the settings read again, and new secrets taken over."""

@@ -1,6 +1,5 @@
 """The composition root: what shows rows, and the use cases, each made of what stands above it."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,6 +20,7 @@ from bot.app.help import help_text
 from bot.app.listeners import UseCases
 from bot.app.readiness import asking_sift
 from bot.audit.signing import Signer
+from bot.audit.stream import Stream, destination
 from bot.base.clock import Clock
 from bot.base.loops import Loop, Soon, Tasks
 from bot.base.metrics import Metrics
@@ -229,6 +229,12 @@ class Features:
         return asking_sift(self.sift, self.watcher)
 
     @cached_property
+    def stream(self) -> Stream | None:
+        """What sends the audit elsewhere; None where nobody wants it."""
+        address = self.settings.audit_stream
+        return None if address is None else Stream(self.database, destination(address))
+
+    @cached_property
     def explainer(self) -> Explainer:
         return Explainer(
             database=self.database,
@@ -291,10 +297,3 @@ class Features:
             await self.database.run(self.watcher.begin)
         if self.settings.remind_after is None:
             await self.database.run(reminders.forget)
-
-    async def drain(self, seconds: float) -> None:
-        """Finishes what is under way, and leaves for the next start what takes longer than `seconds`."""
-        await self.explainer.stop()
-        await self.follower.stop()
-        publishing = [publisher.stop(seconds) for publisher in self.publishers.values()]
-        await asyncio.gather(self.runner.stop(seconds), self.answering.drain(seconds), *publishing)

@@ -164,7 +164,7 @@ async def _failed(replies: Replies, error: Exception, body: dict[str, Any]) -> B
     """Answers a request that could not be recorded: privately, and with a reference that finds the log line.
 
     What carries no answer is acknowledged once the person was told. If they cannot be in time, Slack shows that a
-    click failed, and sends an event again.
+    click failed, and sends an event again, which is recorded then, perhaps: so they are not told later.
     """
     if isinstance(error, Malformed):
         log.info("request.malformed")
@@ -177,7 +177,8 @@ async def _failed(replies: Replies, error: Exception, body: dict[str, Any]) -> B
         return BoltResponse(status=200, body=private(message))
     if body.get("type") == "view_submission":
         return BoltResponse(status=200, body=_errors_in_view(body, message.text))
-    told = await replies.told(body, message, max(seconds_left(ACK_SECONDS), TELL_SECONDS))
+    seconds, comes_again = max(seconds_left(ACK_SECONDS), TELL_SECONDS), body.get("type") == EVENT
+    told = await replies.told(body, message, seconds, go_on=not comes_again)
     return BoltResponse(status=200 if told else 503, body="")
 
 

@@ -1,4 +1,6 @@
-"""What repeats for as long as the bot works: the loops, each with how often it looks."""
+"""What repeats for as long as the bot works: the loops, each with how often it looks; and how all of it ends."""
+
+import asyncio
 
 from bot.access.quota import QUOTA_SECONDS, end_minutes
 from bot.alerts.creators import CREATORS_SECONDS, Creators
@@ -7,8 +9,8 @@ from bot.alerts.waking import WAKING_SECONDS, Waking
 from bot.app.build import OUTBOXES, SWEEP_SECONDS, Features
 from bot.app.timekeeper import TIMEKEEPER_SECONDS, Timekeeper
 from bot.audit.inspection import Inspection
-from bot.audit.stream import STREAM_SECONDS, Stream, destination
-from bot.base.loops import Loop
+from bot.audit.stream import STREAM_SECONDS
+from bot.base.loops import GIVE_BACK_SECONDS, Loop, leave_to_others
 from bot.digest.digests import DIGEST_SECONDS
 from bot.records.anchor import ANCHOR_SECONDS, Anchor
 from bot.retries.late_data import LateData
@@ -32,6 +34,16 @@ def loops(features: Features) -> list[Loop]:
         Loop("channels", CHANNELS_SECONDS, features.channels.step),
         *_keeping(features),
     ]
+
+
+async def drain(features: Features, seconds: float) -> None:
+    """Finishes what is under way, and leaves to others, or for the next start, what takes longer than `seconds`."""
+    await features.explainer.stop()
+    holding = (features.follower, features.watcher, features.stream)
+    leaving = [leave_to_others(part.stop(), GIVE_BACK_SECONDS) for part in holding if part is not None]
+    await asyncio.gather(*leaving)
+    publishing = [publisher.stop(seconds) for publisher in features.publishers.values()]
+    await asyncio.gather(features.runner.stop(seconds), features.answering.drain(seconds), *publishing)
 
 
 def _retrying(features: Features) -> list[Loop]:
@@ -88,9 +100,8 @@ def _keeping(features: Features) -> list[Loop]:
     if database.is_sqlite:
         timekeeper = Timekeeper(database, clock, features.timer, OUTBOXES, features.changed)
         kept.append(Loop("timekeeper", TIMEKEEPER_SECONDS, timekeeper.step))
-    if features.settings.audit_stream is not None:
-        stream = Stream(database, destination(features.settings.audit_stream))
-        kept.append(Loop("stream", STREAM_SECONDS, stream.step, "audit_stream"))
+    if features.stream is not None:
+        kept.append(Loop("stream", STREAM_SECONDS, features.stream.step, "audit_stream"))
     channel_id = features.settings.anchor_channel
     if channel_id is not None:
         anchor = Anchor(database, features.slack, channel_id, clock, features.signer)

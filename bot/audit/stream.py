@@ -63,6 +63,12 @@ class Stream:
         self._database = database
         self._send = send
         self._me = new_id()
+        self._stopping = False
+
+    async def stop(self) -> None:
+        """Leaves the entries to come to another process, at once."""
+        self._stopping = True
+        await self._database.run_lazily(lambda connection: marks.give_up(connection, SENDER, self._me))
 
     async def step(self) -> None:
         """Sends every entry that was not sent yet, a chunk at a time.
@@ -82,6 +88,8 @@ class Stream:
         held = marks.find(connection, SENDER, lock=True)
         others = held is not None and held.value != self._me and held.updated_at > now - LEASE
         if others and not self._database.is_sqlite:  # one file serves one bot: who sent before is gone
+            return []
+        if self._stopping:
             return []
         after = int(marks.read(connection, CURSOR) or 0)
         found = select(table).where(table.c.id > after).order_by(table.c.id).limit(CHUNK)

@@ -23,6 +23,9 @@ FIRST_PAUSE = 0.1
 LONGEST_WRITE_PAUSE = 5.0
 """Seconds between two tries of a write: the first pause, which doubles, and the longest."""
 
+GIVE_BACK_SECONDS = 0.5
+"""So long a stop tries to leave what it holds to other replicas at once; else they find it a lease later."""
+
 PASSING = (OperationalError, InterfaceError, InternalError, NoConnection, DatabaseUnavailable)
 """What a database says that was away, busy, full or restarted, and may take the same write a moment later."""
 
@@ -99,6 +102,13 @@ class Soon:
         self._pending = False
         for call in self._calls:
             call()
+
+
+async def leave_to_others(leaving: Awaitable[object], seconds: float) -> None:
+    """Waits at a stop until something is left to other processes; without the database, they find it a lease later."""
+    with contextlib.suppress(TimeoutError, *PASSING):
+        async with asyncio.timeout(seconds):
+            await leaving
 
 
 async def until_written(

@@ -65,7 +65,7 @@ class Lines:
     def watch(self, engine: Engine) -> None:
         """Knows the engine's connections from their beginning to their end."""
         event.listen(engine, "connect", self._opened)
-        event.listen(engine, "close", self._closed)
+        event.listen(engine, "close", self.closed)
 
     def cut(self, thread: int) -> None:
         """Cuts off what a thread hangs in; it gets an error, and the connection is thrown away."""
@@ -84,7 +84,8 @@ class Lines:
             self._of[thread].close()
         record.info["line"] = self._of[thread] = _Line(dbapi)
 
-    def _closed(self, _dbapi: object, record: ConnectionPoolEntry) -> None:
+    def closed(self, _dbapi: object, record: ConnectionPoolEntry) -> None:
+        """Forgets a connection that is being closed."""
         line = record.info.pop("line", None)
         if line is not None:
             line.close()
@@ -125,9 +126,24 @@ def make_engine(url: str, limits: Limits, lines: Lines | None = None, **pool: An
     engine = create_engine(url, hide_parameters=True, connect_args=network, pool_pre_ping=not sqlite, **pool)
     if lines is not None:
         lines.watch(engine)  # first of all: the next listener speaks to the server already
-    event.listen(engine, "connect", _prepare_sqlite if sqlite else _prepare_postgresql(limits))
+    event.listen(engine, "connect", _or_close(_prepare_sqlite if sqlite else _prepare_postgresql(limits), lines))
     event.listen(engine, "begin", _begin_sqlite if sqlite else _begin_postgresql)
     return engine
+
+
+def _or_close(prepare: Callable[[Any, Any], None], lines: Lines | None) -> Callable[[Any, Any], None]:
+    """Closes a connection that ends while it is prepared: SQLAlchemy does not know of it yet."""
+
+    def prepared(dbapi: Any, record: ConnectionPoolEntry) -> None:
+        try:
+            prepare(dbapi, record)
+        except BaseException:
+            if lines is not None:
+                lines.closed(dbapi, record)
+            dbapi.close()
+            raise
+
+    return prepared
 
 
 def _prepare_sqlite(dbapi: sqlite3.Connection, _record: object) -> None:

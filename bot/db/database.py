@@ -7,6 +7,7 @@ await, and none is open while Sift or Slack is called. `await database.read(work
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import datetime
@@ -19,6 +20,7 @@ from bot.base import tracing
 from bot.base.clock import Clock
 from bot.base.deadline import seconds_left
 from bot.base.errors import DatabaseBusy, DatabaseUnavailable, SchemaNewer, SchemaOutdated
+from bot.db.clock import ServerClock
 from bot.db.connections import BY_HAND, READING, WRITING, Lines, make_engine
 from bot.db.sqlite_file import SqliteFile
 from bot.db.tables import SCHEMA_VERSION
@@ -51,6 +53,7 @@ class Database:
         read_seconds: the same for a reading.
         worker: runs the transactions.
         readers: runs the readings.
+        timer: monotonic seconds, for what the server's clock says between two looks at it.
     """
 
     def __init__(
@@ -62,9 +65,11 @@ class Database:
         read_seconds: float = READ_SECONDS,
         worker: Callable[[Engine, Lines, Callable[[], None]], Worker] = Worker,
         readers: Executor | None = None,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self.engine = make_engine(url, BY_HAND, pool_size=1, max_overflow=4)
         self.clock = clock
+        self._server_clock = ServerClock(timer)
         self.patience = patience
         self.read_seconds = read_seconds
         self._lines = Lines()
@@ -149,8 +154,13 @@ class Database:
 
     def now(self, connection: Connection) -> datetime:
         """The moment leases are reckoned by: the one clock that all replicas share."""
-        if self.is_sqlite:
-            return self.clock()
+        return self.clock() if self.is_sqlite else self._server_clock.told(self._asked(connection))
+
+    def present(self) -> datetime:
+        """The moment by that clock, as far as it is known without asking: what all replicas go by."""
+        return self.clock() if self.is_sqlite else self._server_clock.now() or self.clock()
+
+    def _asked(self, connection: Connection) -> datetime:
         return connection.scalar(select(func.clock_timestamp()))  # type: ignore[return-value]  # never null
 
     def claim_file(self) -> None:

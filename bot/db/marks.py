@@ -76,5 +76,10 @@ def forget(connection: Connection, name: str) -> None:
     connection.execute(delete(marks).where(marks.c.name == name))
 
 
+def give_up(connection: Connection, name: str, value: str) -> None:
+    """Removes a mark that says who does something, so that another process does; unless it names somebody else."""
+    connection.execute(delete(marks).where(marks.c.name == name, marks.c.value == value))
+
+
 def _text(value: str | datetime) -> str:
     return rfc3339(value) if isinstance(value, datetime) else value

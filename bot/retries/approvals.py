@@ -95,7 +95,7 @@ class Approvals:
 
     def _speak(self, connection: Connection, word: Word, asked: dict[_Key, Asked]) -> "_Done":
         """What `speak` does, in its transaction."""
-        at, now = self.authorizer.clock(), self.authorizer.database.now(connection)
+        now, at = self.authorizer.database.now(connection), self.authorizer.clock()
         waiting = _waiting(connection, word, at)
         if not waiting:
             return _Done(shown.no_longer_waiting(approval_rows.last_spoken(connection, word.of)))

@@ -211,7 +211,7 @@ class Attempt:
         decision = services.decider.decide_again(connection, request, self.job, self.person, self.decision)
         if not decision.allowed:
             raise Refused(services.decider.denial(decision), self.job)
-        at, now = services.clock(), services.database.now(connection)
+        now, at = services.database.now(connection), services.clock()
         claimed = claims.claim(connection, [State.REQUESTED], now, only=request.id)
         if not claimed:
             return None

@@ -216,8 +216,8 @@ class Follower:
                 done = await until_written(lambda: run(work), seconds=self._poll.total_seconds())
             self._rows.drop({step.id for step in steps} - done.keys() | unknown.keys() - done.keys())
         self._rows.put(written.row for written in done.values())
-        self._rows.looked_at([held.id for held in looked_at], jobs, at)
         told = [written.step for written in done.values() if written.step is not None]
+        self._rows.looked_at([held.id for held in looked_at], jobs, at)
         for step in told:
             step.tell()
         if told:

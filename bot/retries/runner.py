@@ -8,11 +8,10 @@ from datetime import datetime
 
 import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
 from bot.base.bulkhead import Bulkhead
 from bot.base.clock import Clock
-from bot.base.loops import Tasks
+from bot.base.loops import GIVE_BACK_SECONDS, Tasks, leave_to_others
 from bot.base.rush import Rush
 from bot.db.database import Database
 from bot.retries import about, claims, store
@@ -54,9 +53,6 @@ OF_ONE_PERSON = 16
 
 KEEP_EVERY = LEASE / 4
 """How often the requests that wait here are put off for the other replicas."""
-
-GIVE_BACK_SECONDS = 0.5
-"""So long a stop tries to leave what still waits here to other replicas at once; else they find it a lease later."""
 
 
 @dataclass(frozen=True)
@@ -149,9 +145,8 @@ class Runner:
         held = sorted(self._at_work)
         await self.tasks.drain(seconds)
         if held and not self._database.is_sqlite:  # where the next start frees everything anyway
-            with contextlib.suppress(TimeoutError, SQLAlchemyError):
-                async with asyncio.timeout(GIVE_BACK_SECONDS):
-                    await self._database.run(lambda c: claims.give_back(c, held, self._database.now(c)))
+            work = self._database.run(lambda c: claims.give_back(c, held, self._database.now(c)))
+            await leave_to_others(work, GIVE_BACK_SECONDS)
 
     def _make_services(
         self, sift: Sift, subjects: Subjects, decider: Decider, limiter: Limiter, limits: Limits

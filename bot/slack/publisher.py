@@ -159,12 +159,12 @@ class Publisher(Generic[S]):
         if self._places.left <= claiming or name in self._places.full:
             self._crowded = True
             return None
-        return self._places.take(name, self._timer(), self._clock())
+        return self._places.take(name, self._timer(), self._database.clock())
 
     async def _claim(self, only: str | None = None) -> Showing[S] | None:
         """Takes a place and the row that has waited longest for one; None if there is no place, or no such row."""
         async with self._claiming:
-            full, since, at = self._places.full, self._timer(), self._clock()
+            full, since, at = self._places.full, self._timer(), self._database.clock()
             self._crowded = self._crowded or bool(full) or self._places.left <= 0
             if (self._stopping and only is None) or self._places.left <= 0:
                 return None
@@ -282,7 +282,7 @@ class Publisher(Generic[S]):
             ClaimLost: somebody may be.
         """
         young = self._lease * SURELY_OURS
-        if self._turns[row.id].place.is_younger_than(young, self._timer(), self._clock()):
+        if self._turns[row.id].place.is_younger_than(young, self._timer(), self._database.clock()):
             return
         if not await self._database.run_lazily(
             lambda connection: self._outbox.holds(connection, row, self._database.now(connection))

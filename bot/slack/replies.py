@@ -1,6 +1,7 @@
 """The private way back to whoever asked: answers that no ack carries, sent on the side."""
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -12,10 +13,13 @@ from bot.base.loops import Tasks
 from bot.base.requester import Requester
 from bot.slack import notices, payloads
 from bot.slack.client import Slack
-from bot.slack.errors import SlackError
+from bot.slack.errors import RateLimited, SlackError, SlackUnavailable
 from bot.slack.message import Message
 
 T = TypeVar("T")
+
+TELL_AGAIN_AFTER = (1.0, 2.0, 4.0, 8.0, 16.0)
+"""Seconds between two tries to tell somebody that a request of theirs could not be recorded."""
 
 log = structlog.get_logger(__name__)
 
@@ -62,10 +66,13 @@ class Replies:
         if requester is not None:
             self.answer(requester, message)
 
-    async def told(self, body: dict[str, object], message: Message, seconds: float) -> bool:
-        """Tells whoever a request came from, on the side; returns whether that is known to be done in so many seconds.
+    async def told(self, body: dict[str, object], message: Message, seconds: float, *, go_on: bool) -> bool:
+        """Tells whoever a request came from; returns whether that is known to be done in so many seconds.
 
         Where nobody can be made out who asked, nobody is left to be told.
+
+        Args:
+            go_on: whether they are still told later, on the side.
         """
         requester = payloads.requester_somehow(body)
         if requester is None:
@@ -74,8 +81,10 @@ class Replies:
 
         async def work() -> None:
             try:
-                await self._tell(requester, message)
-                outcome.set_result(True)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(None if go_on else seconds):
+                        await self._tell_until_told(requester, message)
+                        outcome.set_result(True)
             finally:
                 if not outcome.done():
                     outcome.set_result(False)
@@ -99,6 +108,17 @@ class Replies:
     def start(self, requester: Requester, work: Coroutine[object, None, object]) -> bool:
         """Does something for somebody on the side, after the ack; False if so much is done already that it is not."""
         return self.tasks.start(work, user_id=requester.user_id)
+
+    async def _tell_until_told(self, requester: Requester, message: Message) -> None:
+        """Tells somebody what nobody else knows of: again and again for a while, where Slack does not answer."""
+        for pause in TELL_AGAIN_AFTER:
+            try:
+                await self._tell(requester, message)
+            except (SlackUnavailable, RateLimited):
+                await asyncio.sleep(pause)
+            else:
+                return
+        await self._tell(requester, message)
 
     async def _tell(self, requester: Requester, message: Message, replace: bool = False) -> None:
         await self.slack.tell(

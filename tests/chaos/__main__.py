@@ -10,9 +10,10 @@ from tests.chaos.world import Figures, Plan
 
 
 def main() -> int:
-    """Runs what the environment names: `ROUNDS` in each world, from `SEED`; `REPLICAS`, `WORLDS`, `TROUBLES`."""
+    """Runs what the environment names: `ROUNDS` or `KILLS`, from `SEED`; `REPLICAS`, `WORLDS`, `TROUBLES`."""
     environment = os.environ
     seed, rounds = environment.get("SEED") or "1", int(environment.get("ROUNDS") or "60")
+    kills = int(environment.get("KILLS") or "0")
     kinds = frozenset(environment["TROUBLES"].split(",")) if environment.get("TROUBLES") else None
     wanted, failed = environment.get("WORLDS") or "http,socket,sqlite", False
     for name, plan in _plans(int(environment.get("REPLICAS") or "10")).items():
@@ -21,7 +22,7 @@ def main() -> int:
         if plan.database == "postgresql" and postgres.program("pg_basebackup") is None:
             say(f"{name}: PostgreSQL is not installed here")
             continue
-        figures, violations = asyncio.run(run(f"{seed} {name}", plan, rounds, kinds))
+        figures, violations = asyncio.run(run(f"{seed} {name}", plan, rounds, kinds, kills, say))
         say(f"{name}, seed {seed}, {plan.replicas} processes: {_told(figures)}")
         for violation in violations[:20]:
             say(f"violated: {violation[:1_000]}")

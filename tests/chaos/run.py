@@ -18,15 +18,28 @@ CLICKS_A_SECOND = 200
 BURST_SECONDS = 2.0
 SILENT_SECONDS = 4.0
 FULL_SECONDS = 2.0
+KILL_EVERY = 1.0
+KILLS_UNTIL_REST = 50
+OTHER_TROUBLE_EVERY = 10
+"""Where one process after the other is killed, every so many kills something else breaks as well."""
 
 Trouble = Callable[[World], Awaitable[None]]
 
 
-async def run(seed: str, plan: Plan, rounds: int, kinds: frozenset[str] | None = None) -> tuple[Figures, list[str]]:
+async def run(
+    seed: str,
+    plan: Plan,
+    rounds: int,
+    kinds: frozenset[str] | None = None,
+    kills: int = 0,
+    say: Callable[[str], None] = lambda _: None,
+) -> tuple[Figures, list[str]]:
     """Makes one run.
 
     Args:
         kinds: only these troubles.
+        kills: so many, one soon after the other, instead of rounds.
+        say: told of each rest on the way.
 
     Returns:
         Its figures, and the invariants that do not hold.
@@ -38,7 +51,10 @@ async def run(seed: str, plan: Plan, rounds: int, kinds: frozenset[str] | None =
         began = time.monotonic()
         async with world.going_on() as environment:
             await _until_ready(world)
-            await _live(world, rounds, kinds)
+            if kills:
+                await _kill_again_and_again(world, kills, kinds, environment, say)
+            else:
+                await _live(world, rounds, kinds)
             await _leave_in_peace(world)
             if await world.rest():
                 await _stop(world)
@@ -48,10 +64,61 @@ async def run(seed: str, plan: Plan, rounds: int, kinds: frozenset[str] | None =
         return world.figures, world.violations
 
 
-async def _live(world: World, rounds: int, kinds: frozenset[str] | None) -> None:
-    slack, people, draw = world.slack, world.people, world.troubles
+async def _kill_again_and_again(
+    world: World,
+    kills: int,
+    kinds: frozenset[str] | None,
+    environment: dict[str, str],
+    say: Callable[[str], None],
+) -> None:
+    """Kills one process after the other while people act and the others go on; now and then the world comes to rest."""
+    await _allow(world)
+    others = {name: trouble for name, (_, trouble) in TROUBLES[world.plan.database].items() if name in (kinds or ())}
+    others.pop("kill", None)
+    while world.figures.kills < kills and not world.violations:
+        await _until_ready(world)
+        acting = asyncio.create_task(_act_all_the_time(world))
+        try:
+            for number in range(min(KILLS_UNTIL_REST, kills - world.figures.kills)):
+                await asyncio.sleep(world.troubles.uniform(0, 2 * KILL_EVERY))
+                await _until_ready(world, len(world.processes) // 2)
+                await _kill(world)
+                if others and number % OTHER_TROUBLE_EVERY == OTHER_TROUBLE_EVERY - 1:
+                    name = world.troubles.choice(sorted(others))
+                    world.figures.troubles[name] += 1
+                    await others[name](world)
+        finally:
+            acting.cancel()
+            await asyncio.wait([acting])
+        acting.result()
+        await _leave_in_peace(world)
+        if not await world.rest():
+            return
+        await world.look(environment, world.people.delivered)
+        world.figures.rounds += 1
+        say(f"{world.figures.kills} kills, {len(world.violations)} violations")
+
+
+async def _act_all_the_time(world: World) -> None:
+    """People act, two or three a second; what they began they finish."""
+    people = world.people
+    async with asyncio.TaskGroup() as group:
+        try:
+            while True:
+                await asyncio.sleep(world.random.uniform(0, 0.8))
+                group.create_task(people._guarded(people._act))
+        except asyncio.CancelledError:
+            return
+
+
+async def _allow(world: World) -> None:
     for who in ("@operator", "@sift-operators"):
-        await people._deliver(slack.command(ADMIN, LAUNCH_OPS, f"allow {who}"))
+        await world.people._deliver(world.slack.command(ADMIN, LAUNCH_OPS, f"allow {who}"))
+
+
+async def _live(world: World, rounds: int, kinds: frozenset[str] | None) -> None:
+    people, draw = world.people, world.troubles
+    await _allow(world)
     chosen = {name: value for name, value in TROUBLES[world.plan.database].items() if kinds is None or name in kinds}
     doing: set[asyncio.Task[None]] = set()
     for _ in range(rounds):
@@ -154,10 +221,10 @@ TROUBLES: dict[str, dict[str, tuple[int, Trouble]]] = {
 # Afterwards
 
 
-async def _until_ready(world: World) -> None:
-    """Waits until two take requests, so that one can go, or the only one does."""
+async def _until_ready(world: World, number: int = 2) -> None:
+    """Waits until some take requests, two so that one can go, or the only one does."""
     async with asyncio.timeout(2 * START_SECONDS):
-        while sum(process.ready for process in world.processes) < min(2, len(world.processes)):
+        while sum(process.ready for process in world.processes) < min(max(2, number), len(world.processes)):
             await asyncio.sleep(0.05)
 
 

@@ -126,6 +126,10 @@ class World:
             connection.row_factory = sqlite3.Row
             return connection.execute(query, values).fetchall()
 
+    def files(self) -> list[Path]:
+        """Where the bots write to, their logs among them."""
+        return sorted(self.directory.glob("bot*"))
+
     def environment(self, url: str) -> dict[str, str]:
         """The settings of every process."""
         slack = self.slack
@@ -196,6 +200,7 @@ class World:
             for row in self.rows("SELECT job_id FROM audit WHERE event = 'request' AND outcome = 'sending'")
         )
         posts = Counter(call.target for call in self.sift.calls if call.operation == "retry")
+        self.figures.doubled = 0
         for job_id, times in posts.items():
             if times > marked[job_id or ""]:
                 self.figures.doubled += times - marked[job_id or ""]

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -45,7 +45,8 @@ def failing(bot: Bot, state: str, *, times: int = 1, after_commit: bool = False)
 
     def notice(_c: Any, _k: Any, statement: str, parameters: Any, *_: Any) -> None:
         nonlocal entering
-        entering = entering or (statement.startswith("UPDATE retries") and state in tuple(parameters))
+        values = parameters.values() if isinstance(parameters, Mapping) else parameters  # PostgreSQL's are named
+        entering = entering or (statement.startswith("UPDATE retries") and state in tuple(values))
 
     def commit(connection: Connection) -> None:
         nonlocal entering, failed
@@ -75,8 +76,8 @@ async def test_the_outcome_of_a_retry_is_written_until_the_database_takes_it(
         world.allow()
         failed = failing(bot, "accepted", times=times, after_commit=after_commit)
         await world.slack.command(OPERATOR, LAUNCH_OPS, world.sift.add().job_id)
-        await world.until(lambda: world.replies())
-        assert failed() == times
+        await world.until(lambda: failed() == times and world.replies())
+        await world.until_outcome("accepted")
         assert world.outcomes() == ["requested", "sending", "accepted"]
         assert world.sift.count("retry") == 1
         assert counted(bot, "accepted") == 1

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 from sqlalchemy import event
+from starlette.responses import HTMLResponse
 
 from bot.app.bot import Bot
 from bot.base.clock import utc_now
@@ -83,6 +84,16 @@ async def test_who_waits_for_a_slow_sift_is_told_so(live: World, monkeypatch: py
     assert "Still at it" in said
     await live.until_outcome("finished")
     assert len(live.whispers()) == 1
+
+
+async def test_what_had_ended_when_it_was_read_back_is_told_though_sift_cannot_be_read_just_then(live: World) -> None:
+    live.sift.run_seconds = 0.01
+    live.sift.answer("retry", HTMLResponse("<h1>504</h1>", 504), carried_out=True)
+    live.sift.delay("list", 0.8, times=2)  # before the retry, and after it: by then it has failed again
+    await live.slack.command(OPERATOR, LAUNCH_OPS, live.sift.add(then=["fail"]).job_id)
+    await live.until_outcome("accepted")
+    live.sift.fail("list", times=6)  # for longer than a late read counts
+    await live.until_outcome("failed_again", timeout=10)
 
 
 async def test_many_jobs_are_followed_with_one_request(live: World) -> None:

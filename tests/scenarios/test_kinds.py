@@ -175,11 +175,11 @@ async def test_an_unknown_cancellation_is_settled_by_the_job(live: World, arrive
 
 
 async def test_an_unknown_cancellation_of_what_has_ended_ends_as_the_job_did(live: World) -> None:
-    live.sift.run_seconds = 0.6
+    live.sift.run_seconds = 1.5
     await live.retried(live.sift.add(EXPORT))
     held = live.sift.hold("cancel")
     await ask(live, live.replies()[0])
-    await held.entered.wait()
+    await asyncio.wait_for(held.entered.wait(), 5)
     await live.until_outcome("finished")
     await until(live, Event.CANCEL, "finished")
     assert outcomes(live, Event.CANCEL) == ["requested", "sending", "unknown", "finished"]

@@ -151,6 +151,7 @@ async def test_a_token_that_slack_refuses_ends_the_bot_with_one_line(world: Worl
     assert "Traceback" not in error
 
 
+@pytest.mark.sqlite
 async def test_a_second_bot_on_the_same_file_is_refused(world: World) -> None:
     async with world.running():
         code, _, error = await output(world, "run", PORT=str(free_port()))
@@ -226,6 +227,7 @@ async def test_the_procfile_s_processes_start(world: World, name: str) -> None:
         assert (await client.post(f"{url}/slack/events")).status_code == expected
 
 
+@pytest.mark.sqlite
 async def test_the_procfile_s_release_migrates(world: World) -> None:
     process = await asyncio.create_subprocess_exec(
         str(Path(sys.executable).parent / "honcho"),

@@ -33,6 +33,14 @@ async def test_a_replica_takes_over_what_another_left(world: World, postgres_url
     assert world.sift.count("retry") == 1
 
 
+async def test_what_fails_after_a_restart_is_alerted_at_once(world: World, postgres_url: str) -> None:
+    settings: dict[str, Any] = {"ALERT_CHANNEL": LAUNCH_OPS, "ALERT_POLL_SECONDS": "0.1", "DATABASE_URL": postgres_url}
+    for times in (1, 2):
+        async with world.running(**settings):
+            world.sift.fail_one()
+            await world.until(lambda: len(world.messages()) == times, timeout=15)  # noqa: B023  # waited for here
+
+
 async def test_an_outage_on_postgresql_is_alerted_once_and_retried_whole(world: World, postgres_url: str) -> None:
     settings: dict[str, Any] = {"ALERT_CHANNEL": LAUNCH_OPS, "ALERT_POLL_SECONDS": "0.1", "DATABASE_URL": postgres_url}
     async with world.running(socket_mode=True, **settings), world.running(socket_mode=True, **settings):

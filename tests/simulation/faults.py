@@ -3,6 +3,7 @@
 A run in which everything goes wrong at once says little of each, so each seed has faults of its own choice.
 """
 
+import json
 from dataclasses import dataclass, field
 from random import Random
 
@@ -25,9 +26,14 @@ NETWORK = (
     "5xx",
     "5xx after",
     "garbage",
+    "dies",
+    "echo",
 )
 DATABASE = ("fails", "lost", "slow", "dies before", "dies after", "sleeps after", "hangs", "gone")
 PROCESSES = ("killed", "stopped", "clock", "power")
+
+WORSE = 3
+"""A call that matters, which is one that acts, fares worse so many times as often as any other."""
 
 
 @dataclass
@@ -76,10 +82,14 @@ class Faults:
         if now >= self.until:
             return fair
         if self.dark_from <= now < self.dark_until and call.peer == self.dark_peer:
-            return _bad(draw.choice(("refused", "lost silently", "5xx")), call.peer, fair, draw)
-        if draw.random() >= self.network_rate:
+            return _bad(draw.choice(("refused", "lost silently", "5xx")), call, fair, draw)
+        if draw.random() >= self.network_rate * (WORSE if call.acts else 1):
             return fair
-        return _bad(draw.choice(self.network), call.peer, fair, draw)
+        return _bad(draw.choice(self.network), call, fair, draw)
+
+    def back_after(self) -> float:
+        """Seconds until a process that died is started again."""
+        return self.random.choice((0.5, 5.0, 30.0))
 
     def fate(self, now: float, name: str) -> Fate:
         """What becomes of a transaction."""
@@ -108,7 +118,7 @@ def _some(draw: Random, kinds: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(kind for kind in kinds if draw.random() < 0.5)
 
 
-def _bad(kind: str, peer: str, weather: Weather, draw: Random) -> Weather:  # noqa: C901  # one branch for each kind
+def _bad(kind: str, call: Call, weather: Weather, draw: Random) -> Weather:  # noqa: C901  # one branch for each kind
     weather.name = kind
     match kind:
         case "refused":
@@ -122,7 +132,7 @@ def _bad(kind: str, peer: str, weather: Weather, draw: Random) -> Weather:  # no
         case "silent":
             weather.silent = True
         case "late":  # to Sift, it may arrive when the caller has given up; a message could not be found then
-            weather.there = draw.choice((3.0, 8.0, 12.0) if peer == "sift" else (3.0, 8.0))
+            weather.there = draw.choice((3.0, 8.0, 12.0) if call.peer == "sift" else (3.0, 8.0))
         case "slow":
             weather.back = draw.choice((1.0, 4.0, 9.5))
         case "429" | "429 and wait":
@@ -132,6 +142,11 @@ def _bad(kind: str, peer: str, weather: Weather, draw: Random) -> Weather:  # no
         case "5xx" | "5xx after":
             weather.carried_out = kind == "5xx after"
             weather.answer = Answered(draw.choice((500, 502, 503, 504)), JSON, b"{}")
+        case "dies":
+            weather.dies, weather.lost = True, draw.random() < 0.5
+        case "echo":  # such as a proxy that says which headers it did not like
+            said = json.dumps({"code": 3, "message": f"no good: {call.secret}"}) if call.peer == "sift" else call.secret
+            weather.carried_out, weather.answer = False, Answered(400, JSON, said.encode())
         case "garbage":
             weather.answer = Answered(200, JSON, draw.choice(GARBAGE))
     return weather

@@ -4,7 +4,7 @@ import contextlib
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -69,11 +69,14 @@ class Watch:
     def __init__(self, world: World) -> None:
         self.world = world
         self.sent: Counter[str] = Counter()
+        self.told: set[str] = set()
         world.leaving.append(self.leaves)
 
     def leaves(self, call: Call, weather: Weather) -> None:
         """Looks at a call that the bot makes."""
-        acting = _ACT.fullmatch(call.path) if call.peer == "sift" and call.method == "POST" else None
+        if b"could not be recorded" in call.body and call.path.endswith("chat.postEphemeral"):
+            self.told.add(json.loads(call.body)["user"])
+        acting = _ACT.fullmatch(call.path) if call.acts else None
         if acting is None:
             return
         request_id = _SENDING.get() or ""
@@ -95,9 +98,10 @@ class Watch:
             the_audit_is_whole,
             one_message_per_thing_to_show,
             every_alert_is_shown,
+            no_secret_turns_up,
         ):
             holds(world)
-        nothing_acknowledged_is_lost(world, delivered)
+        nothing_acknowledged_is_lost(world, delivered, self.told)
         a_redelivery_does_nothing(world, delivered)
         nothing_denied_is_done(world, delivered)
         nothing_goes_on_beside(world)
@@ -168,7 +172,7 @@ def held(world: World) -> list[str]:
 
 def proves_nothing_was_done(weather: Weather) -> bool:
     """Whether what the bot gets is proof that Sift did nothing."""
-    return weather.refused or (weather.answer is not None and weather.answer.status == 429)
+    return weather.refused or (weather.answer is not None and weather.answer.status in (400, 429))
 
 
 def marked_before_it_is_sent(world: World, request_id: str, rows: list[Any]) -> None:
@@ -186,8 +190,8 @@ def no_request_is_sent_twice(world: World, request_id: str, times: int) -> None:
 
 def nothing_is_sent_for_whom_policy_denies(world: World, row: dict[str, Any]) -> None:
     """Somebody who has been denied for as long as the bot may go by what it knew is sent nothing for."""
-    if any(replica.offset for replica in world.replicas):
-        return  # whose clock is right is not for the bot to know
+    if world.plan.replicas == 1 and world.replicas[0].offset:
+        return  # that its clock is wrong is not for the bot to know; several go by the database's
     if not may_have(world, row["user_id"], world.now()):
         world.violated("nothing is sent for whom policy denies", f"{row['id']} of {row['user_id']}")
 
@@ -342,15 +346,30 @@ def every_alert_is_shown(world: World) -> None:
             world.violated("every alert is shown", f"nobody decided how {row['id']} is shown")
 
 
-def nothing_acknowledged_is_lost(world: World, delivered: list[Delivered]) -> None:
-    """Whatever asked for a retry and was acknowledged is on record, or the person was told."""
+def no_secret_turns_up(world: World) -> None:
+    """Whoever repeats the bot's secrets, they stand neither in the database nor in Slack."""
+    slack, sift = world.slack, world.sift
+    told = repr((slack.channels, slack.homes, slack.modals)).encode()
+    places = {"Slack": told, **{file.name: file.read_bytes() for file in world.files()}}
+    for secret in (slack.bot_token, slack.signing_secret, sift.api_key):
+        for name, held in places.items():
+            if secret.encode() in held:
+                world.violated("no secret turns up", f"one does in {name}")
+
+
+def nothing_acknowledged_is_lost(world: World, delivered: list[Delivered], told: Collection[str] = ()) -> None:
+    """Whatever asked for a retry and was acknowledged is on record, or the person was told.
+
+    Args:
+        told: whom the bot tried to tell that it could not be recorded, whether or not Slack was there.
+    """
     keys = {
         row["delivery_key"]
         for row in world.rows("SELECT delivery_key FROM retries UNION SELECT delivery_key FROM batches")
     }
     for one in delivered:
         wanted = _key(one) if one.acked and not _told(one) else None
-        if wanted is not None and wanted not in keys and not _was_told_later(world, one):
+        if wanted is not None and wanted not in keys and not _was_told_later(world, one, told):
             world.violated("nothing acknowledged is lost", f"{wanted} was acknowledged, and nobody knows of it")
 
 
@@ -396,10 +415,12 @@ def _told(delivered: Delivered) -> bool:
     return bool(delivered.body)
 
 
-def _was_told_later(world: World, delivered: Delivered) -> bool:
+def _was_told_later(world: World, delivered: Delivered, told: Collection[str]) -> bool:
     payload = delivered.payload
+    if "command" in payload:
+        return False  # whose ack says it
     user_id = payload.get("user_id") or payload.get("user", {}).get("id") or payload.get("event", {}).get("user")
-    return bool(world.slack.ephemerals(user_id) or world.slack.dm(user_id).messages)
+    return bool(user_id in told or world.slack.ephemerals(user_id) or world.slack.dm(user_id).messages)
 
 
 def nothing_goes_on_beside(world: World) -> None:
@@ -432,6 +453,7 @@ INVARIANTS: tuple[Callable[..., None], ...] = (
     the_audit_is_whole,
     one_message_per_thing_to_show,
     every_alert_is_shown,
+    no_secret_turns_up,
     nothing_acknowledged_is_lost,
     a_redelivery_does_nothing,
     nothing_denied_is_done,

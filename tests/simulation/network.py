@@ -34,6 +34,16 @@ class Call:
     body: bytes = b""
     query: str = ""
 
+    @property
+    def secret(self) -> str:
+        """What the caller proves by who it is."""
+        return next((value for name, value in self.headers.items() if name.lower() == "authorization"), "")
+
+    @property
+    def acts(self) -> bool:
+        """Whether Sift is to do something that must not be done twice."""
+        return self.peer == "sift" and self.path.endswith((":retry", ":cancel"))
+
 
 @dataclass
 class Answered:
@@ -56,6 +66,7 @@ class Weather:
         cut: the connection breaks where the answer should come; otherwise nothing ever comes.
         answer: what the caller gets instead of the answer.
         carried_out: whether the request has its effect all the same.
+        dies: whether the process that makes the call is killed once it has left.
     """
 
     there: float = 0.05
@@ -66,6 +77,7 @@ class Weather:
     silent: bool = False
     answer: Answered | None = None
     carried_out: bool = True
+    dies: bool = False
     name: str = "fair"
 
 

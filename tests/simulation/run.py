@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -114,8 +113,6 @@ def _leave_in_peace(world: World) -> None:
             world.loop.resume(replica.process)
         if not replica.process.alive:
             replica.start()
-        if world.plan.replicas > 1:
-            replica.offset = timedelta(0)
 
 
 async def _rest(world: World) -> bool:

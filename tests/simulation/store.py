@@ -236,7 +236,7 @@ class SharedDatabase(Database):
     def is_sqlite(self) -> bool:
         return False
 
-    def now(self, connection: Connection) -> datetime:
+    def _asked(self, connection: Connection) -> datetime:
         """The moment by the server's clock."""
         return self.server_clock()
 

@@ -7,17 +7,23 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from bot.access import policy
 from bot.audit import log as audit
 from bot.audit.entry import Event
-from bot.retries import rules
+from bot.base.errors import DatabaseUnavailable
+from bot.db.database import Database
+from bot.db.tables import retries
+from bot.retries import rules, store
 from bot.retries.attempt import Attempt
 from bot.retries.intake import Intake
 from bot.retries.runner import Runner
 from bot.retries.state import State
+from bot.sift import responses
 from bot.sift.errors import Unreachable
 from bot.slack import piece
+from tests.simulation.mends import MENDS, drawn_for
 from tests.simulation.run import run
 
 Patch = pytest.MonkeyPatch
@@ -154,6 +160,42 @@ def loops_outlive_the_bot(patch: Patch) -> None:
     patch.setattr("bot.app.bot.looping", mutated)
 
 
+def errors_are_sent_again(patch: Patch) -> None:
+    """What a server says of itself (5xx) counts as proof that it did nothing."""
+    error = responses._error
+    patch.setattr(
+        "bot.sift.responses._error",
+        lambda response, body: Unreachable() if response.status_code >= 500 else error(response, body),
+    )
+    drawn_for(patch, network=("5xx", "5xx after"), network_rate=0.3)
+
+
+def what_was_interrupted_is_sent_again(patch: Patch) -> None:
+    """What is found in `sending` goes back to the queue."""
+
+    def mutated(connection: Any, retry: Any, state: State, *args: Any, **more: Any) -> Any:
+        if state is not State.UNKNOWN:
+            return store.transition(connection, retry, state, *args, **more)
+        again = update(retries).where(retries.c.id == retry.id).values(state=State.REQUESTED)
+        connection.execute(again)
+        return retry
+
+    patch.setattr("bot.retries.runner.store", SimpleNamespace(**{**vars(store), "transition": mutated}))
+    drawn_for(patch, network=("dies",), network_rate=0.1)
+
+
+def an_unclear_commit_counts_as_none(patch: Patch) -> None:
+    """Whoever loses the database while it commits is told that nothing is recorded."""
+    patch.setattr("bot.db.worker.MaybeRecorded", DatabaseUnavailable)
+    drawn_for(patch, database=("lost",), database_rate=0.3)
+
+
+def nothing_is_flushed(patch: Patch) -> None:
+    """No commit waits for the disk."""
+    patch.setattr(Database, "run", Database.run_lazily)
+    drawn_for(patch, processes=("power",))
+
+
 MUTATIONS: dict[Mutation, tuple[str, int]] = {
     lost_calls_are_sent_again: ("no request is sent twice", 59),
     the_mark_is_not_committed: ("marked before it is sent", 0),
@@ -169,6 +211,11 @@ MUTATIONS: dict[Mutation, tuple[str, int]] = {
     failures_are_not_sorted: ("every alert is shown", 0),
     each_request_leaves_a_task: ("nothing goes on beside", 0),
     loops_outlive_the_bot: ("nothing is left running", 0),
+    errors_are_sent_again: ("no request is sent twice", 0),
+    what_was_interrupted_is_sent_again: ("no request is sent twice", 0),
+    an_unclear_commit_counts_as_none: ("nothing denied is done", 0),
+    nothing_is_flushed: ("nothing acknowledged is lost", 0),
+    **MENDS,
 }
 """What is changed, the invariant that must fail then, and the first seed that shows it."""
 

@@ -133,13 +133,13 @@ class Replica:
         worker = partial(
             SimulatedWorker,
             fate=self._fate,
-            kill=self.kill,
+            kill=self.die,
             sleep=self.sleep,
             disk=self.world.disk,
             timer=self.world.loop.time,
         )
         kind = Database if self.world.plan.replicas == 1 else SharedDatabase
-        database = kind(url, clock, worker=worker, readers=InLoop(lambda: 0.002))
+        database = kind(url, clock, worker=worker, readers=InLoop(lambda: 0.002), timer=self.world.loop.time)
         if isinstance(database, SharedDatabase):
             database.server_clock = self.world.now
         for engine in database.engines:
@@ -173,6 +173,15 @@ class Replica:
         if process.stopped:
             self.world.note(process.name, "goes on")
             self.world.loop.resume(process)
+
+    def die(self) -> None:
+        """Ends the process where it is, and starts it again after a while, as a platform does."""
+        self.kill()
+        self.world.loop.call_later(self.world.faults.back_after(), self._come_back, self.process, context=Context())
+
+    def _come_back(self, process: Process) -> None:
+        if self.process is process and not process.alive:
+            self.start()
 
     def kill(self) -> None:
         """Ends the process where it is; nothing is tidied up but what the system itself gives back."""
@@ -274,6 +283,10 @@ class World:
             **self.plan.settings,
         }
 
+    def files(self) -> list[Path]:
+        """Where the bot writes to."""
+        return sorted(self.path.parent.glob("bot.db*"))
+
     def lose_power(self) -> None:
         """Ends every process, and loses whatever was committed since the last flush."""
         self.note("world", "loses power")
@@ -305,6 +318,10 @@ class World:
         with self.reading() as connection:
             return connection.execute(query, values).fetchall()
 
+    def of(self, process: Process) -> Replica:
+        """Whose process it is."""
+        return next(replica for replica in self.replicas if replica.process is process)
+
     def _weather(self, call: Call) -> Weather:
         return self.faults.weather(call, self.loop.time())
 
@@ -315,6 +332,8 @@ class World:
         self.note(name, f"{call.peer} {call.method} {call.path} {weather.name} {len(call.body)}", body)
         for told in self.leaving:
             told(call, weather)
+        if weather.dies and process is not None:
+            self.of(process).die()
 
     def end(self) -> None:
         """Closes what is open, without running any of the bot's code."""
