@@ -117,7 +117,7 @@ class Features:
 
     @cached_property
     def home(self) -> Home:
-        return Home(self.authorizer, self.counts, help_text(), self.workspace, self.timer)
+        return Home(self.authorizer, self.counts, partial(help_text, None), self.workspace, self.timer)
 
     @cached_property
     def publishers(self) -> dict[str, Publisher[Any]]:

@@ -64,7 +64,7 @@ def _retry(text: str, words: list[str]) -> Command:
             break
         job_ids.append(job_id)
     if not job_ids:
-        return Usage("that is not a Sift job ID", given=clip(unescape(words[0])))
+        return Usage("is not a Sift job ID, nor a word I know", word=clip(unescape(words[0])))
     if len(set(job_ids)) > MAX_JOBS:
         return Usage(f"that is more than {MAX_JOBS} jobs at once")
     rest = text.split(maxsplit=len(job_ids))[len(job_ids) :]

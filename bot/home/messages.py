@@ -6,16 +6,17 @@ Failed 11:00 AM after 6 min
 🟢 You may retry jobs as operator until 8:00 PM.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bot.access.holding import Holding
 from bot.access.messages import ADD_GRANT, REVOKE_GRANT, denied, guest_standing, line, standing
-from bot.access.policy import Decision, Grant, Reason
+from bot.access.policy import Decision, Grant, Permission, Reason, Typed
 from bot.alerts.alert import OnCall
 from bot.alerts.oncall_messages import in_short, lines
 from bot.base.clock import say_duration
+from bot.home.approval_messages import Entry
 from bot.home.approval_messages import waiting as awaited
 from bot.records.line import Line
 from bot.records.messages import OPEN_AUDIT, OPEN_STATS, OWN, block_of, numbers, search_button
@@ -142,13 +143,14 @@ def unknown(job_id: str) -> Message:
 RETRY_WAITING = "retry_waiting"
 """The action ID of the Retry button in the Home tab; its value is that of every Retry button."""
 
+_LOOK, _RETRY = Permission.LOOK, Permission.RETRY
 HELP = (
-    ("", "lets you pick from the jobs that failed lately"),
-    ("list [run <run>]", "lists them and who is on which, or those of a Sift run"),
-    ("run <run> [reason]", "shows what failed of a run (name, ID or link), to retry all of it or some"),
-    ("status <job ID>", "shows a job without retrying it"),
+    Typed("", "lets you pick from the jobs that failed lately", _RETRY),
+    Typed("list [run <run>]", "lists what failed lately, or of a Sift run, and who is on which", _LOOK),
+    Typed("run <run> [reason]", "shows what failed of a run (name, ID or link), to retry all of it or some", _RETRY),
+    Typed("status <job ID>", "shows a job without retrying it", _LOOK),
 )
-"""What can be typed to look at jobs, and what it does."""
+"""What can be typed to look at jobs."""
 
 
 @dataclass(frozen=True)
@@ -157,17 +159,17 @@ class Seen:
 
     Args:
         decision: whether they may retry, or at least read the audit.
+        rights: all that they may do.
         waiting: failures that nobody has retried yet.
         known: what is known of those.
         own: their last requests.
         lines: the audit's newest lines; None for who may not read it.
         grants: the allow-list; None for who may not grant.
-        stats: how retries went lately.
-        everybodys: whether those are everybody's, as for who may read the audit, or one's own.
+        stats: how retries went lately: everybody's for who may read the audit, else their own.
         held: what they hold altogether; None: no more is known than what allowed them.
         idle: the numbers of the grants that add nothing to what the same user or group holds.
         more: how many more there are of a list than it shows, by the list's name; at most `MAX_COUNTED`.
-        approvals: what they may approve: one request, or those of one batch, each.
+        approvals: what they may approve, the newest first.
     """
 
     at: datetime
@@ -183,8 +185,8 @@ class Seen:
     held: Holding | None = None
     idle: Collection[int] = ()
     more: Mapping[str, int] = field(default_factory=dict)
-    everybodys: bool = False
-    approvals: Sequence[Sequence[Retry]] = ()
+    rights: Collection[Permission] = ()
+    approvals: Sequence[Entry] = ()
 
 
 MAX_COUNTED = 1_000
@@ -194,24 +196,24 @@ BACK = timedelta(days=30)
 """How far back the Home tab counts."""
 
 
-def home_view(seen: Seen, help_text: Message, workspace: Workspace) -> View:
+def home_view(seen: Seen, help_text: Callable[[Collection[Permission]], Message], workspace: Workspace) -> View:
     """Returns the whole tab: at most a hundred blocks, since each list is bounded.
 
     Args:
-        help_text: what can be typed; left out for who may do none of it.
+        help_text: what can be typed by who has these rights; left out for who may do none of it.
     """
     waiting = [_waiting(job, seen.known) for job in seen.waiting]
     under_way = [section(_retry(retry, named=True)) for retry in seen.under_way]
     blocks = [
         section(_standing(seen)),
-        *_part("Waiting for your approval", awaited(seen.approvals)),
+        *_part("Waiting for your approval", awaited(seen.approvals, seen.more.get("approvals", 0))),
         *_part("Failures waiting", [*waiting, *_more(seen, "waiting", ": `/sift-retry list`")]),
         *_part("Retries under way", [*under_way, *_more(seen, "under_way")]),
         *_part("Your last requests", _own(seen)),
         *_numbers(seen),
         *_audit(seen, workspace),
         *_access(seen),
-        *([divider(), *help_text.blocks] if seen.decision.allowed else []),
+        *([divider(), *help_text(seen.rights).blocks] if seen.decision.allowed else []),
     ]
     return home(blocks)
 
@@ -251,7 +253,7 @@ def _own(seen: Seen) -> list[Block]:
 def _numbers(seen: Seen) -> list[Block]:
     if seen.stats is None or not seen.stats.total:
         return []
-    return [divider(), *numbers(seen.stats, {}, BACK, own=not seen.everybodys).blocks]
+    return [divider(), *numbers(seen.stats, {}, BACK, own=Permission.READ_AUDIT not in seen.rights).blocks]
 
 
 def _waiting(job: Job, known: Listed) -> Block:

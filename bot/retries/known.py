@@ -94,11 +94,16 @@ def completed(connection: Connection, found: Sequence[Retry]) -> list[Retry]:
 
 def with_approvers(connection: Connection, found: Sequence[Retry]) -> list[Retry]:
     """Returns rows with who approved each so far, of those that take somebody else's word."""
-    asked = [retry.id for retry in found if retry.approval_until is not None]
-    given: dict[str, list[str]] = {}
-    for row in connection.execute(_APPROVALS, {"b_ids": asked}) if asked else ():
-        given.setdefault(row.retry_id, []).append(row.user_id)
-    return [replace(one, approvers=tuple(given[one.id])) if one.id in given else one for one in found]
+    given = approvers(connection, [retry.id for retry in found if retry.approval_until is not None])
+    return [replace(one, approvers=given[one.id]) if one.id in given else one for one in found]
+
+
+def approvers(connection: Connection, ids: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """Returns who approved each request so far, of those that somebody did."""
+    given: dict[str, tuple[str, ...]] = {}
+    for row in connection.execute(_APPROVALS, {"b_ids": list(ids)}) if ids else ():
+        given[row.retry_id] = (*given.get(row.retry_id, ()), row.user_id)
+    return given
 
 
 def records(connection: Connection, cause_keys: Sequence[str]) -> dict[str, Record]:
