@@ -73,7 +73,7 @@ def _elsewhere(connection: Connection, retry: Retry, at: datetime) -> Retry | No
     same = (_ROW.job_id == retry.job_id) & (_ROW.kind == retry.kind) & (_ROW.id != retry.id)
     open_ = (_ROW.state == State.REQUESTED) & or_(_ROW.approval_until > at, _ROW.approved_by.is_not(None))
     row = connection.execute(select(retries).where(same, open_).limit(1)).first()
-    return None if row is None else Retry.of(row._mapping)
+    return None if row is None else claims.as_far_as_readable(row)
 
 
 def waiting(
@@ -108,7 +108,7 @@ def last_spoken(connection: Connection, of: str) -> Retry | None:
     """The request, or of a batch one whose wait is over; None if nobody was ever asked."""
     asked = select(retries).where(or_(_ROW.id == of, _ROW.batch_id == of), _ROW.approval_until.is_not(None))
     row = connection.execute(asked.order_by(_WAITS, _ROW.ended_at.desc(), _ROW.id).limit(1)).first()
-    return None if row is None else Retry.of(row._mapping)
+    return None if row is None else claims.as_far_as_readable(row)
 
 
 def approve(connection: Connection, retry: Retry, by: Actor, now: datetime, at: datetime) -> Retry:

@@ -90,7 +90,7 @@ def wait(connection: Connection, retry: Retry, until: datetime, now: datetime, a
     named = {"b_job": retry.job_id, "b_kind": retry.kind, "b_id": retry.id}
     other = connection.execute(_OTHER, named).first()
     if other is not None:
-        return rules.queued_behind(Retry.of(other._mapping), at)
+        return rules.queued_behind(claims.as_far_as_readable(other), at)
     store.note_progress(
         connection, retry, at, waits_until=until, due_at=now + (until - at), job_before=retry.job_before
     )

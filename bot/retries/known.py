@@ -11,7 +11,7 @@ from itertools import islice
 from sqlalchemy import Connection, bindparam, select
 
 from bot.db.tables import alerts, approvals, retries
-from bot.retries import causes
+from bot.retries import causes, claims
 from bot.retries.kept import about_of
 from bot.retries.kind import Kind
 from bot.retries.messages.job import why_now
@@ -52,7 +52,7 @@ _OF_FAILURE = select(alerts.c.about).where(
 def open_retries(connection: Connection, job_ids: Collection[str]) -> dict[str, Retry]:
     """Returns the retries of jobs that are under way, by job; else those that were asked for and not sent yet."""
     rows = connection.execute(_OPEN, {"b_jobs": list(job_ids)}) if job_ids else ()
-    found = sorted((Retry.of(row._mapping) for row in rows), key=lambda retry: retry.state in ACTIVE)
+    found = sorted(map(claims.as_far_as_readable, rows), key=lambda retry: retry.state in ACTIVE)
     return {retry.job_id: retry for retry in found}
 
 

@@ -72,12 +72,8 @@ def _tabs(t: Words) -> dict[str, Shown]:
         "home, admin by setting": seen(Decision(True, Reason.ADMINS_SETTING), **full, **admin),
         "home, several grants": seen(_granted(Role.OPERATOR), held=several),
         "home, admin, one adds nothing": seen(_granted(Role.ADMIN), grants=grants(t)[:2], idle={7}),
-        "home, admin, more than is shown": seen(
-            _granted(Role.ADMIN), **{**full, **admin, **more}
-        ),
-        "home, operator, more than is shown": seen(
-            _granted(Role.OPERATOR), **{**full, **few}
-        ),
+        "home, admin, more than is shown": seen(_granted(Role.ADMIN), **{**full, **admin, **more}),
+        "home, operator, more than is shown": seen(_granted(Role.OPERATOR), **{**full, **few}),
         "home, guest, nobody to ask": seen(Decision(False, Reason.IS_GUEST), admins=[]),
         "home, guest": seen(Decision(False, Reason.IS_GUEST)),
         "home, not listed": seen(Decision(False, Reason.NOT_LISTED)),
