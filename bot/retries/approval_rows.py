@@ -49,7 +49,7 @@ def ask(
     if retry.approval_until is not None:
         store.note_progress(connection, retry, at, due_at=now + (retry.approval_until - at))
         return None
-    if (other := _elsewhere(connection, retry, at)) is not None:
+    if (other := elsewhere(connection, retry, at)) is not None:
         return other
     others = [subject for subject in may if subject != retry.user_id]
     detail = {"may_approve": others[:MAX_MAY], "more": len(others[MAX_MAY:])}
@@ -59,6 +59,7 @@ def ask(
         at,
         approval_until=at + APPROVAL_FOR,
         approvals_needed=needed,
+        waits_until=None,
         due_at=now + APPROVAL_FOR,
         job_before=retry.job_before,
         attempt=retry.attempt,
@@ -68,7 +69,7 @@ def ask(
     return None
 
 
-def _elsewhere(connection: Connection, retry: Retry, at: datetime) -> Retry | None:
+def elsewhere(connection: Connection, retry: Retry, at: datetime) -> Retry | None:
     """Another request for the same job that waits for a second person, or was approved and is about to be sent."""
     same = (_ROW.job_id == retry.job_id) & (_ROW.kind == retry.kind) & (_ROW.id != retry.id)
     open_ = (_ROW.state == State.REQUESTED) & or_(_ROW.approval_until > at, _ROW.approved_by.is_not(None))

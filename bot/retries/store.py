@@ -80,7 +80,8 @@ class Changes(TypedDict, total=False):
         due_at: when the row is to be looked at again; None: never.
         missed: reads in a row without the job.
         late_until: until when reports are looked for that were evaluated before this import's data arrived.
-        waits_until: until when a request waits for the end of the cooldown; it ends with the state.
+        waits_until: until when a request waits for the end of the cooldown; it ends with the state, or
+            where a second person is asked for instead.
         cools_until: until when a retry that is offered again lets whoever presses wait.
     """
 
@@ -98,7 +99,7 @@ class Changes(TypedDict, total=False):
     new_job_id: str
     missed: int
     late_until: datetime
-    waits_until: datetime
+    waits_until: datetime | None
     cools_until: datetime
 
 
