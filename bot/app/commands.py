@@ -104,7 +104,11 @@ def _list(text: str) -> Command:
 
 def _status(words: list[str]) -> Command:
     job_id = job_id_in(words[0]) if len(words) == 1 else None
-    return Status(job_id) if job_id else Usage("status takes one Sift job ID", _given(words), f"status {EXAMPLE}")
+    if job_id is not None:
+        return Status(job_id)
+    if len(words) == 1:
+        return Usage("is not a Sift job ID", example=f"status {EXAMPLE}", word=_given(words))
+    return Usage("status takes one Sift job ID", _given(words), f"status {EXAMPLE}")
 
 
 def _audit(words: list[str]) -> Command:

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from bot.access.messages import HELP as ACCESS
 from bot.access.policy import Permission
 from bot.app.command import Usage
-from bot.home.messages import HELP as LOOKING
+from bot.home.run_messages import HELP as LOOKING
 from bot.records.messages import HELP as RECORDS
 from bot.records.messages import HELP_OWN as OWN_RECORDS
 from bot.retries.messages.answers import HELP as RETRYING

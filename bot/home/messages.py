@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from bot.access.holding import Holding
 from bot.access.messages import ADD_GRANT, REVOKE_GRANT, denied, guest_standing, line, standing
-from bot.access.policy import Decision, Grant, Permission, Reason, Typed
+from bot.access.policy import Decision, Grant, Permission, Reason
 from bot.alerts.alert import OnCall
 from bot.alerts.oncall_messages import in_short, lines
 from bot.base.clock import say_duration
@@ -89,12 +89,15 @@ def _line(job: Job, known: Listed, place: Place) -> Block:
     text = f"{title}{because}\n{when}{after}{taken} · `{escape(job.job_id)}`"
     if retry is None:
         return section(f":x: {text}", retry_button(job, record=known.record_of(job.job_id)))
-    link = place.workspace.link(retry.channel_id, retry.root_ts)
-    where = f" <{link}|Follow it>." if link else ""
     emoji, by = ":arrows_counterclockwise:", f"Already being retried by <@{retry.user_id}>."
     if retry.state is State.REQUESTED:
         emoji, by = _wanted(retry)
-    return section(f"{emoji} {text}\n{by}{where}")
+    return section(f"{emoji} {text}\n{by}{_follow(retry, place)}")
+
+
+def _follow(retry: Retry, place: Place) -> str:
+    link = place.workspace.link(retry.channel_id, retry.root_ts)
+    return f" <{link}|Follow it>." if link else ""
 
 
 def _wanted(retry: Retry) -> tuple[str, str]:
@@ -117,9 +120,12 @@ def status(job: Job, newest: Retry | None, known: Listed, place: Place) -> Messa
         _, words = outcome_of(newest)
         link = place.workspace.link(newest.channel_id, newest.root_ts)
         where = f" <{link}|See its thread>." if link else ""
-        asked = f"Last retried by <@{newest.user_id}> {date(newest.created_at, 'time')}: {words}.{where}"
-        blocks.append(section(asked))
-    if job.retryable and (newest is None or newest.final):
+        blocks.append(
+            section(f"Last retried by <@{newest.user_id}> {date(newest.created_at, 'time')}: {words}.{where}")
+        )
+    if (retry := known.under_way.get(job.job_id)) is not None and retry.state is State.REQUESTED:
+        blocks.append(section(f"{' '.join(_wanted(retry))}{_follow(retry, place)}"))
+    elif job.retryable and (newest is None or newest.final):
         blocks.append(actions([retry_button(job, record=known.record_of(job.job_id))]))
     links = links_of(about, place)
     blocks += [section(links)] if links else []
@@ -142,15 +148,6 @@ def unknown(job_id: str) -> Message:
 
 RETRY_WAITING = "retry_waiting"
 """The action ID of the Retry button in the Home tab; its value is that of every Retry button."""
-
-_LOOK, _RETRY = Permission.LOOK, Permission.RETRY
-HELP = (
-    Typed("", "lets you pick from the jobs that failed lately", _RETRY),
-    Typed("list [run <run>]", "lists what failed lately, or of a Sift run, and who is on which", _LOOK),
-    Typed("run <run> [reason]", "shows what failed of a run (name, ID or link), to retry all of it or some", _RETRY),
-    Typed("status <job ID>", "shows a job without retrying it", _LOOK),
-)
-"""What can be typed to look at jobs."""
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,7 @@ def shown(t: Words = as_written) -> dict[str, Shown]:
         "list, empty": messages.failed([], Listed(), PLACE),
         "status, failed": messages.status(export, None, known, PLACE),
         "status, failed, retried before": messages.status(a_job(), ended, known, PLACE),
+        "status, asked for": messages.status(a_job(), None, replace(known, under_way={JOB: waits}), PLACE),
         "status, running": messages.status(a_job("RUNNING"), a_retry(), Listed(), PLACE),
         "status, finished": messages.status(a_job("FINISHED"), a_retry(State.FINISHED), known, PLACE),
         "status, no way into Sift": messages.status(a_job(), None, known, replace(PLACE, sift_app_url=None)),
