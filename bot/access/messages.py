@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bot.access.holding import Holding, idle_of_each
-from bot.access.policy import Grant, Role, Terms
+from bot.access.policy import Grant, Permission, Role, Terms, Typed
 from bot.base.clock import say_duration
 from bot.slack.blocks import counted, date, escape, foreign, listing, mention, say_type, section
 from bot.slack.message import Message
@@ -193,5 +193,8 @@ def too_many(seconds: int, per_minute: int) -> Message:
     return Message(text, [section(text)])
 
 
-HELP = (("allow @user|@group [role] [for 8h] [because …]", "grants access; `revoke @user` ends it, `access` lists it"),)
-"""What can be typed of access, and what it does."""
+HELP = (
+    Typed("access", "shows who has access", Permission.READ_AUDIT),
+    Typed("allow @user|@group [role] [for 8h] [because …]", "grants access; `revoke @user` ends it", Permission.GRANT),
+)
+"""What can be typed of access."""

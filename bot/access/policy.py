@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from bot.slack.people import Person
 
@@ -28,6 +29,14 @@ class Permission(StrEnum):
     READ_AUDIT = "read_audit"
     GRANT = "grant"
     OVERRIDE = "override"
+
+
+class Typed(NamedTuple):
+    """Words that can be typed after the command, what they do, and what somebody has to be allowed for that."""
+
+    words: str
+    what: str
+    right: Permission
 
 
 PERMISSIONS: dict[Role, frozenset[Permission]] = {

@@ -105,6 +105,9 @@ class Standing(StrEnum):
     QUEUED = "queued"
     """Asked for and not sent yet."""
 
+    AWAITING = "waiting for a second person"
+    """Asked for, and somebody else has to approve it."""
+
     UNDER_WAY = "under way"
     """Sent to Sift, and not ended."""
 
@@ -122,13 +125,13 @@ OFFERED = (Standing.FAILED, Standing.FAILED_AGAIN)
 """How a job stands that may be retried now."""
 
 
-def standing_of(state: AlertState, retry: State | None, queued: bool) -> Standing:
+def standing_of(state: AlertState, retry: State | None, asked: Standing | None) -> Standing:
     """How a job of a storm stands.
 
     Args:
         state: of its alert.
         retry: the state of the newest retry that the bot sent.
-        queued: whether somebody asked for a retry that is not sent yet.
+        asked: how a retry stands that is asked for and not sent yet; None: there is none.
     """
     match state:
         case AlertState.CLOSED:
@@ -139,7 +142,7 @@ def standing_of(state: AlertState, retry: State | None, queued: bool) -> Standin
             return Standing.QUEUED if retry is State.REQUESTED else Standing.UNDER_WAY
         case AlertState.OPEN:
             again = Standing.FAILED_AGAIN if retry is State.FAILED_AGAIN else Standing.FAILED
-            return Standing.QUEUED if queued else again
+            return again if asked is None else asked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,6 +185,7 @@ class Storm(OnCall, OutboxRow):
         kinds: how many of its jobs are of which job type.
         groups: its jobs by what they share, most first.
         retrying: who asked for what is queued or under way.
+        awaiting: who asked for what waits for a second person.
         retried: who asked for what is through.
         members: the first of its alerts.
         repeats: later failures that nobody announces otherwise.
@@ -192,6 +196,7 @@ class Storm(OnCall, OutboxRow):
     groups: Sequence[Group]
     members: Sequence[Alert]
     retrying: Sequence[str] = ()
+    awaiting: Sequence[str] = ()
     retried: Sequence[str] = ()
     repeats: Sequence[Alert] = ()
     woken_at: datetime | None = None

@@ -47,6 +47,7 @@ _NEW = (
         _ROW.parent_id.is_(None),
         _ROW.muted_by.is_(None),
         _ROW.creator_id.is_(None),
+        _ROW.id.not_in(bindparam("b_tried", expanding=True)),
     )
     .order_by(_ROW.created_at)
     .limit(CHUNK)
@@ -75,16 +76,20 @@ class Creators:
         self._clock = clock
         self._changed = changed
         self._refused_until: datetime | None = None
+        self._tried: set[str] = set()  # which had their turn in this round, so that they hold up no other
 
     async def step(self) -> None:
         """Looks up who created the jobs of the newest alerts; whom it cannot look up now, it tries again."""
         now = self._clock()
         if self._refused_until is not None and now < self._refused_until:
             return
-        new = await self._database.run(lambda connection: _new(connection, now))
+        new = await self._database.run(lambda connection: _new(connection, now, self._tried))
         found = await self._look_up_all({user_id for user_id in new.values() if user_id}, now)
         known = {alert_id: found.get(user_id) if user_id else "" for alert_id, user_id in new.items()}
         await self._write({alert_id: who for alert_id, who in known.items() if who is not None}, now)
+        self._tried |= {alert_id for alert_id, who in known.items() if who is None}
+        if len(new) < CHUNK:  # everybody had a turn
+            self._tried.clear()
 
     async def _look_up_all(self, user_ids: Collection[str], now: datetime) -> dict[str, str | None]:
         """Who users of Sift's are in Slack; ends when Slack refuses to say."""
@@ -120,9 +125,9 @@ class Creators:
             self._changed()
 
 
-def _new(connection: Connection, now: datetime) -> dict[str, str]:
-    """The newest alerts of which nobody looked up yet who created the job, and whom Sift names."""
-    rows = connection.execute(_NEW, {"b_since": now - WITHIN}).all()
+def _new(connection: Connection, now: datetime, tried: Collection[str] = ()) -> dict[str, str]:
+    """The newest alerts of which nobody looked up yet who created the job, apart from some, and whom Sift names."""
+    rows = connection.execute(_NEW, {"b_since": now - WITHIN, "b_tried": list(tried)}).all()
     return {row.id: _creator(row.job) for row in rows}
 
 

@@ -4,20 +4,23 @@ Every function runs inside one transaction of the caller's.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Any
 
+import structlog
 from sqlalchemy import Connection, Row, Select, bindparam, func, select
 
 from bot.alerts.alert import Alert, OnCall
 from bot.db.tables import alerts, retries, storms
+from bot.retries import claims
 from bot.retries.causes import record_of
 from bot.retries.record import Record
-from bot.retries.request import Retry
 from bot.retries.state import AlertState
 from bot.sift.job import Job
 from bot.slack.outbox import Outbox
+
+log = structlog.get_logger(__name__)
 
 MAX_REPEATS = 20
 """So many later failures are told in the thread of a job's alert."""
@@ -64,7 +67,18 @@ def place_of(connection: Connection, job_id: str) -> tuple[str | None, str | Non
 def waiting(connection: Connection, limit: int = 10) -> list[Job]:
     """Returns the newest failures that nobody has retried yet."""
     newest = WAITING.order_by(_ROW.created_at.desc()).limit(limit)
-    return [Alert.of(row._mapping).job for row in connection.execute(newest)]
+    return [alert.job for alert in readable(connection.execute(newest))]
+
+
+def readable(rows: Iterable[Row[Any]]) -> list[Alert]:
+    """Returns the rows that can be read, so that one that cannot spoils nothing but itself."""
+    found = []
+    for row in rows:
+        try:
+            found.append(Alert.of(row._mapping))
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            log.error("alert.unreadable", alert_id=row.id, error=type(error).__name__)
+    return found
 
 
 def on_call(connection: Connection, job_ids: Sequence[str]) -> dict[str, OnCall]:
@@ -75,8 +89,8 @@ def on_call(connection: Connection, job_ids: Sequence[str]) -> dict[str, OnCall]
 
 def _load_alert(connection: Connection, row: Row[Any], interrupted: bool) -> Alert:
     retry = connection.execute(select(retries).where(retries.c.id == row.retry_id)).first() if row.retry_id else None
-    repeats = [Alert.of(found._mapping) for found in connection.execute(_REPEATS, {"b_id": row.id})]
-    sent = Retry.of(retry._mapping) if retry else None
+    repeats = readable(connection.execute(_REPEATS, {"b_id": row.id}))
+    sent = claims.as_far_as_readable(retry) if retry else None
     offering = row.state == AlertState.OPEN and row.cause_key
     record = record_of(connection, row.cause_key) if offering else Record()
     return Alert.of(row._mapping, retry=sent, record=record, repeats=repeats, interrupted=interrupted)

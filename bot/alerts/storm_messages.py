@@ -101,11 +101,16 @@ def _gist(storm: Storm) -> str:
 def _emoji(storm: Storm) -> str:
     if storm.offered:
         return on_call.emoji_of(storm) or ":rotating_light:"
+    if set(storm.standings) <= {Standing.AWAITING, Standing.THROUGH, Standing.CLOSED} and not storm.over:
+        return ":busts_in_silhouette:"
     return ":white_check_mark:" if storm.over else ":arrows_counterclockwise:"
 
 
 def _title(storm: Storm) -> str:
-    """How the whole of it stands: `25 jobs failed`, `14 under way, 11 queued by @Ann, 3 through`."""
+    """How the whole of it stands: `25 jobs failed`, `14 under way, 11 queued by @Ann, 3 through`.
+
+    What waits for somebody else's word is told apart: `9 waiting for a second person, asked for by @Ann`.
+    """
     counts = storm.standings
     if set(counts) <= {Standing.FAILED}:
         return f"{counted(storm.total, 'job')} failed"
@@ -113,6 +118,8 @@ def _title(storm: Storm) -> str:
         return _over(storm, counts)
     active = [f"{counts[one]:,} {one}" for one in (Standing.UNDER_WAY, Standing.QUEUED) if one in counts]
     parts = [f"{', '.join(active)} by {_people(storm.retrying)}"] if active else []
+    if Standing.AWAITING in counts:
+        parts.append(f"{counts[Standing.AWAITING]:,} {Standing.AWAITING}, asked for by {_people(storm.awaiting)}")
     rest = (Standing.FAILED, Standing.FAILED_AGAIN, Standing.OUTSIDE, Standing.THROUGH, Standing.CLOSED)
     return ", ".join(parts + [f"{counts[one]:,} {one}" for one in rest if one in counts])
 

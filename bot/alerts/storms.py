@@ -10,9 +10,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, exists, func, select
+from sqlalchemy import Connection, Row, Select, bindparam, case, exists, func, literal_column, select
 
 from bot.alerts.alert import Alert, Group, Standing, Storm, standing_of
+from bot.alerts.queries import readable as readable_alerts
 from bot.alerts.storm_press import ToRetry
 from bot.db.tables import alerts, batches, retries, storms
 from bot.retries.causes import record_of
@@ -42,7 +43,11 @@ CHUNK = 500
 _ROW, _RETRY = alerts.c, retries.c
 _STORM = (_ROW.storm_id == bindparam("b_storm")) & _ROW.parent_id.is_(None)
 _ASKED = (_RETRY.job_id == _ROW.job_id) & (_RETRY.state == State.REQUESTED) & (_RETRY.kind == "retry")
-_ASKED_BY = select(_RETRY.user_id).where(_ASKED).order_by(_RETRY.created_at).limit(1).correlate(alerts)
+_UNAPPROVED = _RETRY.approval_until.is_not(None) & _RETRY.approved_by.is_(None)
+# One look at what is asked for of a job: whose it is, marked where it waits for somebody else's word.
+_AWAITS = "?"
+_WHO = case((_UNAPPROVED, literal_column(f"'{_AWAITS}'") + _RETRY.user_id), else_=_RETRY.user_id)
+_ASKED_BY = select(_WHO).where(_ASKED).order_by(_RETRY.created_at).limit(1).correlate(alerts)
 _sent = retries.alias()
 _jobs = (
     select(
@@ -109,8 +114,8 @@ def to_pick(connection: Connection, storm_id: str, limit: int) -> tuple[list[Ale
     sizes = Counter(_group_of(row) for row in rows)
     rows.sort(key=lambda row: (-sizes[_group_of(row)], _group_of(row)))
     order = [row.id for row in rows[:limit]]
-    found = {row.id: Alert.of(row._mapping) for row in connection.execute(_SOME, {"b_ids": order})}
-    return [found[one] for one in order], len(rows), len(open_) - len(rows)
+    found = {alert.id: alert for alert in readable_alerts(connection.execute(_SOME, {"b_ids": order}))}
+    return [found[one] for one in order if one in found], len(rows), len(open_) - len(rows)
 
 
 def _open(connection: Connection, storm_id: str) -> Sequence[Row[Any]]:
@@ -138,34 +143,41 @@ class _Counts:
     causes: dict[str, set[str]]
     kinds: Counter[str]
     retrying: Counter[str]
+    awaiting: Counter[str]
     retried: Counter[str]
 
     def add(self, row: Row[Any]) -> None:
         """Counts jobs that are alike."""
         group = _group_of(row)
         retry = State(row.retry_state) if row.retry_state else None
-        standing = standing_of(AlertState(row.state), retry, row.asked_by is not None)
+        asked_by, asked = row.asked_by, None
+        if asked_by is not None:
+            asked = Standing.AWAITING if asked_by.startswith(_AWAITS) else Standing.QUEUED
+            asked_by = asked_by.removeprefix(_AWAITS)
+        standing = standing_of(AlertState(row.state), retry, asked)
         self.groups.setdefault(group, Counter())[standing] += row.jobs
         self.like.setdefault(group, row)
         self.causes.setdefault(group, set()).update(cause for cause in (row.one, row.other) if cause)
         self.kinds[row.job_type] += row.jobs
         if standing is Standing.THROUGH:
             self.retried[row.retried_by] += row.jobs
+        elif standing is Standing.AWAITING:
+            self.awaiting[asked_by] += row.jobs
         elif standing is Standing.QUEUED:
-            self.retrying[row.asked_by or row.retried_by] += row.jobs
+            self.retrying[asked_by or row.retried_by] += row.jobs
         elif standing is Standing.UNDER_WAY:
             self.retrying[row.retried_by] += row.jobs
 
     def queue(self, row: Row[Any], user_id: str) -> None:
         """Counts an open job as asked for."""
         standings = self.groups[_group_of(row)]
-        standings[standing_of(AlertState.OPEN, State(row.retry_state) if row.retry_state else None, False)] -= 1
+        standings[standing_of(AlertState.OPEN, State(row.retry_state) if row.retry_state else None, None)] -= 1
         standings[Standing.QUEUED] += 1
         self.retrying[user_id] += 1
 
 
 def _count(connection: Connection, storm_id: str) -> _Counts:
-    counts = _Counts({}, {}, {}, Counter(), Counter(), Counter())
+    counts = _Counts({}, {}, {}, Counter(), Counter(), Counter(), Counter())
     for row in connection.execute(_COUNTED, {"b_storm": storm_id}):
         counts.add(row)
     known: set[str] = set()
@@ -217,9 +229,10 @@ def _load(connection: Connection, row: Row[Any], interrupted: bool) -> Storm:
         kinds=counts.kinds,
         groups=_groups(connection, counts),
         retrying=tuple(_most(counts.retrying)),
+        awaiting=tuple(_most(counts.awaiting)),
         retried=tuple(_most(counts.retried)),
-        members=[Alert.of(found._mapping) for found in connection.execute(_MEMBERS.limit(MAX_LISTED), named)],
-        repeats=[Alert.of(found._mapping) for found in connection.execute(_REPEATS, named)],
+        members=readable_alerts(connection.execute(_MEMBERS.limit(MAX_LISTED), named)),
+        repeats=readable_alerts(connection.execute(_REPEATS, named)),
         interrupted=interrupted,
     )
 

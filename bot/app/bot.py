@@ -84,7 +84,7 @@ class Bot:
         self._rates = rates
         self.timer = timer
         self.outside = outside
-        self.metrics = Metrics()
+        self.metrics = Metrics(socket_mode=settings.socket_mode)
         self.signer = signer(settings.audit_signing_key_file)
         self.redactor = settings.redactor()
         self.database = outside.database(settings.database_url.get_secret_value(), clock)
@@ -253,7 +253,8 @@ class Bot:
         if self.settings.slack_app_token is None:
             yield None
             return
-        socket = SocketMode(app, self.settings.slack_app_token.get_secret_value())
+        observe = self.metrics.socket.looked_at if self.metrics.socket is not None else lambda _connected, _new: None
+        socket = SocketMode(app, self.settings.slack_app_token.get_secret_value(), observe=observe)
         async with socket.connected():
             yield socket
 

@@ -117,24 +117,26 @@ class Features:
 
     @cached_property
     def home(self) -> Home:
-        return Home(self.authorizer, self.counts, help_text(), self.workspace, self.timer)
+        return Home(self.authorizer, self.counts, partial(help_text, None), self.workspace, self.timer)
 
     @cached_property
     def publishers(self) -> dict[str, Publisher[Any]]:
         """What brings Slack up to date, by the name of the loop that drives it."""
         oncall = self.settings.oncall_group
         return {
-            "retries": self._publisher(store.outbox, kinds.pieces, timedelta(0)),
-            "batches": self._publisher(batch_rows.outbox, kinds.batch_pieces),
+            "retries": self._publisher(store.outbox, kinds.pieces, timedelta(0), asked=True),
+            "batches": self._publisher(batch_rows.outbox, kinds.batch_pieces, asked=True),
             "alerts": self._publisher(queries.outbox, partial(shown_alerts.pieces, oncall=oncall), timedelta(0)),
             "storms": self._publisher(storms.outbox, partial(shown_storms.pieces, oncall=oncall)),
             "digests": self._publisher(digests.outbox, lambda digest, **_: pieces(digest)),
         }
 
     def _publisher(
-        self, outbox: Outbox[Any], pieces: Callable[..., list[Piece]], pause: timedelta = PAUSE
+        self, outbox: Outbox[Any], pieces: Callable[..., list[Piece]], pause: timedelta = PAUSE, *, asked: bool = False
     ) -> Publisher[Any]:
-        return Publisher(self.database, self.slack, outbox, partial(pieces, place=self.place), self.clock, pause)
+        told = (lambda row: self.metrics.told(self.clock() - row.created_at)) if asked else None
+        show = partial(pieces, place=self.place)
+        return Publisher(self.database, self.slack, outbox, show, self.clock, pause, first=told)
 
     @cached_property
     def publishing(self) -> list[Loop]:
@@ -264,7 +266,8 @@ class Features:
 
     @cached_property
     def use_cases(self) -> UseCases:
-        replies = Replies(self.slack, self.answering)
+        replies, settings = Replies(self.slack, self.answering), self.settings
+        tell = replies.tell
         return UseCases(
             database=self.database,
             slack=self.slack,
@@ -275,14 +278,9 @@ class Features:
             cooldowns=self.cooldowns,
             digests=self.digests,
             handling=Handling(
-                self.authorizer,
-                self.changed,
-                self.settings.timezone,
-                self.settings.remind_after,
-                replies.tell,
-                self.workspace.link,
+                self.authorizer, self.changed, settings.timezone, settings.remind_after, tell, self.workspace.link
             ),
-            granting=Granting(Changer(self.authorizer, self.changed, replies.tell)),
+            granting=Granting(Changer(self.authorizer, self.changed, tell)),
             lookup=Lookup(self.authorizer, self.sift, self.subjects, self.place),
             runs=Runs(self.authorizer, self.sift, self.place),
             home=self.home,

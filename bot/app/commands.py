@@ -64,7 +64,7 @@ def _retry(text: str, words: list[str]) -> Command:
             break
         job_ids.append(job_id)
     if not job_ids:
-        return Usage("that is not a Sift job ID", given=clip(unescape(words[0])))
+        return Usage("is not a Sift job ID, nor a word I know", word=clip(unescape(words[0])))
     if len(set(job_ids)) > MAX_JOBS:
         return Usage(f"that is more than {MAX_JOBS} jobs at once")
     rest = text.split(maxsplit=len(job_ids))[len(job_ids) :]
@@ -104,7 +104,11 @@ def _list(text: str) -> Command:
 
 def _status(words: list[str]) -> Command:
     job_id = job_id_in(words[0]) if len(words) == 1 else None
-    return Status(job_id) if job_id else Usage("status takes one Sift job ID", _given(words), f"status {EXAMPLE}")
+    if job_id is not None:
+        return Status(job_id)
+    if len(words) == 1:
+        return Usage("is not a Sift job ID", example=f"status {EXAMPLE}", word=_given(words))
+    return Usage("status takes one Sift job ID", _given(words), f"status {EXAMPLE}")
 
 
 def _audit(words: list[str]) -> Command:

@@ -1,9 +1,13 @@
 """What can be typed, put together from what each feature says of itself; and what was wrong with what was. Pure."""
 
+from collections.abc import Collection
+
 from bot.access.messages import HELP as ACCESS
+from bot.access.policy import Permission
 from bot.app.command import Usage
-from bot.home.messages import HELP as LOOKING
+from bot.home.run_messages import HELP as LOOKING
 from bot.records.messages import HELP as RECORDS
+from bot.records.messages import HELP_OWN as OWN_RECORDS
 from bot.retries.messages.answers import HELP as RETRYING
 from bot.slack.blocks import escape, foreign, plain, section
 from bot.slack.message import Message
@@ -32,15 +36,21 @@ def _typed(words: str, bot: str | None) -> str:
     return f"`{escape(f'{COMMAND} {words}'.strip())}`" if bot is None else f"{bot} `{escape(words)}`"
 
 
-def help_text(bot: str | None = None) -> Message:
-    """Returns what can be typed; arguments as of `usage`."""
-    typed = (*RETRYING, *LOOKING, *RECORDS, *ACCESS)
+def help_text(bot: str | None = None, rights: Collection[Permission] = tuple(Permission)) -> Message:
+    """Returns what can be typed.
+
+    Args:
+        bot: as of `usage`.
+        rights: what the reader may do, where that is known; else everything is told.
+    """
+    records = RECORDS if Permission.READ_AUDIT in rights else OWN_RECORDS
+    typed = (*RETRYING, *LOOKING, *records, *ACCESS)
     # A mention opens no modal, so it needs a word.
-    lines = "\n".join(f"• {_typed(words, bot)} {what}" for words, what in typed if words or bot is None)
-    thread = "In a thread, mention me instead: the same words work. " if bot is None else ""
-    text = (
-        f"*Retry failed Sift jobs*\n{lines}\n"
-        f"{thread}On any message that names a job, use the shortcut "
-        "“Retry Sift job”.\nOnly people on the allow-list may do so, and every request is recorded."
-    )
+    mine = (one for one in typed if one.right in rights and (one.words or bot is None))
+    lines = "\n".join(f"• {_typed(one.words, bot)} {one.what}" for one in mine)
+    title = "Retry failed Sift jobs" if Permission.RETRY in rights else "What you can type"
+    thread = ["In a thread, mention me instead: the same words work."] if bot is None else []
+    shortcut = ["On any message that names a job, use the shortcut “Retry Sift job”."]
+    how = " ".join([*thread, *(shortcut if Permission.RETRY in rights else [])])
+    text = f"*{title}*\n{lines}\n{how}\nOnly people on the allow-list may do so, and every request is recorded."
     return Message(text, [section(text)])

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import structlog
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
@@ -40,6 +40,7 @@ class SocketMode:
         token: the app-level token.
         reconnect_after: seconds that it may be unconnected before it is rebuilt.
         check_seconds: how often that is looked at.
+        observe: told at each look whether it is connected, and whether by another connection than before.
     """
 
     def __init__(
@@ -49,11 +50,14 @@ class SocketMode:
         *,
         reconnect_after: float = RECONNECT_AFTER_SECONDS,
         check_seconds: float = CHECK_SECONDS,
+        observe: Callable[[bool, bool], None] = lambda _connected, _new: None,
     ) -> None:
         self._app = app
         self._token = token
         self._reconnect_after = reconnect_after
         self._check_seconds = check_seconds
+        self._observe = observe
+        self._seen: object = None
         self._patience = reconnect_after
         self._heard_at = 0.0
         self._handler: AsyncSocketModeHandler | None = None
@@ -80,8 +84,11 @@ class SocketMode:
             self._handler.client.app_token = token
 
     async def _watch(self) -> None:
-        now = asyncio.get_running_loop().time()
-        if await self.hears():
+        now, hears = asyncio.get_running_loop().time(), await self.hears()
+        session = self._handler.client.current_session if hears and self._handler is not None else self._seen
+        self._observe(hears, session is not self._seen)
+        self._seen = session
+        if hears:
             self._heard_at, self._patience = now, self._reconnect_after
         elif now - self._heard_at >= self._patience:
             log.warning("socket.rebuilding", unconnected_seconds=round(now - self._heard_at))

@@ -1,13 +1,16 @@
 """What Prometheus may ask for."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import generate_latest
 
+from bot.base.tracing import WAITED
+
 _QUICK = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 3)
+_WHILE_SOMEBODY_LOOKS = (0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 20, 60, 300)
 
 
 class Found(NamedTuple):
@@ -80,10 +83,34 @@ class State:
         self._works.set(works)
 
 
-class Metrics:
-    """One process's metrics, in a registry of their own."""
+class Socket:
+    """How the Socket Mode connection stands."""
 
-    def __init__(self) -> None:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._connected = Gauge(
+            "sift_retry_socket_connected", "Whether Slack can reach the bot: 1 or 0.", registry=registry
+        )
+        self._connections = Counter(
+            "sift_retry_socket_connections",
+            "Connections that came up: the first, and each that took the place of one.",
+            registry=registry,
+        )
+
+    def looked_at(self, connected: bool, new: bool) -> None:
+        """Notes whether the socket is connected, and whether that is another connection than before."""
+        self._connected.set(connected)
+        if new:
+            self._connections.inc()
+
+
+class Metrics:
+    """One process's metrics, in a registry of their own.
+
+    Args:
+        socket_mode: whether there is a socket to tell of.
+    """
+
+    def __init__(self, *, socket_mode: bool = True) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
@@ -95,12 +122,23 @@ class Metrics:
             buckets=_QUICK,
             registry=self.registry,
         )
+        self._messages = Histogram(
+            "sift_retry_message_seconds",
+            "From a request's record, which its ack waits for, to the first message that tells of it.",
+            buckets=_WHILE_SOMEBODY_LOOKS,
+            registry=self.registry,
+        )
         self._calls = Histogram(
             "sift_retry_sift_call_seconds", "Calls to Sift.", ["operation", "result"], registry=self.registry
         )
-
         self._slack_calls = Histogram(
             "sift_retry_slack_call_seconds", "Calls to Slack.", ["method", "result"], registry=self.registry
+        )
+        self._waits = Counter(
+            "sift_retry_waited_seconds",
+            "For how long calls waited, or what they are made for was put off, since Slack or Sift asks for it.",
+            ["peer", "call"],
+            registry=self.registry,
         )
         self._left_out = Counter(
             "sift_retry_unreadable_jobs",
@@ -114,6 +152,7 @@ class Metrics:
             registry=self.registry,
         )
         self.state = State(self.registry)
+        self.socket = Socket(self.registry) if socket_mode else None
 
     def requested(self, source: str, jobs: int = 1) -> None:
         """Counts recorded requests, one per job."""
@@ -127,13 +166,23 @@ class Metrics:
         """Notes how long Slack waited for an ack."""
         self._acks.observe(seconds)
 
+    def told(self, waited: timedelta) -> None:
+        """Notes how long somebody waited for the first message that tells of what they asked for."""
+        self._messages.observe(max(0.0, waited.total_seconds()))
+
     def called(self, operation: str, seconds: float, result: str) -> None:
-        """Notes one call to Sift."""
-        self._calls.labels(operation, result).observe(seconds)
+        """Notes one call to Sift, or a wait before one."""
+        if result == WAITED:
+            self._waits.labels("sift", operation).inc(seconds)
+        else:
+            self._calls.labels(operation, result).observe(seconds)
 
     def called_slack(self, method: str, seconds: float, result: str) -> None:
-        """Notes one call to Slack."""
-        self._slack_calls.labels(method, result).observe(seconds)
+        """Notes one call to Slack, or a wait before one."""
+        if result == WAITED:
+            self._waits.labels("slack", method).inc(seconds)
+        else:
+            self._slack_calls.labels(method, result).observe(seconds)
 
     def left_out(self, why: str) -> None:
         """Counts a job that was left out."""

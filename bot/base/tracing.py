@@ -16,6 +16,9 @@ log = structlog.get_logger(__name__)
 EXPORT_SECONDS = 2
 """One export takes no longer, and neither does the last one, before the process ends."""
 
+WAITED = "waited"
+"""The result under which who observes calls is told how long one waited, or was put off, since it was asked to."""
+
 _tracer: Any = None
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, Text, bindparam, case, delete, exists, func, insert, or_, select
 
 from bot.alerts.alert import Alert
+from bot.alerts.queries import readable
 from bot.audit.entry import Event
 from bot.db.columns import Moment, not_ahead
 from bot.db.tables import alerts, audit, batches, digests, retries, storms
@@ -165,7 +166,7 @@ def to_pick(connection: Connection, channel_id: str, limit: int) -> tuple[list[A
     total = connection.scalar(_ALL, named) or 0
     rows = connection.execute(_TO_PICK.limit(limit + len(spelling)), named)
     free = [row for row in rows if row.job_id not in spelling]
-    return [Alert.of(row._mapping) for row in free[:limit]], max(len(free), total - len(spelling))
+    return readable(free[:limit]), max(len(free), total - len(spelling))
 
 
 def _load(_connection: Connection, row: Row[Any], interrupted: bool) -> Digest:

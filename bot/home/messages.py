@@ -6,16 +6,17 @@ Failed 11:00 AM after 6 min
 🟢 You may retry jobs as operator until 8:00 PM.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bot.access.holding import Holding
 from bot.access.messages import ADD_GRANT, REVOKE_GRANT, denied, guest_standing, line, standing
-from bot.access.policy import Decision, Grant, Reason
+from bot.access.policy import Decision, Grant, Permission, Reason
 from bot.alerts.alert import OnCall
 from bot.alerts.oncall_messages import in_short, lines
 from bot.base.clock import say_duration
+from bot.home.approval_messages import Entry
 from bot.home.approval_messages import waiting as awaited
 from bot.records.line import Line
 from bot.records.messages import OPEN_AUDIT, OPEN_STATS, OWN, block_of, numbers, search_button
@@ -88,12 +89,15 @@ def _line(job: Job, known: Listed, place: Place) -> Block:
     text = f"{title}{because}\n{when}{after}{taken} · `{escape(job.job_id)}`"
     if retry is None:
         return section(f":x: {text}", retry_button(job, record=known.record_of(job.job_id)))
-    link = place.workspace.link(retry.channel_id, retry.root_ts)
-    where = f" <{link}|Follow it>." if link else ""
     emoji, by = ":arrows_counterclockwise:", f"Already being retried by <@{retry.user_id}>."
     if retry.state is State.REQUESTED:
         emoji, by = _wanted(retry)
-    return section(f"{emoji} {text}\n{by}{where}")
+    return section(f"{emoji} {text}\n{by}{_follow(retry, place)}")
+
+
+def _follow(retry: Retry, place: Place) -> str:
+    link = place.workspace.link(retry.channel_id, retry.root_ts)
+    return f" <{link}|Follow it>." if link else ""
 
 
 def _wanted(retry: Retry) -> tuple[str, str]:
@@ -116,9 +120,12 @@ def status(job: Job, newest: Retry | None, known: Listed, place: Place) -> Messa
         _, words = outcome_of(newest)
         link = place.workspace.link(newest.channel_id, newest.root_ts)
         where = f" <{link}|See its thread>." if link else ""
-        asked = f"Last retried by <@{newest.user_id}> {date(newest.created_at, 'time')}: {words}.{where}"
-        blocks.append(section(asked))
-    if job.retryable and (newest is None or newest.final):
+        blocks.append(
+            section(f"Last retried by <@{newest.user_id}> {date(newest.created_at, 'time')}: {words}.{where}")
+        )
+    if (retry := known.under_way.get(job.job_id)) is not None and retry.state is State.REQUESTED:
+        blocks.append(section(f"{' '.join(_wanted(retry))}{_follow(retry, place)}"))
+    elif job.retryable and (newest is None or newest.final):
         blocks.append(actions([retry_button(job, record=known.record_of(job.job_id))]))
     links = links_of(about, place)
     blocks += [section(links)] if links else []
@@ -142,14 +149,6 @@ def unknown(job_id: str) -> Message:
 RETRY_WAITING = "retry_waiting"
 """The action ID of the Retry button in the Home tab; its value is that of every Retry button."""
 
-HELP = (
-    ("", "lets you pick from the jobs that failed lately"),
-    ("list [run <run>]", "lists them and who is on which, or those of a Sift run"),
-    ("run <run> [reason]", "shows what failed of a run (name, ID or link), to retry all of it or some"),
-    ("status <job ID>", "shows a job without retrying it"),
-)
-"""What can be typed to look at jobs, and what it does."""
-
 
 @dataclass(frozen=True)
 class Seen:
@@ -157,17 +156,17 @@ class Seen:
 
     Args:
         decision: whether they may retry, or at least read the audit.
+        rights: all that they may do.
         waiting: failures that nobody has retried yet.
         known: what is known of those.
         own: their last requests.
         lines: the audit's newest lines; None for who may not read it.
         grants: the allow-list; None for who may not grant.
-        stats: how retries went lately.
-        everybodys: whether those are everybody's, as for who may read the audit, or one's own.
+        stats: how retries went lately: everybody's for who may read the audit, else their own.
         held: what they hold altogether; None: no more is known than what allowed them.
         idle: the numbers of the grants that add nothing to what the same user or group holds.
         more: how many more there are of a list than it shows, by the list's name; at most `MAX_COUNTED`.
-        approvals: what they may approve: one request, or those of one batch, each.
+        approvals: what they may approve, the newest first.
     """
 
     at: datetime
@@ -183,8 +182,8 @@ class Seen:
     held: Holding | None = None
     idle: Collection[int] = ()
     more: Mapping[str, int] = field(default_factory=dict)
-    everybodys: bool = False
-    approvals: Sequence[Sequence[Retry]] = ()
+    rights: Collection[Permission] = ()
+    approvals: Sequence[Entry] = ()
 
 
 MAX_COUNTED = 1_000
@@ -194,24 +193,24 @@ BACK = timedelta(days=30)
 """How far back the Home tab counts."""
 
 
-def home_view(seen: Seen, help_text: Message, workspace: Workspace) -> View:
+def home_view(seen: Seen, help_text: Callable[[Collection[Permission]], Message], workspace: Workspace) -> View:
     """Returns the whole tab: at most a hundred blocks, since each list is bounded.
 
     Args:
-        help_text: what can be typed; left out for who may do none of it.
+        help_text: what can be typed by who has these rights; left out for who may do none of it.
     """
     waiting = [_waiting(job, seen.known) for job in seen.waiting]
     under_way = [section(_retry(retry, named=True)) for retry in seen.under_way]
     blocks = [
         section(_standing(seen)),
-        *_part("Waiting for your approval", awaited(seen.approvals)),
+        *_part("Waiting for your approval", awaited(seen.approvals, seen.more.get("approvals", 0))),
         *_part("Failures waiting", [*waiting, *_more(seen, "waiting", ": `/sift-retry list`")]),
         *_part("Retries under way", [*under_way, *_more(seen, "under_way")]),
         *_part("Your last requests", _own(seen)),
         *_numbers(seen),
         *_audit(seen, workspace),
         *_access(seen),
-        *([divider(), *help_text.blocks] if seen.decision.allowed else []),
+        *([divider(), *help_text(seen.rights).blocks] if seen.decision.allowed else []),
     ]
     return home(blocks)
 
@@ -251,7 +250,7 @@ def _own(seen: Seen) -> list[Block]:
 def _numbers(seen: Seen) -> list[Block]:
     if seen.stats is None or not seen.stats.total:
         return []
-    return [divider(), *numbers(seen.stats, {}, BACK, own=not seen.everybodys).blocks]
+    return [divider(), *numbers(seen.stats, {}, BACK, own=Permission.READ_AUDIT not in seen.rights).blocks]
 
 
 def _waiting(job: Job, known: Listed) -> Block:

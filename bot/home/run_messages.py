@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+from bot.access.policy import Permission, Typed
 from bot.base.text import clip
 from bot.home.offer import Choice, Offer
 from bot.retries.messages.job import kind_of
@@ -55,6 +56,15 @@ MAX_CHOICES = 10
 
 MAX_REASON = 300
 
+_LOOK, _RETRY = Permission.LOOK, Permission.RETRY
+HELP = (
+    Typed("", "lets you pick from the jobs that failed lately", _RETRY),
+    Typed("list [run <run>]", "lists what failed lately, or of a Sift run, and who is on which", _LOOK),
+    Typed("run <run> [reason]", "shows what failed of a run (name, ID or link), to retry all of it or some", _RETRY),
+    Typed("status <job ID>", "shows a job without retrying it", _LOOK),
+)
+"""What can be typed to look at jobs, and at those of a run."""
+
 
 @dataclass(frozen=True)
 class Failed:
@@ -86,7 +96,11 @@ def failed(seen: Failed, place: Place) -> Message:
     if seen.jobs:
         emoji, before, after = ":x:", f"{counted(len(seen.jobs), 'job')} of", "failed"
     elif seen.under_way:
-        emoji, before, after = ":arrows_counterclockwise:", "Everything that failed of", "is being retried already"
+        emoji, before, after = (
+            ":arrows_counterclockwise:",
+            "Everything that failed of",
+            "is being retried already, or waiting to be",
+        )
     else:
         emoji, before, after = ":white_check_mark:", "No job of", "is failed in Sift just now"
     title = section(f"{emoji} *{before} {linked} {after}*")
@@ -168,7 +182,7 @@ def _notes(seen: Failed) -> list[Block]:
         notes.append("Sift does not know this run yet: it is called so by whoever uploaded the files.")
     if seen.under_way:
         verb = "is" if seen.under_way == 1 else "are"
-        notes.append(f"{counted(seen.under_way, 'failed job')} {verb} being retried already.")
+        notes.append(f"{counted(seen.under_way, 'failed job')} {verb} being retried already, or waiting to be.")
     if not seen.complete:
         notes.append("Not everything could be looked at, so there may be more.")
     if seen.reason and seen.offer_id:

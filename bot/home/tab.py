@@ -5,7 +5,7 @@ Refreshed when something shown changes, for people who opened it lately only.
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from bot.access import grants
 from bot.access.authorizer import Authorizer
 from bot.access.holding import idle_of_each
-from bot.access.policy import Decision, Permission, Reason
+from bot.access.policy import Permission
 from bot.alerts import queries
 from bot.audit import log as audit
 from bot.audit.entry import Entry, Event
@@ -24,11 +24,12 @@ from bot.base.errors import DatabaseUnavailable
 from bot.base.requester import Actor, Source
 from bot.db.tables import retries
 from bot.home import remaining
+from bot.home.approvals import approvals
 from bot.home.messages import BACK, Listed, Seen, home_view
 from bot.records import lines
 from bot.records.counts import Counts
 from bot.records.search import Search
-from bot.retries import approval_rows, claims, known
+from bot.retries import claims, known
 from bot.retries.request import Retry
 from bot.retries.store import latest_of
 from bot.sift.job import Job
@@ -48,8 +49,7 @@ MAX_OWN = 5
 MAX_LINES = 5
 SHOWN = remaining.Shown(waiting=MAX_SHOWN, under_way=MAX_SHOWN, own=MAX_OWN)
 
-MAX_WAITING = 500
-"""So many requests that wait for a second person are looked at, the newest."""
+_RIGHTS = (Permission.RETRY, Permission.READ_AUDIT, Permission.GRANT)
 
 
 @dataclass
@@ -71,7 +71,7 @@ class Home:
 
     Args:
         counts: the statistics, which may be a minute old; everything else is as of now.
-        help_text: what can be typed.
+        help_text: what can be typed by who has these rights.
         workspace: where permalinks lead.
         timer: monotonic seconds.
     """
@@ -80,7 +80,7 @@ class Home:
         self,
         authorizer: Authorizer,
         counts: Counts,
-        help_text: Message,
+        help_text: Callable[[Collection[Permission]], Message],
         workspace: Workspace,
         timer: Callable[[], float],
     ) -> None:
@@ -126,14 +126,11 @@ class Home:
 
     async def _seen(self, user_id: str, person: Person | None, viewer: _Viewer) -> Seen:
         at = self._authorizer.clock()
-        may_retry, may_read, may_grant = await asyncio.gather(
-            *(
-                self._authorizer.access.decide(self._authorizer.wish(right), person, user_id)
-                for right in (Permission.RETRY, Permission.READ_AUDIT, Permission.GRANT)
-            )
+        may_retry, may_read, may_grant = decided = await asyncio.gather(
+            *(self._authorizer.access.decide(self._authorizer.wish(right), person, user_id) for right in _RIGHTS)
         )
-
         looks = may_retry.allowed or may_read.allowed
+        rights = [right for right, decision in zip(_RIGHTS, decided, strict=True) if decision.allowed]
         since = at.replace(hour=0, minute=0, second=0, microsecond=0) - BACK
         if may_read.allowed and person is not None and not viewer.recorded:
             known = person
@@ -147,6 +144,9 @@ class Home:
             reads = may_read.allowed and viewer.reads
             found = lines.page(connection, Search(), limit=MAX_LINES + 1) if reads else None
             listed = _grants(connection, at) if may_grant.allowed else None
+            awaited, further = (
+                approvals(connection, self._authorizer, person, user_id, groups) if may_retry.allowed else ((), 0)
+            )
             return Seen(
                 at=at,
                 decision=may_retry if may_retry.allowed or not may_read.allowed else may_read,
@@ -158,32 +158,16 @@ class Home:
                 lines=found[:MAX_LINES] if found is not None else None,
                 grants=listed[:MAX_GRANTS] if listed is not None else None,
                 stats=stats,
-                everybodys=may_read.allowed,
+                rights=[*rights, Permission.LOOK] if looks else rights,
                 held=self._authorizer.access.holding(connection, user_id, at, groups),
-                approvals=self._approvals(connection, person, user_id, groups) if may_retry.allowed else (),
+                approvals=awaited,
                 idle=idle_of_each(grants.listed(connection), at) if may_grant.allowed else (),
                 more=remaining.counted(connection, user_id, SHOWN, may_retry.allowed, looks)
-                | {"lines": len(found or ()) - MAX_LINES, "grants": len(listed or ()) - MAX_GRANTS},
+                | {"lines": len(found or ()) - MAX_LINES, "grants": len(listed or ()) - MAX_GRANTS}
+                | {"approvals": further},
             )
 
         return await self._authorizer.database.read(work)
-
-    def _approvals(
-        self, connection: Connection, person: Person | None, user_id: str, groups: frozenset[str] | None
-    ) -> list[list[Retry]]:
-        """What somebody may approve now, the newest first, that of one batch together; decided anew when they press."""
-        known_to_be: dict[tuple[str | None, str | None], bool] = {}
-        entries: dict[str, list[Retry]] = {}
-        for retry in approval_rows.newest(connection, self._authorizer.clock(), user_id, MAX_WAITING):
-            key = (retry.channel_id, retry.job.kind if retry.job else None)
-            if key not in known_to_be:
-                before = Decision(False, Reason.NOT_LISTED, groups=groups)
-                wish = self._authorizer.wish(Permission.RETRY, *key)
-                decision = self._authorizer.access.decide_again(connection, wish, person, before)
-                known_to_be[key] = decision.allowed
-            if known_to_be[key] and user_id not in retry.approvers:
-                entries.setdefault(retry.batch_id or retry.id, []).append(retry)
-        return [known.completed(connection, some) for some in entries.values()]
 
     def _may_read(self, connection: Connection, person: Person, at: datetime) -> bool:
         """Records that somebody reads the audit's latest entries; False if too much is recorded of them just now."""

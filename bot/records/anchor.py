@@ -15,6 +15,7 @@ from bot.records.messages import anchored
 from bot.slack.client import Slack
 from bot.slack.errors import SlackError, SlackUnavailable
 from bot.slack.outbox import LEASE
+from bot.slack.piece import Piece, marker_of
 
 log = structlog.get_logger(__name__)
 
@@ -22,7 +23,10 @@ MARK = "anchored"
 """The mark that names the day whose head was posted last."""
 
 CLAIM = "anchoring"
-"""The mark that says until when nobody else posts to a channel: one is at it, or was refused."""
+"""The mark that says until when nobody else posts to a channel: one is at it, or was refused; and which head is posted.
+
+A head stands there until it is known whether it was posted.
+"""
 
 REFUSED_FOR = timedelta(hours=1)
 """A channel that was refused is not tried again for so long, by any process; another channel is."""
@@ -34,8 +38,8 @@ ANCHOR_SECONDS = 60.0
 class Anchor:
     """Anchors the audit: one process a day, whichever is first.
 
-    What is on record as anchored was posted. A process that dies in between leaves a message without an entry, and
-    the next one posts again.
+    What is on record as anchored was posted. Where a post got no answer, or its process died, the same head is looked
+    for in the channel, as far as the bot may read it, before it is posted once more.
 
     Args:
         channel_id: where the head is posted.
@@ -63,15 +67,18 @@ class Anchor:
         if await self._database.run(lambda connection: _done(connection, at)):
             self._refused = None
             return
-        signed = await self._database.run(self._claim)
-        if signed is not None:
-            await self._post(signed, at)
+        claimed = await self._database.run(self._claim)
+        if claimed is not None:
+            await self._post(*claimed, at)
         elif self._refused is not None:
             raise self._refused.with_traceback(None)
 
-    async def _post(self, signed: SignedHead, at: datetime) -> None:
+    async def _post(self, signed: SignedHead, tried_at: datetime | None, at: datetime) -> None:
+        piece, row_id = Piece("anchor", anchored(signed, at)), signed.head.hash[:16]
         try:
-            ts = await self._slack.post(self._channel_id, anchored(signed, at))
+            marker = marker_of(row_id, piece.kind)
+            found = await self._slack.find(self._channel_id, None, marker, tried_at) if tried_at else None
+            ts = found or await self._slack.post(self._channel_id, piece.marked(row_id))
         except SlackUnavailable:
             raise  # the claim ends soon
         except SlackError as error:
@@ -87,21 +94,29 @@ class Anchor:
         self._posted = None
         log.info("audit.anchored", count=signed.head.count)
 
-    def _claim(self, connection: Connection) -> SignedHead | None:
-        """Makes today's anchoring ours for a moment; None if somebody has it, or there is nothing to anchor."""
-        now = self._database.now(connection)
-        until, _, channel_id = (marks.read(connection, CLAIM) or "").partition(" ")
+    def _claim(self, connection: Connection) -> tuple[SignedHead, datetime | None] | None:
+        """Makes today's anchoring ours for a moment; None if somebody has it, or there is nothing to anchor.
+
+        Returns:
+            The head to post, and when that was tried before, should it be so.
+        """
+        now, mark = self._database.now(connection), marks.find(connection, CLAIM)
+        until, channel_id, tried = [*(mark.value if mark else "").split(" "), "", ""][:3]
         if channel_id == self._channel_id and rfc3339(now) < until <= rfc3339(now + REFUSED_FOR):
             return None
+        if mark and tried and channel_id == self._channel_id and _day(mark.updated_at) == _day(now):
+            self._hold(connection, LEASE, tried)
+            return SignedHead.read(tried), mark.updated_at
         head = audit.head(connection)
         if head.count == 0:
             return None
-        self._hold(connection, LEASE)
-        return self._signer.sign(head)
+        signed = self._signer.sign(head)
+        self._hold(connection, LEASE, str(signed))
+        return signed, None
 
-    def _hold(self, connection: Connection, long: timedelta) -> None:
+    def _hold(self, connection: Connection, long: timedelta, posting: str = "") -> None:
         now = self._database.now(connection)
-        marks.write(connection, CLAIM, f"{rfc3339(now + long)} {self._channel_id}", now)
+        marks.write(connection, CLAIM, f"{rfc3339(now + long)} {self._channel_id} {posting}".strip(), now)
 
     def _note(self, connection: Connection, signed: SignedHead, ts: str, at: datetime) -> None:
         """Records that it was posted."""

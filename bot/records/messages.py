@@ -9,6 +9,7 @@ Your 9 requests in the last 30 days: 6 of 8 retries helped.
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
+from bot.access.policy import Permission, Typed
 from bot.audit.signing import SignedHead
 from bot.base.clock import rfc3339
 from bot.base.text import clip, shorten
@@ -39,8 +40,13 @@ OPEN_AUDIT, OPEN_STATS = "open_audit", "open_stats"
 OWN = "own"
 """The value of the button that opens the audit of the reader's own entries."""
 
-HELP = (("audit [<job ID>|@user] [7d]", "shows who retried what; `stats [30d]` how it went"),)
-"""What can be typed of the records, and what it does."""
+HELP = (
+    Typed("audit [<job ID>|@user] [7d]", "shows who retried what; `stats [30d]` how it went", Permission.READ_AUDIT),
+)
+"""What can be typed of the records."""
+
+HELP_OWN = (Typed("audit [<job ID>] [7d]", "shows what you retried; `stats [30d]` how it went", Permission.RETRY),)
+"""The same for those who read their own alone."""
 
 AUDIT_PAGE, AUDIT_SEARCH, AUDIT_EXPORT = "audit_page", "audit_search", "audit_export"
 """The action IDs of a page's buttons; their value is the search, as JSON."""

@@ -3,6 +3,7 @@
 Every function runs inside one transaction of the caller's.
 """
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -18,6 +19,7 @@ from bot.retries.entries import entry_of
 from bot.retries.request import Retry
 from bot.retries.spoken import Spoken
 from bot.retries.state import UNSENT, State
+from bot.sift.ids import job_kind
 
 APPROVAL_FOR = timedelta(hours=1)
 """How long a request waits for somebody else's word."""
@@ -47,7 +49,7 @@ def ask(
     if retry.approval_until is not None:
         store.note_progress(connection, retry, at, due_at=now + (retry.approval_until - at))
         return None
-    if (other := _elsewhere(connection, retry, at)) is not None:
+    if (other := elsewhere(connection, retry, at)) is not None:
         return other
     others = [subject for subject in may if subject != retry.user_id]
     detail = {"may_approve": others[:MAX_MAY], "more": len(others[MAX_MAY:])}
@@ -57,6 +59,7 @@ def ask(
         at,
         approval_until=at + APPROVAL_FOR,
         approvals_needed=needed,
+        waits_until=None,
         due_at=now + APPROVAL_FOR,
         job_before=retry.job_before,
         attempt=retry.attempt,
@@ -66,16 +69,23 @@ def ask(
     return None
 
 
-def _elsewhere(connection: Connection, retry: Retry, at: datetime) -> Retry | None:
+def elsewhere(connection: Connection, retry: Retry, at: datetime) -> Retry | None:
     """Another request for the same job that waits for a second person, or was approved and is about to be sent."""
     same = (_ROW.job_id == retry.job_id) & (_ROW.kind == retry.kind) & (_ROW.id != retry.id)
     open_ = (_ROW.state == State.REQUESTED) & or_(_ROW.approval_until > at, _ROW.approved_by.is_not(None))
     row = connection.execute(select(retries).where(same, open_).limit(1)).first()
-    return None if row is None else Retry.of(row._mapping)
+    return None if row is None else claims.as_far_as_readable(row)
 
 
 def waiting(
-    connection: Connection, of: str, at: datetime, limit: int, *, by: str = "", only: Collection[str] | None = None
+    connection: Connection,
+    of: str,
+    at: datetime,
+    limit: int,
+    *,
+    by: str = "",
+    only: Collection[str] | None = None,
+    until: datetime | None = None,
 ) -> list[Retry]:
     """What waits for a second person of one request or batch, kept from others until the transaction is over.
 
@@ -83,10 +93,13 @@ def waiting(
         of: the request, or the batch.
         by: who speaks: what they approved already, and now waits for others, comes last.
         only: these requests of the batch alone.
+        until: those alone that wait no longer than that, since whoever speaks had not seen later ones.
     """
     query = select(retries).where(or_(_ROW.id == of, _ROW.batch_id == of), _WAITS, _ROW.approval_until > at)
     if only is not None:
         query = query.where(_ROW.id.in_(only))
+    if until is not None:
+        query = query.where(_ROW.approval_until <= until)
     spoken = exists().where(approvals.c.retry_id == _ROW.id, approvals.c.user_id == by)
     rows = connection.execute(query.order_by(spoken, _ROW.created_at, _ROW.id).limit(limit).with_for_update())
     return known.with_approvers(connection, claims.readable(rows))
@@ -96,7 +109,7 @@ def last_spoken(connection: Connection, of: str) -> Retry | None:
     """The request, or of a batch one whose wait is over; None if nobody was ever asked."""
     asked = select(retries).where(or_(_ROW.id == of, _ROW.batch_id == of), _ROW.approval_until.is_not(None))
     row = connection.execute(asked.order_by(_WAITS, _ROW.ended_at.desc(), _ROW.id).limit(1)).first()
-    return None if row is None else Retry.of(row._mapping)
+    return None if row is None else claims.as_far_as_readable(row)
 
 
 def approve(connection: Connection, retry: Retry, by: Actor, now: datetime, at: datetime) -> Retry:
@@ -120,11 +133,50 @@ def page(connection: Connection, after: str, limit: int) -> list[Retry]:
     return claims.readable(rows)
 
 
-def newest(connection: Connection, at: datetime, apart_from: str, limit: int) -> list[Retry]:
-    """What waits for a second person other than this one, the newest first."""
-    query = select(retries).where(_WAITS, _ROW.approval_until > at, _ROW.user_id != apart_from)
-    rows = connection.execute(query.order_by(_ROW.created_at.desc(), _ROW.id).limit(limit))
-    return known.with_approvers(connection, claims.readable(rows))
+@dataclass(frozen=True)
+class Open:
+    """As much of a request that waits for a second person as tells whether somebody may say a word.
+
+    Args:
+        job_type: as grants name it.
+    """
+
+    id: str
+    batch_id: str | None
+    channel_id: str | None
+    approval_until: datetime
+    job_type: str | None
+
+
+def open_to(connection: Connection, user_id: str, at: datetime, limit: int) -> list[Open]:
+    """What waits for a second person, and for this one to speak of.
+
+    Returns:
+        The newest batch, or request, first; those of a batch in the order in which a press on it takes them.
+    """
+    spoken = exists().where(approvals.c.retry_id == _ROW.id, approvals.c.user_id == user_id)
+    asked_at = func.max(_ROW.created_at).over(partition_by=func.coalesce(_ROW.batch_id, _ROW.id))
+    query = (
+        select(_ROW.id, _ROW.batch_id, _ROW.channel_id, _ROW.approval_until, _ROW.job_before)
+        .where(_WAITS, _ROW.approval_until > at, _ROW.user_id != user_id, ~spoken)
+        .order_by(asked_at.desc(), _ROW.batch_id, _ROW.created_at, _ROW.id)
+        .limit(limit)
+    )
+    found = []
+    for row in connection.execute(query):
+        try:
+            job_type = job_kind(json.loads(row.job_before)["jobType"]) if row.job_before else None
+        except (AttributeError, LookupError, TypeError, ValueError):  # as `claims.readable` leaves it out
+            continue
+        found.append(Open(row.id, row.batch_id, row.channel_id, row.approval_until, job_type))
+    return found
+
+
+def named(connection: Connection, ids: Sequence[str]) -> list[Retry]:
+    """Returns these requests as they are shown, in this order."""
+    rows = connection.execute(select(retries).where(_ROW.id.in_(ids))).all()
+    found = claims.readable(sorted(rows, key=lambda row: ids.index(row.id)))
+    return known.completed(connection, found)
 
 
 def not_later(connection: Connection, at: datetime) -> None:
@@ -140,12 +192,14 @@ class OfBatch:
     Args:
         spoken: of those that took one, how many went which way.
         awaiting: the first few that wait.
+        until: for how long the last of all that wait does.
         undecided: so many may come to wait.
     """
 
     spoken: Sequence[Spoken]
     awaiting: Sequence[Retry]
     undecided: int
+    until: datetime | None = None
 
 
 def of_batch(connection: Connection, batch_id: str, limit: int) -> OfBatch:
@@ -158,7 +212,8 @@ def of_batch(connection: Connection, batch_id: str, limit: int) -> OfBatch:
     if not any(one.waits for one in spoken):
         return OfBatch(spoken, (), left)
     rows = connection.execute(select(retries).where(mine, _WAITS).order_by(_ROW.created_at, _ROW.id).limit(limit))
-    return OfBatch(spoken, known.with_approvers(connection, claims.readable(rows)), left)
+    until = connection.scalar(select(func.max(_ROW.approval_until)).where(mine, _WAITS))
+    return OfBatch(spoken, known.with_approvers(connection, claims.readable(rows)), left, until)
 
 
 def _spoken(connection: Connection, mine: ColumnElement[bool]) -> list[Spoken]:

@@ -152,7 +152,8 @@ class _Done:
 
 def _waiting(connection: Connection, word: Word, at: datetime) -> list[Retry]:
     """What waits of what somebody speaks of, so many at once."""
-    return approval_rows.waiting(connection, word.of, at, MAX_AT_ONCE, by=word.requester.user_id, only=word.only)
+    by = word.requester.user_id
+    return approval_rows.waiting(connection, word.of, at, MAX_AT_ONCE, by=by, only=word.only, until=word.until)
 
 
 def _key(retry: Retry) -> _Key:

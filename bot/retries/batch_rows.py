@@ -48,6 +48,7 @@ def _load(connection: Connection, row: Row[Any], interrupted: bool) -> Batch:
         waits_until=waits_until,
         spoken=second.spoken,
         awaiting=known.completed(connection, second.awaiting),
+        awaiting_until=second.until,
         undecided=second.undecided + row.total - sum(states.values()),
         stale=connection.scalar(_STALE_COUNT, {"b_id": row.id}) or 0,
         interrupted=interrupted,

@@ -100,6 +100,10 @@ def due(connection: Connection, states: Sequence[State], at: datetime, limit: in
     return readable(connection.execute(query.order_by(retries.c.due_at).limit(limit)))
 
 
+_UNREAD = {"shown": "{}", **dict.fromkeys(("detail", "about", "job_before", "job_after", "late"))}
+"""The columns of a row that are read, and not taken as they are, empty."""
+
+
 def readable(rows: Iterable[Row[Any]]) -> list[Retry]:
     """Returns the rows that can be read, so that one that cannot holds up no other."""
     found = []
@@ -109,6 +113,18 @@ def readable(rows: Iterable[Row[Any]]) -> list[Retry]:
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             log.error("retry.unreadable", request_id=row.id, error=type(error).__name__)
     return found
+
+
+def as_far_as_readable(row: Row[Any]) -> Retry:
+    """Returns a row; of one that cannot be read, what stands in columns of its own: whose it is, how it stands, when.
+
+    For whoever decides by it: that it is there must not be overlooked.
+    """
+    try:
+        return Retry.of(row._mapping)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        log.error("retry.unreadable", request_id=row.id, error=type(error).__name__)
+        return Retry.of({**row._mapping, **_UNREAD})
 
 
 def renew(connection: Connection, ids: Sequence[str], mine: datetime, until: datetime) -> set[str]:

@@ -11,7 +11,7 @@ from itertools import islice
 from sqlalchemy import Connection, bindparam, select
 
 from bot.db.tables import alerts, approvals, retries
-from bot.retries import causes
+from bot.retries import causes, claims
 from bot.retries.kept import about_of
 from bot.retries.kind import Kind
 from bot.retries.messages.job import why_now
@@ -52,7 +52,7 @@ _OF_FAILURE = select(alerts.c.about).where(
 def open_retries(connection: Connection, job_ids: Collection[str]) -> dict[str, Retry]:
     """Returns the retries of jobs that are under way, by job; else those that were asked for and not sent yet."""
     rows = connection.execute(_OPEN, {"b_jobs": list(job_ids)}) if job_ids else ()
-    found = sorted((Retry.of(row._mapping) for row in rows), key=lambda retry: retry.state in ACTIVE)
+    found = sorted(map(claims.as_far_as_readable, rows), key=lambda retry: retry.state in ACTIVE)
     return {retry.job_id: retry for retry in found}
 
 
@@ -94,11 +94,16 @@ def completed(connection: Connection, found: Sequence[Retry]) -> list[Retry]:
 
 def with_approvers(connection: Connection, found: Sequence[Retry]) -> list[Retry]:
     """Returns rows with who approved each so far, of those that take somebody else's word."""
-    asked = [retry.id for retry in found if retry.approval_until is not None]
-    given: dict[str, list[str]] = {}
-    for row in connection.execute(_APPROVALS, {"b_ids": asked}) if asked else ():
-        given.setdefault(row.retry_id, []).append(row.user_id)
-    return [replace(one, approvers=tuple(given[one.id])) if one.id in given else one for one in found]
+    given = approvers(connection, [retry.id for retry in found if retry.approval_until is not None])
+    return [replace(one, approvers=given[one.id]) if one.id in given else one for one in found]
+
+
+def approvers(connection: Connection, ids: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """Returns who approved each request so far, of those that somebody did."""
+    given: dict[str, tuple[str, ...]] = {}
+    for row in connection.execute(_APPROVALS, {"b_ids": list(ids)}) if ids else ():
+        given[row.retry_id] = (*given.get(row.retry_id, ()), row.user_id)
+    return given
 
 
 def records(connection: Connection, cause_keys: Sequence[str]) -> dict[str, Record]:

@@ -191,7 +191,7 @@ class Batch(Requester, OutboxRow):
         waiting: how many wait for the end of the cooldown, the last one until `waits_until`.
         cools_until: when the last cooldown ends of what is offered again.
         spoken: of those that took a second person's word, how many went which way.
-        awaiting: the first of those that wait for one.
+        awaiting: the first of those that wait for one, and `awaiting_until`, how long the last of all does.
         undecided: so many of its retries may come to wait for one.
     """
 
@@ -208,6 +208,7 @@ class Batch(Requester, OutboxRow):
     cools_until: datetime | None = None
     spoken: Sequence[Spoken] = ()
     awaiting: Sequence[Retry] = ()
+    awaiting_until: datetime | None = None
     undecided: int = 0
 
     @property

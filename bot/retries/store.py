@@ -80,7 +80,8 @@ class Changes(TypedDict, total=False):
         due_at: when the row is to be looked at again; None: never.
         missed: reads in a row without the job.
         late_until: until when reports are looked for that were evaluated before this import's data arrived.
-        waits_until: until when a request waits for the end of the cooldown; it ends with the state.
+        waits_until: until when a request waits for the end of the cooldown; it ends with the state, or
+            where a second person is asked for instead.
         cools_until: until when a retry that is offered again lets whoever presses wait.
     """
 
@@ -98,7 +99,7 @@ class Changes(TypedDict, total=False):
     new_job_id: str
     missed: int
     late_until: datetime
-    waits_until: datetime
+    waits_until: datetime | None
     cools_until: datetime
 
 
@@ -197,7 +198,7 @@ def open_requests(connection: Connection) -> list[Retry]:
     """Every request that is not final, those that may have been sent first, then oldest first."""
     order = (case((_ROW.state == State.REQUESTED, 1), else_=0), _ROW.created_at, _ROW.id)
     query = select(retries).where(_ROW.state.in_((State.REQUESTED, *ACTIVE))).order_by(*order)
-    return [Retry.of(row._mapping) for row in connection.execute(query)]
+    return [claims.as_far_as_readable(row) for row in connection.execute(query)]
 
 
 def last_attempts(connection: Connection, job_id: str, kind: Kind = Kind.RETRY) -> Earlier:
@@ -207,7 +208,7 @@ def last_attempts(connection: Connection, job_id: str, kind: Kind = Kind.RETRY) 
     if newest is None:
         return Earlier()
     accepted_at, count = connection.execute(_ACCEPTED, named).one()
-    return Earlier(Retry.of(newest._mapping), accepted_at, count)
+    return Earlier(claims.as_far_as_readable(newest), accepted_at, count)
 
 
 def latest_of(connection: Connection, user_id: str, limit: int = 5) -> list[Retry]:

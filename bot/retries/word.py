@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from bot.audit.entry import Event
@@ -28,6 +29,7 @@ class Word:
         of: the request that waits, or the batch.
         event: whether they approve, decline or override.
         only: these requests of the batch alone; None: all of it.
+        until: only what waits no longer than that: what came to wait later was not seen; None: all of it.
     """
 
     requester: Requester
@@ -35,11 +37,23 @@ class Word:
     event: Event
     reason: str | None = None
     only: Collection[str] | None = None
+    until: datetime | None = None
 
 
 def of_click(body: Mapping[str, Any], event: Event, source: Source = Source.ALERT) -> Word:
-    """What a button stands for."""
-    return Word(requester_of_click(body, source), value_of(body), event)
+    """What a button stands for.
+
+    Raises:
+        Malformed: it is not one of the bot's.
+    """
+    of, _, until = value_of(body).partition(" ")
+    try:
+        counted = datetime.fromisoformat(until) if until else None
+    except ValueError:
+        raise Malformed from None
+    if counted is not None and counted.tzinfo is None:
+        raise Malformed
+    return Word(requester_of_click(body, source), of, event, until=counted)
 
 
 def of_view(body: Mapping[str, Any], event: Event) -> Word:

@@ -39,7 +39,7 @@ PLAUSIBLE = timedelta(days=1)
 """Sift's clock may differ from ours by so much; beyond that, something on the way set the date."""
 
 Observe = Callable[[str, float, str], None]
-"""Told of every call: operation, seconds, result."""
+"""Told of every call: operation, seconds, result; and of waits that Sift asks for, whose result is `WAITED`."""
 
 
 class Calls:
@@ -131,7 +131,7 @@ class Calls:
         """
         began = self._timer()
         for number in range(1, TRIES + 1):
-            await self._wait(self.must_wait(operation), began)
+            await self._wait(operation, began)
             try:
                 return await self._once(
                     operation, self._client.build_request(method, path, params=parameters, json=body), most
@@ -140,6 +140,7 @@ class Calls:
                 pause = self._pause(error.retry_after, number)
                 self._held_until[operation] = self._timer() + pause  # for everybody's sake
                 if self._timer() - began + pause > PATIENCE_SECONDS:
+                    self._observe(operation, pause, tracing.WAITED)
                     raise MustWait(error.said, error.retry_after or pause) from error
                 if number == TRIES:
                     raise
@@ -150,7 +151,10 @@ class Calls:
                 await self._sleep(pause)
         raise AssertionError("unreachable: the last try returns or raises")
 
-    async def _wait(self, seconds: float, began: float) -> None:
+    async def _wait(self, operation: str, began: float) -> None:
+        seconds = self.must_wait(operation)
+        if seconds > 0:
+            self._observe(operation, seconds, tracing.WAITED)
         if self._timer() - began + seconds > PATIENCE_SECONDS:
             raise MustWait(None, seconds)
         if seconds > 0:

@@ -26,14 +26,20 @@ class Display(Generic[S]):
         slack: where it is shown.
         pieces: the messages that should show a row, in the order they are posted.
         check: called right before each message; raises if somebody else may be about to send it.
+        first: told of a row when its first message is posted.
     """
 
     def __init__(
-        self, slack: Slack, pieces: Callable[[S], Sequence[Piece]], check: Callable[[S], Awaitable[None]]
+        self,
+        slack: Slack,
+        pieces: Callable[[S], Sequence[Piece]],
+        check: Callable[[S], Awaitable[None]],
+        first: Callable[[S], None] | None = None,
     ) -> None:
         self._slack = slack
         self._pieces = pieces
         self._check = check
+        self._first = first
         self.unpostable: dict[str, str] = {}
         """Why a channel cannot be posted to, by its ID; of channels where there is no reader to be told instead."""
 
@@ -69,7 +75,10 @@ class Display(Generic[S]):
             if known is None and piece.taken_back:
                 continue
             if known is None:
-                shown[piece.kind] = {"ts": await self._post(row, piece), "digest": piece.digest}
+                posted = await self._post(row, piece)
+                if not shown and self._first is not None:
+                    self._first(row)
+                shown[piece.kind] = {"ts": posted, "digest": piece.digest}
             elif known["digest"] != piece.digest and not piece.private:
                 shown[piece.kind] = {**await self._update(row, piece, known), "digest": piece.digest}
 

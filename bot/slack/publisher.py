@@ -30,7 +30,6 @@ TURN_SECONDS = 45.0
 SURELY_OURS = 1 / 4
 """For this part of its lease a claim is not looked up before each message: nobody else takes the row before the end."""
 
-
 Claim = Callable[[Connection], None]
 """Claims a row in the running transaction."""
 
@@ -48,11 +47,11 @@ class Publisher(Generic[S]):
         database: where the rows are, and which messages show them.
         outbox: which rows lag behind.
         pieces: the messages that should show a row, in the order they are posted.
-        clock: the present moment.
         pause: how long a row that keeps changing is left alone between two turns.
         turn_seconds: how long one attempt to show a row may take; less than the lease.
         lease: for how long a claimed row is left to its claimant.
         timer: monotonic seconds.
+        first: told of a row when its first message is posted.
     """
 
     def __init__(
@@ -66,10 +65,11 @@ class Publisher(Generic[S]):
         turn_seconds: float = TURN_SECONDS,
         lease: timedelta = LEASE,
         timer: Callable[[], float] = time.monotonic,
+        first: Callable[[S], None] | None = None,
     ) -> None:
         self._database = database
         self._outbox = outbox
-        self._display = Display(slack, pieces, self._check_claim)
+        self._display = Display(slack, pieces, self._check_claim, first)
         self._clock = clock
         self._pause = pause
         self._turn_seconds = turn_seconds

@@ -45,7 +45,8 @@ class WebApi:
         redactor: takes secrets out of what is sent, and out of what Slack answers.
         call_seconds: the whole time for one call.
         rates: how often which method is called at most.
-        observe: told of every call: method, seconds, and Slack's name for what was wrong, or `ok`.
+        observe: told of every call: method, seconds, and Slack's name for what was wrong, or `ok`; and of waits that
+            Slack asks for, as `WAITED`.
     """
 
     def __init__(
@@ -137,6 +138,7 @@ class WebApi:
         stale, mine = False, turn or Turn(object())
         while True:
             if wait := self._pace.ask(method, arguments, mine):
+                self._observe(method, wait, tracing.WAITED)
                 if turn is not None:
                     raise RateLimited(wait)
                 if asyncio.get_running_loop().time() + wait >= until:

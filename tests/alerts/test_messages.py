@@ -141,7 +141,7 @@ def _alerts(t: Words) -> dict[str, Shown]:
 
 
 def _storms(t: Words) -> dict[str, Shown]:
-    failed, again, queued, under_way, outside, through, closed = Standing
+    failed, again, queued, awaiting, under_way, outside, through, closed = Standing
     exported = an_alert(job_id=OTHER, job=a_job(kind="DATA_EXPORT", job_id=OTHER), topic=t("hotfire-118"))
     imported = an_alert(about=about(t), topic=t("hotfire-118"), cause_key="column ‹name› is not a number")
     unknown: dict[str, Any] = {"cause": "", "cause_key": "", "topic": "", "kind": "data_export"}
@@ -157,6 +157,10 @@ def _storms(t: Words) -> dict[str, Shown]:
         "storm of one group": a_storm([a_group({failed: 11}, t, record=Record(0, 12))], [imported]),
         "storm queued": a_storm([a_group({under_way: 14}, t), a_group({queued: 11}, t, topic="")], **by),
         "storm queued in part": a_storm([a_group({queued: 9}, t), a_group({failed: 3}, t, **unknown)], **by),
+        "storm waits for a second person": a_storm([a_group({awaiting: 25}, t)], awaiting=["UANN"]),
+        "storm waits for a second person in part": a_storm(
+            [a_group({awaiting: 9, under_way: 2}, t), a_group({failed: 3}, t, **unknown)], awaiting=["UBEN"], **by
+        ),
         "storm mixed": a_storm(
             [
                 a_group({failed: 5, under_way: 3, through: 2}, t),

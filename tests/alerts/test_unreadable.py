@@ -3,13 +3,19 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, select, update
 
-from bot.alerts import creators, oncall, store
+from bot.alerts import creators, oncall, queries, store, storms
+from bot.alerts.alert import Standing
+from bot.db import tables
 from bot.db.database import Database
-from bot.db.tables import alerts
+from bot.db.tables import alerts, retries
+from bot.retries import known
+from bot.retries.state import State
+from bot.retries.store import last_attempts
 from tests.conftest import NOW
 from tests.reading import a_job
+from tests.retries.test_store import ask
 
 
 def failed(connection: Connection, count: int) -> Sequence[str]:
@@ -34,3 +40,52 @@ def test_who_created_a_job_is_looked_up_beside_one_that_cannot_be_read(database:
         broken, other = failed(connection, 2)
         connection.execute(update(alerts).where(alerts.c.id == broken).values(job="{"))
         assert creators._new(connection, NOW) == {broken: "", other: a_job().created_by_user_id}
+
+
+def test_a_failure_is_noted_and_shown_beside_a_retry_and_a_repeat_that_cannot_be_read(database: Database) -> None:
+    with database.transaction() as connection:
+        (alert_id,) = failed(connection, 1)
+        job = a_job(job_id="00000000-0000-4000-8000-000000000000")
+        request_id = ask(connection, job_id=job.job_id)
+        values = {"sent_at": NOW, "state": "failed_again", "about": "{", "job_after": "["}
+        connection.execute(update(retries).where(retries.c.id == request_id).values(**values))
+        connection.execute(update(alerts).values(retry_id=request_id))
+        for minutes in (1, 2):
+            again = a_job(job_id=job.job_id, completedDate=(NOW + timedelta(minutes=minutes)).isoformat())
+            assert store.note_failures(connection, {"C0": [again]}, NOW) == 1
+        broken = connection.scalars(select(alerts.c.id).where(alerts.c.parent_id.is_not(None)).limit(1)).one()
+        connection.execute(update(alerts).where(alerts.c.id == broken).values(about="{"))
+        row = connection.execute(select(alerts).where(alerts.c.id == alert_id)).one()
+        shown = queries._load_alert(connection, row, interrupted=False)
+        assert shown.retry is not None
+        assert (shown.retry.id, shown.retry.user_id) == (request_id, "U")
+        assert broken not in [repeat.id for repeat in shown.repeats]
+        assert len(shown.repeats) == 1
+
+
+def test_a_job_s_newest_retry_counts_though_it_cannot_be_read(database: Database) -> None:
+    with database.transaction() as connection:
+        request_id = ask(connection, job_id="j")
+        values = {"sent_at": NOW, "state": "accepted", "detail": "{", "job_before": "{"}
+        connection.execute(update(retries).where(retries.c.id == request_id).values(**values))
+        newest = last_attempts(connection, "j").newest
+        assert newest is not None
+        assert (newest.id, newest.state, newest.sent_at) == (request_id, State.ACCEPTED, NOW)
+        assert known.open_retries(connection, ["j"])["j"].id == request_id
+
+
+def test_an_outage_is_shown_beside_a_job_that_cannot_be_read_and_says_what_waits(database: Database) -> None:
+    with database.transaction() as connection:
+        broken, *_ = failed(connection, 12)
+        connection.execute(update(alerts).where(alerts.c.id == broken).values(job="{"))
+        request_id = ask(connection, job_id=f"{1:08}-0000-4000-8000-000000000000")
+        waits = {"approval_until": NOW + timedelta(hours=1)}
+        connection.execute(update(retries).where(retries.c.id == request_id).values(**waits))
+        shown = storms._load(connection, connection.execute(select(tables.storms)).one(), interrupted=False)
+        assert (shown.total, len(shown.members)) == (12, 11)
+        assert broken not in [alert.id for alert in shown.members]
+        assert shown.standings == {Standing.FAILED: 11, Standing.AWAITING: 1}
+        assert shown.awaiting == ("U",)
+        connection.execute(update(retries).where(retries.c.id == request_id).values(approved_by="UBOB"))
+        shown = storms._load(connection, connection.execute(select(tables.storms)).one(), interrupted=False)
+        assert shown.standings == {Standing.FAILED: 11, Standing.QUEUED: 1}

@@ -82,7 +82,7 @@ def test_nothing_and_help_explain(text: str) -> None:
         (f"<@U0BOT> retry {EXAMPLE}", Retry((EXAMPLE,))),
         (f"<@U0BOT|bot> Retry\n`{EXAMPLE}` again", Retry((EXAMPLE,), "again")),
         (f"<@U0BOT> {EXAMPLE}", Retry((EXAMPLE,))),
-        (f"hey <@U0BOT> retry {EXAMPLE}", Usage("that is not a Sift job ID", "hey")),
+        (f"hey <@U0BOT> retry {EXAMPLE}", Usage("is not a Sift job ID, nor a word I know", word="hey")),
         ("<@U0BOT>", Help()),
         ("<@U0BOT> retry", Help()),
     ],

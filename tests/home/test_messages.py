@@ -2,16 +2,18 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from bot.access.holding import Holding
-from bot.access.policy import Decision, Reason, Role
+from bot.access.policy import PERMISSIONS, Decision, Reason, Role
 from bot.alerts.alert import OnCall
 from bot.app.help import help_text
 from bot.home import messages
+from bot.home.approval_messages import Entry
 from bot.home.messages import Listed, Seen
 from bot.retries.record import Record
 from bot.retries.state import State
@@ -27,7 +29,9 @@ def seen(decision: Decision, **more: Any) -> Seen:
     """A Home tab with nothing to show but what its reader may do."""
     lists: dict[str, Any] = {"admins": ["UADA"], "under_way": [], "waiting": [], "own": []}
     nothing: dict[str, Any] = {"lines": None, "grants": None, "stats": None}
-    return Seen(at=NOW, decision=decision, **{**lists, **nothing, **more})
+    role = decision.grant.role if decision.grant is not None else Role.ADMIN
+    rights = PERMISSIONS[role] if decision.allowed else frozenset()
+    return Seen(at=NOW, decision=decision, rights=rights, **{**lists, **nothing, **more})
 
 
 def _granted(role: Role, **more: Any) -> Decision:
@@ -35,42 +39,47 @@ def _granted(role: Role, **more: Any) -> Decision:
 
 
 def _tabs(t: Words) -> dict[str, Shown]:
-    asked: dict[str, Any] = {"approval_until": NOW + timedelta(minutes=30), "attempt": 3, "reason": t("power cut")}
+    ends = NOW + timedelta(minutes=30)
+    asked: dict[str, Any] = {"approval_until": ends, "attempt": 3, "reason": t("power cut")}
     waits = a_retry(State.REQUESTED, **asked, user_id="UBEN")
+    of_batch = replace(waits, batch_id="bcdefghjkm", about=about(t))
+    one = Entry([waits], 1, [()], (ends, ends))
     full = {
         "waiting": [a_job(), a_job(kind=t("DATA_SHREDDING"), job_id=OTHER, completedDate=None)],
         "under_way": [a_retry(), a_retry(State.UNKNOWN, user_id="UBEN")],
         "own": [a_retry(State.FINISHED), a_retry(State.DENIED)],
         "stats": STATS,
-        "approvals": [[waits], [replace(waits, batch_id="bcdefghjkm", about=about(t))] * 5, *[[waits]] * 5],
+        "approvals": [one, Entry([of_batch] * 3, 5, [()] * 5, (ends, ends + timedelta(minutes=2))), one, one, one],
+        "more": {"approvals": 2},
         "known": Listed({}, {JOB: about(t)}, on_call={JOB: OnCall()}),
     }
     asked_for = {"waiting": [a_job()], "known": Listed({JOB: waits}, {JOB: about(t)}, on_call={JOB: OnCall()})}
-    admin = {"lines": lines(t), "everybodys": True, "grants": grants(t)}
+    admin = {"lines": lines(t), "grants": grants(t)}
     expired = a_grant(expires_at=NOW - timedelta(hours=2))
     types, ends = frozenset({"data_import"}), NOW + timedelta(hours=8)
     leads = a_grant(Role.AUDITOR, id=9, subject="SLEADS")
     several = Holding((a_grant(job_types=types), a_grant(Role.OPERATOR, id=8, expires_at=ends), leads))
-    more = {"waiting": 1, "under_way": 1_000, "own": 28, "lines": 1, "grants": 12}
+    few = {"more": {"own": 28, "approvals": 2}}
+    more = {"more": {"waiting": 1, "under_way": 1_000, "own": 28, "lines": 1, "grants": 12, "approvals": 2}}
     tabs = {
         "home, operator, empty": seen(_granted(Role.OPERATOR)),
         "home, operator, retry waits": seen(_granted(Role.OPERATOR), **asked_for),
         "home, operator": seen(_granted(Role.OPERATOR, expires_at=NOW + timedelta(hours=8)), **full),
         "home, auditor, empty": seen(_granted(Role.AUDITOR), lines=[]),
-        "home, auditor": seen(_granted(Role.AUDITOR), stats=STATS, everybodys=True, lines=lines(t)),
+        "home, auditor": seen(_granted(Role.AUDITOR), stats=STATS, lines=lines(t)),
         "home, admin, empty": seen(_granted(Role.ADMIN), lines=[], grants=[]),
         "home, admin": seen(_granted(Role.ADMIN), **full, **admin),
         "home, admin by setting": seen(Decision(True, Reason.ADMINS_SETTING), **full, **admin),
         "home, several grants": seen(_granted(Role.OPERATOR), held=several),
         "home, admin, one adds nothing": seen(_granted(Role.ADMIN), grants=grants(t)[:2], idle={7}),
-        "home, admin, more than is shown": seen(_granted(Role.ADMIN), **full, **admin, more=more),
-        "home, operator, more than is shown": seen(_granted(Role.OPERATOR), **full, more={"own": 28}),
+        "home, admin, more than is shown": seen(_granted(Role.ADMIN), **{**full, **admin, **more}),
+        "home, operator, more than is shown": seen(_granted(Role.OPERATOR), **{**full, **few}),
         "home, guest, nobody to ask": seen(Decision(False, Reason.IS_GUEST), admins=[]),
         "home, guest": seen(Decision(False, Reason.IS_GUEST)),
         "home, not listed": seen(Decision(False, Reason.NOT_LISTED)),
         "home, expired": seen(Decision(False, Reason.EXPIRED, expired)),
     }
-    return {name: messages.home_view(tab, help_text(), PLACE.workspace) for name, tab in tabs.items()}
+    return {name: messages.home_view(tab, partial(help_text, None), PLACE.workspace) for name, tab in tabs.items()}
 
 
 def shown(t: Words = as_written) -> dict[str, Shown]:
@@ -93,6 +102,7 @@ def shown(t: Words = as_written) -> dict[str, Shown]:
         "list, empty": messages.failed([], Listed(), PLACE),
         "status, failed": messages.status(export, None, known, PLACE),
         "status, failed, retried before": messages.status(a_job(), ended, known, PLACE),
+        "status, asked for": messages.status(a_job(), None, replace(known, under_way={JOB: waits}), PLACE),
         "status, running": messages.status(a_job("RUNNING"), a_retry(), Listed(), PLACE),
         "status, finished": messages.status(a_job("FINISHED"), a_retry(State.FINISHED), known, PLACE),
         "status, no way into Sift": messages.status(a_job(), None, known, replace(PLACE, sift_app_url=None)),

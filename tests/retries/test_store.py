@@ -11,7 +11,7 @@ from bot.base.errors import WrongState
 from bot.base.requester import Source
 from bot.db.database import Database
 from bot.db.tables import retries
-from bot.retries import claims, store
+from bot.retries import approval_rows, claims, cooldown, store
 from bot.retries.request import Request, Retry
 from bot.retries.state import ACTIVE, OFFERING, State
 from bot.sift.job import Job
@@ -203,6 +203,20 @@ def test_a_request_that_waits_for_a_second_person_is_neither_put_off_nor_taken(c
     assert claims.claim(connection, (State.REQUESTED,), NOW, only="r1") == []
     assert claimed(connection, "r1", until).id == "r1"
     assert not claims.is_stale(waiting, until + timedelta(days=1))
+
+
+def test_a_request_that_waits_for_a_second_person_waits_for_the_cooldown_no_longer(connection: Connection) -> None:
+    first = claimed(connection, ask(connection, 1))
+    assert cooldown.wait(connection, first, NOW + timedelta(seconds=1), NOW, NOW) is None
+    assert fetched(connection, first.id).waits_for_cooldown
+    first = fetched(connection, first.id)
+    assert approval_rows.ask(connection, first, ["UBOB"], 1, NOW, NOW) is None
+    waiting = fetched(connection, first.id)
+    assert (waiting.waits_until, waiting.waits_for_approval) == (None, True)
+    second = claimed(connection, ask(connection, 2))
+    refused = cooldown.wait(connection, second, NOW + timedelta(seconds=1), NOW, NOW)
+    assert refused is not None, "it is there, though for another reason by now"
+    assert refused.detail["request"] == first.id
 
 
 def test_a_request_is_stale_a_quarter_of_an_hour_after_it_was_last_touched(connection: Connection) -> None:

@@ -1,12 +1,16 @@
 """A second person for many: a batch asks once, for all of it that takes one; the others go ahead at once."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from bot.access.policy import Role
 from bot.audit import verification
+from bot.base.clock import utc_now
+from bot.db.tables import retries
 from bot.sandbox import ADMIN, LAUNCH_OPS, OPERATOR, SECOND_OPERATOR, UNLISTED
 from bot.sandbox.sift.jobs import EXPORT, IMPORT, SandboxJob
 from bot.sandbox.slack.messages import Message
@@ -141,6 +145,30 @@ async def test_a_batch_is_one_entry_of_the_home_tab(strict: World) -> None:
     homes = strict.slack.homes
     await strict.until(lambda: UNLISTED in homes and "Approve all (2)" in str(homes[UNLISTED].body))
     await strict.slack.click_home(UNLISTED, "approve_waiting")
+    await until_sent(strict, jobs, 2)
+
+
+@pytest.mark.parametrize("at_home", [True, False])
+async def test_what_came_to_wait_since_is_not_approved_with_what_was_counted(strict: World, at_home: bool) -> None:
+    strict.allow(UNLISTED, Role.OPERATOR)
+    jobs = await failed_twice(strict, 3)
+    message = await asked(strict, jobs)
+    await strict.until(lambda: "Approve all (3)" in str(message.buttons()))
+    await strict.slack.home_opened(UNLISTED)
+    homes = strict.slack.homes
+    await strict.until(lambda: UNLISTED in homes and "Approve all (3)" in str(homes[UNLISTED].body))
+    assert strict.bot is not None
+    later = update(retries).where(retries.c.job_id == jobs[1].job_id, retries.c.approval_until.is_not(None))
+    with strict.bot.database.transaction() as connection:
+        connection.execute(later.values(approval_until=utc_now() + timedelta(hours=1, minutes=5)))
+    if at_home:
+        await strict.slack.click_home(UNLISTED, "approve_waiting")
+    else:
+        await strict.slack.click(SECOND_OPERATOR, LAUNCH_OPS, message.ts, "approve_retry")
+    await until_sent(strict, [jobs[0], jobs[2]], 2)
+    await strict.until(lambda: "1 of these 3 jobs takes" in message.text_shown(), timeout=10)
+    assert strict.sift.count("retry", jobs[1].job_id) == 1
+    await strict.slack.click(ADMIN, LAUNCH_OPS, message.ts, "approve_retry")
     await until_sent(strict, jobs, 2)
 
 

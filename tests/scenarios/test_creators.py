@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from bot.alerts import creators
 from bot.sandbox import LAUNCH_OPS, OPERATOR
 from bot.sandbox.sift.jobs import IMPORT, KEY_USER, OWNER
 from bot.sandbox.sift.records import User
@@ -87,3 +88,17 @@ async def test_it_is_found_out_as_soon_as_sift_and_slack_answer(world: World) ->
         world.sift.users[OWNER] = User(OWNER, "Operator@sandbox.example")
         assert TOLD in (await world.until(lambda: told(world)))[0]
     assert KEY_USER in world.sift.users
+
+
+async def test_many_whom_sift_never_names_hold_up_nobody_else(world: World) -> None:
+    async with world.running(socket_mode=False, **{**WATCHING, "ALERT_STORM": "100"}):
+        for _ in range(creators.CHUNK + 2):
+            world.sift.add(IMPORT, created_by="nobody-knows")
+        while [row.event for row in world.entries()].count("alert") < creators.CHUNK + 2:
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.5)
+        job = world.sift.fail_one(IMPORT)
+        (said,) = await world.until(lambda: told(world), timeout=30)
+        assert TOLD in said
+        (alert,) = [message for message in world.messages() if job.job_id in message.text_shown()]
+        assert [reply.thread_ts for reply in world.replies() if TOLD in reply.text_shown()] == [alert.ts]

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from bot.audit import entry as audit_entry
 from bot.audit import log as audit
 from bot.audit.inspection import Inspection
 from bot.audit.signing import SignedHead, check, make_key
-from bot.records import history
+from bot.records import anchor, history
 from bot.sandbox import ADMIN, AUDITOR, DATA_IMPORTS, LAUNCH_OPS, OPERATOR, SECOND_OPERATOR, UNLISTED
 from bot.sandbox.sift.jobs import EXPORT, IMPORT
 from bot.sandbox.slack.messages import Message
@@ -322,8 +323,8 @@ async def test_the_head_is_anchored_once_a_day(world: World) -> None:
         await world.slack.command(OPERATOR, LAUNCH_OPS, world.sift.add().job_id)
         await world.until_outcome("finished")
     async with world.running(socket_mode=False, ANCHOR_CHANNEL=LAUNCH_OPS):
-        (anchor,) = await world.until(lambda: [m for m in world.messages() if "Its head is" in m.text_shown()])
-        head = anchor.text_shown().split("`")[1]
+        (posted,) = await world.until(lambda: [m for m in world.messages() if "Its head is" in m.text_shown()])
+        head = posted.text_shown().split("`")[1]
         count, _, digest = head.partition(":")
         assert world.bot is not None
         with world.bot.database.reading() as connection:
@@ -374,6 +375,23 @@ async def test_an_anchor_whose_answer_was_lost_is_not_on_record(world: World, mo
         await world.until(lambda: anchors(world))
         await asyncio.sleep(0.3)
         assert (len(anchors(world)), anchored(world)) == (1, [])
+
+
+async def test_an_anchor_whose_answer_was_lost_is_found_and_not_posted_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedule, "ANCHOR_SECONDS", 0.02)
+    monkeypatch.setattr(anchor, "LEASE", timedelta(seconds=0.3))
+    async with world.running(socket_mode=False):
+        world.allow()
+    world.slack.lose_answer("chat.postMessage")
+    async with world.running(socket_mode=False, ANCHOR_CHANNEL=LAUNCH_OPS), asyncio.timeout(10):
+        await world.until(lambda: anchors(world))
+        world.allow(SECOND_OPERATOR)  # so that the audit's head is another one by now
+        while not (entries := anchored(world)):
+            await asyncio.sleep(0.01)
+        (posted,) = anchors(world)
+        assert json.loads(entries[0].detail)["head"] in posted
 
 
 async def test_replicas_anchor_once_and_sign_what_they_post(world: World, postgres_url: str, tmp_path: Path) -> None:

@@ -201,6 +201,8 @@ async def test_health_and_metrics(live: World) -> None:
     assert 'sift_retry_requests_total{source="command"} 1.0' in metrics
     assert 'sift_retry_outcomes_total{state="finished"} 1.0' in metrics
     assert "sift_retry_ack_seconds_count" in metrics
+    assert "sift_retry_message_seconds_count 1.0" in metrics  # the thread's messages are not the first
+    assert "sift_retry_socket" not in metrics
     assert 'sift_retry_open_requests{state="accepted"} 0.0' in metrics
     assert "sift_retry_queue_overdue_seconds 0.0" in metrics
     assert "sift_retry_ready 1.0" in metrics

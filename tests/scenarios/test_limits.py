@@ -16,6 +16,7 @@ from sqlalchemy import select, update
 from bot.app.listeners import bolt_app
 from bot.app.socket_mode import SocketMode
 from bot.base.clock import utc_now
+from bot.base.metrics import Metrics
 from bot.base.redactor import Redactor
 from bot.db.tables import retries
 from bot.sandbox import LAUNCH_OPS, OPERATOR, SECOND_OPERATOR
@@ -108,7 +109,10 @@ async def test_an_address_that_never_answers_is_given_up(world: World) -> None:
         client = web_client(world.slack.bot_token, f"{world.url}/slack/api/", session)
         app = bolt_app(client, await Slack(client, time.monotonic, Redactor([])).identify(), Redactor([]))
         world.slack.sockets.silent = 2
-        socket = SocketMode(app, world.slack.app_token, reconnect_after=0.2, check_seconds=0.02)
+        metrics = Metrics()
+        assert metrics.socket is not None
+        observe = metrics.socket.looked_at
+        socket = SocketMode(app, world.slack.app_token, reconnect_after=0.2, check_seconds=0.02, observe=observe)
         async with socket.connected():
             await world.until(lambda: len(world.slack.sockets) == 1)
             async with asyncio.timeout(2):
@@ -117,6 +121,10 @@ async def test_an_address_that_never_answers_is_given_up(world: World) -> None:
             world.slack.sockets.silent = 1
             await world.slack.disconnect()  # the SDK's client asks for a new address, and hangs on it
             await world.until(lambda: world.slack.sockets.opened == 2)
+            tell = metrics.registry.get_sample_value
+            async with asyncio.timeout(5):
+                while (tell("sift_retry_socket_connections_total"), tell("sift_retry_socket_connected")) != (2.0, 1.0):
+                    await asyncio.sleep(0.01)
         assert not await socket.hears()
 
 

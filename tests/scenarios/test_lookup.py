@@ -63,7 +63,7 @@ async def test_the_status_of_an_unknown_job_says_so(live: World) -> None:
 
 
 async def test_a_status_without_a_job_explains(live: World) -> None:
-    assert "status takes one Sift job ID" in await whispered(live, "status everything")
+    assert "“everything” is not a Sift job ID" in await whispered(live, "status everything")
 
 
 async def test_who_is_not_listed_may_not_look(live: World) -> None:

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from bot.app.server import serving
+from bot.base.metrics import Metrics
 from bot.sandbox.sift.api import EmbeddedSift
 from bot.sift import calls
 from bot.sift.client import Sift, web_app_for
@@ -21,6 +22,7 @@ from bot.sift.errors import (
     CannotBeRetried,
     Conflict,
     InvalidArgument,
+    MustWait,
     NotFound,
     OutcomeUnknown,
     PermissionDenied,
@@ -366,6 +368,21 @@ async def test_every_request_is_observed() -> None:
         await sift.ping()
         await sift.aclose()
     assert seen == [("ping", "unauthenticated"), ("ping", "ok")]
+
+
+@pytest.mark.parametrize(("said", "least"), [("retry after 2s", 2.0), ("retry after 2m", 120.0)])
+async def test_what_sift_asks_to_wait_is_counted_apart_from_calls(said: str, least: float) -> None:
+    metrics = Metrics()
+    async with answering(error(429, 8, said), JSONResponse({"response": "hi"})) as (url, _):
+        sift = Sift(url, KEY, sleep=Waits(), jitter=lambda: 0.0, observe=metrics.called)
+        with contextlib.suppress(MustWait):
+            await sift.ping()
+        await sift.aclose()
+    told = {"peer": "sift", "call": "ping"}
+    assert (metrics.registry.get_sample_value("sift_retry_waited_seconds_total", told) or 0) == pytest.approx(
+        least, abs=0.5
+    )
+    assert b'result="waited"' not in metrics.text()
 
 
 @pytest.mark.parametrize(

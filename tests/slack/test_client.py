@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.app.server import serving
+from bot.base.metrics import Metrics
 from bot.base.redactor import Redactor
 from bot.sandbox import DATA_IMPORTS, LAUNCH_OPS, OPERATOR, OPERATORS_GROUP, PRIVATE, SlackWorkspace
 from bot.sandbox.slack.directory import BOT_USER
@@ -27,11 +28,16 @@ async def workspace() -> SlackWorkspace:
 
 
 @pytest.fixture
-async def slack(workspace: SlackWorkspace) -> AsyncIterator[Slack]:
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+async def slack(workspace: SlackWorkspace, metrics: Metrics) -> AsyncIterator[Slack]:
     """The bot's side; a call may take a second and a half."""
     async with serving(workspace.app) as url, http_session() as session:
         client = web_client(workspace.bot_token, f"{url}/api/", session)
-        yield Slack(client, time.monotonic, Redactor([]), call_seconds=1.5)
+        yield Slack(client, time.monotonic, Redactor([]), call_seconds=1.5, observe=metrics.called_slack)
 
 
 @pytest.fixture
@@ -55,10 +61,17 @@ async def test_the_session_itself_has_limits() -> None:
         assert None not in (limits.total, limits.connect, limits.sock_read), "the SDK's own limit counts for nothing"
 
 
-async def test_a_short_wait_is_part_of_the_call(slack: Slack, workspace: SlackWorkspace) -> None:
+async def test_a_short_wait_is_part_of_the_call_and_counted_apart_from_it(
+    slack: Slack, workspace: SlackWorkspace, metrics: Metrics
+) -> None:
     workspace.fail("chat.postMessage", "ratelimited", status=429, retry_after=1)
     await slack.post(LAUNCH_OPS, HELLO)
     assert calls(workspace, "chat.postMessage") == 2
+    waited = metrics.registry.get_sample_value(
+        "sift_retry_waited_seconds_total", {"peer": "slack", "call": "chat.postMessage"}
+    )
+    assert waited == pytest.approx(1, abs=0.2)
+    assert b'result="waited"' not in metrics.text()
 
 
 @pytest.mark.parametrize("status", [429, 200])

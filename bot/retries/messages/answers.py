@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any, assert_never
 
 from bot.access.messages import denial, whom_to_ask
+from bot.access.policy import Permission, Typed
 from bot.base.clock import say_duration
 from bot.retries.messages.job import progress, referring, retry_button, retry_button_of, status_of
 from bot.retries.messages.naming import grey, links_of, ran, title_of
@@ -264,5 +265,5 @@ def nothing_left() -> Message:
     return Message(text, [section(text)])
 
 
-HELP = (("<job ID> [reason]", "retries a job; a Sift link works too, and several job IDs"),)
-"""What can be typed to retry, and what it does."""
+HELP = (Typed("<job ID> [reason]", "retries a job; a Sift link works too, and several job IDs", Permission.RETRY),)
+"""What can be typed to retry."""

@@ -6,7 +6,9 @@ May approve: @Bob, @launch-ops
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 
+from bot.base.clock import rfc3339
 from bot.retries.messages.job import status_of
 from bot.retries.messages.naming import SHORT_ID, name_of, title_of, why_block
 from bot.retries.request import Retry
@@ -89,19 +91,28 @@ def other_buttons(of: str) -> list[Block]:
 
 def standing(waiting: Sequence[Retry]) -> list[Block]:
     """Who approved so far, where it takes several, and who could."""
-    lines = [line for line in (given(waiting), who_may(waiting)) if line]
+    words = given([retry.approvers for retry in waiting], waiting[0].approvals_needed)
+    lines = [line for line in (words, who_may(waiting)) if line]
     return [section("\n".join(lines))] if lines else []
 
 
-def given(waiting: Sequence[Retry]) -> str:
-    """Who approved so far, where it takes several; empty where nobody did."""
-    if not any(retry.approvers for retry in waiting):
+def given(words: Sequence[tuple[str, ...]], needed: int | None) -> str:
+    """Who approved so far, where it takes several; empty where nobody did.
+
+    Args:
+        words: who approved each of what waits.
+    """
+    if not any(words):
         return ""
-    words = {retry.approvers for retry in waiting}
-    by = listing(mention(one) for one in dict.fromkeys(one for retry in waiting for one in retry.approvers))
-    if len(words) > 1:
+    by = listing(mention(one) for one in dict.fromkeys(one for some in words for one in some))
+    if len(set(words)) > 1:
         return f":white_check_mark: Approved in part, by {by}"
-    return f":white_check_mark: {len(waiting[0].approvers)} of {waiting[0].approvals_needed or 1} approved: {by}"
+    return f":white_check_mark: {len(words[0])} of {needed or 1} approved: {by}"
+
+
+def counted_until(of: str, until: datetime | None) -> str:
+    """The value of a button that says how many it approves: what comes to wait later is not among them."""
+    return of if until is None else f"{of} {rfc3339(until)}"
 
 
 def who_may(waiting: Sequence[Retry]) -> str:

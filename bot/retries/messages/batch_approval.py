@@ -8,7 +8,7 @@ May approve: @Bob, @launch-ops
 
 from collections.abc import Iterator
 
-from bot.retries.messages.approval import APPROVE, SOME, other_buttons, standing, whose
+from bot.retries.messages.approval import APPROVE, SOME, counted_until, other_buttons, standing, whose
 from bot.retries.messages.naming import SHORT_ID, title_of
 from bot.retries.request import Batch, Retry
 from bot.retries.spoken import Spoken
@@ -125,5 +125,5 @@ def _buttons(batch: Batch) -> Block:
     label = (
         f"Approve all ({batch.waits})" if batch.waits <= MAX_AT_ONCE else f"Approve {MAX_AT_ONCE} of {batch.waits:,}"
     )
-    approve = button(label, APPROVE, batch.id, style="primary")
+    approve = button(label, APPROVE, counted_until(batch.id, batch.awaiting_until), style="primary")
     return actions([approve, button("Approve some…", SOME, batch.id), *other_buttons(batch.id)])

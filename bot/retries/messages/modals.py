@@ -100,7 +100,9 @@ def retry_view(
     if unlisted:
         blocks.append(section(f"{counted(unlisted, 'more job')} that may be retried: too many to list."))
     if under_way:
-        blocks.append(section(f":arrows_counterclockwise: {counted(under_way, 'job')} being retried already."))
+        blocks.append(
+            section(f":arrows_counterclockwise: {counted(under_way, 'job')} being retried already, or waiting to be.")
+        )
     if origin.get("source") == Source.MODAL:
         blocks.append(input_("ids", "Job IDs or Sift links", text_input(3_000)))
     blocks.append(input_("reason", "Reason", text_input(MAX_REASON, reason)))
@@ -132,7 +134,10 @@ def all_under_way_view(under_way: int) -> View:
         return modal(TITLE, [section(":white_check_mark: None of these jobs is failed any more.")])
     left = "The job that is" if under_way == 1 else f"All {under_way:,} jobs that are"
     verb = "is" if under_way == 1 else "are"
-    return modal(TITLE, [section(f":arrows_counterclockwise: {left} still failed {verb} being retried already.")])
+    return modal(
+        TITLE,
+        [section(f":arrows_counterclockwise: {left} still failed {verb} being retried already, or waiting to be.")],
+    )
 
 
 def nothing_picked() -> dict[str, str]:
