@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from importlib import import_module
 
 import click
 from sqlalchemy.exc import SQLAlchemyError
@@ -9,16 +10,36 @@ from sqlalchemy.exc import SQLAlchemyError
 from bot.base import logs
 from bot.base.clock import utc_now
 from bot.base.errors import BotError, SettingsError
-from bot.cli.access import access_group
-from bot.cli.audit import audit_group
-from bot.cli.database import backup, move_database
 from bot.cli.run import demo, run
 from bot.cli.session import one_line, opened, operator, transaction
 from bot.db.database import migrate, schema_version
 from bot.settings import redactor_at_hand
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+_LATER = {
+    "access": ("bot.cli.access", "access_group"),
+    "audit": ("bot.cli.audit", "audit_group"),
+    "backup": ("bot.cli.database", "backup"),
+    "move-database": ("bot.cli.database", "move_database"),
+}
+"""Commands that are imported when somebody asks for them, and where they are: the bot starts without them."""
+
+
+class _Commands(click.Group):
+    """The commands beside those of `_LATER`, and these."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *_LATER])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _LATER:
+            return super().get_command(ctx, cmd_name)
+        module, name = _LATER[cmd_name]
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="sift-retry-bot")
 def cli() -> None:
     """A Slack bot that retries failed Sift jobs and remembers who asked."""
@@ -54,7 +75,7 @@ def recover_command() -> None:
     click.echo(f"{done.unknown} open requests will be read back and not sent again; {done.refused} were refused")
 
 
-for command in (run, demo, access_group, audit_group, backup, move_database):
+for command in (run, demo):
     cli.add_command(command)
 
 
