@@ -82,7 +82,7 @@ metadata = MetaData(
 
 
 def where(condition: str) -> dict[str, Any]:
-    """What rows a partial index holds, as `info`: naming a dialect here would import it, the other database's as well."""
+    """Which rows a partial index holds, as `info`: naming a dialect here would import it, on the other one, too."""
     return {"info": {"where": condition}}
 
 
