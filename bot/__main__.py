@@ -1,61 +1,47 @@
 """The command line: `sift-retry …`, the same as `python -m bot`."""
 
-import asyncio
+import gc
 import sys
+from importlib import import_module
 
 import click
-from sqlalchemy.exc import SQLAlchemyError
 
-from bot.base import logs
-from bot.base.clock import utc_now
 from bot.base.errors import BotError, SettingsError
-from bot.cli.access import access_group
-from bot.cli.audit import audit_group
-from bot.cli.database import backup, move_database
-from bot.cli.run import demo, run
-from bot.cli.session import one_line, opened, operator, transaction
-from bot.db.database import migrate, schema_version
-from bot.settings import redactor_at_hand
+
+_COMMANDS = {
+    "access": ("bot.cli.access", "access_group"),
+    "audit": ("bot.cli.audit", "audit_group"),
+    "backup": ("bot.cli.database", "backup"),
+    "demo": ("bot.cli.run", "demo"),
+    "doctor": ("bot.cli.doctor", "doctor"),
+    "migrate": ("bot.cli.database", "migrate_command"),
+    "move-database": ("bot.cli.database", "move_database"),
+    "recover": ("bot.cli.database", "recover_command"),
+    "run": ("bot.cli.run", "run"),
+}
+"""Where each command is. It is imported when somebody asks for it, so that the bot starts without the others."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, name = _COMMANDS[cmd_name]
+        gc.disable()  # what is imported stays: looking through it again and again takes a tenth of the start
+        try:
+            command: click.Command = getattr(import_module(module), name)
+        finally:
+            gc.enable()
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="sift-retry-bot")
 def cli() -> None:
     """A Slack bot that retries failed Sift jobs and remembers who asked."""
-
-
-@cli.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON array, for a program to read.")
-def doctor(as_json: bool) -> None:
-    """Checks settings, Slack, Sift and the database; one line each, exit 1 if any fails."""
-    from bot.cli.doctor import report
-
-    logs.configure("error", "console", redactor_at_hand().scrub)
-    if not asyncio.run(report(as_json)):
-        sys.exit(1)
-
-
-@cli.command("migrate")
-def migrate_command() -> None:
-    """Brings the database schema to the newest version."""
-    with opened() as database:
-        migrate(database.engine)
-        with database.transaction() as connection:
-            click.echo(f"the schema is at version {schema_version(connection)}", err=True)
-
-
-@cli.command("recover")
-def recover_command() -> None:
-    """After a restore from a backup: closes what was open, so that nothing is sent to Sift again."""
-    from bot.retries import recovery
-
-    with transaction(alone=True) as connection:
-        done = recovery.recover(connection, operator(), utc_now())
-    click.echo(f"{done.unknown} open requests will be read back and not sent again; {done.refused} were refused")
-
-
-for command in (run, demo, access_group, audit_group, backup, move_database):
-    cli.add_command(command)
 
 
 def main() -> None:
@@ -70,16 +56,25 @@ def main() -> None:
         _fail(1, error.format_message())
     except (BotError, OSError) as error:
         _fail(1, str(error))
-    except SQLAlchemyError as error:
-        reason = getattr(error, "orig", None) or error
-        _fail(1, f"the database did not do it: {one_line(str(reason))}")
     except (click.Abort, KeyboardInterrupt):
         _fail(1, "stopped")
     except Exception as error:  # noqa: BLE001  # a traceback on stderr would show whatever the error holds
-        _fail(1, f"unexpected {type(error).__name__}: {one_line(str(error))}")
+        _fail(1, _unexpected(error))
+
+
+def _unexpected(error: Exception) -> str:
+    from sqlalchemy.exc import SQLAlchemyError  # heavy, as what follows: by now a command has imported it
+
+    from bot.cli.session import one_line
+
+    if isinstance(error, SQLAlchemyError):
+        return f"the database did not do it: {one_line(str(getattr(error, 'orig', None) or error))}"
+    return f"unexpected {type(error).__name__}: {one_line(str(error))}"
 
 
 def _fail(code: int, *lines: str) -> None:
+    from bot.settings import redactor_at_hand  # heavy, and a usage error may come before any command
+
     scrub = redactor_at_hand().scrub
     for line in lines:
         click.echo(f"sift-retry: {scrub(line)}", err=True)

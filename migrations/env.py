@@ -5,12 +5,15 @@ from sqlalchemy import Connection
 
 import bot.db.tables  # noqa: F401  # which fills the metadata
 from bot.base.clock import utc_now
-from bot.db.columns import metadata
+from bot.db.columns import metadata, say_where
 from bot.db.database import Database
 from bot.settings import StoreSettings, load
 
 
 def _upgrade(connection: Connection) -> None:
+    for table in metadata.tables.values():
+        for index in table.indexes:
+            say_where(index)
     context.configure(connection=connection, target_metadata=metadata, compare_type=True)
     with context.begin_transaction():
         context.run_migrations()

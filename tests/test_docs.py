@@ -67,14 +67,12 @@ def commands_of(text: str) -> set[tuple[str, ...]]:
 
 def is_command(path: tuple[str, ...]) -> bool:
     """Whether the console script knows a command; what follows one that has no commands of its own is an argument."""
-    command: click.Command = cli
+    command: click.Command | None = cli
     for word in path:
         if not isinstance(command, click.Group):
-            return True
-        if word not in command.commands:
-            return False
-        command = command.commands[word]
-    return True
+            return command is not None
+        command = command.get_command(click.Context(command), word)
+    return command is not None
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -99,7 +97,10 @@ def test_every_command_is_in_some_document() -> None:
 def leaves(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Every command that does something."""
     if isinstance(command, click.Group):
-        for name, below in command.commands.items():
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
             yield from leaves(below, (*path, name))
     else:
         yield path

@@ -14,9 +14,6 @@ from bot.base.clock import Clock
 from bot.base.requester import Source
 from bot.db.database import Database
 
-WAKING_SECONDS = 5.0
-"""How often it is looked whether a snooze is over."""
-
 
 @dataclass(frozen=True)
 class Waking:

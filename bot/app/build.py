@@ -69,6 +69,7 @@ MAX_ANSWERS = 1_000
 """Answers and look-ups under way at a time: more than a whole company asks for while Slack takes ten seconds."""
 
 OUTBOXES: Sequence[Outbox[Any]] = (store.outbox, batch_rows.outbox, queries.outbox, storms.outbox, digests.outbox)
+"""In the order of `Features.publishers`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +141,7 @@ class Features:
 
     @cached_property
     def publishing(self) -> list[Loop]:
-        return [Loop(name, SWEEP_SECONDS, publisher.sweep) for name, publisher in self.publishers.items()]
+        return [Loop(name, SWEEP_SECONDS, one.sweep, asked=True) for name, one in self.publishers.items()]
 
     @cached_property
     def changed(self) -> Soon:
@@ -248,7 +249,7 @@ class Features:
 
     @cached_property
     def explaining(self) -> Loop:
-        return Loop("explainer", SWEEP_SECONDS, self.explainer.step)
+        return Loop("explainer", SWEEP_SECONDS, self.explainer.step, asked=True)
 
     @cached_property
     def channels(self) -> Channels:

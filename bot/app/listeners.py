@@ -83,6 +83,7 @@ def bolt_app(client: AsyncWebClient, workspace: Workspace, redactor: Redactor) -
         )
 
     app = _App(
+        name="sift-retry",  # without one, Bolt looks through the source of every module for its caller's
         logger=_bolt_log(),
         client=client,
         authorize=authorize,

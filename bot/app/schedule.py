@@ -1,12 +1,15 @@
 """What repeats for as long as the bot works: the loops, each with how often it looks; and how all of it ends."""
 
 import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
 
 from bot.access.quota import QUOTA_SECONDS, end_minutes
 from bot.alerts.creators import CREATORS_SECONDS, Creators
 from bot.alerts.reminders import REMINDER_SECONDS, Reminders
-from bot.alerts.waking import WAKING_SECONDS, Waking
+from bot.alerts.waking import Waking
 from bot.app.build import OUTBOXES, SWEEP_SECONDS, Features
+from bot.app.sweep import Sweep
 from bot.app.timekeeper import TIMEKEEPER_SECONDS, Timekeeper
 from bot.audit.inspection import Inspection
 from bot.audit.stream import STREAM_SECONDS
@@ -26,10 +29,12 @@ HOME_SECONDS = 3.0
 
 def loops(features: Features) -> list[Loop]:
     """Returns the loops of one process; each is made once, so that it can be woken and looked at."""
+    asked = _asked(features)
     return [
-        *_retrying(features),
+        *asked,
+        Loop("sweep", SWEEP_SECONDS, _sweep(features, asked).step),
+        *_following(features),
         *_watching(features),
-        *features.publishing,
         Loop("home", HOME_SECONDS, features.home.refresh),
         Loop("channels", CHANNELS_SECONDS, features.channels.step),
         *_keeping(features),
@@ -46,15 +51,37 @@ async def drain(features: Features, seconds: float) -> None:
     await asyncio.gather(features.runner.stop(seconds), features.answering.drain(seconds), *publishing)
 
 
-def _retrying(features: Features) -> list[Loop]:
+def _asked(features: Features) -> list[Loop]:
+    """What looks at rows when there is something to do, as `Sweep` sees; each has its condition there."""
+    settings = features.settings
+    waking = Waking(features.database, features.clock, settings.remind_after, features.changed)
+    return [
+        Loop("runner", SWEEP_SECONDS, features.runner.sweep, asked=True),
+        Loop("cooldowns", SWEEP_SECONDS, features.cooldowns.step, asked=True),
+        Loop("reruns", settings.follow_poll_seconds, features.reruns.step, asked=True),
+        Loop("waking", SWEEP_SECONDS, waking.step, asked=True),
+        features.explaining,
+        *features.publishing,
+    ]
+
+
+def _sweep(features: Features, asked: Sequence[Loop]) -> Sweep:
+    return Sweep(
+        features.database,
+        features.clock,
+        asked,
+        dict(zip(features.publishers, OUTBOXES, strict=True)),
+        lambda: features.runner.busy,
+        timedelta(seconds=features.settings.retry_cooldown_seconds),
+    )
+
+
+def _following(features: Features) -> list[Loop]:
     poll = features.settings.follow_poll_seconds
     late = LateData(features.database, features.sift, features.clock, features.changed)
     overtaken = Overtaken(features.database, features.sift, features.clock, features.changed, features.metrics.entered)
     return [
-        Loop("runner", SWEEP_SECONDS, features.runner.sweep),
-        Loop("cooldowns", SWEEP_SECONDS, features.cooldowns.step),
         Loop("follower", poll, features.follower.step, "sift"),
-        Loop("reruns", poll, features.reruns.step),
         Loop("late", poll, late.step),
         Loop("overtaken", features.settings.alert_poll_seconds, overtaken.step, "sift"),
     ]
@@ -63,10 +90,7 @@ def _retrying(features: Features) -> list[Loop]:
 def _watching(features: Features) -> list[Loop]:
     watcher, poll = features.watcher, features.settings.alert_poll_seconds
     finding = [Loop("watcher", poll, watcher.step, "sift")] if watcher else []
-    settings = features.settings
-    waking = Waking(features.database, features.clock, settings.remind_after, features.changed)
-    wake = Loop("waking", min(WAKING_SECONDS, poll), waking.step)
-    return [*finding, features.asking_sift, features.explaining, *_on_call(features), wake]
+    return [*finding, features.asking_sift, *_on_call(features)]
 
 
 def _on_call(features: Features) -> list[Loop]:

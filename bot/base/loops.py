@@ -19,6 +19,9 @@ T = TypeVar("T")
 LONGEST_PAUSE = 30.0
 """Seconds between two tries of a step that keeps failing."""
 
+UNASKED_SECONDS = 30.0
+"""How often a step runs that others say when to run, should they not."""
+
 FIRST_PAUSE = 0.1
 LONGEST_WRITE_PAUSE = 5.0
 """Seconds between two tries of a write: the first pause, which doubles, and the longest."""
@@ -40,16 +43,24 @@ class Loop:
         name: what the log calls it.
         interval: seconds between two steps.
         degrades: what does not work as it should while it fails, as `/readyz` names it.
+        asked: others have it look when there is something to do, so it rarely does by itself.
     """
 
     def __init__(
-        self, name: str, interval: float, step: Callable[[], Awaitable[object]], degrades: str | None = None
+        self,
+        name: str,
+        interval: float,
+        step: Callable[[], Awaitable[object]],
+        degrades: str | None = None,
+        *,
+        asked: bool = False,
     ) -> None:
         self.name = name
         self.degrades = degrades
         self.failing: str | None = None
         self.cause: Exception | None = None
         self._interval = interval
+        self._rest = UNASKED_SECONDS if asked else interval
         self._step = step
         self._woken = asyncio.Event()
 
@@ -57,13 +68,20 @@ class Loop:
         """Has the step run now."""
         self._woken.set()
 
+    def look(self) -> None:
+        """Has the step run now, unless it failed: then after its pause."""
+        if self.failing is None:
+            self._woken.set()
+
     async def run(self, stop: asyncio.Event) -> None:
-        """Repeats the step until `stop` is set; a step under way is finished first."""
+        """Repeats the step until it is woken with `stop` set; a step under way is finished first."""
         pause = self._interval
         while not stop.is_set():
             self._woken.clear()
             pause = await self._once(pause)
-            await _first(pause, stop, self._woken)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._woken.wait()
 
     async def _once(self, pause: float) -> float:
         """Runs the step; returns how many seconds to wait before the next one."""
@@ -71,6 +89,7 @@ class Loop:
             await self._step()
         except Exception as error:  # noqa: BLE001  # a loop outlives whatever one step runs into
             if self.failing is None:
+                pause = self._interval
                 log.error("loop.failing", loop=self.name, error=f"{type(error).__name__}: {error}")
             self.cause = error
             self.failing = f"{type(error).__name__}: {error}"
@@ -78,7 +97,7 @@ class Loop:
         if self.failing is not None:
             log.info("loop.recovered", loop=self.name)
             self.failing = self.cause = None
-        return self._interval
+        return self._rest
 
 
 class Soon:
@@ -150,6 +169,8 @@ async def looping(loops: Sequence[Loop]) -> AsyncIterator[None]:
         yield
     finally:
         stop.set()
+        for loop in loops:
+            loop.wake()
         _, late = await asyncio.wait(tasks, timeout=1)
         for task in late:
             task.cancel()
@@ -209,15 +230,3 @@ class Tasks:
             await work
         except Exception:  # the row stays due, so the next look finds it
             log.exception("task.failed", **about)
-
-
-async def _first(seconds: float, *events: asyncio.Event) -> None:
-    """Waits for the first of some events, at most so long."""
-    waits = [asyncio.create_task(event.wait()) for event in events]
-    try:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()

@@ -1,4 +1,4 @@
-"""`sift-retry backup` and `sift-retry move-database`: the whole database, copied or moved."""
+"""What is done to the whole database: `sift-retry migrate`, `recover`, `backup` and `move-database`."""
 
 import contextlib
 from collections.abc import Iterator
@@ -13,17 +13,35 @@ from bot.base.clock import utc_now
 from bot.base.errors import BotError, SchemaNewer, SchemaOutdated
 from bot.base.redactor import Redactor
 from bot.cli.parameters import DATABASE
-from bot.cli.session import tidying_up
+from bot.cli.session import opened, operator, tidying_up, transaction
 from bot.db import marks
 from bot.db.backup import back_up
-from bot.db.database import Database, require_schema, schema_version
+from bot.db.database import Database, migrate, require_schema, schema_version
 from bot.db.guard import guard
 from bot.db.moving import MOVED, move, require_not_moved
+from bot.retries import recovery
 from bot.settings import StoreSettings, load
 
 
 class NotWhole(BotError):
     """The audit is not whole: {why}. Nothing was moved; see: sift-retry audit verify"""
+
+
+@click.command("migrate")
+def migrate_command() -> None:
+    """Brings the database schema to the newest version."""
+    with opened() as database:
+        migrate(database.engine)
+        with database.transaction() as connection:
+            click.echo(f"the schema is at version {schema_version(connection)}", err=True)
+
+
+@click.command("recover")
+def recover_command() -> None:
+    """After a restore from a backup: closes what was open, so that nothing is sent to Sift again."""
+    with transaction(alone=True) as connection:
+        done = recovery.recover(connection, operator(), utc_now())
+    click.echo(f"{done.unknown} open requests will be read back and not sent again; {done.refused} were refused")
 
 
 @click.command("backup")

@@ -1,9 +1,11 @@
 """`sift-retry doctor`: looks at everything the bot depends on, and changes nothing."""
 
+import asyncio
 import dataclasses
 import errno
 import json
 import socket
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,15 +14,23 @@ import httpx
 from sqlalchemy import make_url
 
 from bot.audit.signing import signer
+from bot.base import logs
 from bot.base.clock import utc_now
 from bot.base.errors import SettingsError
 from bot.cli.check import Check, first_line
-from bot.cli.doctor_sift import sift_checks
-from bot.cli.doctor_slack import slack_checks
 from bot.db.database import Database, is_outdated, require_schema, schema_version
 from bot.db.guard import guard
 from bot.db.tables import SCHEMA_VERSION
 from bot.settings import Settings, StoreSettings, load, redactor_at_hand
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON array, for a program to read.")
+def doctor(as_json: bool) -> None:
+    """Checks settings, Slack, Sift and the database; one line each, exit 1 if any fails."""
+    logs.configure("error", "console", redactor_at_hand().scrub)
+    if not asyncio.run(report(as_json)):
+        sys.exit(1)
 
 
 async def report(as_json: bool) -> bool:
@@ -43,6 +53,9 @@ async def examine() -> AsyncIterator[Check]:
 
 
 async def _examine() -> AsyncIterator[Check]:
+    from bot.cli.doctor_sift import sift_checks  # both bring heavy clients, which `sift-retry --help` can do without
+    from bot.cli.doctor_slack import slack_checks
+
     try:
         settings = load(Settings)
     except SettingsError as error:

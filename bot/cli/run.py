@@ -26,8 +26,8 @@ _DEMO = ("cel", "jinja2", "websockets")
 @click.command()
 def run() -> None:
     """Runs the bot: Socket Mode if SLACK_APP_TOKEN is set, HTTP otherwise."""
-    gc.disable()  # what is imported stays: looking through it again and again takes a tenth of the start
-    from bot.app.bot import run_bot  # what only this command needs is imported by it alone: the others start faster
+    gc.disable()  # until everything is imported and `_until_stopped` freezes it
+    from bot.app.bot import run_bot  # here, since `sift-retry --help` imports each command and needs none of this
 
     settings = load(Settings)
     logs.configure(settings.log_level, settings.log_format, settings.redactor().scrub)

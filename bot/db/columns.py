@@ -11,6 +11,7 @@ from sqlalchemy import (
     Connection,
     DateTime,
     Dialect,
+    Index,
     Integer,
     MetaData,
     Text,
@@ -81,7 +82,15 @@ metadata = MetaData(
 
 
 def where(condition: str) -> dict[str, Any]:
-    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+    """Which rows a partial index holds, as `info`: naming a dialect here would import it, on the other one, too."""
+    return {"info": {"where": condition}}
+
+
+def say_where(index: Index) -> None:
+    """Has an index hold those rows on either database: for what creates indexes, or compares them."""
+    if "where" in index.info:
+        for dialect in ("sqlite", "postgresql"):
+            index.dialect_options[dialect]["where"] = text(index.info["where"])
 
 
 def one_of(column: str, values: tuple[str, ...]) -> str:

@@ -49,15 +49,11 @@ _SHOWN_BY = (
     .limit(bindparam("b_limit", type_=Integer))
 )
 # `accepted_at` is looked at as well, since the setting, or the machine's clock, may have been set back meanwhile.
-_OVER = (
-    select(_ROW.id, _ROW.batch_id)
-    .where(
-        _ROW.cools_until.is_not(None),
-        (_ROW.cools_until <= bindparam("b_at", type_=Moment()))
-        | (_ROW.accepted_at <= bindparam("b_accepted", type_=Moment())),
-    )
-    .limit(AT_A_TIME)
+IS_OVER = _ROW.cools_until.is_not(None) & (
+    (_ROW.cools_until <= bindparam("b_at", type_=Moment()))
+    | (_ROW.accepted_at <= bindparam("b_accepted", type_=Moment()))
 )
+_OVER = select(_ROW.id, _ROW.batch_id).where(IS_OVER).limit(AT_A_TIME)
 _SHOW = (
     update(retries)
     .where(_ROW.id == bindparam("b_id"))

@@ -110,6 +110,11 @@ class Runner:
         self._services = self._make_services(sift, subjects, decider, limiter, limits)
         self._speller = self._make_speller(decider)
 
+    @property
+    def busy(self) -> bool:
+        """Whether requests wait here for their turn, or have it."""
+        return bool(self._at_work)
+
     def giving_way(self) -> contextlib.AbstractContextManager[None]:
         """Has turns that are about to begin wait for a moment: something is being recorded that Slack waits for."""
         return self._recording.first()

@@ -6,6 +6,7 @@ made. Everything else that is no clear answer is `OutcomeUnknown`.
 
 import asyncio
 import random
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
@@ -194,7 +195,11 @@ class Calls:
 
 
 def _connections() -> httpx.AsyncBaseTransport:
-    return AiohttpTransport(client=lambda: aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
+    # The session has a TLS context of its own, so the transport's is never used: an empty one trusts nobody.
+    return AiohttpTransport(
+        verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+        client=lambda: aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()),
+    )
 
 
 def _client(

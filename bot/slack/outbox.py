@@ -59,6 +59,7 @@ class Outbox(Generic[S]):
 
     def __init__(self, table: Table, load: Callable[[Connection, Row[Any], bool], S]) -> None:
         self._load = load
+        self.is_due = table.c.show_at <= bindparam("b_now", type_=Moment())
         self._lagging = _lagging(table)
         self._lagging_one = self._lagging.where(table.c.id == bindparam("b_id"))
         self._claim = _claim(table)

@@ -38,11 +38,13 @@ AT_ONCE = 3
 
 def needs_more(arguments: list[str]) -> bool:
     """Whether the arguments only name a command that takes some, or a group of commands."""
-    command: click.Command = cli
+    command: click.Command | None = cli
     for word in arguments:
-        if not isinstance(command, click.Group) or word not in command.commands:
+        if not isinstance(command, click.Group):
             return False
-        command = command.commands[word]
+        command = command.get_command(click.Context(command), word)
+    if command is None:
+        return False
     return isinstance(command, click.Group) or any(parameter.required for parameter in command.params)
 
 

@@ -35,7 +35,7 @@ def frozen() -> Iterator[FrozenDateTimeFactory]:
 @pytest.fixture
 async def still(frozen: FrozenDateTimeFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     """A world in which time stands still, with jobs that run for ever and a bot that looks at its rows often."""
-    monkeypatch.setattr("bot.app.build.SWEEP_SECONDS", 0.1)
+    monkeypatch.setattr("bot.app.schedule.SWEEP_SECONDS", 0.1)
     sandbox = Sandbox(run_seconds=1_000_000)
     async with serving(sandbox.app) as url:
         world = World(sandbox, url, tmp_path)
