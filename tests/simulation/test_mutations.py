@@ -211,10 +211,10 @@ MUTATIONS: dict[Mutation, tuple[str, int]] = {
     failures_are_not_sorted: ("every alert is shown", 0),
     each_request_leaves_a_task: ("nothing goes on beside", 0),
     loops_outlive_the_bot: ("nothing is left running", 0),
-    errors_are_sent_again: ("no request is sent twice", 2),
+    errors_are_sent_again: ("no request is sent twice", 4),
     what_was_interrupted_is_sent_again: ("no request is sent twice", 8),
     an_unclear_commit_counts_as_none: ("nothing denied is done", 0),
-    nothing_is_flushed: ("nothing acknowledged is lost", 12),
+    nothing_is_flushed: ("nothing acknowledged is lost", 0),
     **MENDS,
 }
 """What is changed, the invariant that must fail then, and the first seed that shows it."""
