@@ -92,6 +92,7 @@ class Bot:
             guard(engine, self.redactor)
         self.limiter = Limiter(settings.retry_concurrency)
         self.clock = self.database.present
+        self._prepared = self.clock(), self.timer()
         self.readiness = Readiness(self.database, self.clock)
         self._verifier = _verifier(settings)
         self._rotation: Rotation | None = None
@@ -129,6 +130,7 @@ class Bot:
             require_schema(connection)
             require_not_moved(connection)
             self.database.now(connection)
+            self._prepared = self.clock(), self.timer()
             if self.database.is_sqlite:
                 claims.free_leases(connection, self.clock())
                 for outbox in OUTBOXES:
@@ -179,6 +181,7 @@ class Bot:
             settings=self.settings,
             clock=self.clock,
             timer=self.timer,
+            prepared=self._prepared,
             database=self.database,
             metrics=self.metrics,
             limiter=self.limiter,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import Any
 
@@ -81,11 +81,13 @@ class Features:
         limiter: how many calls of Sift's retry endpoint may be under way at a time.
         signer: signs the audit's heads.
         timer: monotonic seconds.
+        prepared: what clock and timer said when the database was made ready.
     """
 
     settings: Settings
     clock: Clock
     timer: Callable[[], float]
+    prepared: tuple[datetime, float]
     database: Database
     metrics: Metrics
     limiter: Limiter

@@ -122,7 +122,7 @@ def _keeping(features: Features) -> list[Loop]:
         Loop("quotas", QUOTA_SECONDS, lambda: database.run(lambda connection: end_minutes(connection, clock()))),
     ]
     if database.is_sqlite:
-        timekeeper = Timekeeper(database, clock, features.timer, OUTBOXES, features.changed)
+        timekeeper = Timekeeper(database, clock, features.timer, OUTBOXES, features.changed, features.prepared)
         kept.append(Loop("timekeeper", TIMEKEEPER_SECONDS, timekeeper.step))
     if features.stream is not None:
         kept.append(Loop("stream", STREAM_SECONDS, features.stream.step, "audit_stream"))

@@ -35,6 +35,7 @@ class Timekeeper:
         timer: monotonic seconds.
         boards: what is shown in Slack, and waits for its time.
         noticed: told when rows became due.
+        since: what both clocks said at the last look, which was at the start of the process.
     """
 
     def __init__(
@@ -44,13 +45,14 @@ class Timekeeper:
         timer: Callable[[], float],
         outboxes: Sequence[Outbox[Any]],
         noticed: Callable[[], None],
+        since: tuple[datetime, float],
     ) -> None:
         self._database = database
         self._clock = clock
         self._timer = timer
         self._outboxes = outboxes
         self._noticed = noticed
-        self._seen = clock(), timer()
+        self._seen = since
 
     async def step(self) -> None:
         """One look at both clocks."""

@@ -27,10 +27,16 @@ class World:
         self.clock = clock
         self.timer = 0.0
         self.noticed = 0
-        self.keeper = Timekeeper(database, clock, lambda: self.timer, OUTBOXES, self._notice)
+        self.keeper = Timekeeper(database, clock, lambda: self.timer, OUTBOXES, self._notice, (clock(), self.timer))
 
     def _notice(self) -> None:
         self.noticed += 1
+
+    def start_again(self, by_the_clock: float) -> None:
+        """Starts a process whose clock moves before it has connected."""
+        since = self.clock(), self.timer
+        self.clock.advance(by_the_clock)
+        self.keeper = Timekeeper(self.database, self.clock, lambda: self.timer, OUTBOXES, self._notice, since)
 
     async def pass_time(self, by_the_clock: float, really: float = 5) -> None:
         self.clock.advance(by_the_clock)
@@ -73,6 +79,15 @@ async def test_what_an_earlier_clock_put_off_is_due_again(world: World) -> None:
         assert began == rfc3339(now)
     await world.pass_time(5)
     assert world.noticed == 1
+    world.database.close()
+
+
+async def test_a_clock_that_is_set_back_while_the_process_starts_is_noticed(world: World) -> None:
+    await world.database.run(ask)
+    world.start_again(-3600)
+    await world.pass_time(0.1, 0.1)
+    with world.database.reading() as connection:
+        assert connection.scalar(select(retries.c.due_at)) == world.clock.now
     world.database.close()
 
 

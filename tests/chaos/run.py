@@ -83,6 +83,9 @@ async def _kill_again_and_again(
                 await asyncio.sleep(world.troubles.uniform(0, 2 * KILL_EVERY))
                 await _until_ready(world, len(world.processes) // 2)
                 await _kill(world)
+                world.figures.troubles["kill"] += 1
+                if world.figures.kills % 10 == 0:
+                    say(f"{world.figures.kills} kills, {len(world.people.delivered)} deliveries")
                 if others and number % OTHER_TROUBLE_EVERY == OTHER_TROUBLE_EVERY - 1:
                     name = world.troubles.choice(sorted(others))
                     world.figures.troubles[name] += 1
