@@ -381,10 +381,6 @@ def test_the_check_at_start_needs_the_entries_about_grants_alone(sqlite_url: str
     database = Database(sqlite_url, lambda: NOW)
     with contextlib.closing(database), database.reading() as connection:
         query = str(verification._ABOUT_GRANTS.compile(database.engine))
-        if "ix_audit_grants" not in str(
-            connection.exec_driver_sql("SELECT group_concat(name) FROM sqlite_master").all()
-        ):
-            pytest.skip("before migration 0002")
         plan = str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}").all())
     assert "USING INDEX ix_audit_grants" in plan
     assert "TEMP B-TREE" not in plan
