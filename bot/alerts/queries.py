@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Any
 
-import structlog
 from sqlalchemy import Connection, Row, Select, bindparam, func, select
 
 from bot.alerts.alert import Alert, OnCall
@@ -19,8 +18,6 @@ from bot.retries.record import Record
 from bot.retries.state import AlertState
 from bot.sift.job import Job
 from bot.slack.outbox import Outbox
-
-log = structlog.get_logger(__name__)
 
 MAX_REPEATS = 20
 """So many later failures are told in the thread of a job's alert."""
@@ -72,13 +69,7 @@ def waiting(connection: Connection, limit: int = 10) -> list[Job]:
 
 def readable(rows: Iterable[Row[Any]]) -> list[Alert]:
     """Returns the rows that can be read, so that one that cannot spoils nothing but itself."""
-    found = []
-    for row in rows:
-        try:
-            found.append(Alert.of(row._mapping))
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
-            log.error("alert.unreadable", alert_id=row.id, error=type(error).__name__)
-    return found
+    return claims.each_readable(rows, Alert.of, "alert")
 
 
 def on_call(connection: Connection, job_ids: Sequence[str]) -> dict[str, OnCall]:

@@ -4,9 +4,9 @@
 the caller's.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import Connection, Integer, Row, Update, bindparam, select, update
@@ -17,6 +17,8 @@ from bot.retries.kind import Kind
 from bot.retries.request import Retry
 from bot.retries.state import State
 from bot.slack.outbox import LEASE
+
+R = TypeVar("R")
 
 log = structlog.get_logger(__name__)
 
@@ -106,12 +108,21 @@ _UNREAD = {"shown": "{}", **dict.fromkeys(("detail", "about", "job_before", "job
 
 def readable(rows: Iterable[Row[Any]]) -> list[Retry]:
     """Returns the rows that can be read, so that one that cannot holds up no other."""
+    return each_readable(rows, Retry.of, "retry")
+
+
+def each_readable(rows: Iterable[Row[Any]], read: Callable[[Mapping[Any, Any]], R], what: str) -> list[R]:
+    """Returns what `read` makes of each row, apart from those that it cannot read; the log names these.
+
+    Args:
+        what: whose rows they are.
+    """
     found = []
     for row in rows:
         try:
-            found.append(Retry.of(row._mapping))
+            found.append(read(row._mapping))
         except (AttributeError, LookupError, TypeError, ValueError) as error:
-            log.error("retry.unreadable", request_id=row.id, error=type(error).__name__)
+            log.error(f"{what}.unreadable", request_id=row.id, error=type(error).__name__)
     return found
 
 
