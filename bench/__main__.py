@@ -89,7 +89,7 @@ async def measure_people(arena: Arena, run: Run) -> None:
                 rates[name] += [rate] if round_number else []
                 arena.clear()
             for name in waits:
-                took = await arena.click_to_message(urls[name], CROWD)
+                took = await arena.click_to_message(urls[name], arena.job_ids(CROWD))
                 waits[name] += took if round_number else []
                 arena.clear()
     ours, none = (statistics.median(rates[name]) for name in ("ours, recorded", "ours without a record"))

@@ -108,7 +108,13 @@ def _retry(number: int, since: datetime, jobs: int, people: int) -> Row:
 
 def _entries(requests: int, since: datetime, jobs: int, people: int) -> Iterator[Row]:
     """A valid chain: a grant, and what was done by it."""
-    terms = {"subject": _GRANT["subject"], "role": _GRANT["role"], "job_types": [], "channels": [], "expires_at": None}
+    terms: dict[str, object] = {
+        "subject": _GRANT["subject"],
+        "role": _GRANT["role"],
+        "job_types": [],
+        "channels": [],
+        "expires_at": None,
+    }
     given = {"event": "grant", "user_id": "cli:bench", "source": "cli", "grant_id": 1, "detail": canonical(terms)}
     last, row = _hashed({**dict.fromkeys(_SORTED), **given, "id": 1, "prev_hash": GENESIS}, since)
     yield row
