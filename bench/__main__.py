@@ -21,6 +21,7 @@ from bench.figures import Figures
 from bench.following import measure_follow
 from bench.like_real import LikeReal
 from bench.load import Typists, cpu_seconds, milliseconds, resident_megabytes
+from bench.memory import measure_memory
 from bench.outage import measure_outage
 from bench.retrying import measure_retries
 from bench.storm import measure_storm
@@ -28,6 +29,7 @@ from bot.app.server import serving
 from bot.sandbox import Sandbox
 
 CROWD = 20
+MEMORY = (1_000, 10_000, 50_000)
 FOLLOWING = ("follow 1,000", "follow 10,000")
 """What the part `follow` stands for: a bend shows between the two."""
 
@@ -153,6 +155,7 @@ async def measure(wanted: list[str], run: Run) -> None:
         "rest": lambda arena: measure_rest(arena, run),
         "storm": lambda arena: measure_storm(arena, run.figures, 1_000 if run.quick else 5_000, run.rounds * 2),
         "outage": lambda arena: measure_outage(arena, run.figures, run.rounds),
+        "memory": lambda arena: measure_memory(arena, run.figures, (1_000, 3_000) if run.quick else MEMORY),
         "follow 1,000": lambda arena: measure_follow(arena, run.figures, 1_000),
         "follow 10,000": lambda arena: measure_follow(arena, run.figures, 10_000),
     }
@@ -169,7 +172,7 @@ async def measure(wanted: list[str], run: Run) -> None:
 
 def main() -> None:
     """Reads the command line."""
-    parts = ("ack", "people", "retries", "rest", "storm", "outage", "follow", "audit")
+    parts = ("ack", "people", "retries", "rest", "storm", "outage", "follow", "memory", "audit")
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*parts, []], default=[], help=f"some of: {' '.join(parts)}")
     parser.add_argument("--entries", type=int, help="how long the audit is (default: 100,000)")

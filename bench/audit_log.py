@@ -1,5 +1,6 @@
 """The audit with many entries: pages, and what the command line takes to verify and to export all of it."""
 
+import contextlib
 import os
 import statistics
 import subprocess
@@ -8,7 +9,7 @@ import time
 from pathlib import Path
 
 from bench.figures import Figures
-from bench.load import ROOT
+from bench.load import ROOT, resident_megabytes
 from bench.long_log import fill, job_id_of
 from bot.audit import log as audit
 from bot.audit.entry import Filters
@@ -44,11 +45,16 @@ def _command(url: str, *words: str) -> tuple[float, float]:
     """
     command, environment = (sys.executable, "-m", "bot", *words), {**os.environ, "DATABASE_URL": url}
     started = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, used = os.wait4(started.pid, 0)
+    megabytes = 0.0
+    while not (ended := os.wait4(started.pid, os.WNOHANG))[0]:
+        with contextlib.suppress(OSError, StopIteration):  # it has just begun, or just ended
+            megabytes = max(megabytes, resident_megabytes(started.pid))
+        time.sleep(0.02)
+    _, status, used = ended
     started.returncode = os.waitstatus_to_exitcode(status)
     if started.returncode:
         raise RuntimeError(f"{' '.join(words)}: exit {started.returncode}")
-    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+    return used.ru_utime + used.ru_stime, megabytes
 
 
 def _page_milliseconds(database: Database, filters: Filters) -> float:
