@@ -1,6 +1,7 @@
 """Statistics, counted on both databases."""
 
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import event
 
@@ -15,7 +16,7 @@ from tests.conftest import NOW
 def test_people_are_counted_by_the_index_of_the_time(database: Database) -> None:
     with database.transaction() as connection:
         for number, (user, days) in enumerate((("U1", 0), ("U1", 1), ("U2", 2), ("U3", 40))):
-            known = {"id": f"r{number}", "delivery_key": f"k{number}", "job_id": f"j{number}", "user_id": user}
+            known: dict[str, Any] = {"id": f"r{number}", "delivery_key": f"k{number}", "job_id": f"j{number}", "user_id": user}
             request = Request(**known, team_id="T", source=Source.COMMAND)
             store.add(connection, request, NOW - timedelta(days=days))
     said: list[tuple[str, object]] = []
