@@ -16,7 +16,12 @@ from tests.conftest import NOW
 def test_people_are_counted_by_the_index_of_the_time(database: Database) -> None:
     with database.transaction() as connection:
         for number, (user, days) in enumerate((("U1", 0), ("U1", 1), ("U2", 2), ("U3", 40))):
-            known: dict[str, Any] = {"id": f"r{number}", "delivery_key": f"k{number}", "job_id": f"j{number}", "user_id": user}
+            known: dict[str, Any] = {
+                "id": f"r{number}",
+                "delivery_key": f"k{number}",
+                "job_id": f"j{number}",
+                "user_id": user,
+            }
             request = Request(**known, team_id="T", source=Source.COMMAND)
             store.add(connection, request, NOW - timedelta(days=days))
     said: list[tuple[str, object]] = []
