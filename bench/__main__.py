@@ -18,13 +18,20 @@ import uvloop
 from bench.arena import Arena, Contender
 from bench.audit_log import measure_audit
 from bench.figures import Figures
+from bench.following import measure_follow
 from bench.like_real import LikeReal
 from bench.load import Typists, cpu_seconds, milliseconds, resident_megabytes
+from bench.memory import measure_memory
+from bench.outage import measure_outage
 from bench.retrying import measure_retries
+from bench.storm import measure_storm
 from bot.app.server import serving
 from bot.sandbox import Sandbox
 
 CROWD = 20
+MEMORY = (1_000, 10_000, 50_000)
+FOLLOWING = ("follow 1,000", "follow 10,000")
+"""What the part `follow` stands for: a bend shows between the two."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,11 @@ class Run:
     rounds: int
     entries: int
     figures: Figures
+
+    @property
+    def quick(self) -> bool:
+        """Whether rough figures will do."""
+        return self.rounds < 5
 
     def say(self, name: str, figure: float, form: str = "{:.2f}", goal: str = "") -> None:
         """Tells one figure."""
@@ -89,7 +101,7 @@ async def measure_people(arena: Arena, run: Run) -> None:
                 rates[name] += [rate] if round_number else []
                 arena.clear()
             for name in waits:
-                took = await arena.click_to_message(urls[name], CROWD)
+                took = await arena.click_to_message(urls[name], arena.job_ids(CROWD))
                 waits[name] += took if round_number else []
                 arena.clear()
     ours, none = (statistics.median(rates[name]) for name in ("ours, recorded", "ours without a record"))
@@ -134,25 +146,6 @@ async def measure_rest(arena: Arena, run: Run) -> None:
         run.say("resident after 1,000 retries", resident_megabytes(running.pid), "{:.0f} MB", "goal: under 90 MB")
 
 
-async def measure_follow(arena: Arena, run: Run) -> None:
-    """A thousand jobs under way: what one poll costs."""
-    print("Following 1,000 jobs")
-    arena.sandbox.sift.run_seconds = 3_600
-    polls, poll_seconds = 5, 2
-    async with arena.ours(FOLLOW_POLL_SECONDS=str(poll_seconds)) as running:
-        for _ in range(10):
-            await _acks_per_second(arena, running.url, with_jobs=True)
-            arena.clear()
-        await asyncio.sleep(poll_seconds * 2)
-        arena.clear()
-        used = cpu_seconds(running.pid)
-        await asyncio.sleep(polls * poll_seconds)
-        used = cpu_seconds(running.pid) - used
-    lists = sum(call.operation == "list" for call in arena.sandbox.sift.calls)
-    run.say("ListJobs requests per poll", lists / polls, "{:.1f}", "goal: 1")
-    run.say("processor time per poll", used / polls * 1e3, "{:.0f} ms")
-
-
 async def measure(wanted: list[str], run: Run) -> None:
     """Measures what is wanted, each part against a sandbox of its own."""
     parts: dict[str, Callable[[Arena], Awaitable[None]]] = {
@@ -160,9 +153,13 @@ async def measure(wanted: list[str], run: Run) -> None:
         "people": lambda arena: measure_people(arena, run),
         "retries": lambda arena: measure_retries(arena, run.figures, run.rounds),
         "rest": lambda arena: measure_rest(arena, run),
-        "follow": lambda arena: measure_follow(arena, run),
+        "storm": lambda arena: measure_storm(arena, run.figures, 1_000 if run.quick else 5_000, run.rounds * 2),
+        "outage": lambda arena: measure_outage(arena, run.figures, run.rounds),
+        "memory": lambda arena: measure_memory(arena, run.figures, (1_000, 3_000) if run.quick else MEMORY),
+        "follow 1,000": lambda arena: measure_follow(arena, run.figures, 1_000),
+        "follow 10,000": lambda arena: measure_follow(arena, run.figures, 10_000),
     }
-    for name in wanted:
+    for name in (name for one in wanted for name in (FOLLOWING if one == "follow" else (one,))):
         with tempfile.TemporaryDirectory(prefix="bench") as directory:
             if name == "audit":
                 measure_audit(Path(directory), run.entries, run.figures)
@@ -175,7 +172,7 @@ async def measure(wanted: list[str], run: Run) -> None:
 
 def main() -> None:
     """Reads the command line."""
-    parts = ("ack", "people", "retries", "rest", "follow", "audit")
+    parts = ("ack", "people", "retries", "rest", "storm", "outage", "follow", "memory", "audit")
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*parts, []], default=[], help=f"some of: {' '.join(parts)}")
     parser.add_argument("--entries", type=int, help="how long the audit is (default: 100,000)")

@@ -17,7 +17,7 @@ from bot.access.policy import Role
 from bot.base.clock import utc_now
 from bot.base.values import DatabaseUrl
 from bot.db.database import Database, migrate
-from bot.sandbox import OPERATOR, Sandbox
+from bot.sandbox import LAUNCH_OPS, OPERATOR, Sandbox
 from bot.sandbox.slack.state import ApiCall
 
 urls = TypeAdapter[SecretStr](DatabaseUrl)
@@ -40,26 +40,36 @@ class Arena:
 
     @contextlib.asynccontextmanager
     async def ours(
-        self, *, counted: Path | None = None, url: str | None = None, **settings: str
+        self,
+        *,
+        counted: Path | None = None,
+        url: str | None = None,
+        paced: bool = False,
+        seed: Callable[[Database], None] | None = None,
+        **settings: str,
     ) -> AsyncIterator[Running]:
         """`sift-retry run` over HTTP, on a fresh SQLite file; Slack's limits apply to none of the contenders.
 
         Args:
             counted: where its transactions are counted; None: they are not.
             url: another database, empty, instead of the file.
+            paced: whether it keeps to Slack's limits, as it does outside the bench.
+            seed: writes what the database holds before the start, beside the grant.
         """
         url = url or f"sqlite:///{tempfile.mktemp(dir=self.directory, suffix='.db')}"  # in a directory of our own
-        database = Database(urls.validate_python(url).get_secret_value(), utc_now)
-        migrate(database.engine)
-        with database.transaction() as connection:
-            grant = grants.NewGrant(subject=OPERATOR, role=Role.OPERATOR, granted_by="cli:bench")
-            grants.grant(connection, grant, utc_now())
-        database.close()
-        command = [sys.executable, "-m", "bench.unpaced"]
+        prepare(url, seed)
+        command = [sys.executable, "-m", *(("bot", "run") if paced else ("bench.unpaced",))]
         if counted is not None:
             command = [sys.executable, "-m", "bench.counted", str(counted)]
         environment = {**self.environment, "DATABASE_URL": url, **settings}
         async with up(*command, path="/readyz", **environment) as running:
+            yield running
+
+    @contextlib.asynccontextmanager
+    async def another(self, url: str, **settings: str) -> AsyncIterator[Running]:
+        """One more replica on a database that is prepared."""
+        environment = {**self.environment, "DATABASE_URL": url, **settings}
+        async with up(sys.executable, "-m", "bench.unpaced", path="/readyz", **environment) as running:
             yield running
 
     @contextlib.asynccontextmanager
@@ -100,12 +110,11 @@ class Arena:
                 found = [call.at for call in self.sandbox.slack.calls if _announces(call)]
         return found
 
-    async def click_to_message(self, url: str, people: int) -> list[float]:
-        """So many people type a command each; how many seconds it took until each job's first post left."""
-        job_ids = self.job_ids(people)
+    async def click_to_message(self, url: str, job_ids: list[str]) -> list[float]:
+        """As many people type a command each; how many seconds it took until each job's first post left."""
         began = utc_now()
         await self.typists.type(url, [[job_id] for job_id in job_ids])
-        return [(at - began).total_seconds() for at in await self.shown(people)]
+        return [(at - began).total_seconds() for at in await self.shown(len(job_ids))]
 
     def clear(self) -> None:
         """Forgets what was called, so that looking through it stays quick."""
@@ -113,9 +122,22 @@ class Arena:
         self.sandbox.sift.calls.clear()
 
 
+def prepare(url: str, seed: Callable[[Database], None] | None = None) -> None:
+    """Makes an empty database one that an operator may use the bot on."""
+    database = Database(urls.validate_python(url).get_secret_value(), utc_now)
+    migrate(database.engine)
+    with database.transaction() as connection:
+        grant = grants.NewGrant(subject=OPERATOR, role=Role.OPERATOR, granted_by="cli:bench")
+        grants.grant(connection, grant, utc_now())
+    if seed is not None:
+        seed(database)
+    database.close()
+
+
 def _announces(call: ApiCall) -> bool:
     """Whether a call posts a message into the channel itself: the first one about a retry, of every contender."""
-    return call.method == "chat.postMessage" and "thread_ts" not in call.arguments
+    arguments = call.arguments
+    return call.method == "chat.postMessage" and arguments["channel"] == LAUNCH_OPS and "thread_ts" not in arguments
 
 
 Contender = Callable[[], "contextlib.AbstractAsyncContextManager[Running]"]

@@ -56,7 +56,7 @@ async def measure_retries(arena: Arena, figures: Figures, rounds: int) -> None:
 
 async def _round(arena: Arena, contender: Running, cost: _Cost, key: tuple[bool, int], *, warm: bool) -> None:
     used = tree_cpu_seconds(contender.pid)
-    waits = await arena.click_to_message(contender.url, key[1])
+    waits = await arena.click_to_message(contender.url, arena.job_ids(key[1]))
     await asyncio.sleep(1.0)  # until what follows, the summaries, is shown, too
     used = tree_cpu_seconds(contender.pid) - used
     arena.clear()

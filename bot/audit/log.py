@@ -15,8 +15,22 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, insert, select, tuple_
 
-from bot.audit.entry import GENESIS, Broken, Columns, Entry, Event, Filters, Head, NotThere, canonical, digest, follows
+from bot.audit.entry import (
+    GENESIS,
+    Broken,
+    Columns,
+    Entry,
+    Event,
+    Filters,
+    Head,
+    NotThere,
+    canonical,
+    digest,
+    follows,
+    likely,
+)
 from bot.db import marks
+from bot.db.columns import Rfc3339
 from bot.db.guard import cleaner
 from bot.db.job_runs import jobs_of
 from bot.db.tables import audit
@@ -35,8 +49,10 @@ Rows = Iterable[Row[Any]]
 # Built once: building a statement costs more than SQLite takes to run it.
 _APPEND = insert(audit)
 _HEAD = select(audit.c.id, audit.c.hash).order_by(audit.c.id.desc()).limit(1)
-_IN_ORDER = sorted(COLUMNS)  # as they are hashed
-_ALL = select(*(audit.c[name] for name in _IN_ORDER)).order_by(audit.c.id)
+_HASHED = sorted(set(COLUMNS) - {"hash"})
+_CHAIN: Select[Any] = select(
+    *(Rfc3339(audit.c.at) if name == "at" else audit.c[name] for name in _HASHED), audit.c.hash
+).order_by(audit.c.id)
 
 
 def append(connection: Connection, entry: Entry, at: datetime) -> Head:
@@ -114,6 +130,14 @@ def export(connection: Connection, filters: Filters) -> Iterator[Row[Any]]:
         yield from rows
 
 
+def written(connection: Connection, filters: Filters) -> Iterator[Row[Any]]:
+    """The same as files hold it: `at` in RFC 3339."""
+    columns = [Rfc3339(column).label("at") if column is audit.c.at else column for column in audit.columns]
+    query = _filtered(filters).order_by(audit.c.id).with_only_columns(*columns)
+    with connection.execute(query, execution_options=STREAMED) as rows:
+        yield from rows
+
+
 def base(connection: Connection) -> Head:
     """Where the log begins: after the entries that were archived, if any were."""
     value = marks.read(connection, BASE)
@@ -137,25 +161,27 @@ def verify(
     Returns:
         Its head, or the first entry that does not fit.
     """
-    begin = last = base(connection)
-    sought, archived = Sought(expected), Archived()
+    begin = base(connection)
+    sought, archived, (count, last) = Sought(expected), Archived(), (begin.count, begin.hash)
     sought.look(begin)
-    with connection.execute(_ALL, execution_options=STREAMED) as rows:
-        try:
-            for row in watch(rows):
-                columns = dict(zip(_IN_ORDER, row, strict=True))
-                following = follows(last, columns)
-                if isinstance(following, Broken):
-                    return following
-                last = following
-                sought.look(last)
+    with connection.execute(_CHAIN, execution_options=STREAMED) as rows:
+        for row in watch(rows):
+            columns = dict(zip(_HASHED, row, strict=False))  # but for the hash, which is the last one
+            if not _fits(columns, count, last, row[-1]):
+                closely = _closely(connection, columns["id"], Head(count, last))
+                if isinstance(closely, Broken):
+                    return closely
+                columns = closely
+            count, last = columns["id"], row[-1]
+            if not sought.seen:
+                sought.look(Head(count, last))
+            if columns["event"] == Event.ARCHIVE:
                 archived.look(columns)
-                each(columns)
-        except ValueError:  # what stands in the database is no moment
-            return _unreadable(connection, last)
+            each(columns)
     if begin.count and not archived.begun_after(begin):
         return Broken(begin.count + 1, "no entry says that what was before it was archived")
-    return archived.settled(sought, begin) or sought.missing(last) or last
+    end = Head(count, last)
+    return archived.settled(sought, begin) or sought.missing(end) or end
 
 
 class Sought:
@@ -248,11 +274,22 @@ def _filtered(filters: Filters, until: bool = True) -> Select[Any]:
     return query
 
 
-def _unreadable(connection: Connection, last: Head) -> Broken:
-    """The first entry after `last` that cannot even be read."""
-    for (number,) in connection.execute(select(audit.c.id).where(audit.c.id > last.count).order_by(audit.c.id)):
-        try:
-            connection.execute(select(audit).where(audit.c.id == number)).first()
-        except ValueError:
-            return Broken(number, "its content cannot be read")
-    return Broken(last.count + 1, "its content cannot be read")
+def _fits(written: dict[str, Any], count: int, last: str, hashed: object) -> bool:
+    """Whether an entry is quickly seen to follow so many others, the last of which has that hash; reads its moment."""
+    try:
+        if written["id"] == count + 1 and written["prev_hash"] == last and hashed == likely(written):
+            written["at"] = datetime.fromisoformat(written["at"])
+            return True
+    except ValueError:  # what stands in the database is no moment
+        pass
+    return False
+
+
+def _closely(connection: Connection, entry_id: int, last: Head) -> dict[str, Any] | Broken:
+    """An entry that was not quickly seen to fit, if it does after all; or why it does not."""
+    try:
+        row = connection.execute(select(audit).where(audit.c.id == entry_id)).one()._asdict()
+    except ValueError:
+        return Broken(entry_id, "its content cannot be read")
+    following = follows(last, row)
+    return following if isinstance(following, Broken) else row

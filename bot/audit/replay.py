@@ -23,7 +23,7 @@ EVENTS = {"retry": Event.REQUEST, "rerun": Event.RERUN, "cancel": Event.CANCEL}
 _OF_REQUESTS = frozenset(EVENTS.values())
 
 CHUNK = 1_000
-"""So many entries are gathered before they are written to the temporary file."""
+"""So many requests are gathered before they are written to the temporary file."""
 
 _TABLES = """
     CREATE TABLE requests (
@@ -32,8 +32,8 @@ _TABLES = """
     CREATE TABLE approvals (id TEXT, user_id TEXT, PRIMARY KEY (id, user_id)) WITHOUT ROWID;
 """
 _MOVE = """
-    INSERT INTO requests VALUES (?, ?, ?, ?, ?, 0, 0) ON CONFLICT (id) DO UPDATE SET
-    recorded = max(recorded, excluded.recorded), mixed = max(mixed, who <> excluded.who),
+    INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?, 0) ON CONFLICT (id) DO UPDATE SET
+    recorded = max(recorded, excluded.recorded), mixed = max(mixed, excluded.mixed, who <> excluded.who),
     state = excluded.state, grant_id = excluded.grant_id
 """
 _REQUESTS = ("id", "team_id", "user_id", "job_id", "source", "state", "grant_id", "approved_by", "created_at", "kind")
@@ -64,7 +64,7 @@ class Replay:
         self._since: datetime | None = None
         self._begun = False
         self._grants: dict[int, Given] = {}
-        self._moves: list[tuple[object, ...]] = []
+        self._moves: dict[str, tuple[object, ...]] = {}
         self._scratch = sqlite3.connect("")
         self._scratch.executescript(_TABLES)
 
@@ -112,13 +112,16 @@ class Replay:
                 yield f"grant {number} ({given.terms['subject']}) was given, and is not in the table"
 
     def _moved(self, row: Columns) -> None:
-        who = _who(row, row["event"])
-        self._moves.append((row["request_id"], row["outcome"] == "requested", who, row["outcome"], row["grant_id"]))
+        identifier, who, state = row["request_id"], _who(row, row["event"]), row["outcome"]
+        recorded, mixed = state == "requested", False
+        if (earlier := self._moves.get(identifier)) is not None:
+            recorded, mixed = recorded or bool(earlier[1]), bool(earlier[5]) or earlier[2] != who
+        self._moves[identifier] = (identifier, recorded, who, state, row["grant_id"], mixed)
         if len(self._moves) >= CHUNK:
             self._write()
 
     def _write(self) -> None:
-        self._scratch.executemany(_MOVE, self._moves)
+        self._scratch.executemany(_MOVE, self._moves.values())
         self._moves.clear()
 
     def _given(self, row: Columns) -> None:

@@ -106,7 +106,7 @@ def audit_export(form: str, output: Path | None, **given: Unpack[_Given]) -> Non
         with database.reading() as connection, target(output) as file:
             head = audit.head(connection)
             watch = watched("exporting", head.count - audit.base(connection).count)
-            count = export.WRITERS[form](watch(audit.export(connection, filters)), file)
+            count = export.WRITERS[form](watch(audit.written(connection, filters)), file)
     signed = signer.sign(head)
     named = f"{head.count} {head.hash}" if signed.signature is None else str(signed)
     click.echo(f"{count} entries; head of the chain: {named}", err=True)

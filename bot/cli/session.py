@@ -118,10 +118,7 @@ def watched(label: str, length: int) -> Callable[[Iterable[T]], Iterable[T]]:
     """Passes rows on, and shows on a terminal how far it is."""
 
     def watch(rows: Iterable[T]) -> Iterator[T]:
-        if not sys.stderr.isatty():
-            yield from rows
-            return
         with click.progressbar(rows, length=length, label=label, file=sys.stderr, update_min_steps=1_000) as shown:
             yield from shown
 
-    return watch
+    return watch if sys.stderr.isatty() else iter

@@ -95,7 +95,7 @@ class History:
 
             def work(connection: Connection) -> tuple[int, entry.Head]:
                 with file.open("w", encoding="utf-8", errors="replace", newline="") as target:
-                    rows = islice(audit.export(connection, filters), MAX_EXPORTED)
+                    rows = islice(audit.written(connection, filters), MAX_EXPORTED)
                     return export.write_csv(rows, target), audit.head(connection)
 
             count, head = await self.authorizer.database.read(work)

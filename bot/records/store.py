@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Text, cast, func, select
+from sqlalchemy import ColumnElement, Connection, Text, cast, func, select, text
 
 from bot.db.tables import retries
 from bot.records.stats import Stats
@@ -35,7 +35,9 @@ def counted(connection: Connection, since: datetime, user_id: str | None = None)
 
 
 def _counts(connection: Connection, column: ColumnElement[Any], chosen: ColumnElement[bool]) -> dict[str, int]:
-    query = select(column, func.count()).where(chosen).group_by(column).order_by(func.count().desc())
+    # By an expression, which no index has in order: SQLite would read all of that index, not the chosen time alone.
+    value = func.coalesce(column, text("''"))
+    query = select(value, func.count()).where(chosen).group_by(value).order_by(func.count().desc())
     return {row[0]: row[1] for row in connection.execute(query.limit(MAX_PEOPLE))}
 
 

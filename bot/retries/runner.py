@@ -147,6 +147,7 @@ class Runner:
     async def stop(self, seconds: float) -> None:
         """Starts nothing more, and waits for what is under way; what cannot finish is found again at the next start."""
         self._stopping = True
+        self._speller.stop()
         held = sorted(self._at_work)
         await self.tasks.drain(seconds)
         if held and not self._database.is_sqlite:  # where the next start frees everything anyway
@@ -213,6 +214,7 @@ class Runner:
             await self._turn(request)
         finally:
             self._at_work.discard(request.id)
+            self._speller.ended(request)
 
     async def _turn(self, request: Request) -> None:
         alone = request.batch_id is None

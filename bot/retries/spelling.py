@@ -1,6 +1,8 @@
 """Spells batches out: decides once for each whether its person may, then records its retries a few at a time."""
 
-from collections.abc import Callable
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -18,6 +20,35 @@ from bot.retries.rules import Refusal
 from bot.retries.state import State
 
 log = structlog.get_logger(__name__)
+
+AHEAD = 2 * batches.CHUNK
+"""So many retries of a batch wait for their turn here before more of it is spelled out: thousands at once would hold
+up everybody else's transactions, and wait in memory."""
+
+AHEAD_SECONDS = 30.0
+"""After so long more is spelled out all the same, which also tells the other replicas that the batch is at work."""
+
+
+@dataclass
+class _Ahead:
+    """What was spelled out of one batch and has not had its turn."""
+
+    waiting: set[str] = field(default_factory=set)
+    room: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def add(self, requests: Sequence[Request]) -> None:
+        """Notes what was spelled out."""
+        self.waiting.update(request.id for request in requests)
+        if len(self.waiting) >= AHEAD:
+            self.room.clear()
+        else:
+            self.room.set()
+
+    def ended(self, request_id: str) -> None:
+        """Notes that one has had its turn."""
+        self.waiting.discard(request_id)
+        if len(self.waiting) < AHEAD:
+            self.room.set()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,15 +71,25 @@ class Speller:
     stopping: Callable[[], bool]
     entered: Callable[[State], None]
     changed: Callable[[], None]
-    _at_work: set[str] = field(default_factory=set, init=False)
+    _at_work: dict[str, _Ahead] = field(default_factory=dict, init=False)
 
     async def open_batches(self) -> None:
         """Has each batch spelled out by itself: one whose person Slack is slow to name holds up no other."""
         found = await self.database.run(lambda connection: batches.due(connection, self.database.now(connection)))
         for batch in found:
             if batch.id not in self._at_work and not self.stopping():
-                self._at_work.add(batch.id)
+                self._at_work[batch.id] = _Ahead()
                 self.tasks.start(self._spell_out(batch), batch_id=batch.id)
+
+    def ended(self, request: Request) -> None:
+        """Told that a request has had its turn."""
+        if request.batch_id is not None and (ahead := self._at_work.get(request.batch_id)) is not None:
+            ahead.ended(request.id)
+
+    def stop(self) -> None:
+        """Has nobody wait to spell out more."""
+        for ahead in self._at_work.values():
+            ahead.room.set()
 
     async def _spell_out(self, batch: batches.Open) -> None:
         try:
@@ -57,10 +98,13 @@ class Speller:
             left = True
             while left and not self.stopping():
                 left = await self._spell_out_some(batch, decision)
+                if left:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._at_work[batch.id].room.wait(), AHEAD_SECONDS)
         except PutOff as pause:  # it stays due, so the next sweeps ask again
             log.info("batch.put_off", batch_id=batch.id, seconds=round(pause.seconds))
         finally:
-            self._at_work.discard(batch.id)
+            del self._at_work[batch.id]
 
     async def _spell_out_some(self, batch: batches.Open, decision: Decision | None) -> bool:
         """Takes one step.
@@ -82,6 +126,7 @@ class Speller:
             self.entered(spelled)
             self.changed()
             return False
+        self._at_work[batch.id].add(spelled.requests)
         for request in spelled.requests:
             self.start(request)
         for _ in range(spelled.refused):

@@ -33,7 +33,7 @@ def whole(database: Database, tmp_path: Path) -> tuple[Path, SignedHead]:
         audit.append(connection, Entry(event=Event.LOOK, user_id="U2"), NOW)
     target = io.StringIO()
     with database.reading() as connection:
-        write_jsonl(audit.export(connection, Filters()), target)
+        write_jsonl(audit.written(connection, Filters()), target)
     (tmp_path / "export.jsonl").write_text(target.getvalue(), encoding="utf-8")
     (tmp_path / "public.pem").write_text(make_key(tmp_path / "key.pem"))
     (verifier,) = blocks_of(read(ROOT / "docs" / "audit.md"), "js")

@@ -10,6 +10,8 @@ from sqlalchemy import func, select
 from bot.alerts import storms
 from bot.base.clock import utc_now
 from bot.db.tables import alerts
+from bot.retries.batches import CHUNK
+from bot.retries.spelling import AHEAD
 from bot.sandbox import LAUNCH_OPS, OPERATOR, SECOND_OPERATOR, UNLISTED
 from bot.sandbox.sift.jobs import EXPORT, SandboxJob
 from bot.sandbox.slack.messages import Message
@@ -113,6 +115,22 @@ async def test_who_may_not_floods_nothing_and_blocks_nobody(alerting: World) -> 
     await alerting.slack.click(OPERATOR, LAUNCH_OPS, storm.ts, "retry_storm")
     await alerting.until(lambda: "All 60 are through" in storm.text_shown(), timeout=20)
     assert all(alerting.sift.count("retry", job.job_id) == 1 for job in jobs)
+
+
+async def test_a_batch_is_spelled_out_as_its_requests_get_their_turn(world: World) -> None:
+    async with world.running(socket_mode=False, RETRY_CONCURRENCY="1", SIFT_TIMEOUT_SECONDS="20", **WATCHING):
+        world.allow()
+        world.sift.outage(150)
+        storm = await storm_of(world, 150)
+        held = world.sift.hold("retry")
+        await world.slack.click(OPERATOR, LAUNCH_OPS, storm.ts, "retry_storm")
+        await asyncio.wait_for(held.entered.wait(), 10)
+        await world.until(lambda: world.outcomes().count("requested") >= AHEAD, timeout=10)
+        await asyncio.sleep(0.5)
+        assert world.outcomes().count("requested") < AHEAD + CHUNK
+        held.release()
+        await world.until(lambda: "All 150 are through" in storm.text_shown(), timeout=60)
+    assert world.sift.count("retry") == 150
 
 
 async def test_a_storm_is_retried_once_at_a_time(world: World) -> None:
