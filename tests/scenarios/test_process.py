@@ -264,6 +264,27 @@ def test_the_bot_needs_no_extra(tmp_path: Path) -> None:
     assert "Runs the bot" in done.stdout
 
 
+def test_the_bot_on_sqlite_imports_nothing_that_it_does_not_need(tmp_path: Path) -> None:
+    heavy = "alembic", "cryptography", "matplotlib", "opentelemetry", "psycopg", "sqlalchemy.dialects.postgresql"
+    ours = "bot.cli.access", "bot.cli.audit", "bot.cli.database", "bot.cli.doctor", "bot.sandbox"
+    script = (
+        "import sys, click; from bot.__main__ import cli; light = 'sqlalchemy' not in sys.modules; "
+        "assert cli.get_command(click.Context(cli), 'run'); import bot.app.bot; "
+        "from bot.base.clock import utc_now; from bot.db.database import Database; "
+        "Database('sqlite:///x.db', utc_now); "
+        f"print(light, [name for name in {(*heavy, *ours)!r} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(ROOT)},
+    )
+    assert (done.stdout, done.stderr) == ("True []\n", "")
+
+
 def test_an_installed_wheel_has_its_migrations_and_its_page(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
