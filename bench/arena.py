@@ -12,12 +12,14 @@ from pydantic import SecretStr, TypeAdapter
 
 from bench.like_real import LikeReal
 from bench.load import BIN, Running, Typists, up
+from bench.people import PEOPLE
 from bot.access import grants
 from bot.access.policy import Role
 from bot.base.clock import utc_now
 from bot.base.values import DatabaseUrl
 from bot.db.database import Database, migrate
 from bot.sandbox import LAUNCH_OPS, OPERATOR, Sandbox
+from bot.sandbox.slack.directory import User
 from bot.sandbox.slack.state import ApiCall
 
 urls = TypeAdapter[SecretStr](DatabaseUrl)
@@ -31,10 +33,14 @@ class Arena:
         self.slow = slow
         self.typists = typists
         self.directory = directory
+        for person in PEOPLE:
+            sandbox.slack.users[person] = User(person, person.lower(), "Typist", "Types in the bench")
+            sandbox.slack.channel(LAUNCH_OPS).members.add(person)
         self.environment = {
             **sandbox.environment(url, socket_mode=False),
             "REQUESTS_PER_MINUTE": "0",
             "RETRY_COOLDOWN_SECONDS": "0",
+            "RETRY_CONCURRENCY": "16",  # as many calls at a time as the usual bot has threads
             "LOG_LEVEL": "warning",
         }
 
@@ -127,8 +133,9 @@ def prepare(url: str, seed: Callable[[Database], None] | None = None) -> None:
     database = Database(urls.validate_python(url).get_secret_value(), utc_now)
     migrate(database.engine)
     with database.transaction() as connection:
-        grant = grants.NewGrant(subject=OPERATOR, role=Role.OPERATOR, granted_by="cli:bench")
-        grants.grant(connection, grant, utc_now())
+        for person in (OPERATOR, *PEOPLE):
+            grant = grants.NewGrant(subject=person, role=Role.OPERATOR, granted_by="cli:bench")
+            grants.grant(connection, grant, utc_now())
     if seed is not None:
         seed(database)
     database.close()

@@ -19,6 +19,9 @@ import aiohttp
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 
+_ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""Without what would have every start compile the bot anew: one that is installed is compiled."""
+
 
 @dataclass(frozen=True)
 class Running:
@@ -34,7 +37,7 @@ def process(*command: str, port: int, **environment: str) -> Iterator[int]:
     """Runs a command for as long as the block lasts; yields its process ID."""
     started = subprocess.Popen(
         command,
-        env={**os.environ, **environment, "PORT": str(port)},
+        env={**_ENVIRONMENT, **environment, "PORT": str(port)},
         cwd=ROOT,
         stderr=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

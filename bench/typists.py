@@ -13,19 +13,20 @@ from urllib.parse import urlencode, urlsplit
 
 import uvloop
 
+from bench.people import PEOPLE
 from bot.sandbox.slack.delivery import signature
 
 _triggers = itertools.count()
 
 
-def request(host: str, secret: str, text: str) -> bytes:
+def request(host: str, secret: str, user_id: str, text: str) -> bytes:
     """One signed slash command, as HTTP/1.1."""
     body = urlencode(
         {
             "command": "/sift-retry",
             "text": text,
-            "user_id": "U0OPERATOR",
-            "user_name": "operator",
+            "user_id": user_id,
+            "user_name": "typist",
             "team_id": "T0SANDBOX",
             "team_domain": "sandbox",
             "channel_id": "C0LAUNCHOPS",
@@ -46,14 +47,15 @@ def request(host: str, secret: str, text: str) -> bytes:
 class Typist:
     """One person's connection."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, user_id: str) -> None:
+        self.user_id = user_id
         parts = urlsplit(url)
         self.host, self.port = parts.hostname or "", parts.port or 80
         self.streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def types(self, secret: str, text: str) -> float:
         """Types a command; answers how many seconds the ack took, a new connection included where one is needed."""
-        message = request(f"{self.host}:{self.port}", secret, text)
+        message = request(f"{self.host}:{self.port}", secret, self.user_id, text)
         began = time.perf_counter()
         try:
             await self._send(message)
@@ -104,7 +106,7 @@ async def main() -> None:
     while line := await reader.readline():
         order = json.loads(line)
         crowd = crowds.setdefault(order["url"], [])
-        crowd += [Typist(order["url"]) for _ in range(len(order["people"]) - len(crowd))]
+        crowd += [Typist(order["url"], user_id) for user_id in PEOPLE[len(crowd) : len(order["people"])]]
         sys.stdout.write(json.dumps(await play(crowd[: len(order["people"])], order)) + "\n")
         sys.stdout.flush()
 

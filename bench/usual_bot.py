@@ -11,6 +11,8 @@ from slack_sdk import WebClient
 from sqlalchemy import create_engine, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
+from bench.people import PEOPLE
+
 SIFT = os.environ["SIFT_REST_URI"]
 HEADERS = {"Authorization": f"Bearer {os.environ['SIFT_API_KEY']}"}
 
@@ -39,7 +41,8 @@ class Log(Base):
 engine = create_engine(os.environ["USUAL_DATABASE_URL"])
 Base.metadata.create_all(engine)
 with Session(engine) as setup:
-    setup.merge(Allowed(user_id="U0OPERATOR"))
+    for person in PEOPLE:
+        setup.merge(Allowed(user_id=person))
     setup.commit()
 engine.dispose()  # gunicorn forks after this, and a connection must not be shared
 
