@@ -79,3 +79,6 @@ def _say(figures: Figures, costs: dict[str, _Cost]) -> None:
     for name, cost in costs.items():
         spent = statistics.median(cost.processor[False, CROWD])
         figures.say(f"processor time a retry, {CROWD} at once, {name}", spent * 1e3, "{:.1f} ms")
+        if name != "the usual bot":
+            usual = statistics.median(costs["the usual bot"].processor[False, CROWD])
+            figures.say(f"processor time a retry, {CROWD} at once: {name} / the usual bot", spent / usual, "{:.2f}")

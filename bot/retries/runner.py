@@ -42,7 +42,7 @@ COMPLETE_SECONDS = 0.1
 """So long what Sift said of a retry waits to be shown together with what its job is about, where that is still looked
 up: the channel knows of the retry by then, and a message that is complete at once need not be updated."""
 
-GIVE_WAY_SECONDS = 0.05
+GIVE_WAY_SECONDS = 0.3
 """For so long at most a turn waits while requests are being recorded: acks go first."""
 
 MAX_CONCURRENT = 32

@@ -500,7 +500,7 @@ async def test_in_a_thread_examples_mention_the_bot(live: World) -> None:
         await live.slack.mention(OPERATOR, LAUNCH_OPS, text, root.ts)
     helped, wrong = await live.until(lambda: len(live.whispers(OPERATOR)) == 2 and live.whispers(OPERATOR))
     assert (
-        f"• <@{BOT_USER}> `list [run &lt;run&gt;]` lists them and who is on which, or those of a Sift run"
+        f"• <@{BOT_USER}> `list [run &lt;run&gt;]` lists what failed lately, or of a Sift run, and who is on which"
         in helped + wrong
     )
     assert f"For example: <@{BOT_USER}> `allow @user operator for 8h because on call`" in helped + wrong

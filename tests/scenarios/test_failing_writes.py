@@ -181,7 +181,8 @@ async def test_what_was_interrupted_is_counted_and_said_once_and_when_it_is_true
         await world.slack.command(OPERATOR, LAUNCH_OPS, world.sift.add().job_id)
         await held.entered.wait()
         failed = failing(bot, "unknown", times=2)
-        await bot.database.run(lambda c: c.execute(update(retries).values(due_at=bot.clock())))  # its lease is over
+        with bot.database.transaction() as connection:  # its lease is over
+            connection.execute(update(retries).values(due_at=bot.clock()))
         await world.until(lambda: world.outcomes()[-1] == "unknown")
         held.release()
         await world.until(lambda: counted(bot, "unknown"))

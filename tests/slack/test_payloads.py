@@ -16,6 +16,7 @@ from bot.retries.request import JobRef, from_view, job_of_click
 from bot.retries.word import Word, of_click, of_view
 from bot.slack import payloads
 from bot.slack.payloads import Malformed
+from tests.conftest import NOW
 
 JOB = "0f9d1b60-3a52-4e6e-8f7b-2c9a6d5e4b10"
 OTHER_JOB = "7c1e2d3f-4a5b-4c6d-8e9f-0a1b2c3d4e5f"
@@ -304,8 +305,14 @@ def test_a_modal_that_approves_some() -> None:
 
 
 def test_a_button_that_approves() -> None:
-    said = of_click(IN_HOME, Event.APPROVAL, Source.HOME)
-    assert (said.of, said.only, said.requester.source) == (payloads.value_of(IN_HOME), None, Source.HOME)
+    """What was counted until a moment; all that waits, where an older version showed the button."""
+    action = IN_HOME["actions"][0]
+    said = of_click({**IN_HOME, "actions": [{**action, "value": "b4tch"}]}, Event.APPROVAL, Source.HOME)
+    assert (said.of, said.only, said.until, said.requester.source) == ("b4tch", None, None, Source.HOME)
+    counted = {**IN_HOME, "actions": [{**action, "value": f"b4tch {NOW.isoformat()}"}]}
+    assert of_click(counted, Event.APPROVAL, Source.HOME).until == NOW
+    with pytest.raises(Malformed):
+        of_click(IN_HOME, Event.APPROVAL, Source.HOME)
 
 
 def test_a_message_shortcut_is_answered_in_the_thread_of_its_message() -> None:
