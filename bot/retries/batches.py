@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, exists, select, update
+from sqlalchemy import Connection, Row, bindparam, exists, or_, select, update
 
 from bot import VERSION
 from bot.audit import entry
@@ -65,7 +65,7 @@ _BUSY = select(retries.c.job_id).where(
     retries.c.kind == bindparam("b_kind"),
     retries.c.state.in_((State.REQUESTED, *ACTIVE)),
 )
-_DELIVERED = [select(table.c.id).where(table.c.delivery_key == bindparam("b_key")) for table in (retries, batches)]
+_DELIVERED = select(or_(*(exists().where(table.c.delivery_key == bindparam("b_key")) for table in (retries, batches))))
 _REST = update(batches).where(batches.c.id == bindparam("b_id"))
 _ONE = select(batches).where(batches.c.id == bindparam("b_id"))
 MEMBERS = select(retries).where(retries.c.batch_id == bindparam("b_id"))
@@ -132,7 +132,7 @@ def find(connection: Connection, request_id: str) -> Retry | None:
 
 def delivered(connection: Connection, delivery_key: str) -> bool:
     """Whether a request, of one job or of several, was recorded before."""
-    return any(connection.execute(query, {"b_key": delivery_key}).first() is not None for query in _DELIVERED)
+    return bool(connection.scalar(_DELIVERED, {"b_key": delivery_key}))
 
 
 def due(connection: Connection, now: datetime) -> list[Open]:

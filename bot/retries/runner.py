@@ -195,7 +195,8 @@ class Runner:
 
     def _left_behind(self, connection: Connection, held: Sequence[str]) -> _Found:
         now, at = self._database.now(connection), self._clock()
-        interrupted = claims.claim(connection, [State.SENDING], now)
+        # What is being sent here is not interrupted, whatever the clock says: it may have jumped.
+        interrupted = claims.claim(connection, [State.SENDING], now, apart_from=held)
         for retry in interrupted:
             detail = {"why": OutcomeReason.INTERRUPTED}
             store.transition(connection, retry, State.UNKNOWN, now, detail=detail, due_at=now)

@@ -171,6 +171,30 @@ async def test_a_follower_that_was_overtaken_counts_and_says_nothing(world: Worl
     assert said("retry.outcome") == ["accepted"]
 
 
+def forget_what_is_under_way(bot: Bot) -> None:
+    """As if another process had begun it, which is gone."""
+    loops: Any = bot.readiness._loops
+    next(loop for loop in loops if loop.name == "runner")._step.__self__._at_work.clear()
+
+
+async def test_what_is_being_sent_is_not_interrupted_whatever_the_clock_says(
+    world: World, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.app.schedule.SWEEP_SECONDS", 0.05)
+    async with world.running(socket_mode=False) as bot:
+        world.allow()
+        held = world.sift.hold("retry")
+        await world.slack.command(OPERATOR, LAUNCH_OPS, world.sift.add().job_id)
+        await held.entered.wait()
+        with bot.database.transaction() as connection:  # as after a jump
+            connection.execute(update(retries).values(due_at=bot.clock()))
+        await asyncio.sleep(0.3)  # for a few sweeps
+        held.release()
+        await world.until_outcome("finished")
+    assert world.outcomes() == ["requested", "sending", "accepted", "finished"]
+    assert said("retry.unknown") == []
+
+
 async def test_what_was_interrupted_is_counted_and_said_once_and_when_it_is_true(
     world: World, said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,6 +204,7 @@ async def test_what_was_interrupted_is_counted_and_said_once_and_when_it_is_true
         held = world.sift.hold("retry")
         await world.slack.command(OPERATOR, LAUNCH_OPS, world.sift.add().job_id)
         await held.entered.wait()
+        forget_what_is_under_way(bot)
         failed = failing(bot, "unknown", times=2)
         with bot.database.transaction() as connection:  # its lease is over
             connection.execute(update(retries).values(due_at=bot.clock()))

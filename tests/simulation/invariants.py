@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from bot.alerts.explainer import Explainer
 from bot.audit.verification import NotAsWritten, verify
 from bot.retries import approval_rows, attempt, sending
 from bot.retries.runner import Runner
@@ -163,6 +164,8 @@ def held(world: World) -> list[str]:
                 parts |= {f"places of rank {rank}": room.keys for rank, room in part._rooms.items()}
             elif isinstance(part, Publisher):
                 parts = {"places": part._places._taken.total(), "tasks": len(part._tasks)}
+            elif isinstance(part, Explainer):
+                parts = {"failures looked up": len(part._at_work)}
             found += [f"{replica.process.name} holds {count} {name}" for name, count in parts.items() if count]
     return found
 
