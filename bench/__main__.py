@@ -99,6 +99,7 @@ async def measure_people(arena: Arena, run: Run) -> None:
             for name, url in urls.items():
                 rate = await _acks_per_second(arena, url, with_jobs=name != "ours without a record")
                 rates[name] += [rate] if round_number else []
+                await asyncio.sleep(1.0)  # until what follows the first posts is shown, too
                 arena.clear()
             for name in waits:
                 took = await arena.click_to_message(urls[name], arena.job_ids(CROWD))
