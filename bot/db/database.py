@@ -79,6 +79,7 @@ class Database:
         self.worker = worker(self._writer, self._lines, self._check_file)
         self._threads = readers or ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self._reading = 0
+        self._closed = False
         self._file: SqliteFile | None = None
 
     @property
@@ -118,7 +119,7 @@ class Database:
         """
         if self._reading >= MAX_READING:
             raise DatabaseBusy
-        reading = _Reading(lambda: self._snapshot(self._readers), work, self._lines)
+        reading = _Reading(self._snapshot_to_keep, work, self._lines)
         self._reading += 1
         future = self._threads.submit(reading)
         try:
@@ -145,6 +146,17 @@ class Database:
         """One snapshot to read from in the calling thread; writers are not held up by it."""
         with self._snapshot(self.engine) as connection:
             yield connection
+
+    @contextlib.contextmanager
+    def _snapshot_to_keep(self) -> Iterator[Connection]:
+        """A snapshot over the thread's own connection, which stays open for the next one, unless this was the last."""
+        pool = self._readers.pool
+        try:
+            with self._snapshot(self._readers) as connection:
+                yield connection
+        finally:
+            if self._closed:
+                pool.dispose()
 
     @contextlib.contextmanager
     def _snapshot(self, engine: Engine) -> Iterator[Connection]:
@@ -179,6 +191,7 @@ class Database:
 
     def close(self) -> None:
         """Lets what waits finish, for a moment, then closes every connection."""
+        self._closed = True
         self.worker.close(CLOSE_SECONDS)
         self._threads.shutdown(wait=False, cancel_futures=True)
         if self._reading:  # the end of the process waits for their threads

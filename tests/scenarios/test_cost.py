@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from sqlalchemy import Connection, Engine, event
 
 from bot.sandbox import LAUNCH_OPS, OPERATOR
@@ -66,6 +67,7 @@ def raw(connection: Connection) -> sqlite3.Connection:
     return found
 
 
+@pytest.mark.sqlite
 async def test_a_lone_retry_to_its_end_is_flushed_where_a_promise_hangs_on_it(world: World) -> None:
     async with world.running(socket_mode=False, FOLLOW_POLL_SECONDS="0.7") as bot:
         world.allow()

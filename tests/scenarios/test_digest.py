@@ -80,6 +80,7 @@ async def test_it_says_who_took_and_who_snoozed_what_waits(world: World) -> None
         assert waits in digest.text_shown()
 
 
+@pytest.mark.sqlite
 async def test_it_is_sent_once_across_restarts_and_nothing_to_say_is_no_message(world: World) -> None:
     async with world.running(**now_due()):
         await asyncio.sleep(0.5)

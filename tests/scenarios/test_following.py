@@ -1,6 +1,7 @@
 """Following: to every end, in few requests, through Sift's absence, and over restarts."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 
@@ -167,7 +168,8 @@ async def test_many_jobs_that_do_not_move_cost_one_request_a_poll_and_no_transac
         looked: list[str] = []
 
         def notice(_c: object, _k: object, statement: str, parameters: object, *_: object) -> None:
-            if "accepted" in str(parameters):
+            values = parameters.values() if isinstance(parameters, Mapping) else parameters  # PostgreSQL's are named
+            if "accepted" in str(values):
                 looked.append(statement)
 
         for engine in bot.database.engines:

@@ -415,7 +415,7 @@ async def test_replicas_anchor_once_and_sign_what_they_post(world: World, postgr
         assert json.loads(anchored(world)[0].detail)["signature"] == signed.signature
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("kind", [pytest.param("sqlite", marks=pytest.mark.sqlite), "postgresql"])
 async def test_the_bot_says_at_its_start_what_the_audit_does_not_know_of_and_goes_on(
     world: World, request: pytest.FixtureRequest, kind: str
 ) -> None:
