@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Generic
 
-from sqlalchemy import Connection, Engine, SingletonThreadPool, func, inspect, select, text
+from sqlalchemy import Connection, Engine, func, inspect, select, text
 
 from bot.base import tracing
 from bot.base.clock import Clock
@@ -74,8 +74,9 @@ class Database:
         self.read_seconds = read_seconds
         self._lines = Lines()
         self._writer = make_engine(url, WRITING, self._lines, pool_size=1, max_overflow=0)
-        # A connection for each of their threads, which opened it, so it can be cut off there.
-        self._readers = make_engine(url, READING, self._lines, poolclass=SingletonThreadPool, pool_size=READERS)
+        self._readers = [make_engine(url, READING, self._lines, pool_size=1, max_overflow=0) for _ in range(READERS)]
+        self._unused = [*self._readers]
+        self._mine = threading.local()
         self.worker = worker(self._writer, self._lines, self._check_file)
         self._threads = readers or ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self._reading = 0
@@ -85,7 +86,7 @@ class Database:
     @property
     def engines(self) -> tuple[Engine, ...]:
         """Every way to the database: by hand, to write, to read."""
-        return self.engine, self._writer, self._readers
+        return self.engine, self._writer, *self._readers
 
     @property
     def is_sqlite(self) -> bool:
@@ -149,10 +150,12 @@ class Database:
 
     @contextlib.contextmanager
     def _snapshot_to_keep(self) -> Iterator[Connection]:
-        """A snapshot over the thread's own connection, which stays open for the next one, unless this was the last."""
-        pool = self._readers.pool
+        """A snapshot over the connection that the thread opened, so that it can be cut off there, and keeps."""
+        if not hasattr(self._mine, "engine"):
+            self._mine.engine = self._unused.pop()
+        pool = self._mine.engine.pool
         try:
-            with self._snapshot(self._readers) as connection:
+            with self._snapshot(self._mine.engine) as connection:
                 yield connection
         finally:
             if self._closed:

@@ -212,12 +212,17 @@ class Runner:
     async def _run(self, request: Request) -> None:
         try:
             await self._recording.give_way(GIVE_WAY_SECONDS)
-            await self._turn(request)
+            attempt, why = await self._turn(request)
         finally:
-            self._at_work.discard(request.id)
+            self._at_work.discard(request.id)  # before it is shown, which may take until it is due again
             self._speller.ended(request)
+        if request.batch_id is None:
+            await self._show(request, attempt.moved, why)
+        elif why is not None:
+            await self._add_about(request, why)
+        self._changed()
 
-    async def _turn(self, request: Request) -> None:
+    async def _turn(self, request: Request) -> "tuple[Attempt, asyncio.Task[About] | None]":
         alone = request.batch_id is None
         hint = asyncio.create_task(self._hint(request)) if alone else None
         room = self._rooms[rank_of(request)]
@@ -227,15 +232,10 @@ class Runner:
                     first.enter_context(self._publisher.beginning.first())
                 async with room.share(request.user_id):
                     attempt = Attempt(request, self._services, room, first.close)
-                    why = await attempt.carry_out()
+                    return attempt, await attempt.carry_out()
         finally:
             if hint is not None:
                 hint.cancel()
-        if alone:
-            await self._show(request, attempt.moved, why)
-        elif why is not None:
-            await self._add_about(request, why)
-        self._changed()
 
     async def _show(self, request: Request, moved: Retry | None, why: "asyncio.Task[About] | None") -> None:
         """Shows a lone request as its turn left it, with what it is about as soon as that is known."""
