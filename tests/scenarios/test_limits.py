@@ -115,13 +115,13 @@ async def test_an_address_that_never_answers_is_given_up(world: World) -> None:
         socket = SocketMode(app, world.slack.app_token, reconnect_after=0.2, check_seconds=0.02, observe=observe)
         async with socket.connected():
             await world.until(lambda: len(world.slack.sockets) == 1)
+            tell = metrics.registry.get_sample_value
             async with asyncio.timeout(2):
-                while not await socket.hears():
+                while not await socket.hears() or tell("sift_retry_socket_connections_total") != 1:
                     await asyncio.sleep(0.01)
             world.slack.sockets.silent = 1
             await world.slack.disconnect()  # the SDK's client asks for a new address, and hangs on it
             await world.until(lambda: world.slack.sockets.opened == 2)
-            tell = metrics.registry.get_sample_value
             async with asyncio.timeout(5):
                 while (tell("sift_retry_socket_connections_total"), tell("sift_retry_socket_connected")) != (2.0, 1.0):
                     await asyncio.sleep(0.01)
