@@ -21,13 +21,15 @@ async def test_the_list_shows_what_failed_newest_first(both: World) -> None:
     assert both.entries() == both.entries(user_id="cli:test"), "looking is no request"
 
 
-async def test_the_list_says_what_is_being_retried_already(live: World) -> None:
-    job = live.sift.add()
-    live.sift.run_seconds = 5
-    await live.retried(job)
-    live.sift.fail_one()
-    live.sift.jobs[job.job_id].execution = None  # as a read that is late would show it
-    said = await whispered(live, "list")
+async def test_the_list_says_what_is_being_retried_already(world: World) -> None:
+    async with world.running(socket_mode=False, FOLLOW_POLL_SECONDS="3600"):
+        world.allow()
+        job = world.sift.add()
+        world.sift.run_seconds = 5
+        await world.retried(job)
+        world.sift.fail_one()
+        world.sift.jobs[job.job_id].execution = None  # as a read that is late would show it
+        said = await whispered(world, "list")
     assert f"Already being retried by <@{OPERATOR}>" in said
 
 
