@@ -244,6 +244,18 @@ async def test_the_procfile_s_release_migrates(world: World) -> None:
     assert (world.directory / "bot.db").exists()
 
 
+def run_alone(script: str, directory: Path) -> "subprocess.CompletedProcess[str]":
+    """Runs a script in a process of its own, with the bot and nothing else of this one's environment."""
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=directory,
+        check=False,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(ROOT)},
+    )
+
+
 def test_the_bot_needs_no_extra(tmp_path: Path) -> None:
     script = (
         "import sys; extras = 'cel', 'jinja2', 'markupsafe', 'matplotlib', 'opentelemetry', 'websockets'; "
@@ -252,14 +264,7 @@ def test_the_bot_needs_no_extra(tmp_path: Path) -> None:
         "uvicorn.Config(None, http='httptools', ws='none').load(); "
         "sys.argv = ['sift-retry', '--help']; runpy.run_module('bot', run_name='__main__')"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=tmp_path,
-        check=False,
-        capture_output=True,
-        text=True,
-        env={"PYTHONPATH": str(ROOT)},
-    )
+    done = run_alone(script, tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Runs the bot" in done.stdout
 
@@ -274,14 +279,7 @@ def test_the_bot_on_sqlite_imports_nothing_that_it_does_not_need(tmp_path: Path)
         "Database('sqlite:///x.db', utc_now); "
         f"print(light, [name for name in {(*heavy, *ours)!r} if name in sys.modules])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=tmp_path,
-        check=False,
-        capture_output=True,
-        text=True,
-        env={"PYTHONPATH": str(ROOT)},
-    )
+    done = run_alone(script, tmp_path)
     assert (done.stdout, done.stderr) == ("True []\n", "")
 
 
