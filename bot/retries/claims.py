@@ -37,7 +37,6 @@ _DUE = (
         _ROW.state.in_(bindparam("b_states", expanding=True)),
         _ROW.kind.in_(bindparam("b_kinds", expanding=True)),
         _ROW.due_at <= bindparam("b_now"),
-        _ROW.id.not_in(bindparam("b_apart_from", expanding=True)),
     )
     .order_by(_ROW.due_at)
     .limit(bindparam("b_limit", type_=Integer))
@@ -83,17 +82,15 @@ def claim(
     until: datetime | None = None,
     limit: int = 1_000,
     kinds: Sequence[Kind] = tuple(Kind),
-    apart_from: Sequence[str] = (),
 ) -> list[Retry]:
     """Takes rows that are due, or only one; until `until`, a lease from now, nobody else takes them.
 
     Args:
         only: this row; a request that waits for nobody else is taken before it is due, too.
-        apart_from: rows that are left alone.
     """
     values = {"b_states": states, "b_now": at, "b_until": until or at + LEASE, "b_limit": limit}
     if only is None:
-        rows = connection.execute(_CLAIM_DUE, values | {"b_kinds": kinds, "b_apart_from": apart_from})
+        rows = connection.execute(_CLAIM_DUE, values | {"b_kinds": kinds})
     else:
         rows = connection.execute(_CLAIM_ONE, values | {"b_id": only})
     return readable(rows)
@@ -164,9 +161,9 @@ def keep(connection: Connection, ids: Sequence[str], now: datetime) -> None:
     _put_off(connection, _KEEP, ids, {"b_until": now + LEASE, "b_now": now})
 
 
-def give_back(connection: Connection, ids: Sequence[str], now: datetime) -> None:
-    """Has requests that wait for their turn here taken by others at once."""
-    _put_off(connection, _GIVE_BACK, ids, {"b_until": now})
+def give_back(connection: Connection, ids: Sequence[str], at: datetime) -> None:
+    """Has requests that wait for their turn here taken at `at`, by whoever finds them first."""
+    _put_off(connection, _GIVE_BACK, ids, {"b_until": at})
 
 
 def _put_off(connection: Connection, statement: Update, ids: Sequence[str], moments: dict[str, datetime]) -> None:

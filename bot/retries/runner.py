@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import Connection
@@ -50,6 +50,9 @@ MAX_CONCURRENT = 32
 
 OF_ONE_PERSON = 16
 """So many of them are one person's: whoever asks for a lot, or is slow to be looked up, leaves room for others."""
+
+FAILED_AGAIN = timedelta(seconds=5)
+"""How soon a request is looked at again whose turn failed."""
 
 KEEP_EVERY = LEASE / 4
 """How often the requests that wait here are put off for the other replicas."""
@@ -196,7 +199,8 @@ class Runner:
     def _left_behind(self, connection: Connection, held: Sequence[str]) -> _Found:
         now, at = self._database.now(connection), self._clock()
         # What is being sent here is not interrupted, whatever the clock says: it may have jumped.
-        interrupted = claims.claim(connection, [State.SENDING], now, apart_from=held)
+        left = [retry.id for retry in claims.due(connection, [State.SENDING], now) if retry.id not in self._at_work]
+        interrupted = [retry for one in left for retry in claims.claim(connection, [State.SENDING], now, only=one)]
         for retry in interrupted:
             detail = {"why": OutcomeReason.INTERRUPTED}
             store.transition(connection, retry, State.UNKNOWN, now, detail=detail, due_at=now)
@@ -213,6 +217,9 @@ class Runner:
         try:
             await self._recording.give_way(GIVE_WAY_SECONDS)
             attempt, why = await self._turn(request)
+        except Exception:
+            await self._leave_for_later(request)
+            raise
         finally:
             self._at_work.discard(request.id)  # before it is shown, which may take until it is due again
             self._speller.ended(request)
@@ -221,6 +228,14 @@ class Runner:
         elif why is not None:
             await self._add_about(request, why)
         self._changed()
+
+    async def _leave_for_later(self, request: Request) -> None:
+        """Has a request whose turn failed looked at again soon: it may have been put off for the other replicas."""
+
+        def work(connection: Connection) -> None:
+            claims.give_back(connection, [request.id], self._database.now(connection) + FAILED_AGAIN)
+
+        await leave_to_others(self._database.run_lazily(work), GIVE_BACK_SECONDS)
 
     async def _turn(self, request: Request) -> "tuple[Attempt, asyncio.Task[About] | None]":
         alone = request.batch_id is None

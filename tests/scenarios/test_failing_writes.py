@@ -3,11 +3,11 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event, update
+from sqlalchemy import Connection, event, select, update
 from sqlalchemy.exc import OperationalError
 from structlog.testing import CapturingLogger
 
@@ -41,17 +41,19 @@ def failing(bot: Bot, state: str, *, times: int = 1, after_commit: bool = False)
         How many did so far.
     """
     failed = 0
-    entering = False
+    entering: set[Connection] = set()
 
-    def notice(_c: Any, _k: Any, statement: str, parameters: Any, *_: Any) -> None:
-        nonlocal entering
+    def notice(connection: Connection, _k: Any, statement: str, parameters: Any, *_: Any) -> None:
         values = parameters.values() if isinstance(parameters, Mapping) else parameters  # PostgreSQL's are named
-        entering = entering or (statement.startswith("UPDATE retries") and state in tuple(values))
+        if statement.startswith("UPDATE retries") and state in tuple(values):
+            entering.add(connection)
 
     def commit(connection: Connection) -> None:
-        nonlocal entering, failed
-        fails, entering = entering and failed < times, False
-        if fails:
+        nonlocal failed
+        if connection not in entering:
+            return
+        entering.discard(connection)
+        if failed < times:
             failed += 1
             if after_commit:
                 connection.exec_driver_sql("COMMIT")
@@ -193,6 +195,32 @@ async def test_what_is_being_sent_is_not_interrupted_whatever_the_clock_says(
         await world.until_outcome("finished")
     assert world.outcomes() == ["requested", "sending", "accepted", "finished"]
     assert said("retry.unknown") == []
+
+
+def due_at(bot: Bot) -> datetime:
+    with bot.database.reading() as connection:
+        moment: datetime = connection.scalars(select(retries.c.due_at)).one()
+    return moment
+
+
+async def test_a_turn_that_failed_is_taken_up_again_soon_though_it_was_kept_from_other_replicas(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.app.schedule.SWEEP_SECONDS", 0.05)
+    monkeypatch.setattr("bot.retries.runner.FAILED_AGAIN", timedelta(seconds=0.2))
+    monkeypatch.setattr("bot.retries.runner.KEEP_EVERY", timedelta())
+    async with world.running(socket_mode=False) as bot:
+        world.allow()
+        failed = failing(bot, "refused")
+        held = world.sift.hold("list")
+        await world.slack.command(OPERATOR, LAUNCH_OPS, world.sift.add(status="JOB_STATUS_RUNNING").job_id)
+        await held.entered.wait()
+        async with asyncio.timeout(5):
+            while due_at(bot) < bot.clock() + timedelta(seconds=30):
+                await asyncio.sleep(0.01)
+        held.release()
+        await world.until_outcome("refused")
+        assert failed() == 1
 
 
 async def test_what_was_interrupted_is_counted_and_said_once_and_when_it_is_true(

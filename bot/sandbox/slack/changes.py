@@ -6,6 +6,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+LOOK_AGAIN_SECONDS = 0.1
+
 
 class Changes:
     """Something that changes, and tells so."""
@@ -33,7 +35,8 @@ class Changes:
         """Waits until something is true, and answers it.
 
         Args:
-            predicate: asked now and after every change; a failed look-up counts as not yet.
+            predicate: asked now, after every change, and now and then, since not all it asks of may lie here; a
+                failed look-up counts as not yet.
 
         Raises:
             AssertionError: it did not become true in time; says what the workspace shows instead.
@@ -41,10 +44,15 @@ class Changes:
         try:
             async with asyncio.timeout(timeout):
                 while not (found := _look(predicate)):
-                    await self.change()
+                    await self._change_or(LOOK_AGAIN_SECONDS)
         except TimeoutError:
             raise AssertionError(f"not within {timeout} s; the workspace shows:\n{self.describe()}") from None
         return found
+
+    async def _change_or(self, seconds: float) -> None:
+        change = self.change()
+        await asyncio.wait((change,), timeout=seconds)
+        change.cancel()
 
     def describe(self) -> str:
         """What there is now, for people."""
