@@ -1,6 +1,6 @@
 """How retries went, counted in the database."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Text, cast, func, select, text
@@ -10,8 +10,6 @@ from bot.records.stats import Stats
 from bot.retries.causes import frequent
 
 MAX_PEOPLE = 15
-
-_LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 
 
 def counted(connection: Connection, since: datetime, user_id: str | None = None) -> Stats:
@@ -30,7 +28,7 @@ def counted(connection: Connection, since: datetime, user_id: str | None = None)
         days,
         _counts(connection, retries.c.job_type, chosen & retries.c.job_type.is_not(None)),
         _counts(connection, retries.c.user_id, chosen),
-        frequent(connection, since, _LATEST) if user_id is None else (),
+        frequent(connection, since) if user_id is None else (),
     )
 
 

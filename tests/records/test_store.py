@@ -32,5 +32,5 @@ def test_people_are_counted_by_the_index_of_the_time(database: Database) -> None
         if database.is_sqlite:
             raw = connection.connection.driver_connection
             assert raw is not None
-            plans = [raw.execute(f"EXPLAIN QUERY PLAN {query}", given).fetchall()[0][3] for query, given in said[:3]]
+            plans = [raw.execute(f"EXPLAIN QUERY PLAN {query}", given).fetchall()[0][3] for query, given in said]
             assert all("ix_retries_created" in plan for plan in plans)
