@@ -6,15 +6,23 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+
+from sqlalchemy import Connection
 
 from bench.figures import Figures
 from bench.load import ROOT, resident_megabytes
-from bench.long_log import fill, job_id_of
+from bench.long_log import fill, job_id_of, run_name_of
 from bot.audit import log as audit
 from bot.audit.entry import Filters
 from bot.base.clock import utc_now
 from bot.db.database import Database, migrate
+from bot.records import lines
+from bot.records.history import STATS_BACK
+from bot.records.search import Search
+from bot.records.store import counted
 
 
 def measure_audit(directory: Path, entries: int, figures: Figures) -> None:
@@ -25,9 +33,19 @@ def measure_audit(directory: Path, entries: int, figures: Figures) -> None:
     migrate(database.engine)
     with database.transaction() as connection:
         fill(connection, entries, utc_now())
-    searches = {"time": Filters(), "job": Filters(job_id=job_id_of(7)), "person": Filters(user_id="U7")}
-    for name, filters in searches.items():
-        figures.say(f"the newest 50 by {name}", _page_milliseconds(database, filters), "{:.2f} ms")
+    searches = {
+        "time": Filters(),
+        "job": Filters(job_id=job_id_of(7)),
+        "person": Filters(user_id="U7"),
+        "run": Filters(run=run_name_of(7)),
+    }
+    reads: dict[str, Callable[[Connection], object]] = {
+        **{f"the newest 50 by {name}": partial(audit.page, filters=filters) for name, filters in searches.items()},
+        "the newest ten lines, as Slack shows them": partial(lines.page, search=Search(Filters())),
+        "statistics of 30 days": partial(counted, since=utc_now() - STATS_BACK),
+    }
+    for name, read in reads.items():
+        figures.say(name, _milliseconds(database, read), "{:.2f} ms")
     database.close()
     for name, words in {"verify": ("verify",), "export as CSV": ("export",)}.items():
         seconds, megabytes = _command(url, "audit", *words)
@@ -57,11 +75,11 @@ def _command(url: str, *words: str) -> tuple[float, float]:
     return used.ru_utime + used.ru_stime, megabytes
 
 
-def _page_milliseconds(database: Database, filters: Filters) -> float:
+def _milliseconds(database: Database, read: Callable[[Connection], object]) -> float:
     samples: list[float] = []
     with database.reading() as connection:
         for _ in range(50):
             began = time.perf_counter()
-            audit.page(connection, filters)
+            read(connection)
             samples.append(time.perf_counter() - began)
     return statistics.median(samples) * 1e3
