@@ -56,7 +56,7 @@ def _may_fall_short(wish: AccessRequest, decision: Decision) -> bool:
 
 
 Members = Callable[[str], Awaitable[Collection[str] | None]]
-"""Answers who is in a user group, or None if Slack cannot say."""
+"""Returns who is in a user group, or None if Slack cannot say."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Access:
 
     Args:
         database: where the grants are.
-        members: answers who is in a user group.
+        members: returns who is in a user group, or None if Slack cannot say.
         admins: users that are admins by the `ADMINS` setting.
     """
 

@@ -192,7 +192,7 @@ class Watcher:
         return True
 
     async def _note_page(self, jobs: Sequence[Job]) -> bool:
-        """Records a page, some jobs at a time; answers whether there was anything new in it."""
+        """Records a page, some jobs at a time; returns whether there was anything new in it."""
         news = False
         for start in range(0, len(jobs), CHUNK):
             some = jobs[start : start + CHUNK]

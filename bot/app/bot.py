@@ -56,7 +56,6 @@ DRAIN_SECONDS = 4.5
 """How long a stop waits for what is under way. A platform kills after ten seconds, and the loops, the socket, the
 HTTP server and a silent database have about four of them."""
 
-
 RENEWAL_SECONDS = 3_600.0
 """How often it is looked whether somebody asked to renew secrets; whoever asks has it looked at once."""
 

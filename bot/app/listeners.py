@@ -71,7 +71,7 @@ class _App(AsyncApp):
 
 
 def bolt_app(client: AsyncWebClient, workspace: Workspace, redactor: Redactor) -> AsyncApp:
-    """A Bolt app for the one workspace of the token; signatures are verified before it, in `web`."""
+    """A Bolt app for the one workspace of the token; signatures are verified before it, in `http`."""
 
     async def authorize() -> AuthorizeResult:
         return AuthorizeResult(
