@@ -127,7 +127,10 @@ class Home:
     async def _seen(self, user_id: str, person: Person | None, viewer: _Viewer) -> Seen:
         at = self._authorizer.clock()
         may_retry, may_read, may_grant = decided = await asyncio.gather(
-            *(self._authorizer.access.decide(self._authorizer.wish(right), person, user_id) for right in _RIGHTS)
+            *(
+                self._authorizer.access.decide(self._authorizer.access_request(right), person, user_id)
+                for right in _RIGHTS
+            )
         )
         looks = may_retry.allowed or may_read.allowed
         rights = [right for right, decision in zip(_RIGHTS, decided, strict=True) if decision.allowed]
