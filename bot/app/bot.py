@@ -18,12 +18,13 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from bot.app import listeners
-from bot.app.build import OUTBOXES, Features
+from bot.app.build import Features
 from bot.app.gauges import Gauges
 from bot.app.http import slack_route, web_app
 from bot.app.limits import Limits
 from bot.app.listeners import bolt_app
 from bot.app.outside import DEFAULT, Outside
+from bot.app.publishers import OUTBOXES
 from bot.app.readiness import UNREADABLE, Readiness, asking_slack
 from bot.app.rotation import Rotation
 from bot.app.schedule import drain, loops
@@ -217,7 +218,7 @@ class Bot:
             log.info("bot.ready", team_id=workspace.team_id, socket_mode=self.settings.socket_mode)
             await stop.wait()
             self.readiness.stop()
-            log.info("bot.stopping", under_way=len(features.runner.tasks))
+            log.info("bot.stopping", under_way=len(features.working))
             await drain(features, DRAIN_SECONDS)
 
     def renew(self) -> None:

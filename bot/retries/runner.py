@@ -79,6 +79,7 @@ class Runner:
     Args:
         publisher: shows a lone request as soon as its turn is over.
         limiter: hands out the calls of Sift's retry endpoint.
+        tasks: where turns are taken, on the side; drained by `stop`.
         entered: told each state that a request entered.
         changed: told when messages other than the retry's own are to be shown again.
     """
@@ -95,6 +96,7 @@ class Runner:
         limiter: Limiter,
         limits: Limits,
         clock: Clock,
+        tasks: Tasks,
         entered: Callable[[State], None],
         changed: Callable[[], None],
     ) -> None:
@@ -109,7 +111,7 @@ class Runner:
         self._kept_at: datetime | None = None
         self._recording = Rush()
         self._rooms = {rank: Bulkhead(MAX_CONCURRENT, OF_ONE_PERSON) for rank in (ALONE, IN_A_BATCH)}
-        self.tasks = Tasks()
+        self.tasks = tasks
         self._services = self._make_services(sift, subjects, decider, limiter, limits)
         self._speller = self._make_speller(decider)
 
