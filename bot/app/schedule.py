@@ -13,7 +13,8 @@ from bot.app.sweep import Sweep
 from bot.app.timekeeper import TIMEKEEPER_SECONDS, Timekeeper
 from bot.audit.inspection import Inspection
 from bot.audit.stream import STREAM_SECONDS
-from bot.base.loops import GIVE_BACK_SECONDS, Loop, leave_to_others
+from bot.base.loops import Loop
+from bot.db.writing import GIVE_BACK_SECONDS, leave_to_others
 from bot.digest.digests import DIGEST_SECONDS
 from bot.records.anchor import ANCHOR_SECONDS, Anchor
 from bot.retries.late_data import LateData

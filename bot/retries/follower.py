@@ -14,8 +14,9 @@ from sqlalchemy import Connection
 
 from bot.base.clock import Clock
 from bot.base.errors import WrongState
-from bot.base.loops import Tasks, until_written
+from bot.base.loops import Tasks
 from bot.db.database import Database
+from bot.db.writing import until_written
 from bot.retries import about, claims, late, outcome, store
 from bot.retries.cooldown import offered_until
 from bot.retries.followed import Followed, Held, Reading

@@ -12,8 +12,8 @@ from sqlalchemy import Connection
 
 from bot.base.clock import Clock
 from bot.base.errors import WrongState
-from bot.base.loops import until_written
 from bot.db.database import Database
+from bot.db.writing import until_written
 from bot.retries import about, claims, store
 from bot.retries.decider import Decider
 from bot.retries.kind import Kind

@@ -11,9 +11,10 @@ from sqlalchemy import Connection
 
 from bot.base.bulkhead import Bulkhead
 from bot.base.clock import Clock
-from bot.base.loops import GIVE_BACK_SECONDS, Tasks, leave_to_others
+from bot.base.loops import Tasks
 from bot.base.rush import Rush
 from bot.db.database import Database
+from bot.db.writing import GIVE_BACK_SECONDS, leave_to_others
 from bot.retries import about, claims, store
 from bot.retries.attempt import Attempt
 from bot.retries.decider import Decider

@@ -12,9 +12,10 @@ import structlog
 from sqlalchemy import Connection
 
 from bot.base.clock import Clock
-from bot.base.loops import Tasks, until_written
+from bot.base.loops import Tasks
 from bot.base.rush import Rush
 from bot.db.database import Database
+from bot.db.writing import until_written
 from bot.slack.client import Slack
 from bot.slack.display import Display
 from bot.slack.errors import RateLimited, SlackError, SlackUnavailable
