@@ -29,9 +29,9 @@ from bot.home.messages import BACK, Listed, Seen, home_view
 from bot.records import lines
 from bot.records.counts import Counts
 from bot.records.search import Search
-from bot.retries import claims, known
+from bot.retries import known
+from bot.retries.queries import readable
 from bot.retries.request import Retry
-from bot.retries.store import latest_of
 from bot.sift.job import Job
 from bot.sift.subject import About
 from bot.slack.errors import SlackError
@@ -170,7 +170,7 @@ class Home:
                 under_way=_under_way(connection) if may.looks else [],
                 waiting=waiting,
                 known=_known(connection, waiting),
-                own=latest_of(connection, user_id, MAX_OWN),
+                own=known.latest_of(connection, user_id, MAX_OWN),
                 lines=found[:MAX_LINES] if found is not None else None,
                 grants=listed[:MAX_GRANTS] if listed is not None else None,
                 stats=stats,
@@ -207,7 +207,7 @@ class Home:
 
 def _under_way(connection: Connection) -> list[Retry]:
     newest = remaining.UNDER_WAY.order_by(retries.c.created_at.desc()).limit(MAX_SHOWN)
-    return known.completed(connection, claims.readable(connection.execute(newest)))
+    return known.completed(connection, readable(connection.execute(newest)))
 
 
 def _known(connection: Connection, waiting: Sequence[Job]) -> Listed:

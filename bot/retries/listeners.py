@@ -20,7 +20,7 @@ from bot.audit.entry import Event
 from bot.base.metrics import Metrics
 from bot.base.requester import Requester, Source
 from bot.db.database import Database
-from bot.retries import batches, late_rows, word
+from bot.retries import batches, late_rows, queries, word
 from bot.retries.approvals import Approvals
 from bot.retries.cooldown import Cooldowns
 from bot.retries.intake import Intake
@@ -91,7 +91,7 @@ def register_kinds(app: AsyncApp, *, database: Database, slack: Slack, intake: I
     async def on_cancel(ack: AsyncAck, body: dict[str, Any]) -> None:
         requester, trigger_id = payloads.requester_of_click(body, Source.MODAL), payloads.trigger_of(body)
         request_id = payloads.value_of(body)
-        running = await database.run(lambda connection: batches.find(connection, request_id))
+        running = await database.run(lambda connection: queries.find(connection, request_id))
         await ack()
         if running is None or not cancel.cancellable(running):
             replies.answer(requester, cancel.nothing_to_cancel())

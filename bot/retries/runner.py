@@ -15,7 +15,7 @@ from bot.base.loops import Tasks
 from bot.base.rush import Rush
 from bot.db.database import Database
 from bot.db.writing import GIVE_BACK_SECONDS, leave_to_others
-from bot.retries import about, claims, store
+from bot.retries import about, claims, known, store
 from bot.retries.attempt import Attempt
 from bot.retries.decider import Decider
 from bot.retries.limiter import ALONE, IN_A_BATCH, Limiter, rank_of
@@ -290,6 +290,6 @@ class Runner:
 
         def work(connection: Connection) -> Retry:
             about.add(connection, request.id, found, self._clock())
-            return store.shown(connection, request.id)
+            return known.shown(connection, request.id)
 
         return await self._database.run_lazily(work)
