@@ -18,11 +18,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from bot.app import listeners
+from bot.app.bolt import bolt_app
 from bot.app.build import Features
 from bot.app.gauges import Gauges
 from bot.app.http import slack_route, web_app
 from bot.app.limits import Limits
-from bot.app.listeners import bolt_app
 from bot.app.outside import DEFAULT, Outside
 from bot.app.publishers import OUTBOXES
 from bot.app.readiness import UNREADABLE, Readiness, asking_slack
