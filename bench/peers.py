@@ -15,9 +15,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bot.app import commands
+from bot.app.bolt import bolt_app
 from bot.app.command import Retry
 from bot.app.http import slack_route
-from bot.app.listeners import bolt_app
 from bot.app.server import serving
 from bot.base.redactor import Redactor
 from bot.slack import payloads

@@ -54,7 +54,7 @@ class Typist:
         self.streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def types(self, secret: str, text: str) -> float:
-        """Types a command; answers how many seconds the ack took, a new connection included where one is needed."""
+        """Types a command; returns how many seconds the ack took, a new connection included where one is needed."""
         message = request(f"{self.host}:{self.port}", secret, self.user_id, text)
         began = time.perf_counter()
         try:

@@ -50,13 +50,13 @@ class Asked:
         )
 
 
-def _may_fall_short(wish: AccessRequest, decision: Decision) -> bool:
+def _may_fall_short(request: AccessRequest, decision: Decision) -> bool:
     """Whether what was allowed before the job is known may be refused once it is."""
-    return wish.job_type is None and decision.grant is not None and bool(decision.grant.job_types)
+    return request.job_type is None and decision.grant is not None and bool(decision.grant.job_types)
 
 
 Members = Callable[[str], Awaitable[Collection[str] | None]]
-"""Answers who is in a user group, or None if Slack cannot say."""
+"""Returns who is in a user group, or None if Slack cannot say."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Access:
 
     Args:
         database: where the grants are.
-        members: answers who is in a user group.
+        members: returns who is in a user group, or None if Slack cannot say.
         admins: users that are admins by the `ADMINS` setting.
     """
 
@@ -73,20 +73,20 @@ class Access:
     members: Members
     admins: Collection[str]
 
-    async def decide(self, wish: policy.AccessRequest, person: Person | None, user_id: str) -> Decision:
-        """Decides one wish; user groups are asked for only where one could make the difference."""
+    async def decide(self, request: AccessRequest, person: Person | None, user_id: str) -> Decision:
+        """Decides one request; user groups are asked for only where one could make the difference."""
         looked_up = asyncio.get_running_loop().create_future()
         looked_up.set_result(person)
-        return await self.decide_beside(wish, looked_up, user_id)
+        return await self.decide_beside(request, looked_up, user_id)
 
     async def decide_beside(
         self,
-        wish: policy.AccessRequest,
+        request: AccessRequest,
         looked_up: Awaitable[Person | None],
         user_id: str,
         listed: Callable[[], None] = lambda: None,
     ) -> Decision:
-        """Decides one wish while it is looked up who somebody is, and asks for their groups beside that.
+        """Decides one request while it is looked up who somebody is, and asks for their groups beside that.
 
         Where they are an admin by the setting, or on the allow-list themselves, groups are asked for afterwards, and
         only where one could make the difference. That is also where somebody's own grant is for some job types, and the
@@ -99,42 +99,42 @@ class Access:
         found = await self.database.run_lazily(lambda connection: concerning(connection, user_id))
         group_ids = {grant.subject for grant in found if grant.subject != user_id}
         if user_id in self.admins or any(
-            grant.role is not policy.Role.AUDITOR and grant.holds(wish.at) for grant in found
+            grant.role is not policy.Role.AUDITOR and grant.holds(request.at) for grant in found
         ):
             listed()
         likely = bool(group_ids) and all(grant.subject != user_id for grant in found) and user_id not in self.admins
         asked = asyncio.create_task(self._groups_of(user_id, group_ids)) if likely else None
         try:
             person = await looked_up
-            decision = policy.decide(wish, person, found, admins=self.admins)
-            enough = decision.allowed and not _may_fall_short(wish, decision)
+            decision = policy.decide(request, person, found, admins=self.admins)
+            enough = decision.allowed and not _may_fall_short(request, decision)
             if enough or not group_ids or decision.why in policy.WHATEVER_IS_GRANTED:
                 return decision
             groups = await (asked or self._groups_of(user_id, group_ids))
         finally:
             if asked is not None:
                 asked.cancel()
-        return policy.decide(wish, person, found, admins=self.admins, groups=groups)
+        return policy.decide(request, person, found, admins=self.admins, groups=groups)
 
     def decide_again(
-        self, connection: Connection, wish: policy.AccessRequest, person: Person | None, before: Decision
+        self, connection: Connection, request: AccessRequest, person: Person | None, before: Decision
     ) -> Decision:
         """Decides in the running transaction, with the grants as they are now and the user groups as they were."""
         found = concerning(connection, person.user_id) if person else []
-        return policy.decide(wish, person, found, admins=self.admins, groups=before.groups)
+        return policy.decide(request, person, found, admins=self.admins, groups=before.groups)
 
-    async def decide_change(self, wish: policy.AccessRequest, person: Person | None, user_id: str) -> Decision:
+    async def decide_change(self, request: AccessRequest, person: Person | None, user_id: str) -> Decision:
         """Decides whether somebody may change the allow-list at all."""
         found = await self.database.run(lambda connection: concerning(connection, user_id))
         groups = await self._groups_of(user_id, {grant.subject for grant in found if grant.subject != user_id})
-        return policy.decide_anywhere(wish, person, found, admins=self.admins, groups=groups)
+        return policy.decide_anywhere(request, person, found, admins=self.admins, groups=groups)
 
     def decide_terms(
-        self, connection: Connection, wish: policy.AccessRequest, person: Person | None, before: Decision, terms: Terms
+        self, connection: Connection, request: AccessRequest, person: Person | None, before: Decision, terms: Terms
     ) -> Decision:
         """Decides in the running transaction whether somebody may grant, or revoke, just these terms."""
         found = concerning(connection, person.user_id) if person else []
-        return policy.decide_anywhere(wish, person, found, terms, admins=self.admins, groups=before.groups)
+        return policy.decide_anywhere(request, person, found, terms, admins=self.admins, groups=before.groups)
 
     async def groups_of(self, subject: str) -> frozenset[str] | None:
         """The user groups on the allow-list that somebody is in; None if Slack cannot say. A group is in none."""
@@ -153,9 +153,9 @@ class Access:
         """The admins to turn to: user and group IDs, those of the setting first."""
         return list(dict.fromkeys([*sorted(self.admins), *administrators(connection, at)]))
 
-    def who_may(self, connection: Connection, wish: policy.AccessRequest) -> list[str]:
+    def who_may(self, connection: Connection, request: AccessRequest) -> list[str]:
         """Who may do something: user and group IDs, those of the setting last."""
-        return policy.who_may(wish, listed(connection), self.admins)
+        return policy.who_may(request, listed(connection), self.admins)
 
     async def _groups_of(self, user_id: str, group_ids: Iterable[str]) -> frozenset[str] | None:
         wanted = sorted(group_ids)
@@ -192,7 +192,9 @@ class Authorizer:
             return None
         return messages.too_many(self.quota.refuse(connection, requester, at, event), self.quota.per_minute)
 
-    def wish(self, right: Permission, channel_id: str | None = None, job_type: str | None = None) -> AccessRequest:
+    def access_request(
+        self, right: Permission, channel_id: str | None = None, job_type: str | None = None
+    ) -> AccessRequest:
         """What somebody wants now; in the Home tab there is no channel that a grant could be limited to."""
         return AccessRequest(
             right=right,
@@ -205,8 +207,8 @@ class Authorizer:
     async def decide(self, requester: Requester, right: Permission, job_type: str | None = None) -> Asked:
         """Whether somebody may do something where they ask for it."""
         person = await self.people.person(requester.user_id, requester.team_id)
-        wish = self.wish(right, requester.channel_id, job_type)
-        return Asked(requester, person, await self.access.decide(wish, person, requester.user_id))
+        request = self.access_request(right, requester.channel_id, job_type)
+        return Asked(requester, person, await self.access.decide(request, person, requester.user_id))
 
     async def decide_in_time(self, requester: Requester, right: Permission, job_type: str | None = None) -> Asked:
         """The same in time for an ack; if Slack takes longer, the answer is no."""

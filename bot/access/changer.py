@@ -65,8 +65,8 @@ class Changer:
     async def decide(self, requester: Requester) -> Asked:
         """Whether somebody may change the allow-list at all."""
         person = await self.authorizer.people.person(requester.user_id, requester.team_id)
-        wish = self.authorizer.wish(Permission.GRANT)
-        return Asked(requester, person, await self.authorizer.access.decide_change(wish, person, requester.user_id))
+        request = self.authorizer.access_request(Permission.GRANT)
+        return Asked(requester, person, await self.authorizer.access.decide_change(request, person, requester.user_id))
 
     async def carry_out(
         self,
@@ -152,8 +152,8 @@ class Changer:
 
     def within(self, connection: Connection, change: Change, terms: Terms) -> Decision:
         """Whether somebody holds what they want to give or take."""
-        wish, asked = self.authorizer.wish(Permission.GRANT), change.asked
-        return self.authorizer.access.decide_terms(connection, wish, asked.person, asked.decision, terms)
+        request, asked = self.authorizer.access_request(Permission.GRANT), change.asked
+        return self.authorizer.access.decide_terms(connection, request, asked.person, asked.decision, terms)
 
     def kept(self, connection: Connection, ending: list[Grant], change: Change) -> str | None:
         """Why these grants cannot be ended from Slack; when they would have ended by themselves does not matter."""

@@ -40,7 +40,7 @@ class NewGrant(Terms):
 
 
 def grant(connection: Connection, new: NewGrant, at: datetime, made_by: Actor | None = None) -> int:
-    """Adds a grant and its audit entry; answers its number.
+    """Adds a grant and its audit entry; returns its number.
 
     Args:
         made_by: who does it and from where; the command line by default.
@@ -76,7 +76,7 @@ def _by_command_line(operator: str) -> Actor:
 
 
 def revoke(connection: Connection, subject: str, by: str, at: datetime) -> list[int]:
-    """Revokes every grant of a user or group from the command line; answers their numbers.
+    """Revokes every grant of a user or group from the command line; returns their numbers.
 
     Raises:
         NoSuchGrant: there is none.

@@ -71,7 +71,7 @@ class Quota:
         return connection.execute(count, values).first() is not None
 
     def refuse(self, connection: Connection, by: Actor, at: datetime, event: Event = Event.REQUEST) -> int:
-        """Counts what was not admitted, and audits the first of it; answers how many seconds are to be waited."""
+        """Counts what was not admitted, and audits the first of it; returns how many seconds are to be waited."""
         refused, since = connection.execute(_REFUSE, {"b_user": by.user_id}).one()
         if refused == 1:
             detail = {"why": "too_many", "per_minute": self.per_minute}

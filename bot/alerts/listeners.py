@@ -6,8 +6,8 @@
 **Select…**: a modal with the failures that wait.
 """
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
@@ -25,7 +25,7 @@ from bot.base.text import reason_of
 from bot.db.database import Database
 from bot.retries.intake import Intake
 from bot.retries.messages.modals import TITLE
-from bot.retries.request import requester_of_view
+from bot.retries.payloads import origin_of, requester_of_view
 from bot.slack import payloads
 from bot.slack.blocks import MAX_OPTIONS, message_view
 from bot.slack.client import Slack
@@ -118,11 +118,12 @@ def register_modals(app: AsyncApp, *, handling: Handling, slack: Slack, replies:
             replies.answer(requester, found)
             return
         asked, failure = found
+        origin = origin_of(replace(requester, source=Source.MODAL))
         if event is Event.SNOOZE:
             zone = handling.zone(asked)
-            view = on_call.snooze_view(failure.id, failure.name, clock(), zone, _origin(requester))
+            view = on_call.snooze_view(failure.id, failure.name, clock(), zone, origin)
         else:
-            view = on_call.mute_view(failure.id, failure.name, _origin(requester))
+            view = on_call.mute_view(failure.id, failure.name, origin)
         await slack.open_view(trigger_id, view)
 
     async def on_snooze_view(ack: AsyncAck, body: dict[str, Any]) -> None:
@@ -145,12 +146,6 @@ def register_modals(app: AsyncApp, *, handling: Handling, slack: Slack, replies:
     app.view(on_call.MUTE_VIEW)(on_mute_view)
 
 
-def _origin(requester: Requester) -> dict[str, str | None]:
-    """Where a modal was opened, which is where an answer goes."""
-    names = ("channel_id", "thread_ts", "asked_in")
-    return {"source": Source.MODAL, **{name: getattr(requester, name) for name in names}}
-
-
 def _wanted(body: Mapping[str, object]) -> Wanted:
     inputs = payloads.inputs_of(body)
     chosen = payloads.chosen_in(inputs, "for")
@@ -169,8 +164,4 @@ async def _close(ack: AsyncAck, problem: Message | None, title: str) -> None:
 
 def _failure_of(body: Mapping[str, object]) -> str:
     """The alert or storm that a submitted modal is about."""
-    try:
-        kept = json.loads(payloads.text_of(payloads.mapping_of(body, "view"), "private_metadata"))
-    except ValueError:
-        raise Malformed from None
-    return payloads.text_of(kept, "failure")
+    return payloads.text_of(payloads.metadata_of(body), "failure")

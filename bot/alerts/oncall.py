@@ -49,7 +49,6 @@ _AWAIT = (
     update(alerts).where(_ALERT.id.in_(_NAMED), _IDLE_ALERT).values(remind_at=bindparam("b_at"), reminded=0),
     update(storms).where(_STORM.id.in_(_NAMED), _IDLE_STORM).values(remind_at=bindparam("b_at"), reminded=0),
 )
-_FORGET = tuple(update(table).where(table.c.id.in_(_NAMED)).values(remind_at=None) for table in (alerts, storms))
 
 
 def await_reminder(connection: Connection, ids: Sequence[str], at: datetime | None) -> None:
@@ -61,16 +60,6 @@ def await_reminder(connection: Connection, ids: Sequence[str], at: datetime | No
     """
     for statement in _AWAIT:
         connection.execute(statement, {"b_ids": list(ids), "b_at": at})
-
-
-def no_reminder(connection: Connection, ids: Sequence[str]) -> None:
-    """Has nobody reminded of failures any more.
-
-    Args:
-        ids: of alerts, of storms, or of both.
-    """
-    for statement in _FORGET:
-        connection.execute(statement, {"b_ids": list(ids)})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,8 @@ from sqlalchemy import Connection, Row, Select, bindparam, func, select
 
 from bot.alerts.alert import Alert, OnCall
 from bot.db.tables import alerts, retries, storms
-from bot.retries import claims
 from bot.retries.causes import record_of
+from bot.retries.queries import as_far_as_readable, each_readable
 from bot.retries.record import Record
 from bot.retries.state import AlertState
 from bot.sift.job import Job
@@ -69,7 +69,7 @@ def waiting(connection: Connection, limit: int = 10) -> list[Job]:
 
 def readable(rows: Iterable[Row[Any]]) -> list[Alert]:
     """Returns the rows that can be read, so that one that cannot spoils nothing but itself."""
-    return claims.each_readable(rows, Alert.of, "alert")
+    return each_readable(rows, Alert.of, "alert")
 
 
 def on_call(connection: Connection, job_ids: Sequence[str]) -> dict[str, OnCall]:
@@ -81,7 +81,7 @@ def on_call(connection: Connection, job_ids: Sequence[str]) -> dict[str, OnCall]
 def _load_alert(connection: Connection, row: Row[Any], interrupted: bool) -> Alert:
     retry = connection.execute(select(retries).where(retries.c.id == row.retry_id)).first() if row.retry_id else None
     repeats = readable(connection.execute(_REPEATS, {"b_id": row.id}))
-    sent = claims.as_far_as_readable(retry) if retry else None
+    sent = as_far_as_readable(retry) if retry else None
     offering = row.state == AlertState.OPEN and row.cause_key
     record = record_of(connection, row.cause_key) if offering else Record()
     return Alert.of(row._mapping, retry=sent, record=record, repeats=repeats, interrupted=interrupted)

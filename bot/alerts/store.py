@@ -23,8 +23,8 @@ from bot.base.text import new_id
 from bot.db.columns import not_ahead
 from bot.db.once import insert_once
 from bot.db.tables import alerts, retries, storms
-from bot.retries import claims
 from bot.retries.messages.job import why_now
+from bot.retries.queries import as_far_as_readable
 from bot.retries.request import Retry
 from bot.retries.state import ACTIVE, AlertState
 from bot.retries.storm_rows import remind_of_storm, touch_storm
@@ -104,7 +104,7 @@ def note_failures(connection: Connection, failed: Mapping[str, Sequence[Job]], a
 
 def _newest_sent(connection: Connection, named: Mapping[str, Any]) -> dict[str, Retry]:
     newest = {row.job_id: row for row in connection.execute(_SENT.order_by(retries.c.sent_at), dict(named))}
-    return {job_id: claims.as_far_as_readable(row) for job_id, row in newest.items()}
+    return {job_id: as_far_as_readable(row) for job_id, row in newest.items()}
 
 
 def _row(job: Job, channel_id: str, first: Row[Any] | None, sent: Retry | None, at: datetime) -> dict[str, Any]:

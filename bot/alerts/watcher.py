@@ -19,10 +19,10 @@ from sqlalchemy import Connection
 
 from bot.alerts import store
 from bot.base.clock import Clock, rfc3339
-from bot.base.loops import PASSING
 from bot.base.text import new_id
 from bot.db import marks
 from bot.db.database import Database
+from bot.db.writing import PASSING
 from bot.sift.client import Sift
 from bot.sift.job import Job
 
@@ -192,7 +192,7 @@ class Watcher:
         return True
 
     async def _note_page(self, jobs: Sequence[Job]) -> bool:
-        """Records a page, some jobs at a time; answers whether there was anything new in it."""
+        """Records a page, some jobs at a time; returns whether there was anything new in it."""
         news = False
         for start in range(0, len(jobs), CHUNK):
             some = jobs[start : start + CHUNK]

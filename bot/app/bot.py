@@ -18,12 +18,13 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from bot.app import listeners
-from bot.app.build import OUTBOXES, Features
+from bot.app.bolt import bolt_app
+from bot.app.build import Features
 from bot.app.gauges import Gauges
 from bot.app.http import slack_route, web_app
 from bot.app.limits import Limits
-from bot.app.listeners import bolt_app
 from bot.app.outside import DEFAULT, Outside
+from bot.app.publishers import OUTBOXES
 from bot.app.readiness import UNREADABLE, Readiness, asking_slack
 from bot.app.rotation import Rotation
 from bot.app.schedule import drain, loops
@@ -55,7 +56,6 @@ log = structlog.get_logger(__name__)
 DRAIN_SECONDS = 4.5
 """How long a stop waits for what is under way. A platform kills after ten seconds, and the loops, the socket, the
 HTTP server and a silent database have about four of them."""
-
 
 RENEWAL_SECONDS = 3_600.0
 """How often it is looked whether somebody asked to renew secrets; whoever asks has it looked at once."""
@@ -218,7 +218,7 @@ class Bot:
             log.info("bot.ready", team_id=workspace.team_id, socket_mode=self.settings.socket_mode)
             await stop.wait()
             self.readiness.stop()
-            log.info("bot.stopping", under_way=len(features.runner.tasks))
+            log.info("bot.stopping", under_way=len(features.working))
             await drain(features, DRAIN_SECONDS)
 
     def renew(self) -> None:

@@ -1,6 +1,6 @@
-"""The composition root: what shows rows, and the use cases, each made of what stands above it."""
+"""The composition root: the use cases, each made of what stands above it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property, partial
@@ -10,14 +10,13 @@ from bot.access.authorizer import Access, Authorizer
 from bot.access.changer import Changer
 from bot.access.changes import Granting
 from bot.access.quota import Quota
-from bot.alerts import messages as shown_alerts
-from bot.alerts import queries, reminders, storms
-from bot.alerts import storm_messages as shown_storms
+from bot.alerts import reminders
 from bot.alerts.explainer import Explainer
 from bot.alerts.handling import Handling
 from bot.alerts.watcher import Watcher
 from bot.app.help import help_text
 from bot.app.listeners import UseCases
+from bot.app.publishers import make_publishers
 from bot.app.readiness import asking_sift
 from bot.audit.signing import Signer
 from bot.audit.stream import Stream, destination
@@ -25,22 +24,18 @@ from bot.base.clock import Clock
 from bot.base.loops import Loop, Soon, Tasks
 from bot.base.metrics import Metrics
 from bot.db.database import Database
-from bot.digest import store as digests
-from bot.digest.digest import pieces
 from bot.digest.digests import Digests
 from bot.home.lookup import Lookup
 from bot.home.run import Runs
 from bot.home.tab import Home
 from bot.records.counts import Counts
 from bot.records.history import History
-from bot.retries import batch_rows, store
 from bot.retries.approvals import Approvals
 from bot.retries.cooldown import Cooldowns
 from bot.retries.decider import Decider
 from bot.retries.follower import Follower
 from bot.retries.intake import Intake
 from bot.retries.limiter import Limiter
-from bot.retries.messages import kinds
 from bot.retries.reruns import Reruns
 from bot.retries.rules import Limits
 from bot.retries.runner import Runner
@@ -50,9 +45,7 @@ from bot.sift.subjects import Subjects
 from bot.slack.channels import Channels
 from bot.slack.client import Slack
 from bot.slack.links import Place, Workspace
-from bot.slack.outbox import Outbox
 from bot.slack.people import People
-from bot.slack.piece import Piece
 from bot.slack.publisher import Publisher
 from bot.slack.replies import Replies
 
@@ -62,14 +55,8 @@ SWEEP_SECONDS = 2.0
 GATHER_SECONDS = 0.1
 """For so long changes are gathered before what shows them is looked at again."""
 
-PAUSE = timedelta(seconds=2)
-"""How often at most a message that counts is updated: `chat.update` allows about 50 calls a minute."""
-
 MAX_ANSWERS = 1_000
 """Answers and look-ups under way at a time: more than a whole company asks for while Slack takes ten seconds."""
-
-OUTBOXES: Sequence[Outbox[Any]] = (store.outbox, batch_rows.outbox, queries.outbox, storms.outbox, digests.outbox)
-"""In the order of `Features.publishers`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,21 +112,7 @@ class Features:
     @cached_property
     def publishers(self) -> dict[str, Publisher[Any]]:
         """What brings Slack up to date, by the name of the loop that drives it."""
-        oncall = self.settings.oncall_group
-        return {
-            "retries": self._publisher(store.outbox, kinds.pieces, timedelta(0), asked=True),
-            "batches": self._publisher(batch_rows.outbox, kinds.batch_pieces, asked=True),
-            "alerts": self._publisher(queries.outbox, partial(shown_alerts.pieces, oncall=oncall), timedelta(0)),
-            "storms": self._publisher(storms.outbox, partial(shown_storms.pieces, oncall=oncall)),
-            "digests": self._publisher(digests.outbox, lambda digest, **_: pieces(digest)),
-        }
-
-    def _publisher(
-        self, outbox: Outbox[Any], pieces: Callable[..., list[Piece]], pause: timedelta = PAUSE, *, asked: bool = False
-    ) -> Publisher[Any]:
-        told = (lambda row: self.metrics.told(self.clock() - row.created_at)) if asked else None
-        show = partial(pieces, place=self.place)
-        return Publisher(self.database, self.slack, outbox, show, self.clock, pause, first=told)
+        return make_publishers(self.settings, self.database, self.slack, self.metrics, self.clock, self.place)
 
     @cached_property
     def publishing(self) -> list[Loop]:
@@ -149,6 +122,16 @@ class Features:
     def changed(self) -> Soon:
         """Called after each change of a row, so that it is shown soon."""
         return Soon(GATHER_SECONDS, [*(loop.wake for loop in self.publishing), self.home.changed])
+
+    @cached_property
+    def working(self) -> Tasks:
+        """What is done on the side for requests: each has a row that remembers it."""
+        return Tasks()
+
+    @cached_property
+    def cooldown(self) -> timedelta:
+        """The least time between two retries of one job."""
+        return timedelta(seconds=self.settings.retry_cooldown_seconds)
 
     @cached_property
     def subjects(self) -> Subjects:
@@ -166,13 +149,14 @@ class Features:
             decider=Decider(self.people, self.access, self.workspace.team_id, self.clock),
             limiter=self.limiter,
             limits=Limits(
-                cooldown=timedelta(seconds=settings.retry_cooldown_seconds),
+                cooldown=self.cooldown,
                 approval_after=settings.approval_after,
                 approval_count=settings.approval_count,
                 rerun=settings.rerun,
             ),
             clock=self.clock,
-            entered=lambda state: self.follower.entered(state),
+            tasks=self.working,
+            entered=self.follower.entered,
             changed=self.changed,
         )
 
@@ -188,15 +172,14 @@ class Features:
             settle=timedelta(seconds=self.settings.settle_seconds),
             changed=self.changed,
             entered=self.metrics.entered,
-            tasks=self.runner.tasks,
+            tasks=self.working,
             finds_late=self.settings.rerun,
-            cooldown=timedelta(seconds=self.settings.retry_cooldown_seconds),
+            cooldown=self.cooldown,
         )
 
     @cached_property
     def cooldowns(self) -> Cooldowns:
-        cooldown = timedelta(seconds=self.settings.retry_cooldown_seconds)
-        return Cooldowns(self.database, self.clock, cooldown, self.changed, self.metrics.entered)
+        return Cooldowns(self.database, self.clock, self.cooldown, self.changed, self.metrics.entered)
 
     @cached_property
     def reruns(self) -> Reruns:
@@ -207,7 +190,7 @@ class Features:
             poll=timedelta(seconds=self.settings.follow_poll_seconds),
             settle=timedelta(seconds=self.settings.settle_seconds),
             changed=self.changed,
-            entered=lambda state: self.follower.entered(state),
+            entered=self.follower.entered,
         )
 
     @cached_property
@@ -287,7 +270,7 @@ class Features:
             lookup=Lookup(self.authorizer, self.sift, self.subjects, self.place),
             runs=Runs(self.authorizer, self.sift, self.place),
             home=self.home,
-            history=History(self.authorizer, self.counts, self.workspace, self.signer, self.settings.timezone),
+            history=History(self.authorizer, self.counts, self.workspace, self.signer, settings.timezone),
             metrics=self.metrics,
             clock=self.clock,
         )

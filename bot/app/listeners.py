@@ -4,16 +4,13 @@ A listener only records and returns, so Bolt may answer when it returns (`proces
 here and nothing runs afterwards that is not tracked. Each feature has a `register`, which is given what it needs.
 """
 
-import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 from slack_bolt import BoltResponse
-from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
-from slack_bolt.authorization import AuthorizeResult
-from slack_sdk.web.async_client import AsyncWebClient
+from slack_bolt.async_app import AsyncApp
 
 from bot.access import listeners as access
 from bot.access.changes import Granting
@@ -22,12 +19,10 @@ from bot.alerts import listeners as alerts
 from bot.alerts.handling import Handling
 from bot.app import dispatch, unhandled
 from bot.app.dispatch import Dispatch
-from bot.base import tracing
 from bot.base.clock import Clock
 from bot.base.deadline import answer_within, seconds_left
 from bot.base.errors import DatabaseUnavailable, MaybeRecorded
 from bot.base.metrics import Metrics
-from bot.base.redactor import Redactor
 from bot.base.text import new_id
 from bot.db.database import Database
 from bot.digest import listeners as digest
@@ -44,56 +39,10 @@ from bot.retries.cooldown import Cooldowns
 from bot.retries.intake import Intake
 from bot.slack import notices
 from bot.slack.client import Slack
-from bot.slack.links import Workspace
 from bot.slack.message import Message
 from bot.slack.payloads import Malformed
 from bot.slack.people import People
 from bot.slack.replies import Replies, private
-
-
-def _bolt_log() -> logging.Logger:
-    """Bolt's log, for errors alone: it warns of every request that is not ours to handle, body and all."""
-    logger = logging.getLogger("slack_bolt.app")
-    logger.setLevel(logging.ERROR)
-    return logger
-
-
-class _App(AsyncApp):
-    """A Bolt app whose acks hold no secret; they are the one way to Slack that `slack` does not see."""
-
-    redactor: Redactor
-
-    async def async_dispatch(self, req: AsyncBoltRequest) -> BoltResponse:
-        with tracing.span("Slack request"):
-            response = unhandled.acknowledged(await super().async_dispatch(req), req.body)
-        response.body = self.redactor.clean(response.body)
-        return response
-
-
-def bolt_app(client: AsyncWebClient, workspace: Workspace, redactor: Redactor) -> AsyncApp:
-    """A Bolt app for the one workspace of the token; signatures are verified before it, in `web`."""
-
-    async def authorize() -> AuthorizeResult:
-        return AuthorizeResult(
-            enterprise_id=workspace.enterprise_id,
-            team_id=workspace.team_id,
-            bot_user_id=workspace.bot_user_id,
-            bot_id=workspace.bot_id,
-            bot_token=client.token,  # a new one may have been taken over
-        )
-
-    app = _App(
-        name="sift-retry",  # without one, Bolt looks through the source of every module for its caller's
-        logger=_bolt_log(),
-        client=client,
-        authorize=authorize,
-        process_before_response=True,
-        request_verification_enabled=False,
-        attaching_function_token_enabled=False,
-    )
-    app.redactor = redactor
-    return app
-
 
 log = structlog.get_logger(__name__)
 

@@ -2,18 +2,19 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
 
 from bot.access.quota import QUOTA_SECONDS, end_minutes
 from bot.alerts.creators import CREATORS_SECONDS, Creators
 from bot.alerts.reminders import REMINDER_SECONDS, Reminders
 from bot.alerts.waking import Waking
-from bot.app.build import OUTBOXES, SWEEP_SECONDS, Features
+from bot.app.build import SWEEP_SECONDS, Features
+from bot.app.publishers import OUTBOXES
 from bot.app.sweep import Sweep
 from bot.app.timekeeper import TIMEKEEPER_SECONDS, Timekeeper
 from bot.audit.inspection import Inspection
 from bot.audit.stream import STREAM_SECONDS
-from bot.base.loops import GIVE_BACK_SECONDS, Loop, leave_to_others
+from bot.base.loops import Loop
+from bot.db.writing import GIVE_BACK_SECONDS, leave_to_others
 from bot.digest.digests import DIGEST_SECONDS
 from bot.records.anchor import ANCHOR_SECONDS, Anchor
 from bot.retries.late_data import LateData
@@ -72,7 +73,7 @@ def _sweep(features: Features, asked: Sequence[Loop]) -> Sweep:
         asked,
         dict(zip(features.publishers, OUTBOXES, strict=True)),
         lambda: features.runner.busy,
-        timedelta(seconds=features.settings.retry_cooldown_seconds),
+        features.cooldown,
     )
 
 

@@ -33,7 +33,7 @@ class Timekeeper:
 
     Args:
         timer: monotonic seconds.
-        boards: what is shown in Slack, and waits for its time.
+        outboxes: what is shown in Slack, and waits for its time.
         noticed: told when rows became due.
         since: what both clocks said at the last look, which was at the start of the process.
     """

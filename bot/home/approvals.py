@@ -31,9 +31,9 @@ def approvals(
     for one in approval_rows.open_to(connection, user_id, authorizer.clock(), MAX_WAITING):
         key = (one.channel_id, one.job_type)
         if key not in may:
-            wish = authorizer.wish(Permission.RETRY, *key)
+            request = authorizer.access_request(Permission.RETRY, *key)
             before = Decision(False, Reason.NOT_LISTED, groups=groups)
-            may[key] = authorizer.access.decide_again(connection, wish, person, before).allowed
+            may[key] = authorizer.access.decide_again(connection, request, person, before).allowed
         if may[key]:
             found.setdefault(one.batch_id or one.id, []).append(one)
     shown = list(found.values())[:MAX_ENTRIES]

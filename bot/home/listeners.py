@@ -21,9 +21,9 @@ from bot.home.messages import RETRY_WAITING
 from bot.home.run import Press, Runs
 from bot.home.run_messages import CHOOSE_RUN, RETRY_RUN, SELECT_RUN
 from bot.home.tab import Home
-from bot.retries import request
 from bot.retries.intake import Intake
 from bot.retries.messages import answers, modals
+from bot.retries.payloads import job_of_click
 from bot.slack import payloads
 from bot.slack.blocks import message_view
 from bot.slack.client import Slack
@@ -40,7 +40,7 @@ def register(app: AsyncApp, *, home: Home, database: Database, intake: Intake, r
             replies.tasks.start(home.show(event["user"], str(body.get("team_id") or "")), what="home")
 
     async def on_retry(ack: AsyncAck, body: dict[str, Any]) -> None:
-        requester, wanted = payloads.requester_of_click(body, Source.HOME), request.job_of_click(body)
+        requester, wanted = payloads.requester_of_click(body, Source.HOME), job_of_click(body)
         channel_id, ts = await database.run(lambda connection: queries.place_of(connection, wanted.job_id))
         await intake.take_or_tell(replace(requester, channel_id=channel_id, thread_ts=ts), [wanted])
         await ack()

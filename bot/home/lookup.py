@@ -14,7 +14,7 @@ from bot.home import messages
 from bot.home.messages import Listed
 from bot.retries import known
 from bot.retries.messages import answers, modals
-from bot.retries.store import last_attempts
+from bot.retries.queries import last_attempts
 from bot.sift.client import Sift
 from bot.sift.errors import SiftError
 from bot.sift.job import Job

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from bot.access import grants
 from bot.access.authorizer import Authorizer
 from bot.access.holding import idle_of_each
-from bot.access.policy import Permission
+from bot.access.policy import Decision, Permission
 from bot.alerts import queries
 from bot.audit import log as audit
 from bot.audit.entry import Entry, Event
@@ -29,9 +29,9 @@ from bot.home.messages import BACK, Listed, Seen, home_view
 from bot.records import lines
 from bot.records.counts import Counts
 from bot.records.search import Search
-from bot.retries import claims, known
+from bot.retries import known
+from bot.retries.queries import readable
 from bot.retries.request import Retry
-from bot.retries.store import latest_of
 from bot.sift.job import Job
 from bot.sift.subject import About
 from bot.slack.errors import SlackError
@@ -50,6 +50,7 @@ MAX_LINES = 5
 SHOWN = remaining.Shown(waiting=MAX_SHOWN, under_way=MAX_SHOWN, own=MAX_OWN)
 
 _RIGHTS = (Permission.RETRY, Permission.READ_AUDIT, Permission.GRANT)
+"""In the order of `_May`."""
 
 
 @dataclass
@@ -64,6 +65,26 @@ class _Viewer:
     shown: str = ""
     recorded: bool = False
     reads: bool = False  # the audit's entries, once that is on record
+
+
+@dataclass(frozen=True)
+class _May:
+    """What somebody may do: what was decided of each of `_RIGHTS`."""
+
+    retry: Decision
+    read: Decision
+    grant: Decision
+
+    @property
+    def looks(self) -> bool:
+        """Whether they see anything at all."""
+        return self.retry.allowed or self.read.allowed
+
+    @property
+    def rights(self) -> list[Permission]:
+        decided = zip(_RIGHTS, (self.retry, self.read, self.grant), strict=True)
+        rights = [right for right, decision in decided if decision.allowed]
+        return [*rights, Permission.LOOK] if self.looks else rights
 
 
 class Home:
@@ -125,51 +146,55 @@ class Home:
             viewer.shown = content
 
     async def _seen(self, user_id: str, person: Person | None, viewer: _Viewer) -> Seen:
+        """Everything that somebody's Home tab shows, as far as they may see it."""
         at = self._authorizer.clock()
-        may_retry, may_read, may_grant = decided = await asyncio.gather(
-            *(self._authorizer.access.decide(self._authorizer.wish(right), person, user_id) for right in _RIGHTS)
-        )
-        looks = may_retry.allowed or may_read.allowed
-        rights = [right for right, decision in zip(_RIGHTS, decided, strict=True) if decision.allowed]
+        may = await self._may(user_id, person)
         since = at.replace(hour=0, minute=0, second=0, microsecond=0) - BACK
-        if may_read.allowed and person is not None and not viewer.recorded:
-            known = person
-            viewer.reads = await self._authorizer.database.run(lambda connection: self._may_read(connection, known, at))
-            viewer.recorded = True
-        groups = await self._authorizer.access.groups_of(user_id) if looks else frozenset()
-        stats = await self._counts.since(since, None if may_read.allowed else user_id, since) if looks else None
+        if may.read.allowed and person is not None and not viewer.recorded:
+            await self._record(person, viewer, at)
+        groups = await self._authorizer.access.groups_of(user_id) if may.looks else frozenset()
+        stats = await self._counts.since(since, None if may.read.allowed else user_id, since) if may.looks else None
 
         def work(connection: Connection) -> Seen:
-            waiting = queries.waiting(connection, MAX_SHOWN) if may_retry.allowed else []
-            reads = may_read.allowed and viewer.reads
+            waiting = queries.waiting(connection, MAX_SHOWN) if may.retry.allowed else []
+            reads = may.read.allowed and viewer.reads
             found = lines.page(connection, Search(), limit=MAX_LINES + 1) if reads else None
-            listed = _grants(connection, at) if may_grant.allowed else None
+            listed = _grants(connection, at) if may.grant.allowed else None
             awaited, further = (
-                approvals(connection, self._authorizer, person, user_id, groups) if may_retry.allowed else ((), 0)
+                approvals(connection, self._authorizer, person, user_id, groups) if may.retry.allowed else ((), 0)
             )
             return Seen(
                 at=at,
-                decision=may_retry if may_retry.allowed or not may_read.allowed else may_read,
+                decision=may.read if may.read.allowed and not may.retry.allowed else may.retry,
                 admins=self._authorizer.access.who_may_grant(connection, at),
-                under_way=_under_way(connection) if looks else [],
+                under_way=_under_way(connection) if may.looks else [],
                 waiting=waiting,
                 known=_known(connection, waiting),
-                own=latest_of(connection, user_id, MAX_OWN),
+                own=known.latest_of(connection, user_id, MAX_OWN),
                 lines=found[:MAX_LINES] if found is not None else None,
                 grants=listed[:MAX_GRANTS] if listed is not None else None,
                 stats=stats,
-                rights=[*rights, Permission.LOOK] if looks else rights,
+                rights=may.rights,
                 held=self._authorizer.access.holding(connection, user_id, at, groups),
                 approvals=awaited,
-                idle=idle_of_each(grants.listed(connection), at) if may_grant.allowed else (),
-                more=remaining.counted(connection, user_id, SHOWN, may_retry.allowed, looks)
+                idle=idle_of_each(grants.listed(connection), at) if may.grant.allowed else (),
+                more=remaining.counted(connection, user_id, SHOWN, may.retry.allowed, may.looks)
                 | {"lines": len(found or ()) - MAX_LINES, "grants": len(listed or ()) - MAX_GRANTS}
                 | {"approvals": further},
             )
 
         return await self._authorizer.database.read(work)
 
-    def _may_read(self, connection: Connection, person: Person, at: datetime) -> bool:
+    async def _may(self, user_id: str, person: Person | None) -> _May:
+        access, request = self._authorizer.access, self._authorizer.access_request
+        return _May(*await asyncio.gather(*(access.decide(request(right), person, user_id) for right in _RIGHTS)))
+
+    async def _record(self, person: Person, viewer: _Viewer, at: datetime) -> None:
+        """Records, once for each opening of the tab, that somebody reads the audit there, if they may just now."""
+        viewer.reads = await self._authorizer.database.run(lambda connection: self._reads(connection, person, at))
+        viewer.recorded = True
+
+    def _reads(self, connection: Connection, person: Person, at: datetime) -> bool:
         """Records that somebody reads the audit's latest entries; False if too much is recorded of them just now."""
         quota, event = self._authorizer.quota, Event.AUDIT_READ
         by = Actor(user_id=person.user_id, team_id=person.team_id, user_name=person.name, source=Source.HOME)
@@ -182,7 +207,7 @@ class Home:
 
 def _under_way(connection: Connection) -> list[Retry]:
     newest = remaining.UNDER_WAY.order_by(retries.c.created_at.desc()).limit(MAX_SHOWN)
-    return known.completed(connection, claims.readable(connection.execute(newest)))
+    return known.completed(connection, readable(connection.execute(newest)))
 
 
 def _known(connection: Connection, waiting: Sequence[Job]) -> Listed:

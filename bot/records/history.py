@@ -85,7 +85,7 @@ class History:
         return story(steps, lines.MAX_STEPS, self.workspace)
 
     async def send_export(self, requester: Requester, search: Search) -> Message | None:
-        """Sends the entries as a file, directly; answers what is to be said where it was asked for, if anything is."""
+        """Sends the entries as a file, directly; returns what is to be said where it was asked for, if anything is."""
         allowed = await self._allowed(requester, search, "export csv")
         if isinstance(allowed, Message):
             return allowed
@@ -103,7 +103,7 @@ class History:
             return await self._upload(requester, said, file.read_bytes(), "audit.csv", None)
 
     async def send_stats(self, requester: Requester, back: timedelta | None) -> Message | None:
-        """Sends the statistics directly, as a picture and in words; answers what to say where they were asked for.
+        """Sends the statistics directly, as a picture and in words; returns what to say where they were asked for.
 
         Args:
             back: how far back; 30 days by default.

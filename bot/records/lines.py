@@ -15,7 +15,7 @@ from bot.db.lines import ENDED, LINES
 from bot.db.tables import audit, retries
 from bot.records.line import Line
 from bot.records.search import Search
-from bot.retries import claims, known
+from bot.retries import known, queries
 from bot.sift.subject import About
 
 MAX_STEPS = 60
@@ -62,7 +62,7 @@ def owner(connection: Connection, request_id: str) -> str | None:
 def _completed(connection: Connection, rows: Sequence[Row[Any]]) -> list[Line]:
     """The lines with their requests as these are now, and what their jobs are called."""
     ids = {row.request_id for row in rows if row.request_id}
-    found = claims.readable(connection.execute(_RETRIES, {"b_ids": list(ids)})) if ids else []
+    found = queries.readable(connection.execute(_RETRIES, {"b_ids": list(ids)})) if ids else []
     requests = {retry.id: retry for retry in known.completed(connection, found)}
     others = {row.job_id for row in rows if row.job_id and row.request_id not in requests}
     named = known.subjects(connection, others)

@@ -14,7 +14,7 @@ from bot.audit import entry
 from bot.audit import log as audit
 from bot.base.requester import Actor
 from bot.db.tables import approvals, retries
-from bot.retries import claims, known, store
+from bot.retries import known, queries, store
 from bot.retries.entries import entry_of
 from bot.retries.request import Retry
 from bot.retries.spoken import Spoken
@@ -74,7 +74,7 @@ def elsewhere(connection: Connection, retry: Retry, at: datetime) -> Retry | Non
     same = (_ROW.job_id == retry.job_id) & (_ROW.kind == retry.kind) & (_ROW.id != retry.id)
     open_ = (_ROW.state == State.REQUESTED) & or_(_ROW.approval_until > at, _ROW.approved_by.is_not(None))
     row = connection.execute(select(retries).where(same, open_).limit(1)).first()
-    return None if row is None else claims.as_far_as_readable(row)
+    return None if row is None else queries.as_far_as_readable(row)
 
 
 def waiting(
@@ -102,14 +102,14 @@ def waiting(
         query = query.where(_ROW.approval_until <= until)
     spoken = exists().where(approvals.c.retry_id == _ROW.id, approvals.c.user_id == by)
     rows = connection.execute(query.order_by(spoken, _ROW.created_at, _ROW.id).limit(limit).with_for_update())
-    return known.with_approvers(connection, claims.readable(rows))
+    return known.with_approvers(connection, queries.readable(rows))
 
 
 def last_spoken(connection: Connection, of: str) -> Retry | None:
     """The request, or of a batch one whose wait is over; None if nobody was ever asked."""
     asked = select(retries).where(or_(_ROW.id == of, _ROW.batch_id == of), _ROW.approval_until.is_not(None))
     row = connection.execute(asked.order_by(_WAITS, _ROW.ended_at.desc(), _ROW.id).limit(1)).first()
-    return None if row is None else claims.as_far_as_readable(row)
+    return None if row is None else queries.as_far_as_readable(row)
 
 
 def approve(connection: Connection, retry: Retry, by: Actor, now: datetime, at: datetime) -> Retry:
@@ -130,7 +130,7 @@ def override(connection: Connection, retry: Retry, by: Actor, reason: str, now: 
 def page(connection: Connection, after: str, limit: int) -> list[Retry]:
     """What waits for a second person, by its ID, from after one on."""
     rows = connection.execute(select(retries).where(_WAITS, _ROW.id > after).order_by(_ROW.id).limit(limit))
-    return claims.readable(rows)
+    return queries.readable(rows)
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def open_to(connection: Connection, user_id: str, at: datetime, limit: int) -> l
     for row in connection.execute(query):
         try:
             job_type = job_kind(json.loads(row.job_before)["jobType"]) if row.job_before else None
-        except (AttributeError, LookupError, TypeError, ValueError):  # as `claims.readable` leaves it out
+        except queries.UNREADABLE:  # as `queries.readable` leaves it out
             continue
         found.append(Open(row.id, row.batch_id, row.channel_id, row.approval_until, job_type))
     return found
@@ -175,7 +175,7 @@ def open_to(connection: Connection, user_id: str, at: datetime, limit: int) -> l
 def named(connection: Connection, ids: Sequence[str]) -> list[Retry]:
     """Returns these requests as they are shown, in this order."""
     rows = connection.execute(select(retries).where(_ROW.id.in_(ids))).all()
-    found = claims.readable(sorted(rows, key=lambda row: ids.index(row.id)))
+    found = queries.readable(sorted(rows, key=lambda row: ids.index(row.id)))
     return known.completed(connection, found)
 
 
@@ -213,7 +213,7 @@ def of_batch(connection: Connection, batch_id: str, limit: int) -> OfBatch:
         return OfBatch(spoken, (), left)
     rows = connection.execute(select(retries).where(mine, _WAITS).order_by(_ROW.created_at, _ROW.id).limit(limit))
     until = connection.scalar(select(func.max(_ROW.approval_until)).where(mine, _WAITS))
-    return OfBatch(spoken, known.with_approvers(connection, claims.readable(rows)), left, until)
+    return OfBatch(spoken, known.with_approvers(connection, queries.readable(rows)), left, until)
 
 
 def _spoken(connection: Connection, mine: ColumnElement[bool]) -> list[Spoken]:

@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from bot.access.policy import Decision
 from bot.base.bulkhead import Bulkhead
-from bot.retries import approval_rows, buttons, claims, cooldown, rules, store
+from bot.retries import approval_rows, buttons, claims, cooldown, queries, rules, store
 from bot.retries.decider import PutOff
 from bot.retries.kind import Kind
 from bot.retries.limiter import rank_of
@@ -187,7 +187,9 @@ class Attempt:
 
     async def _newest(self) -> Retry | None:
         job_id, kind = self.request.job_id, self.request.kind
-        return await self.services.database.run(lambda connection: store.last_attempts(connection, job_id, kind).newest)
+        return await self.services.database.run(
+            lambda connection: queries.last_attempts(connection, job_id, kind).newest
+        )
 
     async def _mark_sending(self) -> Retry | None:
         """Claims the row and commits that the retry is about to be sent; None if somebody else has the row.
@@ -217,7 +219,7 @@ class Attempt:
             return None
         if buttons.is_outdated(connection, claimed[0]):
             raise Refused(rules.OUTDATED, self.job)
-        earlier = store.last_attempts(connection, request.job_id, request.kind)
+        earlier = queries.last_attempts(connection, request.job_id, request.kind)
         attempt = earlier.accepted + 1 if request.kind is Kind.RETRY else None
         step = rules.next_step(claimed[0], earlier, read_at=self.read_at, at=at, limits=services.limits)
         refusal: Refusal | None = None

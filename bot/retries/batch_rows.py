@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Row, bindparam, func, select
 
 from bot.base.requester import Source
 from bot.db.tables import batches, retries
-from bot.retries import approval_rows, claims, known
+from bot.retries import approval_rows, known, queries
 from bot.retries.batches import AGAIN, MEMBERS, STALE
 from bot.retries.kind import Kind
 from bot.retries.request import MAX_LISTED, Batch
@@ -29,7 +29,7 @@ _STALE_COUNT = STALE.with_only_columns(func.count()).order_by(None)
 
 def _load(connection: Connection, row: Row[Any], interrupted: bool) -> Batch:
     states = {State(found.state): found[1] for found in connection.execute(_STATES, {"b_id": row.id})}
-    listed = claims.readable(connection.execute(_LISTED, {"b_id": row.id}))
+    listed = queries.readable(connection.execute(_LISTED, {"b_id": row.id}))
     offered, cools_until = connection.execute(_OFFERED, {"b_id": row.id}).one()
     waiting, waits_until = connection.execute(_COOLING, {"b_id": row.id}).one()
     second = approval_rows.of_batch(connection, row.id, MAX_NAMED)

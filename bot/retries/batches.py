@@ -22,9 +22,9 @@ from bot.base.text import new_id
 from bot.db.columns import not_ahead
 from bot.db.once import insert_once
 from bot.db.tables import batches, retries
-from bot.retries import claims, store
+from bot.retries import claims, queries, store
 from bot.retries.kind import EVENTS, Kind
-from bot.retries.request import JobRef, Request, Retry
+from bot.retries.request import JobRef, Request
 from bot.retries.rules import Refusal
 from bot.retries.state import ACTIVE, OFFERING, RefusalReason, State
 from bot.retries.storm_rows import touch_storms
@@ -124,12 +124,6 @@ def open_batch(
     return _insert(connection, values)
 
 
-def find(connection: Connection, request_id: str) -> Retry | None:
-    """A request, alone or of a batch; None if there is none by that ID."""
-    row = connection.execute(select(retries).where(retries.c.id == request_id)).first()
-    return None if row is None else Retry.of(row._mapping)
-
-
 def delivered(connection: Connection, delivery_key: str) -> bool:
     """Whether a request, of one job or of several, was recorded before."""
     return bool(connection.scalar(_DELIVERED, {"b_key": delivery_key}))
@@ -227,7 +221,7 @@ def spell_out_rest(connection: Connection, at: datetime) -> None:
 
 def to_retry_again(connection: Connection, batch_id: str) -> list[JobRef]:
     """What failed again, was cancelled or never arrived, and may be retried once more."""
-    members = claims.readable(connection.execute(AGAIN, {"b_id": batch_id}))
+    members = queries.readable(connection.execute(AGAIN, {"b_id": batch_id}))
     return [JobRef(retry.job_id, retry.job.failure) for retry in members if retry.job is not None]
 
 

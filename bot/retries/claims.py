@@ -4,23 +4,18 @@
 the caller's.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
 
-import structlog
-from sqlalchemy import Connection, Integer, Row, Update, bindparam, select, update
+from sqlalchemy import Connection, Integer, Update, bindparam, select, update
 
 from bot.db.columns import Moment
 from bot.db.tables import retries
+from bot.retries import queries
 from bot.retries.kind import Kind
 from bot.retries.request import Retry
 from bot.retries.state import State
 from bot.slack.outbox import LEASE
-
-R = TypeVar("R")
-
-log = structlog.get_logger(__name__)
 
 STALE_AFTER = timedelta(minutes=15)
 """A request that nobody has touched for so long is not carried out any more: nobody wants yesterday's click today."""
@@ -93,49 +88,13 @@ def claim(
         rows = connection.execute(_CLAIM_DUE, values | {"b_kinds": kinds})
     else:
         rows = connection.execute(_CLAIM_ONE, values | {"b_id": only})
-    return readable(rows)
+    return queries.readable(rows)
 
 
 def due(connection: Connection, states: Sequence[State], at: datetime, limit: int = 1_000) -> list[Retry]:
     """Rows that are due, without claiming them."""
     query = select(retries).where(retries.c.state.in_(states), retries.c.due_at <= at)
-    return readable(connection.execute(query.order_by(retries.c.due_at).limit(limit)))
-
-
-_UNREAD = {"shown": "{}", **dict.fromkeys(("detail", "about", "job_before", "job_after", "late"))}
-"""The columns of a row that are read, and not taken as they are, empty."""
-
-
-def readable(rows: Iterable[Row[Any]]) -> list[Retry]:
-    """Returns the rows that can be read, so that one that cannot holds up no other."""
-    return each_readable(rows, Retry.of, "retry")
-
-
-def each_readable(rows: Iterable[Row[Any]], read: Callable[[Mapping[Any, Any]], R], what: str) -> list[R]:
-    """Returns what `read` makes of each row, apart from those that it cannot read; the log names these.
-
-    Args:
-        what: whose rows they are.
-    """
-    found = []
-    for row in rows:
-        try:
-            found.append(read(row._mapping))
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
-            log.error(f"{what}.unreadable", request_id=row.id, error=type(error).__name__)
-    return found
-
-
-def as_far_as_readable(row: Row[Any]) -> Retry:
-    """Returns a row; of one that cannot be read, what stands in columns of its own: whose it is, how it stands, when.
-
-    For whoever decides by it: that it is there must not be overlooked.
-    """
-    try:
-        return Retry.of(row._mapping)
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
-        log.error("retry.unreadable", request_id=row.id, error=type(error).__name__)
-        return Retry.of({**row._mapping, **_UNREAD})
+    return queries.readable(connection.execute(query.order_by(retries.c.due_at).limit(limit)))
 
 
 def renew(connection: Connection, ids: Sequence[str], mine: datetime, until: datetime) -> set[str]:

@@ -17,7 +17,7 @@ from bot.base.requester import Requester
 from bot.db.columns import Moment
 from bot.db.database import Database
 from bot.db.tables import alerts, retries
-from bot.retries import approval_rows, claims, rules, store
+from bot.retries import approval_rows, claims, queries, rules, store
 from bot.retries.kind import Kind
 from bot.retries.messages import cooldown as messages
 from bot.retries.request import Retry
@@ -88,7 +88,7 @@ def wait(connection: Connection, retry: Retry, until: datetime, now: datetime, a
         return rules.awaited(awaits)
     other = connection.execute(_OTHER, named).first()
     if other is not None:
-        return rules.queued_behind(claims.as_far_as_readable(other), at)
+        return rules.queued_behind(queries.as_far_as_readable(other), at)
     store.note_progress(
         connection, retry, at, waits_until=until, due_at=now + (until - at), job_before=retry.job_before
     )

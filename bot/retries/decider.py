@@ -60,8 +60,8 @@ class Decider:
         looking = asyncio.create_task(self.people.person(request.user_id, request.team_id))
         try:
             async with asyncio.timeout(DECIDE_SECONDS):
-                wish = self._wanted(request.channel_id)
-                decision = await self.access.decide_beside(wish, looking, request.user_id, listed)
+                wanted = self._wanted(request.channel_id)
+                decision = await self.access.decide_beside(wanted, looking, request.user_id, listed)
         except TimeoutError:
             known = looking.done() and not looking.cancelled() and looking.result() is not None
             decision = Decision(False, Reason.GROUPS_UNKNOWN if known else Reason.UNKNOWN_PERSON)

@@ -14,8 +14,9 @@ from sqlalchemy import Connection
 
 from bot.base.clock import Clock
 from bot.base.errors import WrongState
-from bot.base.loops import Tasks, until_written
+from bot.base.loops import Tasks
 from bot.db.database import Database
+from bot.db.writing import until_written
 from bot.retries import about, claims, late, outcome, store
 from bot.retries.cooldown import offered_until
 from bot.retries.followed import Followed, Held, Reading
@@ -230,7 +231,7 @@ class Follower:
         return self._publisher.claiming(retry.id, retry.place)
 
     def _look(self, retry: Retry, jobs: Mapping[str, Job | None], at: datetime, key_user: str | None) -> Step | None:
-        """What one row's job shows: a verdict, progress, or nothing new."""
+        """What one row's job shows: an outcome, progress, or nothing new."""
         job = jobs.get(retry.followed_id)
         if retry.state is State.UNKNOWN:
             found = outcome.settled(retry, job, at, self._settle, key_user)
@@ -273,7 +274,7 @@ class Follower:
 
     def _unreadable(self, retry: Retry, at: datetime) -> Step | None:
         """Says of an unknown outcome, once, that it stays unknown for as long as Sift cannot be read."""
-        overdue = retry.state is State.UNKNOWN and at - (retry.unknown_at or retry.created_at) >= self._settle
+        overdue = retry.state is State.UNKNOWN and outcome.is_overdue(retry, at, self._settle)
         if not overdue or retry.detail.get("overdue"):
             return None
         detail = {**retry.detail, "overdue": True}

@@ -11,7 +11,7 @@ from itertools import islice
 from sqlalchemy import Connection, bindparam, select
 
 from bot.db.tables import alerts, approvals, retries
-from bot.retries import causes, claims
+from bot.retries import causes, queries
 from bot.retries.kept import about_of
 from bot.retries.kind import Kind
 from bot.retries.messages.job import why_now
@@ -52,7 +52,7 @@ _OF_FAILURE = select(alerts.c.about).where(
 def open_retries(connection: Connection, job_ids: Collection[str]) -> dict[str, Retry]:
     """Returns the retries of jobs that are under way, by job; else those that were asked for and not sent yet."""
     rows = connection.execute(_OPEN, {"b_jobs": list(job_ids)}) if job_ids else ()
-    found = sorted(map(claims.as_far_as_readable, rows), key=lambda retry: retry.state in ACTIVE)
+    found = sorted(map(queries.as_far_as_readable, rows), key=lambda retry: retry.state in ACTIVE)
     return {retry.job_id: retry for retry in found}
 
 
@@ -90,6 +90,24 @@ def completed(connection: Connection, found: Sequence[Retry]) -> list[Retry]:
     named = with_approvers(connection, named)
     told = records(connection, [key for retry in named if (key := _offered(retry))])
     return [replace(retry, record=told.get(_offered(retry), Record())) for retry in named]
+
+
+def shown(connection: Connection, request_id: str) -> Retry:
+    """One row as it is shown."""
+    row = connection.execute(select(retries).where(retries.c.id == request_id)).one()
+    return as_shown(connection, Retry.of(row._mapping))
+
+
+def as_shown(connection: Connection, retry: Retry) -> Retry:
+    """Returns a row with what other rows tell of it, as it is shown."""
+    return completed(connection, [retry])[0]
+
+
+def latest_of(connection: Connection, user_id: str, limit: int = 5) -> list[Retry]:
+    """Somebody's newest requests to retry something."""
+    query = select(retries).where(retries.c.user_id == user_id, retries.c.kind == Kind.RETRY)
+    newest = query.order_by(retries.c.created_at.desc()).limit(limit)
+    return completed(connection, queries.readable(connection.execute(newest)))
 
 
 def with_approvers(connection: Connection, found: Sequence[Retry]) -> list[Retry]:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Integer, bindparam, case, null, select, updat
 from bot.audit import entry
 from bot.db.columns import Moment
 from bot.db.tables import retries
-from bot.retries import claims, late
+from bot.retries import late, queries
 from bot.retries.kind import Kind
 from bot.retries.late import Late
 from bot.retries.request import MAX_LISTED, JobRef, Retry
@@ -60,7 +60,7 @@ _RERUNS = select(_ROW.new_job_id).where(
 
 def looking(connection: Connection) -> list[Retry]:
     """The imports whose late reports are still looked for."""
-    return claims.readable(connection.execute(_LOOKING, {"b_limit": AT_A_TIME}))
+    return queries.readable(connection.execute(_LOOKING, {"b_limit": AT_A_TIME}))
 
 
 def note(connection: Connection, request_id: str, found: Late, at: datetime) -> None:

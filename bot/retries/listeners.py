@@ -20,7 +20,7 @@ from bot.audit.entry import Event
 from bot.base.metrics import Metrics
 from bot.base.requester import Requester, Source
 from bot.db.database import Database
-from bot.retries import batches, late_rows, request, word
+from bot.retries import batches, late_rows, queries, word
 from bot.retries.approvals import Approvals
 from bot.retries.cooldown import Cooldowns
 from bot.retries.intake import Intake
@@ -28,6 +28,7 @@ from bot.retries.kind import Kind
 from bot.retries.messages import approval, cancel, job, modals, rerun
 from bot.retries.messages.batch import RETRY_BATCH, RETRY_REST
 from bot.retries.messages.cooldown import WITHDRAW
+from bot.retries.payloads import from_cancel_view, from_retry_view, job_of_click, origin_of
 from bot.retries.request import MAX_JOBS, JobRef, Retry
 from bot.retries.word import Word
 from bot.sift import ids
@@ -47,7 +48,7 @@ def register(
 
     async def on_retry_button(ack: AsyncAck, body: dict[str, Any]) -> None:
         began = time.perf_counter()
-        await intake.take_or_tell(payloads.requester_of_click(body, Source.ALERT), [request.job_of_click(body)])
+        await intake.take_or_tell(payloads.requester_of_click(body, Source.ALERT), [job_of_click(body)])
         await ack()
         metrics.acked(time.perf_counter() - began)
 
@@ -67,7 +68,7 @@ def register(
         replies.start(requester, slack.open_view(trigger_id, view))
 
     async def on_retry_view(ack: AsyncAck, body: dict[str, Any]) -> None:
-        submitted = request.from_view(body)
+        submitted = from_retry_view(body)
         if not submitted.jobs:
             await ack(response_action="errors", errors=modals.nothing_picked())
         elif len(submitted.jobs) > MAX_JOBS:
@@ -90,15 +91,15 @@ def register_kinds(app: AsyncApp, *, database: Database, slack: Slack, intake: I
     async def on_cancel(ack: AsyncAck, body: dict[str, Any]) -> None:
         requester, trigger_id = payloads.requester_of_click(body, Source.MODAL), payloads.trigger_of(body)
         request_id = payloads.value_of(body)
-        running = await database.run(lambda connection: batches.find(connection, request_id))
+        running = await database.run(lambda connection: queries.find(connection, request_id))
         await ack()
         if running is None or not cancel.cancellable(running):
             replies.answer(requester, cancel.nothing_to_cancel())
         else:
-            replies.start(requester, slack.open_view(trigger_id, cancel.cancel_view(running, _origin(requester))))
+            replies.start(requester, slack.open_view(trigger_id, cancel.cancel_view(running, origin_of(requester))))
 
     async def on_cancel_view(ack: AsyncAck, body: dict[str, Any]) -> None:
-        submitted = request.from_cancel(body)
+        submitted = from_cancel_view(body)
         problem = await intake.take(submitted.requester, [submitted.job], submitted.reason, kind=Kind.CANCEL)
         view = None if problem is None else message_view(problem, cancel.CANCEL_TITLE)
         await (ack() if view is None else ack(response_action="update", view=view))
@@ -120,12 +121,6 @@ def register_kinds(app: AsyncApp, *, database: Database, slack: Slack, intake: I
     app.view(cancel.CANCEL_VIEW)(on_cancel_view)
     app.action(rerun.RERUN)(on_rerun)
     app.action(rerun.RERUN_ALL)(on_rerun_all)
-
-
-def _origin(requester: Requester) -> dict[str, str | None]:
-    """Where a click was made, as a modal keeps it."""
-    names = ("source", "channel_id", "thread_ts", "asked_in")
-    return {name: getattr(requester, name) for name in names}
 
 
 def register_cooldowns(app: AsyncApp, *, cooldowns: Cooldowns, replies: Replies) -> None:
@@ -202,4 +197,4 @@ def _shortcut_view(requester: Requester, found: list[str]) -> dict[str, Any]:
     """The modal for the jobs that a message names; the summary goes into that message's thread."""
     if not found:
         return modals.nothing_found_view()
-    return modals.retry_view([modals.plain_option(job_id) for job_id in found], _origin(requester), picked=1)
+    return modals.retry_view([modals.plain_option(job_id) for job_id in found], origin_of(requester), picked=1)

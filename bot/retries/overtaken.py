@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from bot.base.clock import Clock
 from bot.db.database import Database
-from bot.retries import approval_rows, rules, store
+from bot.retries import approval_rows, queries, rules, store
 from bot.retries.request import Retry
 from bot.retries.state import State
 from bot.sift.client import Sift
@@ -70,7 +70,7 @@ class Overtaken:
         at, ended = self._clock(), []
         for seen, job in moved:
             for retry in approval_rows.waiting(connection, seen.id, at, 1):
-                newest = store.last_attempts(connection, retry.job_id).newest
+                newest = queries.last_attempts(connection, retry.job_id).newest
                 refusal = rules.retry_refusal(retry, job, newest)
                 if refusal is not None:
                     ended.append(

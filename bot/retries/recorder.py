@@ -12,9 +12,9 @@ from sqlalchemy import Connection
 
 from bot.base.clock import Clock
 from bot.base.errors import WrongState
-from bot.base.loops import until_written
 from bot.db.database import Database
-from bot.retries import about, claims, store
+from bot.db.writing import until_written
+from bot.retries import about, claims, known, store
 from bot.retries.decider import Decider
 from bot.retries.kind import Kind
 from bot.retries.messages import answers
@@ -99,7 +99,7 @@ class Recorder:
                 about.add(connection, retry.id, looked_up, at)
             moved = store.enter_once(connection, retry, found.state, at, **more)
             claim(connection)
-            return moved if retry.batch_id is not None else store.as_shown(connection, moved)
+            return moved if retry.batch_id is not None else known.as_shown(connection, moved)
 
         left = max(0.0, claimed.lease_ends - asyncio.get_running_loop().time())
         try:

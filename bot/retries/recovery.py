@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from bot.audit import log as audit
 from bot.audit.entry import Entry, Event
 from bot.base.requester import Source
-from bot.retries import batches, store
+from bot.retries import batches, queries, store
 from bot.retries.kind import Kind
 from bot.retries.request import Retry
 from bot.retries.state import OutcomeReason, RefusalReason, State
@@ -36,7 +36,7 @@ def recover(connection: Connection, by: str, at: datetime) -> Recovered:
     batches.spell_out_rest(connection, at)
     kept: dict[tuple[str, Kind], Retry] = {}
     refused = 0
-    for retry in store.open_requests(connection):
+    for retry in queries.open_requests(connection):
         other = kept.setdefault((retry.job_id, retry.kind), retry)
         if other is not retry:
             refused += 1
@@ -55,5 +55,5 @@ def _doubt(connection: Connection, retry: Retry, at: datetime) -> None:
     detail = {"why": OutcomeReason.RESTORED, "was": retry.state}
     changes: Changes = {"detail": detail, "due_at": at, "sent_at": retry.sent_at or at}
     if retry.attempt is None and retry.kind is Kind.RETRY:
-        changes["attempt"] = store.last_attempts(connection, retry.job_id).accepted + 1
+        changes["attempt"] = queries.last_attempts(connection, retry.job_id).accepted + 1
     store.transition(connection, retry, State.UNKNOWN, at, **changes)

@@ -1,33 +1,22 @@
-"""A request, alone or one of a batch, and its row: as Slack sends it, and as it was read. Pure."""
+"""A request, alone or one of a batch, and its row as it was read. Pure."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Self
 
 from bot.base.requester import Requester, Source
-from bot.base.text import new_id, reason_of
+from bot.base.text import new_id
 from bot.retries.kept import about_of
 from bot.retries.kind import Kind
 from bot.retries.late import Late
 from bot.retries.record import Record
 from bot.retries.spoken import Spoken
 from bot.retries.state import FINAL, State
-from bot.sift.ids import JOB_ID, job_ids_in
 from bot.sift.job import Job
 from bot.sift.subject import About, Why
-from bot.slack.payloads import (
-    Malformed,
-    input_of,
-    inputs_of,
-    mapping_of,
-    requester_of_click,
-    text_of,
-    text_or_none,
-    value_of,
-)
 from bot.slack.piece import OutboxRow, values_of
 
 MAX_JOBS = 100
@@ -234,67 +223,3 @@ def _job_of(stored: str) -> Job:
 def _read(stored: str | None) -> Any:
     """A column that holds JSON, or nothing."""
     return json.loads(stored) if stored else {}
-
-
-def job_of_click(body: Mapping[str, Any]) -> JobRef:
-    """The job of a Retry button, and the failure that it stood for, if it stood for one."""
-    job_id, _, failure = value_of(body).partition(" ")
-    if not JOB_ID.fullmatch(job_id):
-        raise Malformed
-    return JobRef(job_id, failure or None)
-
-
-@dataclass(frozen=True)
-class Submitted:
-    """What somebody filled in to retry jobs."""
-
-    requester: Requester
-    jobs: tuple[JobRef, ...]
-    reason: str | None = None
-
-
-def from_view(body: Mapping[str, Any]) -> Submitted:
-    """A submitted modal: jobs picked, job IDs pasted, and a reason."""
-    inputs = inputs_of(body)
-    picked = input_of(inputs, "jobs").get("selected_options")
-    job_ids = [text_of(option, "value") for option in picked] if isinstance(picked, list) else []
-    job_ids += job_ids_in(text_or_none(input_of(inputs, "ids"), "value"))
-    if not all(JOB_ID.fullmatch(job_id) for job_id in job_ids):
-        raise Malformed
-    wanted = tuple(JobRef(job_id) for job_id in dict.fromkeys(job_ids))
-    return Submitted(requester_of_view(body), wanted, reason_of(text_or_none(input_of(inputs, "reason"), "value")))
-
-
-def requester_of_view(body: Mapping[str, Any]) -> Requester:
-    """Who submitted a modal, and where it was opened, which is where they are answered."""
-    try:
-        origin = json.loads(text_of(mapping_of(body, "view"), "private_metadata"))
-        source = Source(text_of(origin, "source"))
-    except ValueError:
-        raise Malformed from None
-    return replace(
-        requester_of_click(body, source),
-        channel_id=text_or_none(origin, "channel_id"),
-        thread_ts=text_or_none(origin, "thread_ts"),
-        asked_in=text_or_none(origin, "asked_in"),
-    )
-
-
-@dataclass(frozen=True)
-class ToCancel:
-    """What somebody filled in to cancel a job."""
-
-    requester: Requester
-    job: JobRef
-    reason: str | None
-
-
-def from_cancel(body: Mapping[str, Any]) -> ToCancel:
-    """A submitted modal that cancels a job."""
-    reason = reason_of(text_or_none(input_of(inputs_of(body), "reason"), "value"))
-    try:
-        origin = json.loads(text_of(mapping_of(body, "view"), "private_metadata"))
-    except ValueError:
-        raise Malformed from None
-    job = JobRef(text_of(origin, "job_id"), text_or_none(origin, "shown_by"))
-    return ToCancel(requester_of_view(body), job, reason)

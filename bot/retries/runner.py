@@ -11,10 +11,11 @@ from sqlalchemy import Connection
 
 from bot.base.bulkhead import Bulkhead
 from bot.base.clock import Clock
-from bot.base.loops import GIVE_BACK_SECONDS, Tasks, leave_to_others
+from bot.base.loops import Tasks
 from bot.base.rush import Rush
 from bot.db.database import Database
-from bot.retries import about, claims, store
+from bot.db.writing import GIVE_BACK_SECONDS, leave_to_others
+from bot.retries import about, claims, known, store
 from bot.retries.attempt import Attempt
 from bot.retries.decider import Decider
 from bot.retries.limiter import ALONE, IN_A_BATCH, Limiter, rank_of
@@ -79,6 +80,7 @@ class Runner:
     Args:
         publisher: shows a lone request as soon as its turn is over.
         limiter: hands out the calls of Sift's retry endpoint.
+        tasks: where turns are taken, on the side; drained by `stop`.
         entered: told each state that a request entered.
         changed: told when messages other than the retry's own are to be shown again.
     """
@@ -95,6 +97,7 @@ class Runner:
         limiter: Limiter,
         limits: Limits,
         clock: Clock,
+        tasks: Tasks,
         entered: Callable[[State], None],
         changed: Callable[[], None],
     ) -> None:
@@ -109,7 +112,7 @@ class Runner:
         self._kept_at: datetime | None = None
         self._recording = Rush()
         self._rooms = {rank: Bulkhead(MAX_CONCURRENT, OF_ONE_PERSON) for rank in (ALONE, IN_A_BATCH)}
-        self.tasks = Tasks()
+        self.tasks = tasks
         self._services = self._make_services(sift, subjects, decider, limiter, limits)
         self._speller = self._make_speller(decider)
 
@@ -287,6 +290,6 @@ class Runner:
 
         def work(connection: Connection) -> Retry:
             about.add(connection, request.id, found, self._clock())
-            return store.shown(connection, request.id)
+            return known.shown(connection, request.id)
 
         return await self._database.run_lazily(work)

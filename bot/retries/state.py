@@ -86,6 +86,7 @@ class RefusalReason(StrEnum):
 
     WITHDRAWN = "withdrawn"
     """Whoever asked took it back while it waited."""
+
     AWAITED = "awaited"
     """Another request for the job waits for a second person."""
 

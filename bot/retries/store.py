@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
-from sqlalchemy import Connection, Row, bindparam, case, func, null, select, update
+from sqlalchemy import Connection, Row, bindparam, case, null, select, update
 
 from bot.audit import entry
 from bot.audit import log as audit
@@ -19,7 +19,6 @@ from bot.retries import claims, known, late_rows
 from bot.retries.entries import entry_of
 from bot.retries.kind import Kind
 from bot.retries.request import Request, Retry
-from bot.retries.rules import Earlier
 from bot.retries.state import ACTIVE, FACTS, FINAL, OFFERING, UNSENT, AlertState, RefusalReason, State
 from bot.retries.storm_rows import remind_of_storm, touch_storm, touch_storms, touching
 from bot.sift.job import Job
@@ -51,9 +50,6 @@ _SUPERSEDE = (
     .values(superseded_by=bindparam("b_id"), version=_ROW.version + 1, show_at=_SOON)
     .returning(_ROW.batch_id)
 )
-_OF_KIND = (_ROW.job_id == bindparam("b_job")) & (_ROW.kind == bindparam("b_kind"))
-_NEWEST_SENT = select(retries).where(_OF_KIND, _ROW.sent_at.is_not(None)).order_by(_ROW.sent_at.desc()).limit(1)
-_ACCEPTED = select(func.max(_ROW.accepted_at), func.count(_ROW.accepted_at)).where(_OF_KIND)
 _ALERT_MOVED = (
     update(alerts)
     .where(alerts.c.job_id == bindparam("b_job"), alerts.c.parent_id.is_(None))
@@ -194,30 +190,6 @@ def note_progress(connection: Connection, retry: Retry, at: datetime, **changes:
     return _change(connection, retry, _stored(changes), at)
 
 
-def open_requests(connection: Connection) -> list[Retry]:
-    """Every request that is not final, those that may have been sent first, then oldest first."""
-    order = (case((_ROW.state == State.REQUESTED, 1), else_=0), _ROW.created_at, _ROW.id)
-    query = select(retries).where(_ROW.state.in_((State.REQUESTED, *ACTIVE))).order_by(*order)
-    return [claims.as_far_as_readable(row) for row in connection.execute(query)]
-
-
-def last_attempts(connection: Connection, job_id: str, kind: Kind = Kind.RETRY) -> Earlier:
-    """The requests of one kind for a job that were sent so far."""
-    named = {"b_job": job_id, "b_kind": kind}
-    newest = connection.execute(_NEWEST_SENT, named).first()
-    if newest is None:
-        return Earlier()
-    accepted_at, count = connection.execute(_ACCEPTED, named).one()
-    return Earlier(claims.as_far_as_readable(newest), accepted_at, count)
-
-
-def latest_of(connection: Connection, user_id: str, limit: int = 5) -> list[Retry]:
-    """Somebody's newest requests to retry something."""
-    query = select(retries).where(retries.c.user_id == user_id, retries.c.kind == Kind.RETRY)
-    newest = query.order_by(retries.c.created_at.desc()).limit(limit)
-    return known.completed(connection, claims.readable(connection.execute(newest)))
-
-
 def _change(
     connection: Connection, retry: Retry, values: Mapping[str, Any], at: datetime, *, show: bool = True
 ) -> Retry:
@@ -279,19 +251,8 @@ def _stored_as(value: object) -> object:
     return entry.canonical(value) if isinstance(value, Mapping) else value
 
 
-def shown(connection: Connection, request_id: str) -> Retry:
-    """One row as it is shown."""
-    row = connection.execute(select(retries).where(_ROW.id == request_id)).one()
-    return as_shown(connection, Retry.of(row._mapping))
-
-
-def as_shown(connection: Connection, retry: Retry) -> Retry:
-    """Returns a row with what other rows tell of it, as it is shown."""
-    return known.completed(connection, [retry])[0]
-
-
 def _load(connection: Connection, row: Row[Any], interrupted: bool) -> Retry:
-    return as_shown(connection, Retry.of(row._mapping, interrupted=interrupted))
+    return known.as_shown(connection, Retry.of(row._mapping, interrupted=interrupted))
 
 
 outbox = Outbox(retries, _load)

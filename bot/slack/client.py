@@ -29,9 +29,6 @@ CANNOT_READ_SECONDS = 3_600
 HISTORY_SCOPES = frozenset({"channels:history", "groups:history"})
 """The optional scopes with which the bot finds a message whose posting was interrupted."""
 
-EMAIL_SCOPE = "users:read.email"
-"""The optional scope with which the bot knows who in Slack has an e-mail address."""
-
 _MAY_NOT_READ = {"missing_scope", "not_in_channel", "channel_not_found", "thread_not_found", "no_permission"}
 
 

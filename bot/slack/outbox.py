@@ -1,6 +1,6 @@
 """Which rows lag behind the messages that show them: claimed, brought up to date, given back.
 
-The same for every table with the columns of `tables._shown`. Everything runs inside one transaction of the caller's.
+The same for every table with the columns of `db.columns.shown`. Everything runs inside one transaction of the caller's.
 """
 
 import json
@@ -53,7 +53,7 @@ class Outbox(Generic[S]):
     """The rows of one table, as far as Slack shows them.
 
     Args:
-        table: with the columns of `tables._shown`.
+        table: with the columns of `db.columns.shown`.
         load: makes the object to be shown from a claimed row.
     """
 

@@ -1,5 +1,6 @@
 """What Slack sends → typed requests. Pure; whatever is missing or odd is `Malformed`."""
 
+import json
 from collections.abc import Mapping
 
 from bot.base.errors import BotError
@@ -104,6 +105,18 @@ def value_of(body: Mapping[str, object]) -> str:
     """The value of the button that was clicked."""
     actions = body.get("actions")
     return text_of(actions[0] if isinstance(actions, list) and actions else None, "value")
+
+
+def metadata_of(body: Mapping[str, object]) -> object:
+    """What a submitted modal was given to keep, in its `private_metadata`, as JSON.
+
+    Raises:
+        Malformed: it keeps none.
+    """
+    try:
+        return json.loads(text_of(mapping_of(body, "view"), "private_metadata"))
+    except ValueError:
+        raise Malformed from None
 
 
 def inputs_of(body: Mapping[str, object]) -> Mapping[str, object]:

@@ -12,9 +12,10 @@ import structlog
 from sqlalchemy import Connection
 
 from bot.base.clock import Clock
-from bot.base.loops import Tasks, until_written
+from bot.base.loops import Tasks
 from bot.base.rush import Rush
 from bot.db.database import Database
+from bot.db.writing import until_written
 from bot.slack.client import Slack
 from bot.slack.display import Display
 from bot.slack.errors import RateLimited, SlackError, SlackUnavailable
@@ -108,8 +109,7 @@ class Publisher(Generic[S]):
                 return
         turn = await self._claim(row_id)
         if turn is not None:
-            await self._show(turn)
-            self._make_up()
+            await self._show_claimed(turn)
 
     @contextlib.contextmanager
     def claiming(self, row_id: str, place: str, *, more: bool = False) -> Iterator[Claim]:
@@ -145,7 +145,7 @@ class Publisher(Generic[S]):
             if taken is not None and claimed is not None:
                 news = asyncio.get_running_loop().create_future() if more else None
                 turn = self._turns[row_id] = Showing(claimed, taken, news)
-                self._tasks.start(self._show_and_make_up(turn), request_id=row_id)
+                self._tasks.start(self._show_claimed(turn), request_id=row_id)
             elif taken is not None:
                 self._places.give_back(taken)
 
@@ -191,19 +191,16 @@ class Publisher(Generic[S]):
         if turn.behind or self._crowded:
             await self.sweep()
 
-    async def _show_and_make_up(self, turn: Showing[S]) -> None:
+    async def _show_claimed(self, turn: Showing[S]) -> None:
+        """Shows one row, and then has rows looked for that found no place before."""
         await self._show(turn)
-        self._make_up()
-
-    def _make_up(self) -> None:
-        """Looks for rows that found no place before."""
         if self._crowded:
             self._tasks.start(self.sweep())
 
     async def _show(self, turn: Showing[S]) -> None:
         """Uses the place that was taken for a row, and gives it back."""
         try:
-            await self._use(turn)
+            await self._attempt(turn)
         except ClaimLost:
             log.info("display.claim_lost", request_id=turn.row.id)
         finally:
@@ -212,7 +209,7 @@ class Publisher(Generic[S]):
                 del self._turns[turn.row.id]
             turn.over.set()
 
-    async def _use(self, turn: Showing[S]) -> None:
+    async def _attempt(self, turn: Showing[S]) -> None:
         """One attempt to show a row; whatever came of it is written down."""
         began = asyncio.get_running_loop().time()
         problem: Exception | None = None

@@ -16,7 +16,7 @@ ANN = Person(user_id="UANN", team_id="T1", name="Ann")
 IMPORT, EXPORT = "data_import", "data_export"
 
 
-def wish(job_type: str | None) -> AccessRequest:
+def retrying(job_type: str | None) -> AccessRequest:
     return AccessRequest(right=Permission.RETRY, workspace="T1", at=NOW, channel_id="C1", job_type=job_type)
 
 
@@ -48,10 +48,10 @@ async def test_groups_are_asked_for_where_the_job_may_turn_out_to_be_another(
         return {"UANN"}
 
     access = Access(database, members, admins=())
-    before = await access.decide(wish(known), ANN, "UANN")
+    before = await access.decide(retrying(known), ANN, "UANN")
     assert (before.allowed, questions) == (True, asked)
     with database.reading() as connection:
-        assert access.decide_again(connection, wish(IMPORT), ANN, before).allowed == allowed
+        assert access.decide_again(connection, retrying(IMPORT), ANN, before).allowed == allowed
 
 
 async def test_ones_own_grant_counts_where_slack_cannot_say_who_is_in_a_group(database: Database) -> None:
@@ -61,8 +61,8 @@ async def test_ones_own_grant_counts_where_slack_cannot_say_who_is_in_a_group(da
         return None
 
     access = Access(database, members, admins=())
-    before = await access.decide(wish(None), ANN, "UANN")
+    before = await access.decide(retrying(None), ANN, "UANN")
     with database.reading() as connection:
-        assert access.decide_again(connection, wish(EXPORT), ANN, before).allowed
-        refused = access.decide_again(connection, wish(IMPORT), ANN, before)
+        assert access.decide_again(connection, retrying(EXPORT), ANN, before).allowed
+        refused = access.decide_again(connection, retrying(IMPORT), ANN, before)
         assert (refused.allowed, refused.why.value) == (False, "other_job_type")

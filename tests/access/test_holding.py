@@ -29,7 +29,7 @@ some = st.builds(
 grants = st.lists(some, max_size=6).map(
     lambda made: [Grant(**{**vars(one), "id": number}) for number, one in enumerate(made, 1)]
 )
-wishes = st.builds(
+requests = st.builds(
     lambda right, channel, kind, hours: AccessRequest(
         right=right, workspace="T1", at=NOW + timedelta(hours=hours), channel_id=channel, job_type=kind
     ),
@@ -40,13 +40,13 @@ wishes = st.builds(
 )
 
 
-@given(grants, wishes)
-def test_it_allows_what_all_grants_together_allow_from_now_on(listed: list[Grant], wish: AccessRequest) -> None:
+@given(grants, requests)
+def test_it_allows_what_all_grants_together_allow_from_now_on(listed: list[Grant], asked: AccessRequest) -> None:
     groups = frozenset({"SLEADS"})
     held = holding(listed, "UANN", NOW, groups=groups)
     assert (
-        decide(wish, ANN, held.grants, groups=groups).allowed
-        == decide(wish, ANN, [one for one in listed if one.subject != "UBEN"], groups=groups).allowed
+        decide(asked, ANN, held.grants, groups=groups).allowed
+        == decide(asked, ANN, [one for one in listed if one.subject != "UBEN"], groups=groups).allowed
     )
 
 

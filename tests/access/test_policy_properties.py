@@ -1,4 +1,4 @@
-"""The policy against an oracle of its own: every fact about a wish, a person and grants, in any combination."""
+"""The policy against an oracle of its own: every fact about what is asked, a person and grants, in any combination."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -63,7 +63,7 @@ def lists_of_grants(draw: st.DrawFn) -> list[Grant]:
     return [replace(grant, id=number) for number, grant in enumerate(draw(st.lists(grants, max_size=4)), 1)]
 
 
-wishes = st.builds(
+requests = st.builds(
     AccessRequest,
     right=st.sampled_from(Permission),
     workspace=st.just("T1"),
@@ -82,22 +82,22 @@ def nobody(person: Person | None) -> bool:
     return any([person.team_id != "T1", person.deleted, person.is_bot, person.is_guest, person.is_stranger])
 
 
-def allows(grant: Grant, wish: AccessRequest, person: Person, groups: frozenset[str] | None) -> bool:
+def allows(grant: Grant, asked: AccessRequest, person: Person, groups: frozenset[str] | None) -> bool:
     """The oracle: a grant allows if each of these is so, written without a look at the policy."""
     return all(
         [
             grant.subject in {person.user_id, *(groups or ())},
             grant.team_id in (None, "T1"),
-            (str(grant.role), str(wish.right)) in ALLOWED,
+            (str(grant.role), str(asked.right)) in ALLOWED,
             grant.expires_at is None or grant.expires_at > NOW,
-            not grant.channels or wish.channel_id in grant.channels,
-            not grant.job_types or wish.job_type is None or wish.job_type in grant.job_types,
+            not grant.channels or asked.channel_id in grant.channels,
+            not grant.job_types or asked.job_type is None or asked.job_type in grant.job_types,
         ]
     )
 
 
 def expected(
-    wish: AccessRequest,
+    asked: AccessRequest,
     person: Person | None,
     grants: Sequence[Grant],
     admins: frozenset[str],
@@ -105,61 +105,61 @@ def expected(
 ) -> bool:
     if person is None or nobody(person):
         return False
-    return person.user_id in admins or any(allows(grant, wish, person, groups) for grant in grants)
+    return person.user_id in admins or any(allows(grant, asked, person, groups) for grant in grants)
 
 
-@given(wishes, st.none() | people, lists_of_grants(), admin_settings, memberships)
+@given(requests, st.none() | people, lists_of_grants(), admin_settings, memberships)
 def test_it_allows_just_what_the_oracle_allows(
-    wish: AccessRequest,
+    asked: AccessRequest,
     person: Person | None,
     grants: list[Grant],
     admins: frozenset[str],
     groups: frozenset[str] | None,
 ) -> None:
-    decision = decide(wish, person, grants, admins=admins, groups=groups)
-    assert decision.allowed is expected(wish, person, grants, admins, groups)
+    decision = decide(asked, person, grants, admins=admins, groups=groups)
+    assert decision.allowed is expected(asked, person, grants, admins, groups)
     assert decision.allowed is (decision.why in (Reason.GRANTED, Reason.ADMINS_SETTING))
     if decision.why is Reason.GRANTED:
         assert person is not None
         assert decision.grant in grants
-        assert allows(decision.grant, wish, person, groups)
+        assert allows(decision.grant, asked, person, groups)
 
 
-@given(wishes, people)
-def test_without_a_grant_nobody_may_anything(wish: AccessRequest, person: Person) -> None:
-    assert not decide(wish, person, []).allowed
+@given(requests, people)
+def test_without_a_grant_nobody_may_anything(asked: AccessRequest, person: Person) -> None:
+    assert not decide(asked, person, []).allowed
 
 
-@given(wishes, people.filter(nobody), lists_of_grants(), memberships)
+@given(requests, people.filter(nobody), lists_of_grants(), memberships)
 def test_whatever_is_granted_some_are_refused(
-    wish: AccessRequest, person: Person, grants: list[Grant], groups: frozenset[str] | None
+    asked: AccessRequest, person: Person, grants: list[Grant], groups: frozenset[str] | None
 ) -> None:
-    assert not decide(wish, person, grants, admins={person.user_id}, groups=groups).allowed
-    assert not decide_anywhere(wish, person, grants, admins={person.user_id}, groups=groups).allowed
+    assert not decide(asked, person, grants, admins={person.user_id}, groups=groups).allowed
+    assert not decide_anywhere(asked, person, grants, admins={person.user_id}, groups=groups).allowed
 
 
-@given(wishes, people, lists_of_grants(), memberships, st.data())
+@given(requests, people, lists_of_grants(), memberships, st.data())
 def test_taking_a_grant_away_never_allows_more(
-    wish: AccessRequest, person: Person, grants: list[Grant], groups: frozenset[str] | None, data: st.DataObject
+    asked: AccessRequest, person: Person, grants: list[Grant], groups: frozenset[str] | None, data: st.DataObject
 ) -> None:
     fewer = [grant for grant in grants if data.draw(st.booleans())]
-    if decide(wish, person, fewer, groups=groups).allowed:
-        assert decide(wish, person, grants, groups=groups).allowed
+    if decide(asked, person, fewer, groups=groups).allowed:
+        assert decide(asked, person, grants, groups=groups).allowed
 
 
-@given(wishes, people, lists_of_grants())
+@given(requests, people, lists_of_grants())
 def test_not_knowing_the_groups_never_allows_more_than_being_in_none(
-    wish: AccessRequest, person: Person, grants: list[Grant]
+    asked: AccessRequest, person: Person, grants: list[Grant]
 ) -> None:
-    unknown = decide(wish, person, grants, groups=None)
-    assert unknown.allowed is decide(wish, person, grants, groups=frozenset()).allowed
+    unknown = decide(asked, person, grants, groups=None)
+    assert unknown.allowed is decide(asked, person, grants, groups=frozenset()).allowed
 
 
-@given(wishes, people, lists_of_grants(), memberships)
+@given(requests, people, lists_of_grants(), memberships)
 def test_the_order_of_grants_changes_nothing(
-    wish: AccessRequest, person: Person, grants: list[Grant], groups: frozenset[str] | None
+    asked: AccessRequest, person: Person, grants: list[Grant], groups: frozenset[str] | None
 ) -> None:
-    assert decide(wish, person, grants, groups=groups) == decide(wish, person, grants[::-1], groups=groups)
+    assert decide(asked, person, grants, groups=groups) == decide(asked, person, grants[::-1], groups=groups)
 
 
 @given(terms, terms)
@@ -197,11 +197,11 @@ def test_what_does_not_exceed_a_grant_allows_nothing_that_the_grant_does_not(hel
 def test_nobody_grants_more_than_one_of_their_admin_grants_holds(
     person: Person, grants: list[Grant], wanted: Terms, groups: frozenset[str] | None
 ) -> None:
-    wish = AccessRequest(right=Permission.GRANT, workspace="T1", at=NOW)
+    asked = AccessRequest(right=Permission.GRANT, workspace="T1", at=NOW)
     holding = [
         grant
         for grant in grants
-        if allows(replace(grant, channels=frozenset(), job_types=frozenset()), wish, person, groups)
+        if allows(replace(grant, channels=frozenset(), job_types=frozenset()), asked, person, groups)
     ]
-    decision = decide_anywhere(wish, person, grants, wanted, groups=groups)
+    decision = decide_anywhere(asked, person, grants, wanted, groups=groups)
     assert decision.allowed is any(exceeded(grant, wanted) is None for grant in holding)

@@ -11,8 +11,8 @@ from bot.db import tables
 from bot.db.database import Database
 from bot.db.tables import alerts, retries
 from bot.retries import known
+from bot.retries.queries import last_attempts
 from bot.retries.state import State
-from bot.retries.store import last_attempts
 from tests.conftest import NOW
 from tests.reading import a_job
 from tests.retries.test_store import ask

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Boolean, Integer, Table, insert
 
-from bot.app.build import OUTBOXES
+from bot.app.publishers import OUTBOXES
 from bot.app.sweep import DUE, Sweep
 from bot.base.clock import utc_now
 from bot.base.loops import Loop

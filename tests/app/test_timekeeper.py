@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Connection, insert, select
 
-from bot.app.build import OUTBOXES
+from bot.app.publishers import OUTBOXES
 from bot.app.timekeeper import Timekeeper
 from bot.base.clock import rfc3339
 from bot.db.database import Database

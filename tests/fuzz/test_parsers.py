@@ -19,7 +19,8 @@ from bot.audit.entry import Event
 from bot.base.clock import parse_duration
 from bot.base.errors import SettingsError
 from bot.base.requester import Source
-from bot.retries.request import MAX_JOBS, from_view, job_of_click
+from bot.retries.payloads import from_retry_view, job_of_click
+from bot.retries.request import MAX_JOBS
 from bot.retries.word import of_click, of_view
 from bot.settings import Settings, load
 from bot.sift import cause, ids
@@ -75,7 +76,7 @@ READERS: list[Callable[[Mapping[str, Any]], Any]] = [
     lambda body: payloads.requester_of_click(body, Source.ALERT),
     lambda body: payloads.requester_of_mention(body, "T0OURS"),
     *(payloads.trigger_of, payloads.value_of, payloads.inputs_of, job_of_click, grant_of_click),
-    *(from_view, from_grant_view, lambda body: of_click(body, Event.APPROVAL)),
+    *(from_retry_view, from_grant_view, lambda body: of_click(body, Event.APPROVAL)),
     *(partial(of_view, event=event) for event in (Event.APPROVAL, Event.DECLINE, Event.BREAK_GLASS)),
 ]
 

@@ -15,7 +15,7 @@ from bot.db.tables import alerts, job_runs
 from bot.records import lines
 from bot.records.line import Line
 from bot.records.search import Search
-from bot.retries import store
+from bot.retries import queries, store
 from bot.retries.kept import kept_about
 from bot.retries.request import Request
 from bot.retries.state import State
@@ -43,7 +43,7 @@ def ask(connection: Connection, number: int, user_id: str = "UANN", job_id: str 
 def move(connection: Connection, request_id: str, *states: State, **more: Any) -> None:
     """A request enters states, one after another."""
     for state in states:
-        (retry,) = [one for one in store.open_requests(connection) if one.id == request_id]
+        (retry,) = [one for one in queries.open_requests(connection) if one.id == request_id]
         store.transition(connection, retry, state, NOW + timedelta(hours=1), job_before=a_job(), **more)
 
 

@@ -11,7 +11,7 @@ from bot.base.errors import WrongState
 from bot.base.requester import Source
 from bot.db.database import Database
 from bot.db.tables import retries
-from bot.retries import approval_rows, claims, cooldown, store
+from bot.retries import approval_rows, claims, cooldown, queries, store
 from bot.retries.request import Request, Retry
 from bot.retries.state import ACTIVE, OFFERING, State
 from bot.sift.job import Job
@@ -152,9 +152,9 @@ def test_the_way_back_is_forgotten_once_the_answer_is_given(connection: Connecti
 
 
 def test_the_last_attempts_of_a_job_are_known(connection: Connection) -> None:
-    assert store.last_attempts(connection, "j") == (None, None, 0)
+    assert queries.last_attempts(connection, "j") == (None, None, 0)
     store.transition(connection, sent(connection), State.ACCEPTED, NOW, due_at=NOW)
-    newest, accepted_at, count = store.last_attempts(connection, "j")
+    newest, accepted_at, count = queries.last_attempts(connection, "j")
     assert newest is not None
     assert (newest.id, accepted_at, count) == ("r1", NOW, 1)
 

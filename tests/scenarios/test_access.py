@@ -37,7 +37,7 @@ def typed(world: World, text: str) -> str:
 
 
 async def said(world: World, text: str, user_id: str = ADMIN) -> str:
-    """Types a command; answers what its author is told, in the ack or after it."""
+    """Types a command; returns what its author is told, in the ack or after it."""
     before = len(world.whispers(user_id))
     await world.slack.command(user_id, LAUNCH_OPS, typed(world, text))
     whispers = await world.until(lambda: len(world.whispers(user_id)) > before and world.whispers(user_id))

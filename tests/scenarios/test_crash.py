@@ -123,7 +123,7 @@ def job(world: World) -> SandboxJob:
 
 
 async def settled(process: Process, posts: int) -> list[str]:
-    """Starts the bot again; answers how the request went, once the thread says so too."""
+    """Starts the bot again; returns how the request went, once the thread says so too."""
     world = process.world
     async with process.running():
         found = await process.until_final()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from bot.app.listeners import bolt_app
+from bot.app.bolt import bolt_app
 from bot.app.socket_mode import SocketMode
 from bot.base.clock import utc_now
 from bot.base.metrics import Metrics

@@ -14,7 +14,7 @@ from bot.audit import verification
 from bot.base.clock import utc_now
 from bot.base.requester import Source
 from bot.db.database import Database
-from bot.retries import batches, claims, recovery, store
+from bot.retries import batches, claims, known, queries, recovery, store
 from bot.retries import request as retries_request
 from bot.retries.messages.answers import why_not
 from bot.retries.request import Request
@@ -154,7 +154,7 @@ async def test_whether_somebody_approved_it_is_not_known_either(world: World) ->
         await world.slack.command(OPERATOR, LAUNCH_OPS, job.job_id)
         asked = await shown(world, "has to approve")
         async with asyncio.timeout(5):
-            while "approval" not in (await bot.database.run(lambda found: store.latest_of(found, OPERATOR)))[0].shown:
+            while "approval" not in (await bot.database.run(lambda found: known.latest_of(found, OPERATOR)))[0].shown:
                 await asyncio.sleep(0.01)
         restored.back_up()
         await world.slack.click(ADMIN, LAUNCH_OPS, asked.ts, "approve_retry")
@@ -207,7 +207,7 @@ def test_nothing_that_was_open_is_left_to_be_sent(database: Database) -> None:
         assert done == recovery.Recovered(unknown=6, refused=4)
         assert claims.due(connection, (State.REQUESTED, State.SENDING), later + timedelta(days=365)) == []
         assert batches.spell_out(connection, "b1", later, later) == batches.Spelled()
-        found = {retry.id: (retry.job_id, retry.state) for retry in store.open_requests(connection)}
+        found = {retry.id: (retry.job_id, retry.state) for retry in queries.open_requests(connection)}
     assert sorted(found.values()) == [(f"j{number}", "unknown") for number in range(1, 7)]
     assert found["r0"] == ("j1", "unknown"), "the first who asked"
     assert found["r3"] == ("j2", "unknown"), "what may have been sent comes before what was not"
@@ -221,7 +221,7 @@ def test_whose_request_gives_way_is_told_so(database: Database) -> None:
         ask(connection, 1, "j1")
         second = ask(connection, 2, "j1")
         recovery.recover(connection, "cli:test", NOW + timedelta(hours=1))
-        (refused,) = [one for one in store.latest_of(connection, "U2") if one.id == second.id]
+        (refused,) = [one for one in known.latest_of(connection, "U2") if one.id == second.id]
     workspace = Workspace(team_id="T1", url="https://x.slack.com/", bot_user_id="U0", bot_id="B0", scopes=frozenset())
     said = why_not(refused, Place(workspace, None), "The job")
     assert "restored from a backup" in said.what

@@ -30,7 +30,7 @@ UNKNOWN_JOB = "11111111-2222-4333-8444-555555555555"
 
 
 async def refused(world: World, job_id: str, user_id: str = OPERATOR, channel_id: str = LAUNCH_OPS) -> str:
-    """Types the command; answers what is said privately, once."""
+    """Types the command; returns what is said privately, once."""
     await world.slack.command(user_id, channel_id, job_id)
     (said,) = await world.until(lambda: world.whispers(user_id))
     assert world.sift.count("retry") == 0

@@ -18,7 +18,7 @@ async def limited(request: pytest.FixtureRequest, world: World) -> Any:
 
 
 async def retry(world: World, user_id: str = OPERATOR) -> str:
-    """Somebody retries a new job; answers what the ack says."""
+    """Somebody retries a new job; returns what the ack says."""
     job = world.sift.add()
     delivered = await world.slack.command(user_id, LAUNCH_OPS, job.job_id)
     assert delivered.acked

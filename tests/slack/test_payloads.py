@@ -12,7 +12,8 @@ import pytest
 from bot.access.request import GrantWanted, from_grant_view, grant_of_click
 from bot.audit.entry import Event
 from bot.base.requester import Requester, Source
-from bot.retries.request import JobRef, from_view, job_of_click
+from bot.retries.payloads import from_retry_view, job_of_click
+from bot.retries.request import JobRef
 from bot.retries.word import Word, of_click, of_view
 from bot.slack import payloads
 from bot.slack.payloads import Malformed
@@ -238,7 +239,7 @@ def test_a_click_in_the_home_tab_has_no_channel() -> None:
 
 
 def test_a_submitted_modal_is_answered_where_it_was_opened() -> None:
-    submitted = from_view(SUBMISSION)
+    submitted = from_retry_view(SUBMISSION)
     assert submitted.requester == Requester(
         delivery_key="view:V0MODAL",
         source=Source.SHORTCUT,
@@ -254,7 +255,7 @@ def test_a_submitted_modal_is_answered_where_it_was_opened() -> None:
 
 def test_a_modal_left_empty_names_nothing() -> None:
     body = with_inputs({"jobs": {"jobs": {"type": "checkboxes", "selected_options": []}}, "ids": {}, "reason": None})
-    submitted = from_view(body)
+    submitted = from_retry_view(body)
     assert (submitted.jobs, submitted.reason) == ((), None)
 
 
@@ -450,13 +451,13 @@ def test_a_value_that_is_none_of_ours_is_malformed() -> None:
 @pytest.mark.parametrize("metadata", ["", "{", "7", "[]", "{}", '{"source": "nowhere"}', '{"source": 7}', None])
 def test_a_modal_that_says_not_where_it_was_opened_is_malformed(metadata: object) -> None:
     with pytest.raises(Malformed):
-        from_view({**SUBMISSION, "view": {**SUBMISSION["view"], "private_metadata": metadata}})
+        from_retry_view({**SUBMISSION, "view": {**SUBMISSION["view"], "private_metadata": metadata}})
 
 
 @pytest.mark.parametrize("view", [None, "V0MODAL", {}, {"state": None}, {"state": {}}, {"state": {"values": []}}])
 def test_a_modal_without_its_inputs_is_malformed(view: object) -> None:
     body = {**SUBMISSION, "view": view}
-    for read in (from_view, from_grant_view, partial(of_view, event=Event.DECLINE)):
+    for read in (from_retry_view, from_grant_view, partial(of_view, event=Event.DECLINE)):
         with pytest.raises(Malformed):
             read(body)
 
@@ -464,7 +465,7 @@ def test_a_modal_without_its_inputs_is_malformed(view: object) -> None:
 def test_a_modal_that_picks_what_is_no_job_is_malformed() -> None:
     for option in ({"value": "x"}, {"value": None}, {}, "x", None):
         with pytest.raises(Malformed):
-            from_view(with_inputs({"jobs": {"jobs": {"selected_options": [option]}}}))
+            from_retry_view(with_inputs({"jobs": {"jobs": {"selected_options": [option]}}}))
 
 
 def test_whoever_can_be_told_is_told() -> None:

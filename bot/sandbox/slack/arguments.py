@@ -1,6 +1,6 @@
 """What the Web API's methods are asked about: the channel, person, message or view meant, and content within limits.
 
-Each function answers what is meant or raises `Refused` with Slack's name for what is wrong.
+Each function returns what is meant, or raises `Refused` with Slack's name for what is wrong.
 """
 
 from collections.abc import Mapping
