@@ -210,6 +210,15 @@ async def test_the_home_tab_says_what_one_may_do(live: World) -> None:
     assert "finished" in json.dumps(live.slack.homes[OPERATOR].body)
 
 
+async def test_a_home_tab_that_slack_did_not_take_once_is_kept_up_to_date_all_the_same(live: World) -> None:
+    await live.slack.home_opened(OPERATOR)
+    assert "finished" not in await shown_at_home(live, OPERATOR)
+    live.slack.fail("views.publish", "internal_error", times=2)
+    await live.slack.command(OPERATOR, LAUNCH_OPS, live.sift.add().job_id)
+    await live.until_outcome("finished")
+    await live.until(lambda: "finished" in json.dumps(live.slack.homes[OPERATOR].body), timeout=15)
+
+
 async def test_sockets_that_are_cut_come_back(world: World) -> None:
     async with world.running():
         world.allow()
