@@ -165,12 +165,15 @@ class Tasks:
         return True
 
     async def drain(self, seconds: float) -> None:
-        """Waits for what is running, and ends what takes longer than `seconds`."""
-        if self._running:
-            _, late = await asyncio.wait(set(self._running), timeout=seconds)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        """Waits for what is running, and for what that starts, and ends what takes longer than `seconds`."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while self._running and (left := until - loop.time()) > 0:
+            await asyncio.wait(set(self._running), timeout=left)
+        late = set(self._running)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
 
     def __len__(self) -> int:
         return len(self._running)

@@ -1,7 +1,8 @@
 """The database's own thread: works that wait together share one commit, and nobody waits for it for ever.
 
 Whoever waits longer than they can is told so, and truly: what was not begun is never begun, what was begun is cut off
-before its commit. Only while a commit is under way nobody can say.
+before its commit. Only while a commit is under way nobody can say. What has too little time left to be committed with
+others is not begun at all: cut off among them, it would undo them all.
 """
 
 import asyncio
@@ -10,18 +11,14 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from bot.base.errors import DatabaseUnavailable, MaybeRecorded
+from bot.db.batch import Abandoned, Batch, Job, Outcome, T, Work, told
 from bot.db.connections import Lines
 
-T = TypeVar("T")
-Work = Callable[[Connection], T]
-Outcome = tuple[Any, BaseException | None]
+__all__ = ["PATIENCE_SECONDS", "STUCK_SECONDS", "TOGETHER", "T", "Work", "Worker"]
 
 TOGETHER = 64
 """How many waiting works may share a commit."""
@@ -32,50 +29,14 @@ MAX_WAITING = 2_000
 PATIENCE_SECONDS = 10.0
 """How long a work may take, waiting included; then it is given up, and the connection with it."""
 
+SHARED_SECONDS = 0.25
+"""After so long no further work is begun in a commit that is shared; it is one of the next."""
+
+HASTE_SECONDS = 2 * SHARED_SECONDS
+"""So much time is enough for any work that shares a commit; less may be, where the last commit took less than half."""
+
 STUCK_SECONDS = 30.0
 """A transaction that is not even ended by cutting it off for so long has the thread count as stuck."""
-
-
-@dataclass(eq=False)
-class _Job:
-    work: Work[object]
-    loop: asyncio.AbstractEventLoop
-    future: "asyncio.Future[Any]"
-    lazy: bool = False
-    given_up: bool = False
-    outcome: Outcome | None = None
-
-    def settle(self) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self.loop.call_soon_threadsafe(self._settle)
-
-    def _settle(self) -> None:
-        if self.future.done() or self.outcome is None:
-            return
-        result, error = self.outcome
-        if error is None:
-            self.future.set_result(result)
-        else:
-            self.future.set_exception(error)
-
-
-@dataclass(eq=False)
-class _Batch:
-    """Works in one transaction."""
-
-    jobs: list[_Job]
-    began: float
-    committing: bool = False
-    abandoned: bool = False
-
-    @property
-    def lazy(self) -> bool:
-        """Whether its commit need not be flushed: one work that needs it has all of them flushed."""
-        return all(job.lazy for job in self.jobs)
-
-
-class _Abandoned(Exception):
-    """Nobody waits for this transaction any more."""
 
 
 class Worker:
@@ -102,9 +63,11 @@ class Worker:
         self._engine = engine
         self._lines = lines
         self._check = check
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._lock = threading.Lock()  # held for moments only, never while the database is spoken to
-        self._batch: _Batch | None = None
+        self._batch: Batch | None = None
+        self._left: list[Job] = []  # taken, and to be the first in the next transaction
+        self._lasted = 0.0  # seconds of a transaction, the longest of late
         self._thread: threading.Thread | None = None
 
     @property
@@ -118,7 +81,7 @@ class Worker:
     @property
     def waiting(self) -> int:
         """How many works wait for the thread."""
-        return self._jobs.qsize()
+        return self._jobs.qsize() + len(self._left)
 
     async def run(self, work: Work[T], seconds: float, *, lazy: bool = False) -> T:
         """Runs one work; see `Database.run`, and `Database.run_lazily` for a lazy one."""
@@ -126,7 +89,7 @@ class Worker:
             raise DatabaseUnavailable
         self._start()
         loop = asyncio.get_running_loop()
-        job = _Job(work, loop, loop.create_future(), lazy)
+        job = Job(work, loop, loop.create_future(), self._timer() + seconds, lazy)
         self._jobs.put(job)
         try:
             async with asyncio.timeout(seconds):
@@ -156,7 +119,7 @@ class Worker:
             self._thread = threading.Thread(target=self._serve, name="database", daemon=True)
             self._thread.start()
 
-    def _give_up(self, job: _Job) -> Outcome:
+    def _give_up(self, job: Job) -> Outcome:
         """What is true of a work whose time is over; what hangs is cut off, so that the thread gets free."""
         with self._lock:
             job.given_up = True
@@ -165,107 +128,118 @@ class Worker:
                 return job.outcome
             mine = batch is not None and job in batch.jobs
             unclear = mine and batch is not None and batch.committing
-            if batch is not None and ((mine and not batch.committing) or self._age(batch) >= PATIENCE_SECONDS):
+            hangs = batch is not None and not batch.committing and (job.begun or not batch.begun)
+            if batch is not None and ((mine and hangs) or self._age(batch) >= PATIENCE_SECONDS):
                 self._abandon(batch)
         return None, MaybeRecorded() if unclear else DatabaseUnavailable()
 
-    def _age(self, batch: _Batch) -> float:
+    def _age(self, batch: Batch) -> float:
         return self._timer() - batch.began
 
-    def _abandon(self, batch: _Batch) -> None:
+    def _abandon(self, batch: Batch) -> None:
         batch.abandoned = True
         if self._thread is not None:
             self._lines.cut(self._thread.ident or 0)
 
     def _serve(self) -> None:
-        while (first := self._jobs.get()) is not None:
-            jobs = [first]
-            last = False
+        last = False
+        while self._left or not last:
+            jobs, self._left = self._left, []
             with contextlib.suppress(queue.Empty):
                 while len(jobs) < TOGETHER and not last:
-                    job = self._jobs.get_nowait()
+                    job = self._jobs.get(block=not jobs)
                     if job is None:
                         last = True
                     else:
                         jobs.append(job)
+            self._refuse_late(jobs)
             wanted = [job for job in jobs if not job.given_up]
             if wanted:
-                self._commit_together(_Batch(wanted, self._timer()))
-            if last:
-                return
+                self._commit_together(Batch(wanted, self._timer()))
 
-    def _commit_together(self, batch: _Batch) -> None:
+    def _refuse_late(self, jobs: list[Job]) -> None:
+        """Gives up, of works that would share a commit, those whose time would be over before it."""
+        if len(jobs) < 2:
+            return
+        latest = self._timer() + min(2 * self._lasted, HASTE_SECONDS)
+        with self._lock:
+            late = [job for job in jobs if job.until < latest and not job.given_up]
+            for job in late:
+                job.given_up, job.outcome = True, (None, DatabaseUnavailable())
+        for job in late:
+            job.settle()
+
+    def _commit_together(self, batch: Batch) -> None:
         with self._lock:
             self._batch = batch
         self._settle(batch, self._outcomes(batch))
 
-    def _outcomes(self, batch: _Batch) -> list[Outcome]:
+    def _outcomes(self, batch: Batch) -> list[Outcome]:
         """Runs the transaction; returns what becomes of each work in it."""
         try:
             return self._transact(batch)
         except Exception as error:  # noqa: BLE001  # whatever it was, each caller must learn that nothing was written
-            return [(None, _told(error, batch))] * len(batch.jobs)
+            return [(None, told(error, batch))] * len(batch.jobs)
 
-    def _settle(self, batch: _Batch, outcomes: list[Outcome]) -> None:
+    def _settle(self, batch: Batch, outcomes: list[Outcome]) -> None:
         with self._lock:
-            self._batch = None
+            self._batch, self._lasted = None, max(self._age(batch), 0.9 * self._lasted)
             for job, outcome in zip(batch.jobs, outcomes, strict=True):
                 job.outcome = outcome
         for job in batch.jobs:
             job.settle()
 
-    def _transact(self, batch: _Batch) -> list[Outcome]:
+    def _transact(self, batch: Batch) -> list[Outcome]:
         self._check()
         with self._engine.connect().execution_options(lazy=batch.lazy) as connection, connection.begin():
             if len(batch.jobs) == 1:  # nobody else's work to protect: its failure undoes the transaction
-                self._go_on(batch)
-                outcomes: list[Outcome] = [_unless_given_up(connection, batch.jobs[0])]
+                outcomes = [self._do(connection, batch, batch.jobs[0])]
             else:
-                outcomes = [self._attempt(connection, batch, job) for job in batch.jobs]
-            self._go_on(batch, committing=True)
+                outcomes = self._attempt_each(connection, batch)
+            self._go_on(batch)
         return outcomes
 
-    def _attempt(self, connection: Connection, batch: _Batch, job: _Job) -> Outcome:
+    def _attempt_each(self, connection: Connection, batch: Batch) -> list[Outcome]:
+        """Runs works one after another; those for which there is no time left are kept for the next transaction."""
+        outcomes: list[Outcome] = []
+        until = self._timer() + SHARED_SECONDS
+        for job in batch.jobs:
+            if outcomes and self._timer() > until:
+                break
+            outcomes.append(self._attempt(connection, batch, job))
+        with self._lock:
+            self._left = batch.jobs[len(outcomes) :]
+            batch.jobs = batch.jobs[: len(outcomes)]
+        return outcomes
+
+    def _attempt(self, connection: Connection, batch: Batch, job: Job) -> Outcome:
         """Runs one work inside a SAVEPOINT, so that its failure undoes nothing but its own.
 
         Spelled out, since SQLAlchemy's nested transactions take longer than most works.
         """
-        self._go_on(batch)
         connection.exec_driver_sql("SAVEPOINT work")
         outcome: Outcome
         try:
-            outcome = _unless_given_up(connection, job)
+            outcome = self._do(connection, batch, job)
+        except Abandoned:
+            raise
         except Exception as problem:  # noqa: BLE001  # handed to the one who waits for it
-            outcome = None, _told(problem, batch)
+            outcome = None, told(problem, batch)
             connection.exec_driver_sql("ROLLBACK TO SAVEPOINT work")
         connection.exec_driver_sql("RELEASE SAVEPOINT work")
         return outcome
 
-    def _go_on(self, batch: _Batch, committing: bool = False) -> None:
-        """Goes on with a transaction, unless it was given up; once it is being committed nobody takes it back."""
+    def _do(self, connection: Connection, batch: Batch, job: Job) -> Outcome:
+        """Runs a work; one that was given up meanwhile is not begun any more."""
+        self._go_on(batch, job)
+        return (job.work(connection), None) if job.begun else (None, DatabaseUnavailable())
+
+    def _go_on(self, batch: Batch, job: Job | None = None) -> None:
+        """Goes on with a work, or to the commit, unless the transaction was given up; a commit is not taken back."""
         with self._lock:
             if batch.abandoned:
-                raise _Abandoned
-            batch.committing = committing
-
-
-def _unless_given_up(connection: Connection, job: _Job) -> Outcome:
-    """Runs a work; one that was cancelled meanwhile is not begun any more."""
-    return (None, DatabaseUnavailable()) if job.given_up else (job.work(connection), None)
-
-
-def _told(error: Exception, batch: _Batch) -> Exception:
-    """The error that the caller gets: what the database could not do has one type, whichever database it is."""
-    if isinstance(error, _Abandoned) or (batch.abandoned and not batch.committing):
-        return DatabaseUnavailable()
-    if not isinstance(error, (OperationalError, InterfaceError)):
-        return error
-    lost = batch.committing and isinstance(error, DBAPIError) and error.connection_invalidated
-    told = MaybeRecorded() if lost else DatabaseUnavailable(reason=_first_line(error))
-    told.__cause__ = error
-    return told
-
-
-def _first_line(error: DBAPIError) -> str:
-    lines = str(error.orig or error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+                raise Abandoned
+            if job is None:
+                batch.committing = True
+            else:
+                job.begun = not job.given_up

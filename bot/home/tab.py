@@ -34,7 +34,7 @@ from bot.retries.queries import readable
 from bot.retries.request import Retry
 from bot.sift.job import Job
 from bot.sift.subject import About
-from bot.slack.errors import SlackError
+from bot.slack.errors import RateLimited, SlackError, SlackUnavailable
 from bot.slack.links import Workspace
 from bot.slack.message import Message
 from bot.slack.people import Person
@@ -125,17 +125,17 @@ class Home:
             self._changed = True
 
     async def refresh(self) -> None:
-        """Publishes anew what changed since it was published."""
+        """Publishes anew what changed since it was published; what Slack does not take just now, a little later."""
         if not self._changed:
             return
         self._changed = False
         for user_id, viewer in list(self._viewers.items()):
             try:
                 await self._publish(user_id, viewer)
+            except (RateLimited, SlackUnavailable, DatabaseUnavailable):
+                self._changed = True
             except SlackError:
                 self._viewers.pop(user_id, None)
-            except DatabaseUnavailable:
-                self._changed = True
 
     async def _publish(self, user_id: str, viewer: _Viewer) -> None:
         person = await self._authorizer.people.person(user_id, viewer.team_id)

@@ -32,6 +32,9 @@ __all__ = ["LONGEST_WAIT", "Rerun", "Sift", "web_app_for"]
 
 JOBS = Listing("list", "/api/v1/jobs", "jobs", "job_id", Job)
 
+WHOSE_KEY_SECONDS = 60.0
+"""For so long Sift is not asked again whose key this is, where it did not say: each retry would wait for that."""
+
 MAX_PAGES = 200
 """Pages of what changed that are read in one go; a list that goes on is left there."""
 
@@ -88,7 +91,10 @@ class Sift:
         noting = LeftOut(left_out, timer)
         self._lists = Lists(self._calls.request, noting)
         self.lookups = Lookups(self._calls, noting)
+        self._timer = timer
         self._key_user: str | None = None
+        self._whose_key_from = float("-inf")  # when it may be asked whose key this is
+        self._asking_whose_key = asyncio.Lock()
         self._wanted: dict[str, asyncio.Future[Job | None]] = {}
         self._reading: asyncio.Task[None] | None = None
 
@@ -101,7 +107,7 @@ class Sift:
     def renew(self, api_key: SecretStr) -> None:
         """Uses another key from the next call on; it may be another user's."""
         self._calls.renew(api_key)
-        self._key_user = None
+        self._key_user, self._whose_key_from = None, float("-inf")
 
     def must_wait(self, operation: str) -> float:
         """Seconds that Sift still asks to wait before the next call of a kind; 0: none."""
@@ -228,12 +234,13 @@ class Sift:
         return responses.read(partial(KeyUser.model_validate, await self._calls.request("me", "GET", "/api/v2/me")))
 
     async def key_user(self) -> str | None:
-        """The user whose key this is, asked for once; None while Sift does not say."""
-        if self._key_user is None:
-            try:
-                self._key_user = await self.me()
-            except SiftError:
-                return None
+        """The user whose key this is, asked for once; None while Sift does not say, which is asked once a minute."""
+        async with self._asking_whose_key:
+            if self._key_user is None and self._timer() >= self._whose_key_from:
+                try:
+                    self._key_user = await self.me()
+                except SiftError:
+                    self._whose_key_from = self._timer() + WHOSE_KEY_SECONDS
         return self._key_user
 
 

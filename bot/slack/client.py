@@ -9,7 +9,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.base.redactor import Redactor
 from bot.slack.answers import Answer, part, text_of
-from bot.slack.errors import CannotPost, MessageGone, RateLimited, SlackError, SlackUnavailable
+from bot.slack.errors import MessageGone, RateLimited, SlackError, SlackUnavailable
 from bot.slack.links import Workspace
 from bot.slack.message import Message
 from bot.slack.pace import RATES, Rate, Turn
@@ -218,10 +218,11 @@ class Slack:
             try:
                 in_thread = {"thread_ts": thread_ts} if thread_ts else {}
                 await self.web.call("chat.postEphemeral", channel=channel_id, user=user_id, **arguments, **in_thread)
-            except (CannotPost, RateLimited):  # who waits for an answer does not wait for a channel
-                pass
-            else:
                 return
+            except SlackUnavailable:  # it may be there
+                raise
+            except SlackError:  # who waits for an answer does not wait for a channel
+                pass
         await self.web.call("chat.postMessage", channel=user_id, **arguments, unfurl_links=False)
 
     async def send_file(

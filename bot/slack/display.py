@@ -7,7 +7,7 @@ from typing import Generic
 import structlog
 
 from bot.slack.client import Slack
-from bot.slack.errors import CannotPost, MessageGone
+from bot.slack.errors import CannotPost, MessageGone, SlackError
 from bot.slack.message import Message
 from bot.slack.outbox import S
 from bot.slack.pace import Turn
@@ -17,6 +17,10 @@ log = structlog.get_logger(__name__)
 
 BEHIND_SECONDS = 60.0
 """So long at most what goes on in a thread waits for what begins one, where a channel takes no more posts just now."""
+
+
+TRIES = 2
+"""So often in a row Slack may refuse by a name that we do not know; then its reader is told privately."""
 
 
 class Display(Generic[S]):
@@ -54,8 +58,8 @@ class Display(Generic[S]):
         """
         try:
             await self._show_pieces(row, shown)
-        except CannotPost as error:
-            if row.unpostable is not None or row.reader is None:
+        except SlackError as error:
+            if row.unpostable is not None or row.reader is None or not _is_for_good(error, row.show_failures):
                 raise
             log.info("display.private", request_id=row.id, channel_id=row.channel_id, error=error.error)
             row = replace(row, unpostable=error.error)
@@ -149,6 +153,11 @@ class Display(Generic[S]):
             thread_ts=row.asked_in,
             response_url=row.response_url,
         )
+
+
+def _is_for_good(error: SlackError, failures: int) -> bool:
+    """Whether Slack takes no message there; a refusal of no kind that we know is one after a few tries."""
+    return isinstance(error, CannotPost) or (type(error) is SlackError and failures >= TRIES)
 
 
 def _thread_of(row: OutboxRow, piece: Piece) -> str | None:

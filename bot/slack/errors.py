@@ -39,6 +39,9 @@ class CannotPost(SlackError):
             "restricted_action_thread_locked",
             "restricted_action_read_only_channel",
             "restricted_action_non_threadable_channel",
+            "restricted_action_thread_only_channel",
+            "ekm_access_denied",
+            "cannot_reply_to_message",
             "no_permission",
             "not_allowed",
             "team_access_not_granted",
@@ -46,6 +49,14 @@ class CannotPost(SlackError):
             "messages_tab_disabled",
             "user_not_in_channel",
         }
+    )
+
+
+class TokenRefused(SlackError):
+    """The bot's token is of no use, wherever it would post."""
+
+    names = frozenset(
+        {"invalid_auth", "not_authed", "account_inactive", "token_expired", "token_revoked", "missing_scope"}
     )
 
 
@@ -84,7 +95,7 @@ class RateLimited(SlackError):
 
 def named(name: str) -> SlackError:
     """Returns the error that a name of Slack's stands for; a limit needs its wait, and is made where that is known."""
-    for kind in (CannotPost, MessageGone, SlackUnavailable):
+    for kind in (CannotPost, TokenRefused, MessageGone, SlackUnavailable):
         if name in kind.names:
             return kind(name)
     return SlackError(name)

@@ -118,10 +118,14 @@ class Outbox(Generic[S]):
             connection.execute(self._put_off, values)
             return None
 
-    def holds(self, connection: Connection, row: S, at: datetime) -> bool:
-        """Whether a claim still holds: nobody else took the row, and nobody may."""
-        values = {"b_id": row.id, "b_fence": row.show_fence, "b_now": at}
-        return connection.execute(self._holds, values).first() is not None
+    def holds(self, connection: Connection, row: S, at: datetime, until: datetime | None = None) -> bool:
+        """Whether a claim still holds: nobody else took the row, and nobody may.
+
+        Args:
+            until: when it ends, of one that was perhaps rolled back: the next one has the same fence.
+        """
+        ends = connection.scalar(self._holds, {"b_id": row.id, "b_fence": row.show_fence, "b_now": at})
+        return ends is not None and until in (None, ends)
 
     def showed(
         self,
@@ -228,9 +232,9 @@ def _free(table: Table) -> Update:
     return update(table).where(row.show_at.is_not(None)).values(show_at=due, showing=True)
 
 
-def _holds(table: Table) -> Select[tuple[str]]:
+def _holds(table: Table) -> Select[tuple[datetime]]:
     row = table.c
-    return select(row.id).where(
+    return select(row.show_at).where(
         row.id == bindparam("b_id"), row.show_fence == bindparam("b_fence"), row.show_at > bindparam("b_now")
     )
 

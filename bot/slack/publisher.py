@@ -5,7 +5,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Generic
 
 import structlog
@@ -107,9 +107,9 @@ class Publisher(Generic[S]):
             await turn.over.wait()
             if news is not None and turn.shown == news.version:
                 return
-        turn = await self._claim(row_id)
-        if turn is not None:
+        if (turn := await self._claim(row_id)) is not None:
             await self._show_claimed(turn)
+            self._make_up()
 
     @contextlib.contextmanager
     def claiming(self, row_id: str, place: str, *, more: bool = False) -> Iterator[Claim]:
@@ -127,13 +127,16 @@ class Publisher(Generic[S]):
             return
         taken = self._take_place(place)
         claimed: S | None = None
+        until: datetime | None = None
 
         def claim(connection: Connection) -> None:
-            nonlocal claimed
+            nonlocal claimed, until
             now, before = self._database.now(connection), claimed
             if taken is not None:
                 claimed = self._outbox.claim_changed(connection, row_id, now, self._lease)
-            if claimed is None and before is not None and self._outbox.holds(connection, before, now):
+            if claimed is not None:
+                until = now + self._lease
+            elif before is not None and self._outbox.holds(connection, before, now, until):
                 claimed = before  # an earlier try was committed after all
 
         try:
@@ -230,9 +233,8 @@ class Publisher(Generic[S]):
             log.exception("display.failed", request_id=turn.row.id)
         left = self._lease.total_seconds() - (asyncio.get_running_loop().time() - began)
         turn.behind = await until_written(lambda: self._write_down(turn.row, problem), seconds=left)
-        if problem is None:
-            turn.shown = turn.row.version
-        elif isinstance(problem, RateLimited):
+        turn.shown = turn.row.version if problem is None else None
+        if isinstance(problem, RateLimited):
             asyncio.get_running_loop().call_later(problem.retry_after, self._wake)
 
     async def _bring_up_to_date(self, turn: Showing[S]) -> None:
@@ -278,8 +280,8 @@ class Publisher(Generic[S]):
         Raises:
             ClaimLost: somebody may be.
         """
-        young = self._lease * SURELY_OURS
-        if self._turns[row.id].place.is_younger_than(young, self._timer(), self._database.clock()):
+        place = self._turns[row.id].place
+        if place.is_younger_than(self._lease * SURELY_OURS, self._timer(), self._database.clock()):
             return
         if not await self._database.run_lazily(
             lambda connection: self._outbox.holds(connection, row, self._database.now(connection))

@@ -19,6 +19,37 @@ async def test_side_work_beyond_its_limit_is_not_begun() -> None:
     await tasks.drain(1)
 
 
+async def test_what_side_work_starts_while_it_is_drained_is_finished_too() -> None:
+    tasks, told = Tasks(), []
+
+    async def tell() -> None:
+        await asyncio.sleep(0.05)
+        told.append("told")
+
+    async def work() -> None:
+        await asyncio.sleep(0.05)
+        tasks.start(tell())
+
+    tasks.start(work())
+    await tasks.drain(5)
+    assert told == ["told"]
+
+
+async def test_a_drain_of_work_that_goes_on_and_on_ends_all_the_same() -> None:
+    tasks, begun = Tasks(), 0
+
+    async def work() -> None:
+        nonlocal begun
+        begun += 1
+        await asyncio.sleep(0.01)
+        tasks.start(work())
+
+    tasks.start(work())
+    async with asyncio.timeout(5):
+        await tasks.drain(0.1)
+    assert begun > 1
+
+
 class Steps:
     """A loop's step, how often it ran, and what it runs into."""
 

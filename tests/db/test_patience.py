@@ -137,6 +137,47 @@ async def test_what_was_given_up_while_it_ran_is_not_committed(sqlite_url: str) 
     database.close()
 
 
+async def test_a_work_whose_time_is_over_undoes_none_of_those_it_shares_a_commit_with(database: Database) -> None:
+    def slow(connection: Connection) -> None:
+        time.sleep(0.4)
+        adding("slow")(connection)
+
+    with held(database):
+        works = [asyncio.create_task(database.run(work)) for work in (slow, adding("beside"))]
+        await asyncio.sleep(0)
+        database.patience = 0.2
+        late = asyncio.create_task(database.run(adding("late")))
+        await asyncio.sleep(0)
+    with pytest.raises(DatabaseUnavailable):
+        await late
+    await asyncio.gather(*works)
+    assert names(database) == {"slow", "beside"}
+
+
+async def test_a_flood_is_served_as_fast_as_ever_and_only_what_is_too_much_is_not(sqlite_url: str) -> None:
+    database = Database(sqlite_url, lambda: NOW, patience=1)
+    began, recorded = time.monotonic(), []
+
+    async def ask(number: int) -> None:
+        def work(connection: Connection) -> None:
+            time.sleep(0.002)
+            adding(f"{number}")(connection)
+
+        with contextlib.suppress(DatabaseUnavailable):
+            await database.run(work)
+            recorded.append(time.monotonic() - began)
+
+    asked: list[asyncio.Task[None]] = []
+    while (passed := time.monotonic() - began) < 3.5:
+        asked += [asyncio.create_task(ask(number)) for number in range(len(asked), int(passed * 1_000))]
+        await asyncio.sleep(0.01)
+    await asyncio.gather(*asked)
+    first, last = (sum(start < at <= start + 1 for at in recorded) for start in (0, 2.5))
+    assert last > first / 2
+    assert len(names(database)) == len(recorded)
+    database.close()
+
+
 async def test_more_than_can_be_served_in_time_is_refused_at_once(sqlite_url: str) -> None:
     database = Database(sqlite_url, lambda: NOW)
     with held(database):

@@ -140,6 +140,32 @@ async def test_a_post_that_outlasts_its_lease_is_waited_for_by_the_next_turn(sta
     assert len(stage.said()) == 1
 
 
+async def test_a_claim_that_was_rolled_back_is_not_mistaken_for_the_one_that_came_after_it(stage: Stage) -> None:
+    """The database did not commit at first; by the next try the sweep shows the row, under the same fence."""
+    publisher = stage.publisher()
+    stage.failures(1)
+    with stage.database.reading() as connection:
+        row_id = connection.scalars(select(alerts_table.c.id)).one()
+
+    def changed(connection: Connection) -> None:
+        connection.execute(update(alerts_table).values(version=alerts_table.c.version + 1))
+        claim(connection)
+
+    def fails(connection: Connection) -> None:
+        changed(connection)
+        raise RuntimeError
+
+    with publisher.claiming(row_id, LAUNCH_OPS) as claim:
+        with pytest.raises(RuntimeError):
+            await stage.database.run(fails)
+        stage.workspace.delay("chat.postMessage", 0.3)
+        await publisher.sweep()
+        await stage.database.run(changed)
+    await stage.until_shown()
+    await publisher.stop(5)
+    assert len(stage.said()) == 1
+
+
 async def test_rows_are_taken_one_by_one_those_that_waited_longest_first(stage: Stage) -> None:
     publisher = stage.publisher()
     stage.failures(PLACES_OF_A_CHANNEL + 5)

@@ -21,6 +21,24 @@ async def test_where_the_bot_may_not_post_the_person_gets_the_summary_and_how_to
     assert live.slack.channel(PRIVATE).messages == []
 
 
+@pytest.mark.parametrize("error", ["is_archived", "restricted_action_thread_only_channel", "ekm_access_denied"])
+async def test_where_slack_takes_no_post_the_person_is_told_at_once_and_why(live: World, error: str) -> None:
+    live.slack.fail("chat.postMessage", error, times=99, channel=LAUNCH_OPS)
+    live.slack.fail("chat.postEphemeral", error, times=99)
+    delivered = await live.slack.command(OPERATOR, LAUNCH_OPS, live.sift.add().job_id)
+    live.slack.response_urls[delivered.payload["response_url"].rsplit("/", 1)[1]].uses_left = 0
+    told = live.slack.dm(OPERATOR)
+    await live.until(lambda: any(f"`{error}`" in message.text_shown() for message in told.messages))
+
+
+async def test_a_refusal_of_a_name_that_nobody_knows_yet_leaves_nobody_without_an_answer(live: World) -> None:
+    live.slack.fail("chat.postMessage", "restricted_action_of_a_new_kind", times=99, channel=LAUNCH_OPS)
+    live.slack.fail("chat.postEphemeral", "restricted_action_of_a_new_kind", times=99)
+    await live.slack.command(OPERATOR, LAUNCH_OPS, live.sift.add().job_id)
+    said = await live.until(lambda: [one for one in live.whispers() if "Finished" in one], timeout=20)
+    assert "`restricted_action_of_a_new_kind`" in said[0]
+
+
 async def test_a_public_channel_needs_no_invitation(live: World) -> None:
     await live.slack.command(OPERATOR, DATA_IMPORTS, live.sift.add().job_id)
     await live.until(lambda: len(live.replies(DATA_IMPORTS)) == 2)
@@ -190,6 +208,15 @@ async def test_the_home_tab_says_what_one_may_do(live: World) -> None:
         await live.slack.home_opened(user_id)
         assert words in await shown_at_home(live, user_id)
     assert "finished" in json.dumps(live.slack.homes[OPERATOR].body)
+
+
+async def test_a_home_tab_that_slack_did_not_take_once_is_kept_up_to_date_all_the_same(live: World) -> None:
+    await live.slack.home_opened(OPERATOR)
+    assert "finished" not in await shown_at_home(live, OPERATOR)
+    live.slack.fail("views.publish", "internal_error", times=2)
+    await live.slack.command(OPERATOR, LAUNCH_OPS, live.sift.add().job_id)
+    await live.until_outcome("finished")
+    await live.until(lambda: "finished" in json.dumps(live.slack.homes[OPERATOR].body), timeout=15)
 
 
 async def test_sockets_that_are_cut_come_back(world: World) -> None:

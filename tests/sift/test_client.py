@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -52,8 +53,10 @@ class Waits:
 
 
 @contextlib.asynccontextmanager
-async def client(url: str, waits: Waits | None = None, timeout: float = 0.5) -> AsyncIterator[Sift]:
-    sift = Sift(url, KEY, timeout_seconds=timeout, sleep=waits or Waits(), jitter=lambda: 0.5)
+async def client(
+    url: str, waits: Waits | None = None, timeout: float = 0.5, timer: Callable[[], float] = time.monotonic
+) -> AsyncIterator[Sift]:
+    sift = Sift(url, KEY, timeout_seconds=timeout, sleep=waits or Waits(), jitter=lambda: 0.5, timer=timer)
     try:
         yield sift
     finally:
@@ -342,6 +345,19 @@ async def test_the_key_s_user_is_asked_for_once() -> None:
         assert [await sift.key_user() for _ in range(3)] == ["u", "u", "u"]
     assert len(requests) == 1
     assert requests[0].headers["authorization"] == "Bearer hush-hush"
+
+
+async def test_a_sift_that_does_not_say_whose_key_it_is_is_not_asked_for_each_retry() -> None:
+    now = 0.0
+    async with answering(error(500, 13)) as (url, requests), client(url, timer=lambda: now) as sift:
+        assert await asyncio.gather(*(sift.key_user() for _ in range(3))) == [None] * 3
+        assert len(requests) == 1
+        now = 60
+        assert await sift.key_user() is None
+        assert len(requests) == 2
+        sift.renew(SecretStr("another"))
+        assert await sift.key_user() is None
+        assert len(requests) == 3
 
 
 async def test_a_cancelled_call_leaves_nothing_open() -> None:

@@ -23,10 +23,11 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from bot.base.clock import Clock
 from bot.base.errors import DatabaseUnavailable
+from bot.db.batch import Batch, Job, Outcome, told
 from bot.db.columns import NotAhead
 from bot.db.connections import Lines
 from bot.db.database import Database
-from bot.db.worker import TOGETHER, Outcome, Worker, _Batch, _Job, _told
+from bot.db.worker import TOGETHER, Worker
 
 T = TypeVar("T")
 
@@ -57,7 +58,7 @@ class Fate:
     sleeps_after: bool = False
 
 
-def is_lazy(batch: _Batch) -> bool:
+def is_lazy(batch: Batch) -> bool:
     """Whether a commit is not flushed to the disk, and so may be undone by a power failure."""
     return bool(getattr(batch, "lazy", False))
 
@@ -73,13 +74,13 @@ class Disk:
         self._path = path
         self._flushed: dict[Path, bytes] | None = None
 
-    def before(self, batch: _Batch) -> None:
+    def before(self, batch: Batch) -> None:
         """Remembers what is flushed, before the first commit that is not."""
         if self._flushed is None and is_lazy(batch):
             files = (self._path, self._path.with_name(f"{self._path.name}-wal"))
             self._flushed = {file: file.read_bytes() for file in files if file.exists()}
 
-    def after(self, batch: _Batch) -> None:
+    def after(self, batch: Batch) -> None:
         """A commit that is flushed flushes what came before it."""
         if not is_lazy(batch):
             self._flushed = None
@@ -138,7 +139,7 @@ class SimulatedWorker(Worker):
         """Finishes what waits, in an orderly end."""
         self._fate = Fate()
         while jobs := self._waiting():
-            self._commit_together(_Batch(jobs, self._timer()))
+            self._commit_together(Batch(jobs, self._timer()))
 
     def _start(self) -> None:
         if not self._serving:
@@ -151,12 +152,12 @@ class SimulatedWorker(Worker):
             self._serving = False
             return
         self._fate = self._fate_of(len(jobs))
-        self._batch = batch = _Batch(jobs, self._timer())
+        self._batch = batch = Batch(jobs, self._timer())
         if not self._fate.hangs:
             asyncio.get_running_loop().call_later(self._fate.before, self._carry_out, batch)
 
-    def _waiting(self) -> list[_Job]:
-        jobs: list[_Job] = []
+    def _waiting(self) -> list[Job]:
+        jobs: list[Job] = []
         with contextlib.suppress(queue.Empty):
             while len(jobs) < TOGETHER:
                 job = self._jobs.get_nowait()
@@ -164,7 +165,7 @@ class SimulatedWorker(Worker):
                     jobs.append(job)
         return jobs
 
-    def _carry_out(self, batch: _Batch) -> None:
+    def _carry_out(self, batch: Batch) -> None:
         try:
             outcomes = self._outcomes(batch)
             if self._fate.dies_after:
@@ -176,7 +177,7 @@ class SimulatedWorker(Worker):
             self._sleep()
         asyncio.get_running_loop().call_later(self._fate.after, self._finish, batch, outcomes)
 
-    def _transact(self, batch: _Batch) -> list[Outcome]:
+    def _transact(self, batch: Batch) -> list[Outcome]:
         if self._fate.gone:
             raise _error("the database is gone")
         self._disk.before(batch)
@@ -192,16 +193,16 @@ class SimulatedWorker(Worker):
         if self._fate.fails:
             raise _error("the disk is full")
 
-    def _finish(self, batch: _Batch, outcomes: list[Outcome]) -> None:
+    def _finish(self, batch: Batch, outcomes: list[Outcome]) -> None:
         if self._batch is not batch:
             return
         self._settle(batch, outcomes)
         self._take()
 
-    def _abandon(self, batch: _Batch) -> None:
+    def _abandon(self, batch: Batch) -> None:
         super()._abandon(batch)
         if not batch.committing:  # it is cut off, and gets an error
-            outcome: Outcome = (None, _told(DatabaseUnavailable(), batch))
+            outcome: Outcome = (None, told(DatabaseUnavailable(), batch))
             asyncio.get_running_loop().call_soon(self._finish, batch, [outcome] * len(batch.jobs))
 
 

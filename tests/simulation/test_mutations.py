@@ -186,7 +186,8 @@ def what_was_interrupted_is_sent_again(patch: Patch) -> None:
 
 def an_unclear_commit_counts_as_none(patch: Patch) -> None:
     """Whoever loses the database while it commits is told that nothing is recorded."""
-    patch.setattr("bot.db.worker.MaybeRecorded", DatabaseUnavailable)
+    for module in ("batch", "worker"):
+        patch.setattr(f"bot.db.{module}.MaybeRecorded", DatabaseUnavailable)
     drawn_for(patch, database=("lost",), database_rate=0.3)
 
 
