@@ -216,7 +216,11 @@ class Worker:
 
     def _transact(self, batch: _Batch) -> list[Outcome]:
         self._check()
-        with self._engine.connect().execution_options(lazy=batch.lazy) as connection, connection.begin():
+        with (
+            self._lines.using(self._engine) as engine,
+            engine.connect().execution_options(lazy=batch.lazy) as connection,
+            connection.begin(),
+        ):
             if len(batch.jobs) == 1:  # nobody else's work to protect: its failure undoes the transaction
                 self._go_on(batch)
                 outcomes: list[Outcome] = [_unless_given_up(connection, batch.jobs[0])]
