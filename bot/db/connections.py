@@ -70,8 +70,8 @@ class Lines:
     def using(self, engine: Engine) -> Iterator[Engine]:
         """Has the connections of an engine stay open while one is in use, and not longer once everything ended.
 
-        `Engine.dispose` closes what lies in the pool; what is in use goes back to a pool that nobody knows any more, and
-        stays open there (SQLAlchemy, “Engine Disposal”). So at the end whoever uses the engine last disposes of it.
+        `Engine.dispose` closes what lies in the pool; what is in use goes back to a pool that nobody knows any more,
+        and stays open there (SQLAlchemy, “Engine Disposal”). So at the end whoever uses an engine last disposes of it.
         """
         with self._lock:
             self._users[engine] += 1
