@@ -41,17 +41,15 @@ def failing(bot: Bot, state: str, *, times: int = 1, after_commit: bool = False)
         How many did so far.
     """
     failed = 0
-    entering = False
 
-    def notice(_c: Any, _k: Any, statement: str, parameters: Any, *_: Any) -> None:
-        nonlocal entering
+    def notice(connection: Connection, _k: Any, statement: str, parameters: Any, *_: Any) -> None:
         values = parameters.values() if isinstance(parameters, Mapping) else parameters  # PostgreSQL's are named
-        entering = entering or (statement.startswith("UPDATE retries") and state in tuple(values))
+        if statement.startswith("UPDATE retries") and state in tuple(values):
+            connection.info["entering"] = True  # of this one alone: others commit meanwhile
 
     def commit(connection: Connection) -> None:
-        nonlocal entering, failed
-        fails, entering = entering and failed < times, False
-        if fails:
+        nonlocal failed
+        if connection.info.pop("entering", False) and failed < times:
             failed += 1
             if after_commit:
                 connection.exec_driver_sql("COMMIT")
