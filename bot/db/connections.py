@@ -4,7 +4,8 @@ import contextlib
 import socket
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,10 +58,41 @@ BY_HAND = Limits(statement=3_600, idle=10)
 
 
 class Lines:
-    """The connection that each thread opened last, so that it can be cut off while that thread hangs in it."""
+    """The connections of one database: the one that each thread opened last can be cut off while it hangs in it."""
 
     def __init__(self) -> None:
         self._of: dict[int, _Line] = {}
+        self._lock = threading.RLock()  # a generator that is collected while it is held takes it again
+        self._users: Counter[Engine] = Counter()
+        self._ended = False
+
+    @contextlib.contextmanager
+    def using(self, engine: Engine) -> Iterator[Engine]:
+        """Has the connections of an engine stay open while one is in use, and not longer once everything ended.
+
+        `Engine.dispose` closes what lies in the pool; what is in use goes back to a pool that nobody knows any more,
+        and stays open there (SQLAlchemy, “Engine Disposal”). So at the end whoever uses an engine last disposes of it.
+        """
+        with self._lock:
+            self._users[engine] += 1
+        try:
+            yield engine
+        finally:
+            with self._lock:
+                self._users[engine] -= 1
+                if self._ended:
+                    self._dispose(engine)
+
+    def end(self, engines: Iterable[Engine]) -> None:
+        """Closes every connection: at once, or when the last one who uses its engine is done."""
+        with self._lock:
+            self._ended = True
+            for engine in engines:
+                self._dispose(engine)
+
+    def _dispose(self, engine: Engine) -> None:
+        if not self._users[engine]:
+            engine.dispose()
 
     def watch(self, engine: Engine) -> None:
         """Knows the engine's connections from their beginning to their end."""

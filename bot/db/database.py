@@ -80,7 +80,6 @@ class Database:
         self.worker = worker(self._writer, self._lines, self._check_file)
         self._threads = readers or ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self._reading = 0
-        self._closed = False
         self._file: SqliteFile | None = None
 
     @property
@@ -139,7 +138,7 @@ class Database:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Connection]:
         """One transaction in the calling thread, for the command line."""
-        with self.engine.begin() as connection:
+        with self._lines.using(self.engine), self.engine.begin() as connection:
             yield connection
 
     @contextlib.contextmanager
@@ -153,18 +152,17 @@ class Database:
         """A snapshot over the connection that the thread opened, so that it can be cut off there, and keeps."""
         if not hasattr(self._mine, "engine"):
             self._mine.engine = self._unused.pop()
-        pool = self._mine.engine.pool
-        try:
-            with self._snapshot(self._mine.engine) as connection:
-                yield connection
-        finally:
-            if self._closed:
-                pool.dispose()
+        with self._snapshot(self._mine.engine) as connection:
+            yield connection
 
     @contextlib.contextmanager
     def _snapshot(self, engine: Engine) -> Iterator[Connection]:
         options = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
-        with engine.connect().execution_options(read_only=True, **options) as connection, connection.begin():
+        with (
+            self._lines.using(engine),
+            engine.connect().execution_options(read_only=True, **options) as connection,
+            connection.begin(),
+        ):
             yield connection
 
     def now(self, connection: Connection) -> datetime:
@@ -194,13 +192,11 @@ class Database:
 
     def close(self) -> None:
         """Lets what waits finish, for a moment, then closes every connection."""
-        self._closed = True
         self.worker.close(CLOSE_SECONDS)
         self._threads.shutdown(wait=False, cancel_futures=True)
         if self._reading:  # the end of the process waits for their threads
             self._lines.cut_all()
-        for engine in self.engines:
-            engine.dispose()
+        self._lines.end(self.engines)
         if self._file is not None:
             self._file.release()
             self._file = None
@@ -224,10 +220,17 @@ class _Reading(Generic[T]):
             self._thread = threading.get_ident()
         try:
             with self._snapshot() as connection:
+                self._go_on()
                 return self._work(connection)
         finally:
             with self._lock:
                 self._thread = None
+
+    def _go_on(self) -> None:
+        """Goes on unless it was given up while there was no connection yet to cut off."""
+        with self._lock:
+            if self._given_up:
+                raise DatabaseBusy
 
     def cut(self) -> bool:
         """Cuts it off if it was begun; returns whether it was."""

@@ -191,7 +191,11 @@ class Worker:
 
     def _transact(self, batch: Batch) -> list[Outcome]:
         self._check()
-        with self._engine.connect().execution_options(lazy=batch.lazy) as connection, connection.begin():
+        with (
+            self._lines.using(self._engine) as engine,
+            engine.connect().execution_options(lazy=batch.lazy) as connection,
+            connection.begin(),
+        ):
             if len(batch.jobs) == 1:  # nobody else's work to protect: its failure undoes the transaction
                 outcomes = [self._do(connection, batch, batch.jobs[0])]
             else:

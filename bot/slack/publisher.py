@@ -109,7 +109,6 @@ class Publisher(Generic[S]):
                 return
         if (turn := await self._claim(row_id)) is not None:
             await self._show_claimed(turn)
-            self._make_up()
 
     @contextlib.contextmanager
     def claiming(self, row_id: str, place: str, *, more: bool = False) -> Iterator[Claim]:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg.errors import LockNotAvailable
 from sqlalchemy import Row
+from sqlalchemy.exc import OperationalError
 
 from bot.access import grants
 from bot.access.policy import Role
@@ -97,10 +99,16 @@ class World:
     def allow(self, user_id: str = OPERATOR, role: Role = Role.OPERATOR, **more: Any) -> None:
         """Adds somebody to the allow-list."""
         assert self.bot is not None
-        with self.bot.database.transaction() as connection:
-            grants.grant(
-                connection, grants.NewGrant(subject=user_id, role=role, granted_by="cli:test", **more), utc_now()
-            )
+        new = grants.NewGrant(subject=user_id, role=role, granted_by="cli:test", **more)
+        for left in reversed(range(5)):
+            try:
+                with self.bot.database.transaction() as connection:
+                    grants.grant(connection, new, utc_now())
+            except OperationalError as error:  # other writers had their turn for longer than it waits: nothing was done
+                if not (left and isinstance(error.orig, LockNotAvailable)):
+                    raise
+            else:
+                return
 
     def forget(self) -> None:
         """Lets the time pass for which the bot may remember what Slack said of people and groups."""

@@ -241,7 +241,7 @@ async def granted_beside(world: World, older: Role = Role.OPERATOR, text: str = 
     """Grants somebody less than they hold; returns the question that the admin is asked."""
     world.allow(UNLISTED, older)
     await said(world, f"allow <@{UNLISTED}> {text}")
-    return world.slack.ephemerals(ADMIN)[-1]
+    return await world.until(lambda: next((one for one in world.slack.ephemerals(ADMIN) if one.buttons()), None))
 
 
 def held(world: World, user_id: str = UNLISTED) -> list[tuple[str, bool]]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -166,10 +167,12 @@ async def test_a_poll_costs_one_request_when_nothing_is_new(alerting: World) -> 
     await alerted(alerting, job)
     await asyncio.sleep(0.3)
     alerting.sift.calls.clear()
+    began = time.monotonic()
     await asyncio.sleep(1)
+    await alerting.until(lambda: len(alerting.sift.calls) >= 4)  # a busy machine takes longer
     operations = [call.operation for call in alerting.sift.calls]
     assert set(operations) == {"list"}
-    assert 4 <= len(operations) <= 11
+    assert len(operations) <= 1 + 10 * (time.monotonic() - began)
 
 
 async def test_a_retry_outside_the_bot_is_shown_and_audited_as_such(alerting: World) -> None:

@@ -41,19 +41,15 @@ def failing(bot: Bot, state: str, *, times: int = 1, after_commit: bool = False)
         How many did so far.
     """
     failed = 0
-    entering: set[Connection] = set()
 
     def notice(connection: Connection, _k: Any, statement: str, parameters: Any, *_: Any) -> None:
         values = parameters.values() if isinstance(parameters, Mapping) else parameters  # PostgreSQL's are named
         if statement.startswith("UPDATE retries") and state in tuple(values):
-            entering.add(connection)
+            connection.info["entering"] = True  # of this one alone: others commit meanwhile
 
     def commit(connection: Connection) -> None:
         nonlocal failed
-        if connection not in entering:
-            return
-        entering.discard(connection)
-        if failed < times:
+        if connection.info.pop("entering", False) and failed < times:
             failed += 1
             if after_commit:
                 connection.exec_driver_sql("COMMIT")

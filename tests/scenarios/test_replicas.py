@@ -10,18 +10,33 @@ from tests.scenarios.test_alerts import mute
 
 
 async def test_two_replicas_share_the_work_and_repeat_none_of_it(world: World, postgres_url: str) -> None:
+    world.sift.run_seconds = 60  # until every request is decided: a job that has finished may be asked for again
     jobs = world.sift.outage(10)
     async with world.running(DATABASE_URL=postgres_url), world.running(DATABASE_URL=postgres_url):
         world.allow()
         commands = [world.slack.command(OPERATOR, LAUNCH_OPS, job.job_id) for job in jobs for _ in range(3)]
         delivered = await asyncio.gather(*commands)
         await asyncio.gather(*(world.slack.redeliver(one) for one in delivered))
-        async with asyncio.timeout(15):
-            while world.outcomes().count("finished") < 10:
-                await asyncio.sleep(0.05)
-        await world.until(lambda: len(world.replies()) == 20 and len(world.whispers()) == 20, timeout=10)
+        await until_counted(world, "accepted", 10)
+        await until_counted(world, "refused", 20)
+        for job in jobs:
+            assert job.execution is not None
+            job.execution.seconds = 0
+        await until_counted(world, "finished", 10)
+        await world.until(lambda: len(world.replies()) == 20 and len(told_of_another(world)) == 20, timeout=10)
     assert len(world.messages()) == 10
     assert all(world.sift.count("retry", job.job_id) == 1 for job in jobs)
+
+
+def told_of_another(world: World) -> list[str]:
+    return [said for said in world.whispers() if "is already being retried" in said]
+
+
+async def until_counted(world: World, outcome: str, wanted: int) -> None:
+    async with asyncio.timeout(15):
+        while (found := world.outcomes().count(outcome)) < wanted:
+            await asyncio.sleep(0.05)
+    assert found == wanted
 
 
 async def test_a_replica_takes_over_what_another_left(world: World, postgres_url: str) -> None:
