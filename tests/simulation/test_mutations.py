@@ -79,7 +79,7 @@ def redeliveries_are_new(patch: Patch) -> None:
 def nobody_looks_for_what_is_under_way(patch: Patch) -> None:
     """Neither the rules nor the index know of another request of the job."""
     patch.setattr(rules, "_earlier_refusal", lambda *_: None)
-    patch.setattr("tests.simulation.world.STATEMENTS", ("DROP INDEX uq_retries_active_job",))
+    patch.setattr("tests.simulation.databases.STATEMENTS", ("DROP INDEX uq_retries_active_job",))
 
 
 def changes_are_not_shown(patch: Patch) -> None:
