@@ -7,6 +7,7 @@ clock decides.
 import contextlib
 import shutil
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
@@ -66,6 +67,9 @@ class Storage:
 
     def after(self, batch: _Batch) -> None:
         """It is committed."""
+
+    def cut(self, engine: Engine) -> None:
+        """The connections of an engine are lost."""
 
     def lose_power(self) -> None:
         """The machine of the processes fails."""
@@ -144,6 +148,7 @@ class PostgresStorage(Storage):
         self._now = now
         _fresh_database(server)
         self._connection = _connect(server, "world")
+        self._opened: dict[Engine, list[int]] = defaultdict(list)
         for statement in STATEMENTS:
             self._connection.execute(statement.encode())
         options = "options=-csearch_path%3Dpublic%2Cpg_catalog"
@@ -152,6 +157,7 @@ class PostgresStorage(Storage):
     def _tune(self, engine: Engine) -> None:
         remember_statements(engine, _known_postgresql(self._server))
         event.listen(engine, "begin", self._tell_the_time)
+        event.listen(engine, "connect", lambda dbapi, _: self._opened[engine].append(dbapi.info.backend_pid))
 
     def _tell_the_time(self, connection: Connection) -> None:
         """A transaction takes no virtual time, so the moment at its beginning holds all through it."""
@@ -165,6 +171,12 @@ class PostgresStorage(Storage):
             table: repr(self._connection.execute(f"SELECT * FROM {table}".encode()).fetchall()).encode()
             for table in metadata.tables
         }
+
+    def cut(self, engine: Engine) -> None:
+        """Ends them at the server's side, for good: whoever uses one next finds it broken."""
+        opened = self._opened.pop(engine, [])
+        end = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = 'world' AND pid = ANY(%s)"
+        self._connection.execute(end, (opened,))
 
     def close(self) -> None:
         self._connection.close()

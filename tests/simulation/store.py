@@ -131,11 +131,13 @@ class SimulatedWorker(Worker):
 
     def _transact(self, batch: _Batch) -> list[Outcome]:
         if self._fate.gone:
+            self._storage.cut(self._engine)
             raise _error("the database is gone")
         self._storage.before(batch)
         outcomes = super()._transact(batch)
         self._storage.after(batch)
         if self._fate.lost:
+            self._storage.cut(self._engine)
             raise _error("the connection was lost", lost=True)
         return outcomes
 
@@ -154,6 +156,7 @@ class SimulatedWorker(Worker):
     def _abandon(self, batch: _Batch) -> None:
         super()._abandon(batch)
         if not batch.committing:  # it is cut off, and gets an error
+            self._storage.cut(self._engine)
             outcome: Outcome = (None, _told(DatabaseUnavailable(), batch))
             asyncio.get_running_loop().call_soon(self._finish, batch, [outcome] * len(batch.jobs))
 

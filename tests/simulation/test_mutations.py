@@ -223,10 +223,10 @@ SEEDS = 40
 """So many seeds from there on are tried: a change of the bot may move the first one."""
 
 
-def seeds_until(name: str, seeds: range) -> int | None:
-    """The first seed with which an invariant fails."""
+def seeds_until(name: str, seeds: range, server: str | None = None) -> int | None:
+    """The first seed with which an invariant fails, on a PostgreSQL server or on SQLite."""
     for seed in seeds:
-        if any(violation.startswith(name) for violation in run(str(seed)).violations):
+        if any(violation.startswith(name) for violation in run(str(seed), server=server).violations):
             return seed
     return None
 
