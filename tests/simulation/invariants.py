@@ -135,6 +135,8 @@ def stirring(world: World) -> list[str]:
     waiting = world.rows("SELECT id, state FROM retries WHERE state IN ('requested', 'sending', 'unknown', 'accepted')")
     found = [f"{row['state']} {row['id']}" for row in waiting]
     found += [f"batch {row['id']}" for row in world.rows("SELECT id FROM batches WHERE due_at IS NOT NULL")]
+    undecided = world.rows("SELECT id FROM alerts WHERE manner = 'new'")  # a lease, after whoever noted it died
+    found += [f"alert {row['id']} to be decided on" for row in undecided]
     for table in ("retries", "batches", "alerts", "storms", "digests"):
         rows = world.rows(f"SELECT id FROM {table} WHERE show_at IS NOT NULL")
         found += [f"{table} {row['id']} to be shown" for row in rows]

@@ -14,7 +14,7 @@ from bot.audit import log as audit
 from bot.audit.entry import Event
 from bot.base.errors import DatabaseUnavailable
 from bot.db.database import Database
-from bot.db.tables import retries
+from bot.db.tables import alerts, retries
 from bot.retries import rules, store
 from bot.retries.attempt import Attempt
 from bot.retries.intake import Intake
@@ -136,6 +136,15 @@ def failures_are_not_sorted(patch: Patch) -> None:
     patch.setattr("bot.alerts.watcher.store.fold", lambda *_: None)
 
 
+def failures_are_not_shown(patch: Patch) -> None:
+    """What the watcher noted is taken up, and then forgotten."""
+
+    def mutated(connection: Any, *_: Any) -> None:
+        connection.execute(update(alerts).where(alerts.c.manner == "new").values(manner="alone"))
+
+    patch.setattr("bot.alerts.watcher.store.fold", mutated)
+
+
 def each_request_leaves_a_task(patch: Patch) -> None:
     """Something waits for ever for each request."""
     take: Any = Intake.take
@@ -208,7 +217,8 @@ MUTATIONS: dict[Mutation, tuple[str, int]] = {
     what_a_group_may_everybody_may: ("nothing is sent for whom policy denies", 8),
     nobody_has_to_approve: ("nothing is sent without its second person", 1),
     grants_are_not_audited: ("the audit is whole", 0),
-    failures_are_not_sorted: ("every alert is shown", 0),
+    failures_are_not_sorted: ("nothing waits for ever", 0),
+    failures_are_not_shown: ("every alert is shown", 0),
     each_request_leaves_a_task: ("nothing goes on beside", 0),
     loops_outlive_the_bot: ("nothing is left running", 0),
     errors_are_sent_again: ("no request is sent twice", 4),
