@@ -47,8 +47,8 @@ pictures: $(VENV)/.bench   ## takes the pictures of README and handbook from the
 fuzz: $(VENV)/.test   ## tries 10,000 payloads of each kind, others each time (FUZZ=… for more)
 	FUZZ=$(or $(FUZZ),10000) $(BIN)/pytest -n $(WORKERS) tests/fuzz
 
-simulate: $(VENV)/.test   ## runs simulated worlds in which everything goes wrong (SEEDS=10000), or one with its trace (SEED=7)
-	SEED=$(SEED) SEEDS=$(SEEDS) FROM=$(FROM) $(BIN)/python -m tests.simulation
+simulate: $(VENV)/.test   ## runs simulated worlds in which everything goes wrong (SEEDS=10000), or one with its trace (SEED=7; DATABASE=postgresql)
+	DATABASE=$(DATABASE) SEED=$(SEED) SEEDS=$(SEEDS) FROM=$(FROM) $(BIN)/python -m tests.simulation
 
 lint: $(VENV)/.bench   ## checks style, types and imports
 	$(BIN)/ruff check .

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _OPTIONS = "-c listen_addresses='' -k {directory}"
-_FORGETFUL = " -c fsync=off -c full_page_writes=off -c synchronous_commit=off"
+_FORGETFUL = " -c fsync=off -c full_page_writes=off -c synchronous_commit=off -c autovacuum=off"
 
 
 def program(name: str) -> str | None:

@@ -126,9 +126,9 @@ class World:
             connection.row_factory = sqlite3.Row
             return connection.execute(query, values).fetchall()
 
-    def files(self) -> list[Path]:
-        """Where the bots write to, their logs among them."""
-        return sorted(self.directory.glob("bot*"))
+    def contents(self) -> dict[str, bytes]:
+        """What the bots write into files, their logs among them."""
+        return {file.name: file.read_bytes() for file in sorted(self.directory.glob("bot*"))}
 
     def environment(self, url: str) -> dict[str, str]:
         """The settings of every process."""

@@ -135,6 +135,8 @@ def stirring(world: World) -> list[str]:
     waiting = world.rows("SELECT id, state FROM retries WHERE state IN ('requested', 'sending', 'unknown', 'accepted')")
     found = [f"{row['state']} {row['id']}" for row in waiting]
     found += [f"batch {row['id']}" for row in world.rows("SELECT id FROM batches WHERE due_at IS NOT NULL")]
+    undecided = world.rows("SELECT id FROM alerts WHERE manner = 'new'")  # a lease, after whoever noted it died
+    found += [f"alert {row['id']} to be decided on" for row in undecided]
     for table in ("retries", "batches", "alerts", "storms", "digests"):
         rows = world.rows(f"SELECT id FROM {table} WHERE show_at IS NOT NULL")
         found += [f"{table} {row['id']} to be shown" for row in rows]
@@ -178,7 +180,7 @@ def proves_nothing_was_done(weather: Weather) -> bool:
     return weather.refused or (weather.answer is not None and weather.answer.status in (400, 429))
 
 
-def marked_before_it_is_sent(world: World, request_id: str, rows: list[Any]) -> None:
+def marked_before_it_is_sent(world: World, request_id: str, rows: Sequence[Any]) -> None:
     """What is sent stands as `sending`, committed, when it leaves; nobody has taken it for interrupted since."""
     state = rows[0]["state"] if rows else "not recorded"
     if state != "sending":
@@ -193,8 +195,8 @@ def no_request_is_sent_twice(world: World, request_id: str, times: int) -> None:
 
 def nothing_is_sent_for_whom_policy_denies(world: World, row: dict[str, Any]) -> None:
     """Somebody who has been denied for as long as the bot may go by what it knew is sent nothing for."""
-    if world.plan.replicas == 1 and world.replicas[0].offset:
-        return  # that its clock is wrong is not for the bot to know; several go by the database's
+    if world.storage.alone and world.replicas[0].offset:
+        return  # that its clock is wrong is not for the bot to know; others go by the database's
     if not may_have(world, row["user_id"], world.now()):
         world.violated("nothing is sent for whom policy denies", f"{row['id']} of {row['user_id']}")
 
@@ -229,15 +231,15 @@ def nothing_is_sent_without_its_second_person(world: World, row: dict[str, Any])
         world.violated("nothing is sent without its second person", f"{row['id']} with the approval of {approved}")
 
 
-def _moment(stored: str) -> datetime:
-    moment = datetime.fromisoformat(stored)
+def _moment(stored: str | datetime) -> datetime:
+    moment = datetime.fromisoformat(stored) if isinstance(stored, str) else stored
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 # Once everything is at rest
 
 
-def _entries(world: World) -> list[Any]:
+def _entries(world: World) -> Sequence[Any]:
     return world.rows("SELECT * FROM audit WHERE event IN ('request', 'cancel', 'rerun') ORDER BY id")
 
 
@@ -353,7 +355,7 @@ def no_secret_turns_up(world: World) -> None:
     """Whoever repeats the bot's secrets, they stand neither in the database nor in Slack."""
     slack, sift = world.slack, world.sift
     told = repr((slack.channels, slack.homes, slack.modals)).encode()
-    places = {"Slack": told, **{file.name: file.read_bytes() for file in world.files()}}
+    places = {"Slack": told, **world.contents()}
     for secret in (slack.bot_token, slack.signing_secret, sift.api_key):
         for name, held in places.items():
             if secret.encode() in held:

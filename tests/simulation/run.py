@@ -8,10 +8,10 @@ import random
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -19,7 +19,9 @@ from typing import Any
 import structlog
 
 from bot.base import text
+from bot.base.clock import Clock
 from tests.simulation import invariants
+from tests.simulation.databases import PostgresStorage, SqliteStorage, Storage
 from tests.simulation.loop import NeverEnds
 from tests.simulation.people import People
 from tests.simulation.world import STOP_SECONDS, Plan, World
@@ -70,14 +72,16 @@ def plan_of(seed: str) -> Plan:
     return Plan(draw.choice((1, 1, 2, 3)), draw.choice((6.0, 15.0, 40.0)), draw.randint(5, 18), settings)
 
 
-def run(seed: str, keep: bool = False) -> Result:
+def run(seed: str, keep: bool = False, server: str | None = None) -> Result:
     """Makes one run of a seed.
 
     Args:
         keep: whether its lines are kept to be read.
+        server: a PostgreSQL server that serves this process alone, as `tests.postgres.server` yields it; None: SQLite.
     """
     with _seeded(seed), _quiet() as said, invariants.watching(), _without_collector():
-        world = World(seed, plan_of(seed), _directory(), keep)
+        plan = plan_of(seed)
+        world = World(seed, plan, _store(plan, server), keep)
         said.append(world)
         world.note("world", world.faults.said)
         try:
@@ -138,6 +142,12 @@ async def _stop(world: World) -> None:
         elif (problem := replica.working.exception()) is not None:
             world.violated("no error goes unnoticed", f"{replica.process.name} ended with {problem!r}")
         world.note(replica.process.name, f"stopped after {world.loop.time() - began:.3f} s")
+
+
+def _store(plan: Plan, server: str | None) -> Callable[[Clock], Storage]:
+    if server is not None:
+        return partial(PostgresStorage, server)
+    return lambda now: SqliteStorage(_directory(), now if plan.replicas > 1 else None)
 
 
 @cache

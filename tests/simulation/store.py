@@ -1,33 +1,24 @@
-"""The bot's database in the world: a real SQLite file, real transactions, whose works run in the loop's own thread.
+"""What runs the bot's transactions in the world: real ones on a real database, in the loop's own thread.
 
 A transaction takes its time before and after it is committed, and whatever can become of it does, if the world says so.
-With several replicas the one file stands for a PostgreSQL server: there, too, writers take turns and the server's
-clock decides.
 """
 
 import asyncio
 import contextlib
 import queue
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
-from datetime import datetime
-from functools import cache
-from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Engine, event
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
 
-from bot.base.clock import Clock
 from bot.base.errors import DatabaseUnavailable
 from bot.db.batch import Batch, Job, Outcome, told
-from bot.db.columns import NotAhead
 from bot.db.connections import Lines
-from bot.db.database import Database
 from bot.db.worker import TOGETHER, Worker
+from tests.simulation.databases import Storage
 
 T = TypeVar("T")
 
@@ -58,44 +49,6 @@ class Fate:
     sleeps_after: bool = False
 
 
-def is_lazy(batch: Batch) -> bool:
-    """Whether a commit is not flushed to the disk, and so may be undone by a power failure."""
-    return bool(getattr(batch, "lazy", False))
-
-
-class Disk:
-    """What of the database's file would be there after a power failure.
-
-    Args:
-        path: the file.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._flushed: dict[Path, bytes] | None = None
-
-    def before(self, batch: Batch) -> None:
-        """Remembers what is flushed, before the first commit that is not."""
-        if self._flushed is None and is_lazy(batch):
-            files = (self._path, self._path.with_name(f"{self._path.name}-wal"))
-            self._flushed = {file: file.read_bytes() for file in files if file.exists()}
-
-    def after(self, batch: Batch) -> None:
-        """A commit that is flushed flushes what came before it."""
-        if not is_lazy(batch):
-            self._flushed = None
-
-    def fail(self) -> None:
-        """Loses what was not flushed; nobody has the file open."""
-        if self._flushed is None:
-            return
-        for old in self._path.parent.glob(f"{self._path.name}*"):
-            old.unlink()
-        for file, content in self._flushed.items():
-            file.write_bytes(content)
-        self._flushed = None
-
-
 class Killed(BaseException):
     """The process ends here."""
 
@@ -111,7 +64,7 @@ class SimulatedWorker(Worker):
         fate: what becomes of the next transaction.
         kill: ends the process at once.
         sleep: stops it for longer than its lease.
-        disk: what a power failure leaves.
+        storage: where the rows are.
     """
 
     def __init__(
@@ -123,14 +76,14 @@ class SimulatedWorker(Worker):
         fate: Callable[[int], Fate],
         kill: Callable[[], None],
         sleep: Callable[[], None],
-        disk: Disk,
+        storage: Storage,
         timer: Callable[[], float],
     ) -> None:
         super().__init__(engine, lines, check, timer=timer)
         self._fate_of = fate
         self._kill = kill
         self._sleep = sleep
-        self._disk = disk
+        self._storage = storage
         self._fate = Fate()
         self._serving = False
         event.listen(engine, "commit", self._committing)
@@ -179,11 +132,13 @@ class SimulatedWorker(Worker):
 
     def _transact(self, batch: Batch) -> list[Outcome]:
         if self._fate.gone:
+            self._storage.cut(self._engine)
             raise _error("the database is gone")
-        self._disk.before(batch)
+        self._storage.before(batch)
         outcomes = super()._transact(batch)
-        self._disk.after(batch)
+        self._storage.after(batch)
         if self._fate.lost:
+            self._storage.cut(self._engine)
             raise _error("the connection was lost", lost=True)
         return outcomes
 
@@ -202,6 +157,7 @@ class SimulatedWorker(Worker):
     def _abandon(self, batch: Batch) -> None:
         super()._abandon(batch)
         if not batch.committing:  # it is cut off, and gets an error
+            self._storage.cut(self._engine)
             outcome: Outcome = (None, told(DatabaseUnavailable(), batch))
             asyncio.get_running_loop().call_soon(self._finish, batch, [outcome] * len(batch.jobs))
 
@@ -226,54 +182,3 @@ class InLoop(Executor):
 
         asyncio.get_running_loop().call_later(self._pause(), run)
         return future
-
-
-class SharedDatabase(Database):
-    """The one database of several replicas, whose own clock decides."""
-
-    server_clock: Clock
-
-    @property
-    def is_sqlite(self) -> bool:
-        return False
-
-    def _asked(self, connection: Connection) -> datetime:
-        """The moment by the server's clock."""
-        return self.server_clock()
-
-    @contextlib.contextmanager
-    def _snapshot(self, engine: Engine) -> Iterator[Connection]:
-        with engine.connect().execution_options(read_only=True) as connection, connection.begin():
-            yield connection
-
-
-@cache
-def _remembered() -> Engine:
-    engine = create_engine("sqlite://")
-    engine.connect().close()
-    engine.dialect.simulated = True  # type: ignore[attr-defined]  # read by `_at_most_now` alone
-    return engine
-
-
-@compiles(NotAhead, "sqlite")
-def _at_most_now(element: NotAhead, compiler: SQLCompiler, **more: Any) -> str:
-    """As on PostgreSQL, where the simulated server's clock decides."""
-    moment = compiler.process(element.clauses, **more)
-    return f"not_ahead({moment})" if getattr(compiler.dialect, "simulated", False) else moment
-
-
-def tell_the_time(engine: Engine, now: Clock | None) -> None:
-    """Has a database know what time it is by its own clock; None: it goes by that of its process."""
-
-    def not_ahead(moment: str) -> str:
-        return min(moment, f"{now():%Y-%m-%d %H:%M:%S.%f}") if now is not None else moment
-
-    event.listen(engine, "connect", lambda dbapi, _: dbapi.create_function("not_ahead", 1, not_ahead))
-
-
-def remember_statements(engine: Engine) -> None:
-    """Has an engine use the statements that earlier ones compiled: each run has engines of its own."""
-    known = _remembered()
-    engine.dialect = known.dialect
-    engine.pool._dialect = known.dialect
-    engine._compiled_cache = known._compiled_cache

@@ -14,7 +14,7 @@ from bot.audit import log as audit
 from bot.audit.entry import Event
 from bot.base.errors import DatabaseUnavailable
 from bot.db.database import Database
-from bot.db.tables import retries
+from bot.db.tables import alerts, retries
 from bot.retries import rules, store
 from bot.retries.attempt import Attempt
 from bot.retries.intake import Intake
@@ -79,7 +79,7 @@ def redeliveries_are_new(patch: Patch) -> None:
 def nobody_looks_for_what_is_under_way(patch: Patch) -> None:
     """Neither the rules nor the index know of another request of the job."""
     patch.setattr(rules, "_earlier_refusal", lambda *_: None)
-    patch.setattr("tests.simulation.world.STATEMENTS", ("DROP INDEX uq_retries_active_job",))
+    patch.setattr("tests.simulation.databases.STATEMENTS", ("DROP INDEX uq_retries_active_job",))
 
 
 def changes_are_not_shown(patch: Patch) -> None:
@@ -134,6 +134,15 @@ def grants_are_not_audited(patch: Patch) -> None:
 def failures_are_not_sorted(patch: Patch) -> None:
     """What the watcher noted is not taken up."""
     patch.setattr("bot.alerts.watcher.store.fold", lambda *_: None)
+
+
+def failures_are_not_shown(patch: Patch) -> None:
+    """What the watcher noted is taken up, and then forgotten."""
+
+    def mutated(connection: Any, *_: Any) -> None:
+        connection.execute(update(alerts).where(alerts.c.manner == "new").values(manner="alone"))
+
+    patch.setattr("bot.alerts.watcher.store.fold", mutated)
 
 
 def each_request_leaves_a_task(patch: Patch) -> None:
@@ -209,7 +218,8 @@ MUTATIONS: dict[Mutation, tuple[str, int]] = {
     what_a_group_may_everybody_may: ("nothing is sent for whom policy denies", 8),
     nobody_has_to_approve: ("nothing is sent without its second person", 1),
     grants_are_not_audited: ("the audit is whole", 0),
-    failures_are_not_sorted: ("every alert is shown", 0),
+    failures_are_not_sorted: ("nothing waits for ever", 0),
+    failures_are_not_shown: ("every alert is shown", 0),
     each_request_leaves_a_task: ("nothing goes on beside", 0),
     loops_outlive_the_bot: ("nothing is left running", 0),
     errors_are_sent_again: ("no request is sent twice", 4),
@@ -224,10 +234,10 @@ SEEDS = 40
 """So many seeds from there on are tried: a change of the bot may move the first one."""
 
 
-def seeds_until(name: str, seeds: range) -> int | None:
-    """The first seed with which an invariant fails."""
+def seeds_until(name: str, seeds: range, server: str | None = None) -> int | None:
+    """The first seed with which an invariant fails, on a PostgreSQL server or on SQLite."""
     for seed in seeds:
-        if any(violation.startswith(name) for violation in run(str(seed)).violations):
+        if any(violation.startswith(name) for violation in run(str(seed), server=server).violations):
             return seed
     return None
 

@@ -3,28 +3,24 @@
 import asyncio
 import contextlib
 import gc
-import shutil
-import sqlite3
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from itertools import count
-from pathlib import Path
 from random import Random
 from typing import Any, cast
 
 import aiohttp
 import httpx
-from sqlalchemy import create_engine
 
 from bot.app.bot import Bot
 from bot.app.outside import Outside
 from bot.base.clock import Clock
-from bot.db.database import Database, migrate
+from bot.db.database import Database
 from bot.sandbox.sift.api import EmbeddedSift
 from bot.sandbox.sift.jobs import SandboxJob
 from bot.sandbox.slack import views
@@ -32,24 +28,14 @@ from bot.sandbox.slack.delivery import Answer, Request, Transport, _decoded, _en
 from bot.sandbox.slack.directory import ADMIN, LAUNCH_OPS
 from bot.sandbox.slack.workspace import SlackWorkspace
 from bot.settings import Settings, load
+from tests.simulation.databases import Row, Storage
 from tests.simulation.faults import Faults
 from tests.simulation.loop import PROCESS, Process, SimulatedLoop
 from tests.simulation.network import Call, Network, SiftTransport, SlackSession, Weather, serve
-from tests.simulation.store import (
-    Disk,
-    Fate,
-    InLoop,
-    SharedDatabase,
-    SimulatedWorker,
-    remember_statements,
-    tell_the_time,
-)
+from tests.simulation.store import Fate, InLoop, SimulatedWorker
 from tests.simulation.trace import Trace
 
 EPOCH = datetime(2026, 11, 20, 11, 59, 50, tzinfo=UTC)
-STATEMENTS: tuple[str, ...] = ()
-"""What is changed in the schema of each new database; a mutation may."""
-
 STOP_SECONDS = 10.0
 """A stop takes no longer (docs/operating.md)."""
 
@@ -130,21 +116,12 @@ class Replica:
         return Bot(self.world.settings, self.clock, self.world.loop.time, outside)
 
     def _database(self, url: str, clock: Clock) -> Database:
+        storage, timer = self.world.storage, self.world.loop.time
         worker = partial(
-            SimulatedWorker,
-            fate=self._fate,
-            kill=self.die,
-            sleep=self.sleep,
-            disk=self.world.disk,
-            timer=self.world.loop.time,
+            SimulatedWorker, fate=self._fate, kill=self.die, sleep=self.sleep, storage=storage, timer=timer
         )
-        kind = Database if self.world.plan.replicas == 1 else SharedDatabase
-        database = kind(url, clock, worker=worker, readers=InLoop(lambda: 0.002), timer=self.world.loop.time)
-        if isinstance(database, SharedDatabase):
-            database.server_clock = self.world.now
-        for engine in database.engines:
-            remember_statements(engine)
-            tell_the_time(engine, self.world.now if isinstance(database, SharedDatabase) else None)
+        database = storage.kind(url, clock, worker=worker, readers=InLoop(lambda: 0.002), timer=timer)
+        storage.tune(database)
         return database
 
     async def _work(self, bot: Bot) -> None:
@@ -212,19 +189,18 @@ class World:
     Args:
         seed: what it is made from.
         plan: how large it is.
-        directory: where its database is.
+        store: makes its database, whose clock, if it has one of its own, is the true one.
         keep: whether the trace is kept to be read.
     """
 
-    def __init__(self, seed: str, plan: Plan, directory: Path, keep: bool = False) -> None:
+    def __init__(self, seed: str, plan: Plan, store: Callable[[Clock], Storage], keep: bool = False) -> None:
         self.random = Random(f"{seed} people")
         self.loop = SimulatedLoop(Random(f"{seed} order"))
         self.plan = plan
         self.trace = Trace(keep)
         self.violations: list[str] = []
         self.faults = Faults(Random(f"{seed} faults"), plan.replicas, plan.seconds)
-        self.path = directory / "bot.db"
-        self.disk = Disk(self.path)
+        self.storage = store(self.now)
         views._fresh = count(1)  # what it counts must not depend on earlier runs
         self.slack = SimulatedSlack(self)
         self.sift = EmbeddedSift(clock=self.now, run_seconds=self.random.choice((1.0, 6.0, 20.0)))
@@ -233,8 +209,6 @@ class World:
         self.network = Network(apps, self._weather, self._leaves, copy_context())
         self.leaving: list[Callable[[Call, Weather], None]] = []
         self.replicas = [Replica(self, number) for number in range(1, plan.replicas + 1)]
-        _fresh_database(directory)
-
         self.added: list[SandboxJob] = []
         self._people: list[tuple[float, dict[str, Person]]] = []
         self.people_changed()
@@ -279,20 +253,20 @@ class World:
             "SIFT_API_KEY": self.sift.api_key,
             "ADMINS": ADMIN,
             "ALERT_CHANNEL": LAUNCH_OPS,
-            "DATABASE_URL": f"sqlite:///{self.path}",
+            "DATABASE_URL": self.storage.url,
             **self.plan.settings,
         }
 
-    def files(self) -> list[Path]:
-        """Where the bot writes to."""
-        return sorted(self.path.parent.glob("bot.db*"))
+    def contents(self) -> dict[str, bytes]:
+        """Whatever the bot wrote into its database, by its place."""
+        return self.storage.contents()
 
     def lose_power(self) -> None:
         """Ends every process, and loses whatever was committed since the last flush."""
         self.note("world", "loses power")
         for replica in self.replicas:
             replica.kill()
-        self.disk.fail()
+        self.storage.lose_power()
 
     def note(self, who: str, what: str, more: str = "") -> None:
         """Writes a line into the trace; `more` is only for whoever reads it."""
@@ -303,20 +277,9 @@ class World:
         self.violations.append(f"{name}: {what}")
         self.note("WRONG", self.violations[-1])
 
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
-        """The database as it is committed, beside the bot."""
-        connection = sqlite3.connect(self.path, isolation_level=None)
-        connection.row_factory = sqlite3.Row
-        try:
-            yield connection
-        finally:
-            connection.close()
-
-    def rows(self, query: str, *values: object) -> list[sqlite3.Row]:
-        """What a query finds."""
-        with self.reading() as connection:
-            return connection.execute(query, values).fetchall()
+    def rows(self, query: str, *values: object) -> Sequence[Row]:
+        """What a query finds in the database as it is committed, beside the bot."""
+        return self.storage.rows(query, values)
 
     def of(self, process: Process) -> Replica:
         """Whose process it is."""
@@ -357,6 +320,7 @@ class World:
         for replica in self.replicas:
             replica.bot = replica.working = None
         gc.collect()
+        self.storage.close()
 
 
 class SimulatedSlack(SlackWorkspace):
@@ -413,18 +377,3 @@ def _odd(fate: Fate) -> str:
     """What is odd about a transaction."""
     odd = [name for name, value in vars(fate).items() if value is True]
     return " ".join(odd) or ("slow" if fate.before + fate.after > 0.1 else "")
-
-
-def _fresh_database(directory: Path) -> None:
-    """Puts an empty database of the newest schema there."""
-    template = directory / "template.db"
-    if not template.exists():
-        engine = create_engine(f"sqlite:///{template}")
-        migrate(engine)
-        engine.dispose()
-    for old in directory.glob("bot.db*"):
-        old.unlink()
-    shutil.copyfile(template, directory / "bot.db")
-    with contextlib.closing(sqlite3.connect(directory / "bot.db")) as connection:
-        for statement in STATEMENTS:
-            connection.execute(statement)
