@@ -69,6 +69,8 @@ async def slack_checks(settings: Settings) -> AsyncIterator[Check]:
             yield await checked("clock", lambda: _clock(slack), what_to_do)
             async for check in _places(settings, slack, workspace):
                 yield check
+        if not settings.socket_mode:
+            yield Check("signing secret", True, "given; whether it is the app's, the first /sift-retry help tells")
         token = settings.slack_app_token
         if token is not None:
             app_token = token.get_secret_value()
