@@ -20,6 +20,11 @@ printf 'postgresql://sift_retry:%s@postgres/sift_retry\n' "$(cat bot_password)" 
 
 missing=0
 for name in slack_bot_token slack_app_token sift_api_key; do
-    [ -s "$name" ] || { echo "still to be filled: secrets/$name" >&2; missing=1; }
+    if [ -s "$name" ]; then
+        chmod a+r "$name"
+    else
+        echo "still to be filled: secrets/$name" >&2
+        missing=1
+    fi
 done
 exit "$missing"

@@ -32,6 +32,7 @@ NOT_RUN_HERE = {
     "litestream restore": "tests/deploy/test_litestream.py restores with these arguments",
     "useradd": "needs root; tests/deploy/test_container.py checks the unit",
     "python3 -m venv": "as useradd",
+    ". .venv/bin/activate": "of the lines after it",
     "/opt/sift-retry-bot/bin/pip": "as useradd",
     "install": "as useradd",
     "cd": "as useradd",

@@ -4,11 +4,14 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 
+import structlog
 from slack_sdk.signature import SignatureVerifier
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+
+log = structlog.get_logger(__name__)
 
 NotReady = Callable[[], Awaitable[Mapping[str, str]]]
 """Returns what is not ready and why, by name; empty when all is well."""
@@ -31,6 +34,9 @@ MAX_HELD = 16_000_000
 
 SIGNED_WITHIN = 300
 """Seconds between Slack's clock and ours: what is older may be a replay."""
+
+SILENT_SECONDS = 60
+"""Requests that are refused are told of at most so often."""
 
 TIMESTAMP, SIGNATURE = "x-slack-request-timestamp", "x-slack-signature"
 
@@ -75,10 +81,15 @@ def slack_route(
         verifier: with the signing secret, which may be renewed.
         body_seconds: how long the whole of a body may take.
     """
-    bodies = _Bodies()
+    bodies, refusals = _Bodies(), _Refusals()
 
     async def events(request: Request) -> Response:
-        if not _may_be_signed(request.headers, verifier.clock.now()):
+        now = verifier.clock.now()
+        if (age := _age(request.headers, now)) is None or abs(age) > SIGNED_WITHIN:
+            if age is not None:
+                refusals.add(
+                    now, f"signed {abs(age)} s {'ago' if age > 0 else 'ahead'}; is this machine's clock right?"
+                )
             return PlainTextResponse("not signed by Slack", status_code=401)
         try:
             async with asyncio.timeout(body_seconds):
@@ -92,10 +103,26 @@ def slack_route(
         except UnicodeDecodeError:
             return PlainTextResponse("not UTF-8", status_code=400)
         if not verifier.is_valid(text, request.headers[TIMESTAMP], request.headers[SIGNATURE]):
+            refusals.add(now, "another signature; is SLACK_SIGNING_SECRET the app's?")
             return PlainTextResponse("not signed by Slack", status_code=401)
         return await receive(request, text)
 
     return Route("/slack/events", events, methods=["POST"])
+
+
+class _Refusals:
+    """Says in the log that what looks signed is refused, for nothing else does if the secret is mistyped."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._silent_until = 0.0
+
+    def add(self, now: float, why: str) -> None:
+        """Counts one; strangers may send any number."""
+        self._count += 1
+        if now >= self._silent_until or now < self._silent_until - SILENT_SECONDS:  # or the clock was set back
+            log.warning("slack.not_signed", why=why, requests=self._count)
+            self._count, self._silent_until = 0, now + SILENT_SECONDS
 
 
 class _Refused(Exception):
@@ -139,11 +166,9 @@ class _Bodies:
             self._held -= size
 
 
-def _may_be_signed(headers: Mapping[str, str], now: float) -> bool:
-    """Whether the headers look like Slack's, from just now."""
+def _age(headers: Mapping[str, str], now: float) -> int | None:
+    """Returns how many seconds ago the headers say that this was signed; None if they do not look like Slack's."""
     timestamp = headers.get(TIMESTAMP, "")
-    return (
-        _SIGNATURE.fullmatch(headers.get(SIGNATURE, "")) is not None
-        and _NUMBER.fullmatch(timestamp) is not None
-        and abs(now - int(timestamp)) <= SIGNED_WITHIN
-    )
+    if not _SIGNATURE.fullmatch(headers.get(SIGNATURE, "")) or not _NUMBER.fullmatch(timestamp):
+        return None
+    return round(now) - int(timestamp)

@@ -177,7 +177,7 @@ class Address:
             async with asyncio.timeout(SEND_SECONDS), httpx.AsyncClient(verify=self._tls) as client:
                 answer = await client.post(address, content=lines.encode(), headers=headers)
         except (httpx.HTTPError, TimeoutError) as error:
-            raise NotTaken(why=type(error).__name__) from None
+            raise NotTaken(why=f"{type(error).__name__} {error}".strip()[:200]) from None  # such as of its certificate
         if not answer.is_success:
             raise NotTaken(why=f"it answered {answer.reason_phrase or 'an error'}")
 

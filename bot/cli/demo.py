@@ -30,6 +30,9 @@ _ON_CALL = {
 }
 _GRANTS = {OPERATOR: Role.OPERATOR, SECOND_OPERATOR: Role.OPERATOR, AUDITOR: Role.AUDITOR}
 
+_DOCTOR_SECONDS = 0.5
+"""A socket that is closed again within this was the doctor's."""
+
 
 async def run_demo(stop: asyncio.Event) -> None:
     """Serves the sandbox's page, and the bot behind it, until `stop` is set.
@@ -57,6 +60,33 @@ async def run_demo(stop: asyncio.Event) -> None:
                     await bot.work(stop)
 
 
+async def run_sandbox(stop: asyncio.Event) -> None:
+    """Serves the embedded Slack and Sift alone until `stop` is set, for a bot that is started as anywhere else.
+
+    The settings of that bot go to stdout, one a line as in `.env`; its PORT is the one after this one.
+    """
+    sandbox = Sandbox()
+    address = load(Settings, sandbox.environment("http://127.0.0.1"))
+    logs.configure(address.log_level, address.log_format, address.redactor().scrub)
+    async with _served(sandbox, address) as url:
+        here = url.replace("//0.0.0.0:", "//127.0.0.1:")
+        for name, value in {**sandbox.environment(here), **_elsewhere(here, address.port)}.items():
+            sys.stdout.write(f"{name}={value}\n")
+        sys.stdout.flush()
+        sys.stderr.write(f"\nSlack and Sift are at {url}/ and wait for a bot (Ctrl-C ends them)\n\n")
+        async with _first_failure(sandbox):
+            await stop.wait()
+
+
+def _elsewhere(here: str, port: int) -> dict[str, str]:
+    """What a bot in a process of its own is set to besides the secrets."""
+    return {"SIFT_APP_URL": here, "ALERT_CHANNEL": LAUNCH_OPS, "PORT": str(_next(port))}
+
+
+def _next(port: int) -> int:
+    return port % 65_535 + 1
+
+
 @contextlib.asynccontextmanager
 async def _served(sandbox: Sandbox, address: Settings) -> AsyncIterator[str]:
     """Serves the sandbox; says which command to use where the port is taken."""
@@ -65,7 +95,7 @@ async def _served(sandbox: Sandbox, address: Settings) -> AsyncIterator[str]:
             url = await stack.enter_async_context(serving(sandbox.app, address.host, address.port))
         except CannotListen as error:
             if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRINUSE:
-                another = address.port % 65_535 + 1
+                another = _next(address.port)
                 raise CannotListen(
                     f"Port {address.port} is taken; use another: PORT={another} make demo"
                     f" (without make: PORT={another} sift-retry demo)"
@@ -99,6 +129,7 @@ async def _first_failure(sandbox: Sandbox) -> AsyncIterator[None]:
     async def fail() -> None:
         while not len(sandbox.slack.sockets):
             await sandbox.slack.change()
+            await asyncio.sleep(_DOCTOR_SECONDS)
         sandbox.sift.fail_one()
 
     failing = asyncio.create_task(fail(), name="first failure")

@@ -6,6 +6,7 @@ import errno
 import json
 import socket
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from sqlalchemy import make_url
 from bot.audit.signing import signer
 from bot.base import logs
 from bot.base.clock import utc_now
-from bot.base.errors import SettingsError
-from bot.cli.check import Check, first_line
+from bot.base.errors import BotError, SettingsError
+from bot.cli.check import Check, first_line, wrong
 from bot.db.database import Database, is_outdated, require_schema, schema_version
 from bot.db.guard import guard
 from bot.db.tables import SCHEMA_VERSION
@@ -117,12 +118,22 @@ def _signing_key(settings: Settings) -> Check:
     return Check("signing key", True, "heads of the audit are signed")
 
 
+def _new_file(shown: str, folder: Path) -> Check:
+    """Says whether an SQLite file can be made."""
+    if not folder.is_dir():
+        return Check("database", False, f"no {folder}; make that folder, or set DATABASE_URL")
+    try:
+        tempfile.TemporaryFile(dir=folder).close()  # without a name, so it leaves nothing behind
+    except OSError:
+        return Check("database", False, f"{folder}: may not be written; let the bot do so, or set DATABASE_URL")
+    return Check("database", True, f"{shown} will be created")
+
+
 def _database(settings: StoreSettings) -> Check:
     url = make_url(settings.database_url.get_secret_value())
     shown = url.set(query={}).render_as_string(hide_password=True)  # options may hold passwords, too
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
-        parent = Path(url.database or "").absolute().parent
-        return Check("database", parent.is_dir(), f"{shown} will be created" if parent.is_dir() else f"no {parent}")
+        return _new_file(shown, Path(url.database or "").absolute().parent)
     database = Database(settings.database_url.get_secret_value(), utc_now)
     for engine in database.engines:
         guard(engine, settings.redactor())
@@ -133,7 +144,8 @@ def _database(settings: StoreSettings) -> Check:
                 return Check("database", True, f"{shown}, schema {found} will be upgraded to {SCHEMA_VERSION}")
             require_schema(connection)
     except Exception as error:  # noqa: BLE001  # whatever it is, it is what the doctor has to say
-        return Check("database", False, f"{shown}: {first_line(error)}")
+        todo = "" if isinstance(error, BotError) else "check DATABASE_URL, and whether the bot may write there"
+        return Check("database", False, f"{shown}: {wrong(error, todo)}")
     finally:
         database.close()
     return Check("database", True, f"{shown}, schema {found}")

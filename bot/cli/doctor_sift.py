@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from bot.cli.check import Check, checked
 from bot.settings import Settings
 from bot.sift.client import Sift
+from bot.sift.errors import PermissionDenied, Unauthenticated, Unreachable
 
 SHOWN = 12
 """Permissions that are named; how many more there are is said."""
@@ -19,12 +20,25 @@ async def sift_checks(settings: Settings) -> AsyncIterator[Check]:
         scrub=settings.redactor().scrub,
     )
     try:
-        yield (answers := await checked("sift", lambda: _answers(sift, settings.sift_rest_uri)))
+        yield (answers := await checked("sift", lambda: _answers(sift, settings.sift_rest_uri), what_to_do))
         if answers.passed:
-            yield await checked("sift key", lambda: _key(sift))
-            yield await checked("sift jobs", lambda: _jobs(sift))
+            yield await checked("sift key", lambda: _key(sift), what_to_do)
+            yield await checked("sift jobs", lambda: _jobs(sift), what_to_do)
     finally:
         await sift.aclose()
+
+
+def what_to_do(error: Exception) -> str:
+    """Returns what to do about an error of Sift's."""
+    match error:
+        case Unauthenticated():
+            return "set SIFT_API_KEY to a key of the Sift at SIFT_REST_URI"
+        case PermissionDenied():
+            return "give the key's user the permission, in Sift"
+        case Unreachable():
+            return "check SIFT_REST_URI, its name and the network"
+        case _:
+            return "check whether SIFT_REST_URI is Sift, and whether it is well"
 
 
 async def _answers(sift: Sift, address: str) -> str:

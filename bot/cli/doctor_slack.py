@@ -11,12 +11,13 @@ import aiohttp
 
 from bot.base.clock import utc_now
 from bot.base.errors import BotError
-from bot.cli.check import Check, checked
+from bot.cli.check import Check, checked, wrong
 from bot.settings import Settings
 from bot.slack.answers import part
-from bot.slack.channels import problem_with, what_to_do
+from bot.slack.channels import problem_with
+from bot.slack.channels import what_to_do as what_to_do_there
 from bot.slack.client import Slack
-from bot.slack.errors import SlackError
+from bot.slack.errors import SlackError, SlackUnavailable
 from bot.slack.links import Workspace
 from bot.slack.scopes import NEEDED, OPTIONAL
 from bot.slack.web import http_session, web_client
@@ -27,6 +28,30 @@ CLOCK_SECONDS = 30
 HANDSHAKE_SECONDS = 10.0
 """How long Slack may take to say hello on a new socket."""
 
+# Names of settings and places, no secrets.
+_BOT_TOKEN = "set SLACK_BOT_TOKEN to the app's (OAuth & Permissions), of the Slack at SLACK_API_URL"  # noqa: S105
+_APP_TOKEN = "set SLACK_APP_TOKEN to one of the app's (Basic Information) with connections:write"  # noqa: S105
+
+_OF_THE_TOKEN = frozenset(
+    {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "not_allowed_token_type"}
+)
+"""Errors that a token causes, as Slack names them (docs.slack.dev/reference/methods/auth.test)."""
+
+
+def what_to_do(error: Exception, token: str = _BOT_TOKEN) -> str:
+    """Returns what to do about an error of Slack's.
+
+    Args:
+        token: what to do about the token of that call.
+    """
+    if isinstance(error, SlackUnavailable):
+        return "check SLACK_API_URL and the network, and whether Slack is well"
+    if not isinstance(error, SlackError):
+        return ""
+    if error.error == "missing_scope" and token == _BOT_TOKEN:
+        return "reinstall the app from app_manifest.yml"
+    return token if error.error in {*_OF_THE_TOKEN, "missing_scope"} else ""
+
 
 async def slack_checks(settings: Settings) -> AsyncIterator[Check]:
     """Asks Slack for everything that the bot will need of it; posts nothing."""
@@ -36,17 +61,21 @@ async def slack_checks(settings: Settings) -> AsyncIterator[Check]:
         try:
             workspace = await slack.identify()
         except BotError as error:
-            yield Check("slack", False, str(error))
+            yield Check("slack", False, wrong(error, what_to_do(error)))
         else:
             yield Check("slack", True, f"workspace {workspace.team_id}, bot user {workspace.bot_user_id}")
             for check in _scopes(workspace):
                 yield check
-            yield await checked("clock", lambda: _clock(slack))
+            yield await checked("clock", lambda: _clock(slack), what_to_do)
             async for check in _places(settings, slack, workspace):
                 yield check
+        if not settings.socket_mode:
+            yield Check("signing secret", True, "given; whether it is the app's, the first /sift-retry help tells")
         token = settings.slack_app_token
         if token is not None:
-            yield await checked("socket mode", lambda: _shake_hands(slack, token.get_secret_value(), session))
+            app_token = token.get_secret_value()
+            shake_hands = partial(_shake_hands, slack, app_token, session)
+            yield await checked("socket mode", shake_hands, partial(what_to_do, token=_APP_TOKEN))
 
 
 def _scopes(workspace: Workspace) -> list[Check]:
@@ -83,16 +112,16 @@ async def _places(settings: Settings, slack: Slack, workspace: Workspace) -> Asy
     """The channels and the user group that the settings name."""
     public = not workspace.scopes or "chat:write.public" in workspace.scopes
     for channel_id in sorted(settings.channels):
-        yield await checked(f"channel {channel_id}", partial(_channel, slack, channel_id, public))
+        yield await checked(f"channel {channel_id}", partial(_channel, slack, channel_id, public), what_to_do)
     group_id = settings.oncall_group
     if group_id is not None:
-        yield await checked(f"group {group_id}", lambda: _group(slack, group_id))
+        yield await checked(f"group {group_id}", lambda: _group(slack, group_id), what_to_do)
 
 
 async def _channel(slack: Slack, channel_id: str, public: bool) -> str:
     problem = await problem_with(slack, channel_id, posts_in_public=public)
     if problem is not None:
-        raise BotError(what_to_do(problem))
+        raise BotError(what_to_do_there(problem))
     return "takes the bot's posts"
 
 

@@ -36,15 +36,18 @@ def run() -> None:
 
 
 @click.command()
-def demo() -> None:
+@click.option(
+    "--without-bot", is_flag=True, help="Only Slack and Sift, for a bot run by itself; its settings go to stdout."
+)
+def demo(without_bot: bool) -> None:
     """Runs the same bot against an embedded Slack and Sift, and serves a page to try it on."""
     if not all(map(importlib.util.find_spec, _DEMO)):
         raise click.ClickException(
             "the demo needs the extra `demo`: pip install 'sift-retry-bot[demo]' (in a clone: make demo)"
         )
-    from bot.cli.demo import run_demo
+    from bot.cli.demo import run_demo, run_sandbox
 
-    _until_stopped(run_demo)
+    _until_stopped(run_sandbox if without_bot else run_demo)
 
 
 def _until_stopped(work: Callable[[asyncio.Event], Coroutine[object, None, None]]) -> None:

@@ -34,6 +34,7 @@ async def retry(desk: Desk, shoot: Shoot) -> None:
     await expect(alert).to_contain_text("@Operator")
     thread = await person.open_thread(alert)
     await expect(thread.filter(has_text="Finished")).not_to_have_count(0)
+    await expect(thread.get_by_role("button", name="Rerun all")).to_be_visible()
     await shoot(person.page)
 
 

@@ -20,15 +20,18 @@ from tests.scenarios.test_crash import free_port, until_ready
 
 
 @contextlib.asynccontextmanager
-async def demo(folder: Path, port: int, **more: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Runs the demo in an empty folder, with temporary files in one beside it."""
+async def demo(
+    folder: Path, port: int, *options: str, command: str = "demo", **more: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Runs the demo, or another command, in an empty folder, with temporary files in one beside it."""
     temporary = folder / "tmp"
-    temporary.mkdir()
+    temporary.mkdir(parents=True, exist_ok=True)
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bot", "demo"),
+        *(sys.executable, "-m", "bot", command, *options),
         cwd=folder,
         env={**kept, "PYTHONPATH": str(Path(__file__).parents[2]), "PORT": str(port), "TMPDIR": str(temporary), **more},
+        stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     try:
@@ -61,6 +64,32 @@ async def test_an_alert_waits_and_nothing_is_left_behind(tmp_path: Path) -> None
         assert f"from another terminal: DATABASE_URL=sqlite:///{folder}/demo.db python -m bot audit list" in error
     assert [path.name for path in tmp_path.iterdir()] == ["tmp"]
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+async def test_slack_and_sift_alone_serve_a_bot_that_is_run_by_itself(tmp_path: Path) -> None:
+    port = free_port()
+    async with demo(tmp_path, port, "--without-bot") as sandbox:
+        assert sandbox.stdout
+        lines = [(await asyncio.wait_for(sandbox.stdout.readline(), 60)).decode().strip() for _ in range(9)]
+        given = {name: value for name, _, value in (line.partition("=") for line in lines)}
+        assert given["PORT"] == str(port + 1)
+        settings = given | {"PORT": str(free_port()), "ALERT_POLL_SECONDS": "1"}
+        async with demo(tmp_path / "bot", 0, command="doctor", **settings) as doctor:
+            await said(doctor)
+            assert doctor.returncode == 0
+        async with (
+            demo(tmp_path / "bot", 0, command="run", **settings) as bot,
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http,
+        ):
+            await until_ready(f"http://127.0.0.1:{settings['PORT']}/readyz")
+            async with asyncio.timeout(60):
+                while 'data-testid="action-retry"' not in (await http.get("/")).text:
+                    await asyncio.sleep(0.2)
+            bot.send_signal(signal.SIGTERM)
+            await said(bot)
+        sandbox.send_signal(signal.SIGTERM)
+        assert f"Slack and Sift are at http://127.0.0.1:{port}/ and wait for a bot" in await said(sandbox)
+        assert sandbox.returncode == 0
 
 
 async def test_a_taken_port_is_one_line_with_what_to_type(tmp_path: Path) -> None:

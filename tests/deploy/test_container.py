@@ -130,7 +130,9 @@ def test_the_script_makes_what_compose_reads_and_keeps_it(tmp_path: Path) -> Non
     made = {path.name: path.read_text() for path in secrets.iterdir()}
     for name in given:
         (secrets / name).write_text("x")
+        (secrets / name).chmod(0o600)  # of its owner alone, whom the container's user is not
     assert subprocess.run([script], check=False).returncode == 0
+    assert all((secrets / name).stat().st_mode & 0o004 for name in given)
     assert {path.name for path in secrets.iterdir()} == set(compose("compose.yml")["secrets"])
     assert {name: (secrets / name).read_text() for name in made} == made
     assert len(made["bot_password"]) == 48

@@ -99,7 +99,7 @@ class Typist:
         async with self._free:
             folder = self._scene.with_name(f"line-{number}")
             shutil.copytree(self._scene, folder)
-            arguments, port = shlex.split(line), free_port()
+            arguments, port = shlex.split(line.partition(" > ")[0]), free_port()
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "bot", *arguments, *(["--help"] if needs_more(arguments) else [])),
                 cwd=folder,
@@ -108,7 +108,8 @@ class Typist:
                 stderr=subprocess.STDOUT,
             )
             if arguments[0] in SERVING:
-                await until_ready(f"http://127.0.0.1:{port}/readyz")
+                alone = "--without-bot" in arguments
+                await until_ready(f"http://127.0.0.1:{port}/{'' if alone else 'readyz'}")
                 process.send_signal(signal.SIGTERM)
             said, _ = await asyncio.wait_for(process.communicate(), 60)
             return f"{line}: {said.decode()}" if process.returncode else None

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 import httpx
 import pytest
+import structlog
 from sqlalchemy import text
 
 from bot.app import readiness, schedule
@@ -89,6 +90,28 @@ async def test_what_slack_did_not_sign_just_now_is_refused_and_not_recorded(
 ) -> None:
     assert (await post(live, command(), **forged)).status_code == 401
     assert live.outcomes() == []
+
+
+async def test_a_mistyped_secret_is_in_the_log_once_a_minute(live: World) -> None:
+    with structlog.testing.capture_logs() as logged:
+        await post(live, command(), signature="")
+        for _ in range(3):
+            await post(live, command(), secret="another secret")
+    assert [line for line in logged if line["event"] == "slack.not_signed"] == [
+        {
+            "event": "slack.not_signed",
+            "log_level": "warning",
+            "why": "another signature; is SLACK_SIGNING_SECRET the app's?",
+            "requests": 1,
+        }
+    ]
+
+
+async def test_a_clock_that_is_off_is_in_the_log(live: World) -> None:
+    with structlog.testing.capture_logs() as logged:
+        await post(live, command(), shift=-400)
+    (line,) = [line for line in logged if line["event"] == "slack.not_signed"]
+    assert re.fullmatch(r"signed 40\d s ago; is this machine's clock right\?", line["why"])
 
 
 async def test_an_unsigned_url_verification_is_refused_and_a_signed_one_answered(live: World) -> None:

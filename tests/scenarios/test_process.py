@@ -69,13 +69,19 @@ async def test_the_doctor_finds_everything_well_and_changes_nothing(world: World
 @pytest.mark.parametrize(
     ("settings", "line"),
     [
-        ({"SLACK_BOT_TOKEN": "xoxb-wrong"}, "FAIL  slack: Slack answered: invalid_auth"),
-        ({"SLACK_APP_TOKEN": "xapp-wrong"}, "FAIL  socket mode: Slack answered: invalid_auth"),
-        ({"SIFT_API_KEY": "wrong"}, "FAIL  sift: Sift does not accept the bot's API key."),
-        ({"SIFT_REST_URI": "http://127.0.0.1:9"}, "FAIL  sift: Sift cannot be reached"),
+        ({"SLACK_BOT_TOKEN": "xoxb-wrong"}, "FAIL  slack: Slack answered: invalid_auth; set SLACK_BOT_TOKEN"),
+        ({"SLACK_APP_TOKEN": "xapp-wrong"}, "FAIL  socket mode: Slack answered: invalid_auth; set SLACK_APP_TOKEN"),
+        (
+            {"SIFT_API_KEY": "wrong"},
+            "FAIL  sift: Sift does not accept the bot's API key. (Sift: invalid API key); set SIFT_API_KEY to",
+        ),
+        (
+            {"SIFT_REST_URI": "http://127.0.0.1:9"},
+            "FAIL  sift: Sift cannot be reached: no connection was made; check SIFT_REST_URI",
+        ),
         (
             {"SLACK_API_URL": "https://nowhere.invalid/api"},
-            "FAIL  slack: Slack could not be reached: its name does",
+            "FAIL  slack: Slack could not be reached: its name does not resolve; check SLACK_API_URL",
         ),
         (
             {"ALERT_CHANNEL": "C0MISTYPED"},
@@ -84,7 +90,15 @@ async def test_the_doctor_finds_everything_well_and_changes_nothing(world: World
         ({"ALERT_CHANNELS": f"data_export={PRIVATE}"}, f"FAIL  channel {PRIVATE}: no such channel, or a private one"),
         ({"ONCALL_GROUP": "S0GONE"}, "FAIL  group S0GONE: there is no such user group"),
         ({"AUDIT_SIGNING_KEY_FILE": "/nowhere"}, "FAIL  signing key: AUDIT_SIGNING_KEY_FILE: wrong"),
-        ({"DATABASE_URL": "sqlite:////nowhere/at/all.db"}, "FAIL  database: no /nowhere/at"),
+        (
+            {"DATABASE_URL": "sqlite:////nowhere/at/all.db"},
+            "FAIL  database: no /nowhere/at; make that folder, or set DATABASE_URL",
+        ),
+        ({"DATABASE_URL": "sqlite:////proc/new.db"}, "FAIL  database: /proc: may not be written; let the bot do so"),
+        (
+            {"DATABASE_URL": "postgresql://bot@127.0.0.1:9/bot"},
+            "Connection refused; check DATABASE_URL, and whether the bot may write there",
+        ),
         ({"PORT": "x"}, "FAIL  settings: PORT: wrong; expected a port from 1 to 65535"),
     ],
 )
