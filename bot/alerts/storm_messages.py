@@ -17,7 +17,7 @@ from bot.alerts.storm_press import WHOLE
 from bot.base.text import clip
 from bot.retries.messages.job import kind_of, referring
 from bot.retries.messages.modals import JobOption, all_under_way_view, retry_view
-from bot.retries.messages.naming import SHORT_ID, name_of
+from bot.retries.messages.naming import SHORT_ID, choice_of, name_of
 from bot.retries.messages.record import readable, words
 from bot.retries.state import AlertState
 from bot.sift.ids import job_kind
@@ -249,7 +249,7 @@ def selection(alerts: Sequence[Alert], total: int, origin: Mapping[str, str | No
     """
     if not alerts:
         return all_under_way_view(under_way)
-    names = Counter(name_of(alert.job_id, alert.about, MAX_NAME) for alert in alerts)
+    names = Counter(map(_choice, alerts))
     choices: list[JobOption] = []
     for _, alike in groupby(alerts, key=_alike):
         some = list(alike)
@@ -271,10 +271,14 @@ def _label(alerts: Sequence[Alert]) -> str:
 
 def _option(alert: Alert, names: Mapping[str, int]) -> Block:
     """A job to pick; those of one name are told apart by their IDs."""
-    name, short = name_of(alert.job_id, alert.about, MAX_NAME), alert.job_id[:SHORT_ID]
-    told = f"{name} ({short})" if names[name] > 1 and name != short else name
+    name, short = _choice(alert), alert.job_id[:SHORT_ID]
+    told = f"{name} ({short})" if names[name] > 1 and short not in name else name
     why = cause_in_a_line(alert, MAX_OPTION_TEXT)
     return option(f"{told}: {why}" if why else told, alert.job_id)
+
+
+def _choice(alert: Alert) -> str:
+    return choice_of(alert.job, alert.job_id, alert.about, MAX_NAME)
 
 
 def _kind(job_type: str) -> str:

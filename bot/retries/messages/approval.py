@@ -5,12 +5,13 @@ May approve: @Bob, @launch-ops
 [Approve] [Decline…] [Override…]
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from bot.base.clock import rfc3339
 from bot.retries.messages.job import status_of
-from bot.retries.messages.naming import SHORT_ID, name_of, title_of, why_block
+from bot.retries.messages.naming import SHORT_ID, cause_of, choice_of, title_of, why_block
 from bot.retries.request import Retry
 from bot.retries.state import UNSENT, ApprovalReason, RefusalReason
 from bot.slack.blocks import (
@@ -44,6 +45,9 @@ SOME_TITLE, DECLINE_TITLE, OVERRIDE_TITLE = "Approve some", "Decline", "Override
 
 MAX_REASON = 500
 """Characters of a reason."""
+
+MAX_NAME = 45
+"""Characters of a name in an option, so that the cause has room beside it."""
 
 MAX_NAMED = 5
 """So many of those who may approve are named."""
@@ -259,7 +263,8 @@ def some_view(waiting: Sequence[Retry], of: str) -> View:
     Args:
         waiting: those that they may approve; a hundred are offered.
     """
-    options = [option(_label(retry), retry.id) for retry in waiting[:MAX_OPTIONS]]
+    names = Counter(map(_choice, waiting))
+    options = [option(_label(retry, names), retry.id) for retry in waiting[:MAX_OPTIONS]]
     unlisted = len(waiting) - len(options)
     blocks = [input_("jobs", "Jobs to approve", multi_select(options, placeholder="Pick"), optional=False)]
     if unlisted > 0:
@@ -267,7 +272,13 @@ def some_view(waiting: Sequence[Retry], of: str) -> View:
     return modal(SOME_TITLE, blocks, submit="Approve", callback_id=SOME_VIEW, private_metadata=of)
 
 
-def _label(retry: Retry) -> str:
-    """What a job is called as something to pick: name, short ID, which retry it would be."""
-    short, name = retry.job_id[:SHORT_ID], name_of(retry.job_id, retry.about, 45)
-    return f"{name}{f' · {short}' if short not in name else ''} – retry {retry.attempt or 1}"
+def _label(retry: Retry, names: Mapping[str, int]) -> str:
+    """A job as something to pick: name, which retry it would be, and why it failed; alike ones by their short IDs."""
+    short, name = retry.job_id[:SHORT_ID], _choice(retry)
+    told = f"{name} ({short})" if names[name] > 1 and short not in name else name
+    cause = cause_of(retry.job, retry.about)
+    return f"{told}, retry {retry.attempt or 1}" + (f" – {cause}" if cause else "")
+
+
+def _choice(retry: Retry) -> str:
+    return choice_of(retry.job, retry.job_id, retry.about, MAX_NAME)

@@ -50,6 +50,21 @@ def name_of(job_id: str, about: About, most: int = MAX_PART) -> str:
     return clip(" · ".join(parts), most) if parts else job_id[:SHORT_ID]
 
 
+def choice_of(job: Job | None, job_id: str, about: About, most: int) -> str:
+    """The name as something to pick, not escaped yet: what differs first, since a phone shows one line of it.
+
+    Returns:
+        Such as `telemetry_0412.csv · stand-2 · hotfire-118`, with as many parts as there is room for; what has neither
+        file nor report begins with its kind.
+    """
+    parts = about.subject.title_parts()
+    if not parts:
+        return f"{kind_of(job)} {job_id[:SHORT_ID]}"
+    kind = "" if about.subject.file or about.subject.report else f"{kind_of(job)} "
+    told = [kind + " · ".join(parts[first:][::-1]) for first in range(len(parts))]
+    return clip(next((name for name in told if len(name) <= most), told[-1]), most)
+
+
 def cause_of(job: Job | None, about: About, most: int = MAX_CAUSE) -> str:
     """Why it failed, in one line of foreign words, not escaped yet; empty where nobody says."""
     return clip(about.why.headline or why_now(job) or "", most)
