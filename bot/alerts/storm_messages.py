@@ -117,9 +117,10 @@ def _title(storm: Storm) -> str:
     if set(counts) <= {Standing.THROUGH, Standing.CLOSED}:
         return _over(storm, counts)
     active = [f"{counts[one]:,} {one}" for one in (Standing.UNDER_WAY, Standing.QUEUED) if one in counts]
-    parts = [f"{', '.join(active)} by {_people(storm.retrying)}"] if active else []
-    if Standing.AWAITING in counts:
-        parts.append(f"{counts[Standing.AWAITING]:,} {Standing.AWAITING}, asked for by {_people(storm.awaiting)}")
+    awaiting = f"{counts.get(Standing.AWAITING, 0):,} {Standing.AWAITING}, asked for by {_people(storm.awaiting)}"
+    if active and (Standing.AWAITING not in counts or storm.retrying != storm.awaiting):  # who is named once is enough
+        active[-1] += f" by {_people(storm.retrying)}"
+    parts = [*active, *([awaiting] if Standing.AWAITING in counts else [])]
     rest = (Standing.FAILED, Standing.FAILED_AGAIN, Standing.OUTSIDE, Standing.THROUGH, Standing.CLOSED)
     return ", ".join(parts + [f"{counts[one]:,} {one}" for one in rest if one in counts])
 
@@ -209,7 +210,9 @@ def _lists(storm: Storm) -> list[Piece]:
     for start in range(0, len(storm.members), size):
         some = storm.members[start : start + size]
         texts = ["\n".join(_line(one) for one in some[at : at + LINES]) for at in range(0, len(some), LINES)]
-        title = f"Failures {start + 1:,} to {start + len(some):,} of {storm.total:,}"
+        title = f"All {storm.total:,} failures"
+        if len(some) < storm.total:
+            title = f"Failures {start + 1:,} to {start + len(some):,} of {storm.total:,}"
         blocks = [section(f"*{title}*"), *(section(text) for text in texts)]
         if start + size >= len(storm.members) and storm.total > len(storm.members):
             more = storm.total - len(storm.members)

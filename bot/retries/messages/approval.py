@@ -1,6 +1,6 @@
 """What a request shows while it waits for a second person, and after. Pure.
 
-👥 Retry 3 of this job takes a second person: somebody other than @Ann who may retry it has to approve …
+👥 @Ann wants to retry data import *hotfire-118* · stand-2 (retry 3). Somebody else who may retry it has to approve …
 May approve: @Bob, @launch-ops
 [Approve] [Decline…] [Override…]
 """
@@ -11,7 +11,7 @@ from datetime import datetime
 
 from bot.base.clock import rfc3339
 from bot.retries.messages.job import status_of
-from bot.retries.messages.naming import SHORT_ID, cause_of, choice_of, title_of, why_block
+from bot.retries.messages.naming import SHORT_ID, cause_of, choice_of, in_sentence, title_of, why_block
 from bot.retries.request import Retry
 from bot.retries.state import UNSENT, ApprovalReason, RefusalReason
 from bot.slack.blocks import (
@@ -67,18 +67,22 @@ def approval(retry: Retry) -> Message:
         return Message(text, [section(text)])
     if not retry.waits_for_approval or retry.approval_until is None:
         return _over(retry)
-    text = f":busts_in_silhouette: Retry {retry.attempt or 1} of this job takes {_second(retry)}."
+    text = _asked(retry, retry.approval_until)
+    in_thread_alone = retry.thread_ts is not None  # else the announcement says the reason
+    reason = [plain(f"Reason: {retry.reason}")] if retry.reason and in_thread_alone else []
     approve = button("Approve", APPROVE, retry.id, style="primary")
-    return Message(
-        text, [section(text), *standing([retry]), *_why(retry), actions([approve, *other_buttons(retry.id)])]
-    )
+    buttons = actions([approve, *other_buttons(retry.id)])
+    return Message(text, [section(text), *reason, *standing([retry]), *_why(retry), buttons])
 
 
-def _second(retry: Retry) -> str:
-    """Whose word a request takes: `a second person: somebody other than @Ann who may retry it has to approve …`."""
+def _asked(retry: Retry, until: datetime) -> str:
+    """Who wants what, and whose word that takes."""
     needed = retry.approvals_needed or 1
-    until = f", until {date(retry.approval_until, 'time')}" if retry.approval_until else ""
-    return f"{whose(needed, retry.user_id, 'it')}{until}. Nothing was sent to Sift yet"
+    others = "Somebody else who may retry it has" if needed == 1 else f"{needed} other people who may retry it have"
+    return (
+        f":busts_in_silhouette: <@{retry.user_id}> wants to retry {in_sentence(_title(retry))} "
+        f"(retry {retry.attempt or 1}). {others} to approve, until {date(until, 'time')}. Nothing was sent to Sift yet."
+    )
 
 
 def whose(needed: int, requester: str, what: str) -> str:

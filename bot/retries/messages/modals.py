@@ -140,14 +140,20 @@ def all_under_way_view(under_way: int) -> View:
     )
 
 
-def nothing_picked() -> dict[str, str]:
-    """Said at the inputs of a modal that names no job."""
-    return {"reason": "Pick a job above, or paste its ID."}
+def nothing_picked(source: str) -> dict[str, str]:
+    """Said at the inputs of a modal that names no job.
+
+    Args:
+        source: where the modal was opened: that of the command alone takes IDs, too.
+    """
+    if source == Source.MODAL:
+        return {"ids": "Pick a job above, or paste its ID or a link to it."}
+    return {"reason": "Pick a job above."}
 
 
-def too_many_picked(most: int) -> dict[str, str]:
+def too_many_picked(most: int, source: str) -> dict[str, str]:
     """Said at the inputs of a modal that names too many jobs."""
-    return {"reason": f"That is more than {most} jobs at once."}
+    return {"ids" if source == Source.MODAL else "reason": f"That is more than {most} jobs at once."}
 
 
 def nothing_found_view() -> View:

@@ -44,6 +44,11 @@ def title_of(job: Job | None, job_id: str, about: About) -> str:
     return " · ".join([f"{kind} *{first}*", *rest])
 
 
+def in_sentence(title: str) -> str:
+    """A title within a sentence: `data import *hotfire-118* · stand-2 · telemetry_0412.csv`."""
+    return title[:1].lower() + title[1:]
+
+
 def name_of(job_id: str, about: About, most: int = MAX_PART) -> str:
     """The name alone, of foreign words not escaped yet: run and file, or whatever is known, or the short ID."""
     parts = about.subject.title_parts()
