@@ -127,7 +127,7 @@ def snooze_view(failure_id: str, name: str, now: datetime, zone: ZoneInfo, origi
     blocks = [
         section(_what(name, "The alert comes back in its thread then, if there is still something to retry.")),
         hinted(input_("for", "For how long", radio_buttons(options, options[0]), optional=False), here),
-        hinted(input_("day", "Or until 9:00 AM on a date", {"type": "datepicker"}), "If you choose a date, it counts."),
+        hinted(input_("day", "Or until 9:00 AM on a date", {"type": "datepicker"}), "It goes before the choice above."),
     ]
     return modal(
         SNOOZE_TITLE, blocks, submit="Snooze", callback_id=SNOOZE_VIEW, private_metadata=_kept(failure_id, origin)

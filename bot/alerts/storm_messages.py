@@ -17,7 +17,7 @@ from bot.alerts.storm_press import WHOLE
 from bot.base.text import clip
 from bot.retries.messages.job import kind_of, referring
 from bot.retries.messages.modals import JobOption, all_under_way_view, retry_view
-from bot.retries.messages.naming import SHORT_ID, name_of
+from bot.retries.messages.naming import SHORT_ID, choice_of, name_of
 from bot.retries.messages.record import readable, words
 from bot.retries.state import AlertState
 from bot.sift.ids import job_kind
@@ -117,9 +117,10 @@ def _title(storm: Storm) -> str:
     if set(counts) <= {Standing.THROUGH, Standing.CLOSED}:
         return _over(storm, counts)
     active = [f"{counts[one]:,} {one}" for one in (Standing.UNDER_WAY, Standing.QUEUED) if one in counts]
-    parts = [f"{', '.join(active)} by {_people(storm.retrying)}"] if active else []
-    if Standing.AWAITING in counts:
-        parts.append(f"{counts[Standing.AWAITING]:,} {Standing.AWAITING}, asked for by {_people(storm.awaiting)}")
+    awaiting = f"{counts.get(Standing.AWAITING, 0):,} {Standing.AWAITING}, asked for by {_people(storm.awaiting)}"
+    if active and (Standing.AWAITING not in counts or storm.retrying != storm.awaiting):  # who is named once is enough
+        active[-1] += f" by {_people(storm.retrying)}"
+    parts = [*active, *([awaiting] if Standing.AWAITING in counts else [])]
     rest = (Standing.FAILED, Standing.FAILED_AGAIN, Standing.OUTSIDE, Standing.THROUGH, Standing.CLOSED)
     return ", ".join(parts + [f"{counts[one]:,} {one}" for one in rest if one in counts])
 
@@ -209,7 +210,9 @@ def _lists(storm: Storm) -> list[Piece]:
     for start in range(0, len(storm.members), size):
         some = storm.members[start : start + size]
         texts = ["\n".join(_line(one) for one in some[at : at + LINES]) for at in range(0, len(some), LINES)]
-        title = f"Failures {start + 1:,} to {start + len(some):,} of {storm.total:,}"
+        title = f"All {storm.total:,} failures"
+        if len(some) < storm.total:
+            title = f"Failures {start + 1:,} to {start + len(some):,} of {storm.total:,}"
         blocks = [section(f"*{title}*"), *(section(text) for text in texts)]
         if start + size >= len(storm.members) and storm.total > len(storm.members):
             more = storm.total - len(storm.members)
@@ -249,7 +252,7 @@ def selection(alerts: Sequence[Alert], total: int, origin: Mapping[str, str | No
     """
     if not alerts:
         return all_under_way_view(under_way)
-    names = Counter(name_of(alert.job_id, alert.about, MAX_NAME) for alert in alerts)
+    names = Counter(map(_choice, alerts))
     choices: list[JobOption] = []
     for _, alike in groupby(alerts, key=_alike):
         some = list(alike)
@@ -271,10 +274,14 @@ def _label(alerts: Sequence[Alert]) -> str:
 
 def _option(alert: Alert, names: Mapping[str, int]) -> Block:
     """A job to pick; those of one name are told apart by their IDs."""
-    name, short = name_of(alert.job_id, alert.about, MAX_NAME), alert.job_id[:SHORT_ID]
-    told = f"{name} ({short})" if names[name] > 1 and name != short else name
+    name, short = _choice(alert), alert.job_id[:SHORT_ID]
+    told = f"{name} ({short})" if names[name] > 1 and short not in name else name
     why = cause_in_a_line(alert, MAX_OPTION_TEXT)
     return option(f"{told}: {why}" if why else told, alert.job_id)
+
+
+def _choice(alert: Alert) -> str:
+    return choice_of(alert.job, alert.job_id, alert.about, MAX_NAME)
 
 
 def _kind(job_type: str) -> str:

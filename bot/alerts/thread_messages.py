@@ -46,7 +46,7 @@ def storm_reminder(storm: Storm, oncall: str | None) -> Message:
 
 def creator(alert: Alert) -> Message:
     """Tells whoever created a job in Sift that it failed."""
-    text = f":bust_in_silhouette: <@{alert.creator_id}> You created this job in Sift, and it failed."
+    text = f":bust_in_silhouette: <@{alert.creator_id}>, you created this job in Sift, and it failed."
     return Message(f"Your job – {notification(alert.job, alert.job_id, alert.about)}", [section(text)])
 
 

@@ -94,6 +94,7 @@ class Usage:
     Args:
         word: the one word that `problem` is said of; empty: of the whole.
         changes: whether the command would have changed the allow-list, and not have reached Sift.
+        run: what may have been meant as the name of a run; empty: nothing.
     """
 
     problem: str
@@ -101,6 +102,7 @@ class Usage:
     example: str = f"{EXAMPLE} sensor was offline"
     word: str = ""
     changes: bool = False
+    run: str = ""
 
 
 Command = Retry | RetryRun | Pick | ListFailed | Status | ReadAudit | Stats | Allow | Revoke | ShowAccess | Help | Usage

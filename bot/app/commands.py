@@ -64,11 +64,21 @@ def _retry(text: str, words: list[str]) -> Command:
             break
         job_ids.append(job_id)
     if not job_ids:
-        return Usage("is not a Sift job ID, nor a word I know", word=clip(unescape(words[0])))
+        return _neither(words)
     if len(set(job_ids)) > MAX_JOBS:
         return Usage(f"that is more than {MAX_JOBS} jobs at once")
     rest = text.split(maxsplit=len(job_ids))[len(job_ids) :]
     return Retry(tuple(dict.fromkeys(job_ids)), reason_of(unescape(rest[0]) if rest else None))
+
+
+_LIKE_A_RUN = re.compile(r"[\w.-]+( [\w.-]+)*", re.ASCII)
+
+
+def _neither(words: list[str]) -> Usage:
+    """What begins with no job ID and no word; without any job ID in it, it may be a run's name."""
+    told = " ".join(words)
+    run = told if _LIKE_A_RUN.fullmatch(told) and not any(map(job_id_in, words)) else ""
+    return Usage("is not a Sift job ID, nor a word I know", word=clip(unescape(words[0])), run=clip(run))
 
 
 _QUOTED = re.compile(r"\s*(?:\"([^\"]+)\"|“([^”]+)”|'([^']+)'|‘([^’]+)’|«([^»]+)»)(?=\s|$)")

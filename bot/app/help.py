@@ -26,7 +26,8 @@ def usage(problem: Usage, bot: str | None = None) -> Message:
     )
     nothing = "Nothing was changed." if problem.changes else "Nothing was sent to Sift."
     what = f":information_source: {wrong}. {nothing}"
-    how = f"For example: {_typed(problem.example, bot)}\nEverything that can be typed: {_typed('help', bot)}"
+    run = f"If that is a Sift run: {_typed(f'run {problem.run}', bot)}\n" if problem.run else ""
+    how = f"{run}For example: {_typed(problem.example, bot)}\nEverything that can be typed: {_typed('help', bot)}"
     given = [plain(problem.given)] if problem.given else []
     return Message(f"{what}\n{how}", [section(what), *given, section(how)])
 

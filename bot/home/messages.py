@@ -22,6 +22,7 @@ from bot.records.line import Line
 from bot.records.messages import OPEN_AUDIT, OPEN_STATS, OWN, block_of, numbers, search_button
 from bot.records.search import Search
 from bot.records.stats import Stats
+from bot.records.why import why_of
 from bot.retries.messages.job import export_facts, progress, ran_for, retry_button, status_of
 from bot.retries.messages.naming import cause_of, details, grey, links_of, title_of, why_block
 from bot.retries.messages.record import words as helped
@@ -142,7 +143,9 @@ def _why(job: Job, about: About, record: Record | None, place: Place) -> list[Bl
 
 def unknown(job_id: str) -> Message:
     """Said when Sift lists no such job."""
-    text = f":grey_question: Sift knows no job `{escape(job_id)}`, or its key may not see it. Check the ID in Sift."
+    text = (
+        f":grey_question: Sift knows no job `{escape(job_id)}`, or the bot's key may not see it. Check the ID in Sift."
+    )
     return Message(text, [section(text)])
 
 
@@ -270,6 +273,8 @@ def _waiting(job: Job, known: Listed) -> Block:
 
 def _retry(retry: Retry, named: bool = False) -> str:
     emoji, words = outcome_of(retry)
+    if retry.state is State.REFUSED and (why := why_of(retry.detail)):
+        words = f"{why}; nothing was sent"
     by = f" · <@{retry.user_id}>" if named else ""
     return f"{emoji} {title_of(retry.job, retry.job_id, retry.about)} — {words}{by} · {date(retry.created_at, 'time')}"
 

@@ -244,7 +244,7 @@ def not_found(name: str, runs: Sequence[Run], offer_id: str | None) -> Message:
     Args:
         name: or the ID.
     """
-    text = f"Sift knows no run *{foreign(name, MAX_PART)}*, or its key may not see it."
+    text = f"Sift knows no run *{foreign(name, MAX_PART)}*, or the bot's key may not see it."
     nearest = [section("These begin alike:"), *_choices(runs, offer_id)] if runs and offer_id else []
     return Message(text, [section(f":grey_question: {text}"), *nearest])
 

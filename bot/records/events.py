@@ -13,7 +13,7 @@ from bot.audit.entry import DENIED, Event
 from bot.base.clock import say_duration
 from bot.records.line import Line
 from bot.records.why import why_of
-from bot.retries.messages.naming import title_of
+from bot.retries.messages.naming import in_sentence, title_of
 from bot.slack.blocks import counted, date, escape, foreign, mention
 
 Told = tuple[str, str]
@@ -38,7 +38,7 @@ def job_of(line: Line) -> str:
     """Returns what the job of an entry is called, within a sentence; empty where it is about none."""
     job_id = line.retry.job_id if line.retry is not None else line.job_id
     title = title_of(line.retry.job if line.retry is not None else None, job_id, line.about) if job_id else ""
-    return title[:1].lower() + title[1:]
+    return in_sentence(title)
 
 
 def of_job(line: Line) -> str:

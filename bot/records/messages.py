@@ -1,6 +1,6 @@
 """The audit and the statistics as people read them, and the audit's head as it is posted daily. Pure.
 
-✅ @Ann retried Data import *hotfire-118* · stand-2 · telemetry_0412.csv — finished  [Show]
+✅ @Ann retried data import *hotfire-118* · stand-2 · telemetry_0412.csv — finished  [Show]
 > the sensor was offline
 12:00 PM · thread
 Your 9 requests in the last 30 days: 6 of 8 retries helped.

@@ -1,6 +1,6 @@
 """The steps of one request, oldest first, as its Show button opens them. Pure.
 
-✅ @Ann retried Data import *hotfire-118* · stand-2 · telemetry_0412.csv — finished
+✅ @Ann retried data import *hotfire-118* · stand-2 · telemetry_0412.csv — finished
 • 12:00:00 PM · @Ann asked for it, by command
 • 12:00:01 PM · Allowed by a grant of @Ada; being sent to Sift
 • 12:00:02 PM · Sift took it

@@ -27,7 +27,7 @@ WHY = {
     "approval_needed": "a second person has to approve it",
     "approval_expired": "nobody else approved it in time",
     "self_approval": "nobody approves what they asked for themselves",
-    "approval_declined": "somebody declined it",
+    "approval_declined": "declined",
     # why there was nothing to do: `retries.state.RefusalReason`
     "unknown_job": "Sift knows no such job",
     "not_retryable": "the job had not failed",
@@ -64,6 +64,10 @@ _FINE = frozenset({"granted", "admins_setting"})
 """What the detail of something that was allowed says."""
 
 
+_BY_SOMEBODY = frozenset({"under_way", "approval_declined"})
+"""What is told with who it was."""
+
+
 def why_of(detail: Mapping[str, Any]) -> str:
     """Returns why, from the detail of an entry or of a request; empty where it does not say."""
     why = str(detail.get("why") or "")
@@ -73,7 +77,7 @@ def why_of(detail: Mapping[str, Any]) -> str:
         return ""
     words = WHY.get(why) or foreign(why.replace("_", " "))
     by = str(detail.get("by") or "")
-    return f"{words}, by {mention(escape(by))}" if why == "under_way" and by[:1] in ("U", "W") else words
+    return f"{words}, by {mention(escape(by))}" if why in _BY_SOMEBODY and by[:1] in ("U", "W") else words
 
 
 def _too_many(detail: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """What is on record, in words: each entry of the audit as a person would tell it. Pure.
 
-✅ @Ann retried Data import *hotfire-118* · stand-2 · telemetry_0412.csv — finished
+✅ @Ann retried data import *hotfire-118* · stand-2 · telemetry_0412.csv — finished
 🔑 @Ada allowed @Ben to retry jobs for 8 h (because on call)
 ⛔ @Ben wanted to read the audit, and may not: not on the allow-list
 """
@@ -14,7 +14,7 @@ from bot.records.events import TOLD, not_done, of_job, who_of
 from bot.records.line import Line
 from bot.records.why import why_of
 from bot.retries.kind import Kind
-from bot.retries.messages.naming import title_of
+from bot.retries.messages.naming import in_sentence, title_of
 from bot.retries.request import Retry
 from bot.retries.state import FACTS, State
 from bot.slack.blocks import foreign, mention
@@ -67,7 +67,8 @@ def request(retry: Retry) -> tuple[str, str]:
     asked, doing, done, wanted = _VERBS[retry.kind]
     verb = wanted if retry.state in _NOTHING else done if retry.final else asked
     verb = verb if retry.state is State.REQUESTED or retry.final else doing
-    return emoji, f"{mention(retry.user_id)} {verb} {title_of(retry.job, retry.job_id, retry.about)} — {words}"
+    title = in_sentence(title_of(retry.job, retry.job_id, retry.about))
+    return emoji, f"{mention(retry.user_id)} {verb} {title} — {words}"
 
 
 def came_of(retry: Retry) -> tuple[str, str]:

@@ -24,7 +24,7 @@ from bot.retries.state import ApprovalReason, State
 from bot.retries.word import Word
 from bot.slack.message import Message
 
-DOING = "approve this"
+_DOING = {Event.APPROVAL: "approve this", Event.DECLINE: "decline this", Event.BREAK_GLASS: "override a second person"}
 """What somebody is told that they may not do."""
 
 _RIGHTS = {Event.APPROVAL: Permission.RETRY, Event.DECLINE: Permission.RETRY, Event.BREAK_GLASS: Permission.OVERRIDE}
@@ -129,7 +129,7 @@ class Approvals:
         retry, asked, why = refused[0]
         if why == ApprovalReason.BY_ONESELF:
             return shown.not_by_oneself()
-        denied = self.authorizer.denied(connection, asked.decision, DOING)
+        denied = self.authorizer.denied(connection, asked.decision, _DOING[word.event])
         return shown.some_left(denied, len(refused), done) if done else denied
 
 

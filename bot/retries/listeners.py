@@ -70,9 +70,9 @@ def register(
     async def on_retry_view(ack: AsyncAck, body: dict[str, Any]) -> None:
         submitted = from_retry_view(body)
         if not submitted.jobs:
-            await ack(response_action="errors", errors=modals.nothing_picked())
+            await ack(response_action="errors", errors=modals.nothing_picked(submitted.requester.source))
         elif len(submitted.jobs) > MAX_JOBS:
-            await ack(response_action="errors", errors=modals.too_many_picked(MAX_JOBS))
+            await ack(response_action="errors", errors=modals.too_many_picked(MAX_JOBS, submitted.requester.source))
         else:
             problem = await intake.take(submitted.requester, submitted.jobs, submitted.reason)
             view = None if problem is None else message_view(problem, modals.TITLE)

@@ -384,8 +384,10 @@ def _modals(t: Words) -> dict[str, Shown]:
         "modal of a storm": modals.retry_view(options * 60, shortcut),
         "modal loading": modals.loading_view(),
         "modal nothing found": modals.nothing_found_view(),
-        "modal nothing picked": modals.nothing_picked(),
-        "modal too many picked": modals.too_many_picked(100),
+        "modal nothing picked": modals.nothing_picked("modal"),
+        "modal of a message nothing picked": modals.nothing_picked("shortcut"),
+        "modal too many picked": modals.too_many_picked(100, "modal"),
+        "modal of a message too many picked": modals.too_many_picked(100, "shortcut"),
         "modal unreadable": message_view(answers.unreadable(OutcomeUnknown(t("upstream error"))), modals.TITLE),
     }
 

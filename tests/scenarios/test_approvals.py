@@ -123,7 +123,7 @@ async def test_an_admin_breaks_the_glass_and_everybody_is_told(strict: World) ->
     job, message = await asked(strict)
     await strict.slack.click(OPERATOR, LAUNCH_OPS, message.ts, "override_retry")
     (refused,) = await strict.until(lambda: strict.slack.modals[OPERATOR])
-    assert "You may not approve" in str(refused.body)
+    assert "You may not override a second person as operator" in str(refused.body)
     assert refused.body["title"]["text"] == "Override"
     await strict.slack.click(ADMIN, LAUNCH_OPS, message.ts, "override_retry")
     (view,) = await strict.until(lambda: strict.slack.modals[ADMIN])
@@ -178,7 +178,7 @@ async def test_somebody_declines_and_the_requester_is_told_why(strict: World) ->
     seen = copy.deepcopy(message)
     await strict.slack.click(UNLISTED, LAUNCH_OPS, message.ts, "decline_retry")
     (refused,) = await strict.until(lambda: strict.slack.modals[UNLISTED])
-    assert "You may not approve this" in str(refused.body)
+    assert "You may not decline this" in str(refused.body)
     await strict.slack.click(SECOND_OPERATOR, LAUNCH_OPS, message.ts, "decline_retry")
     (view,) = await strict.until(lambda: strict.slack.modals[SECOND_OPERATOR])
     await strict.slack.submit(SECOND_OPERATOR, view.id, {"reason": "the customer watches"})

@@ -60,7 +60,7 @@ async def test_a_batch_asks_once_and_the_others_go_ahead(strict: World) -> None:
     assert f"May approve: <@{SECOND_OPERATOR}> and <@{ADMIN}>" in said
     tally = await strict.until(lambda: [m for m in strict.messages() if "2 finished" in m.text_shown()], timeout=10)
     assert "3 waiting for a second person" in tally[0].text_shown()
-    (listed,) = await strict.until(lambda: [m for m in strict.replies() if "Jobs 1 to 5 of 5" in m.text_shown()])
+    (listed,) = await strict.until(lambda: [m for m in strict.replies() if "All 5 jobs" in m.text_shown()])
     await strict.until(lambda: listed.text_shown().count("waiting for a second person") == 3, timeout=10)
     assert all(strict.sift.count("retry", job.job_id) == 1 for job in again)
     await strict.slack.click(SECOND_OPERATOR, LAUNCH_OPS, message.ts, "approve_retry")
@@ -79,10 +79,11 @@ async def test_some_are_approved_and_the_rest_declined(strict: World) -> None:
     await strict.slack.click(SECOND_OPERATOR, LAUNCH_OPS, message.ts, "approve_some")
     (view,) = await strict.until(lambda: strict.slack.modals[SECOND_OPERATOR])
     options = view.body["blocks"][0]["element"]["options"]
-    assert sorted(jobs[n].job_id[:8] in option["text"]["text"] for n in range(3) for option in options) == (
-        [False] * 6 + [True] * 3
-    )
-    picked = [option["value"] for option in options if jobs[0].job_id[:8] in option["text"]["text"]]
+    shown = {option["text"]["text"]: option["value"] for option in options}
+    assert len(shown) == len(jobs)
+    assert all(any(part in text for text in shown) for job in jobs for part in job.subject.split(" · "))
+    picked = [value for text, value in shown.items() if text.startswith(jobs[0].subject.split(" · ")[-1])]
+    assert len(picked) == 1
     await strict.slack.submit(SECOND_OPERATOR, view.id, {"jobs": picked})
     await until_sent(strict, jobs[:1], 2)
     await strict.until(lambda: "2 of these 3 jobs take a second person" in message.text_shown(), timeout=10)

@@ -133,7 +133,7 @@ async def test_a_line_of_the_list_retries_one_job(live: World) -> None:
     jobs = [live.sift.add(EXPORT, then=["fail"]) for _ in range(3)]
     await retry_all(live, jobs)
     await ending_of(live)
-    listed = next(m for m in live.replies() if m.text.startswith("Jobs 1 to 3"))
+    listed = next(m for m in live.replies() if m.text.startswith("All 3 jobs"))
     await live.until(lambda: len(listed.buttons()) == 3)
     button = next(b for b in listed.buttons() if jobs[1].job_id in b["value"])
     await live.slack.click(OPERATOR, LAUNCH_OPS, listed.ts, "retry", value=button["value"])

@@ -12,12 +12,12 @@ from bot.sandbox.sift.records import User
 from tests.scenarios.conftest import World
 
 WATCHING: dict[str, Any] = {"ALERT_CHANNEL": LAUNCH_OPS, "ALERT_POLL_SECONDS": "0.1", "NOTIFY_CREATOR": "on"}
-TOLD = f"<@{OPERATOR}> You created this job in Sift, and it failed."
+TOLD = f"<@{OPERATOR}>, you created this job in Sift, and it failed."
 
 
 def told(world: World) -> list[str]:
     """What is said in threads to whoever created a job."""
-    return [reply.text_shown() for reply in world.replies() if "You created this job" in reply.text_shown()]
+    return [reply.text_shown() for reply in world.replies() if "you created this job" in reply.text_shown()]
 
 
 @pytest.fixture(autouse=True)

@@ -183,7 +183,7 @@ async def test_on_home_the_audit_opens_in_a_modal_and_a_request_on_top_of_it(
     audited: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(history, "PAGE", 3)
-    assert f"<@{SECOND_OPERATOR}> retried Data export" in await home(audited, AUDITOR)
+    assert f"<@{SECOND_OPERATOR}> retried data export" in await home(audited, AUDITOR)
     await audited.slack.click_home(AUDITOR, "open_audit")
     page = await modal(audited, AUDITOR, "newest first")
     newest = read_view(page.body)
@@ -204,7 +204,7 @@ async def test_on_home_the_audit_opens_in_a_modal_and_a_request_on_top_of_it(
 async def test_a_request_is_one_line_and_show_tells_its_steps(audited: World) -> None:
     message = await read(audited, "audit")
     text = message.text_shown()
-    assert text.count(f"<@{OPERATOR}> retried Data import") == 1
+    assert text.count(f"<@{OPERATOR}> retried data import") == 1
     assert f"`cli:test` allowed <@{AUDITOR}> to read the audit" in text
     assert "audit_read" not in text
     await audited.slack.click(AUDITOR, LAUNCH_OPS, message.ts, "audit_show", value=named(audited, OPERATOR))
@@ -232,7 +232,7 @@ async def test_readings_are_shown_if_asked_for_and_the_form_finds_what_it_is_ask
     wanted = {"person": None, "reads": [], "job": job_id, "outcome": "finished"}
     await audited.slack.submit(AUDITOR, form.id, wanted)
     found = await modal(audited, AUDITOR, "that came out as “finished”")
-    assert f"<@{OPERATOR}> retried Data import" in read_view(found.body)
+    assert f"<@{OPERATOR}> retried data import" in read_view(found.body)
     assert f"<@{SECOND_OPERATOR}>" not in read_view(found.body)
     details = [json.loads(row.detail) for row in audited.entries() if row.event == "audit_read"]
     assert details[1:] == [

@@ -11,7 +11,7 @@ async def test_a_command_retries_and_the_thread_follows_the_job_to_its_end(both:
     assert delivered.acked
     await both.until_outcome("finished")
     (announcement,) = await both.until(lambda: [m for m in both.messages() if "finished" in m.text_shown()])
-    assert f"<@{OPERATOR}> retried Data import *hotfire-118* · stand-2 · telemetry_" in announcement.text_shown()
+    assert f"<@{OPERATOR}> retried data import *hotfire-118* · stand-2 · telemetry_" in announcement.text_shown()
     assert "Reason: sensor was offline" in announcement.text_shown()
     summary, ending = await both.until(lambda: len(both.replies()) == 2 and both.replies())
     assert {summary.thread_ts, ending.thread_ts} == {announcement.ts}

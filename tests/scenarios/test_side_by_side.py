@@ -34,7 +34,7 @@ async def test_the_channel_is_told_while_sift_is_asked(live: World) -> None:
     await live.slack.command(OPERATOR, LAUNCH_OPS, live.sift.add().job_id)
     await held.entered.wait()
     (announced,) = await live.until(live.messages)
-    assert announced.text.startswith(f"<@{OPERATOR}> is retrying Data import ")
+    assert announced.text.startswith(f"<@{OPERATOR}> is retrying data import ")
     assert live.outcomes() == ["requested", "sending"]
     assert live.replies() == []
     held.release()

@@ -14,7 +14,7 @@ from bot.access.messages import denial, whom_to_ask
 from bot.access.policy import Permission, Typed
 from bot.base.clock import say_duration
 from bot.retries.messages.job import progress, referring, retry_button, retry_button_of, status_of
-from bot.retries.messages.naming import grey, links_of, ran, title_of
+from bot.retries.messages.naming import grey, in_sentence, links_of, ran, title_of
 from bot.retries.request import Retry
 from bot.retries.state import ApprovalReason, RefusalReason, State
 from bot.sift.errors import SiftError
@@ -120,21 +120,26 @@ def _why_refused(retry: Retry, place: Place, name: str) -> Said:
             return Said(f"{name} was not retried: you took it back.")
         case RefusalReason.RESTORED:
             return Said(
-                f"The bot was restored from a backup, so it is not known whether this was sent before: {name}. "
-                "Another request for the job is being looked into.",
+                "The bot was restored from a backup, so it is not known whether this was sent before: "
+                f"{in_sentence(name)}. Another request for the job is being looked into.",
                 "Look at the job before you retry it.",
                 done="Yours is not sent again.",
             )
         case RefusalReason.OUTDATED:
-            what = f"That button is outdated: {name} has moved on since. This is how it is now:"
-            return Said(what, "If you still want to retry it, use this button.", show_job=True, offer=True)
+            what = f"That button is outdated: {in_sentence(name)} has moved on since."
+            return Said(
+                what,
+                "This is how it is now. If you still want to retry it, use this button.",
+                show_job=True,
+                offer=True,
+            )
         case RefusalReason.STALE:
             what = f"{name} was asked for {_seconds(detail)} ago, and nobody carried it out: I was down."
             return Said(f"{what} It was not retried.", "If it is still wanted, retry it again.", offer=True)
         case RefusalReason.NOT_RETRYABLE:
             return _not_retryable(retry, name)
         case RefusalReason.UNKNOWN_JOB:
-            what = f"Sift knows no job `{escape(retry.job_id)}`, or its key may not see it."
+            what = f"Sift knows no job `{escape(retry.job_id)}`, or the bot's key may not see it."
             return Said(what, "Check the ID in Sift.")
         case (  # no retry's, or told by `_second_person`
             RefusalReason.ENDED
@@ -167,7 +172,7 @@ def _second_person(retry: Retry, place: Place, name: str) -> Said | None:
             return Said(
                 f"{name} was not retried: <@{detail.get('by')}> declined it.",
                 emoji=":no_entry:",
-                quote=detail.get("said"),
+                quote=f"Because: {detail['said']}" if detail.get("said") else None,
             )
         case RefusalReason.AWAITED:
             link = place.workspace.link(detail.get("channel_id"), detail.get("ts"))
@@ -197,7 +202,7 @@ def _seconds(detail: Mapping[str, Any]) -> str:
 def _not_retryable(retry: Retry, name: str) -> Said:
     emoji, status = status_of(retry.job.job_status if retry.job else None)
     return Said(
-        f"There is nothing to retry: {name} is *{status.lower()}*.",
+        f"There is nothing to retry: {in_sentence(name)} is *{status.lower()}*.",
         _NOT_RETRYABLE_NEXT.get(status, "Only failed and cancelled jobs can be retried."),
         done=_FAILED_DONE["asked"] if retry.detail.get("stage") == "post" else Said.done,
         emoji=emoji,

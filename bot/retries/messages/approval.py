@@ -1,16 +1,17 @@
 """What a request shows while it waits for a second person, and after. Pure.
 
-👥 Retry 3 of this job takes a second person: somebody other than @Ann who may retry it has to approve …
+👥 @Ann wants to retry data import *hotfire-118* · stand-2 (retry 3). Somebody else who may retry it has to approve …
 May approve: @Bob, @launch-ops
 [Approve] [Decline…] [Override…]
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from bot.base.clock import rfc3339
 from bot.retries.messages.job import status_of
-from bot.retries.messages.naming import SHORT_ID, name_of, title_of, why_block
+from bot.retries.messages.naming import SHORT_ID, cause_of, choice_of, in_sentence, title_of, why_block
 from bot.retries.request import Retry
 from bot.retries.state import UNSENT, ApprovalReason, RefusalReason
 from bot.slack.blocks import (
@@ -45,6 +46,9 @@ SOME_TITLE, DECLINE_TITLE, OVERRIDE_TITLE = "Approve some", "Decline", "Override
 MAX_REASON = 500
 """Characters of a reason."""
 
+MAX_NAME = 45
+"""Characters of a name in an option, so that the cause has room beside it."""
+
 MAX_NAMED = 5
 """So many of those who may approve are named."""
 
@@ -63,18 +67,22 @@ def approval(retry: Retry) -> Message:
         return Message(text, [section(text)])
     if not retry.waits_for_approval or retry.approval_until is None:
         return _over(retry)
-    text = f":busts_in_silhouette: Retry {retry.attempt or 1} of this job takes {_second(retry)}."
+    text = _asked(retry, retry.approval_until)
+    in_thread_alone = retry.thread_ts is not None  # else the announcement says the reason
+    reason = [plain(f"Reason: {retry.reason}")] if retry.reason and in_thread_alone else []
     approve = button("Approve", APPROVE, retry.id, style="primary")
-    return Message(
-        text, [section(text), *standing([retry]), *_why(retry), actions([approve, *other_buttons(retry.id)])]
-    )
+    buttons = actions([approve, *other_buttons(retry.id)])
+    return Message(text, [section(text), *reason, *standing([retry]), *_why(retry), buttons])
 
 
-def _second(retry: Retry) -> str:
-    """Whose word a request takes: `a second person: somebody other than @Ann who may retry it has to approve …`."""
+def _asked(retry: Retry, until: datetime) -> str:
+    """Who wants what, and whose word that takes."""
     needed = retry.approvals_needed or 1
-    until = f", until {date(retry.approval_until, 'time')}" if retry.approval_until else ""
-    return f"{whose(needed, retry.user_id, 'it')}{until}. Nothing was sent to Sift yet"
+    others = "Somebody else who may retry it has" if needed == 1 else f"{needed} other people who may retry it have"
+    return (
+        f":busts_in_silhouette: <@{retry.user_id}> wants to retry {in_sentence(_title(retry))} "
+        f"(retry {retry.attempt or 1}). {others} to approve, until {date(until, 'time')}. Nothing was sent to Sift yet."
+    )
 
 
 def whose(needed: int, requester: str, what: str) -> str:
@@ -259,7 +267,8 @@ def some_view(waiting: Sequence[Retry], of: str) -> View:
     Args:
         waiting: those that they may approve; a hundred are offered.
     """
-    options = [option(_label(retry), retry.id) for retry in waiting[:MAX_OPTIONS]]
+    names = Counter(map(_choice, waiting))
+    options = [option(_label(retry, names), retry.id) for retry in waiting[:MAX_OPTIONS]]
     unlisted = len(waiting) - len(options)
     blocks = [input_("jobs", "Jobs to approve", multi_select(options, placeholder="Pick"), optional=False)]
     if unlisted > 0:
@@ -267,7 +276,13 @@ def some_view(waiting: Sequence[Retry], of: str) -> View:
     return modal(SOME_TITLE, blocks, submit="Approve", callback_id=SOME_VIEW, private_metadata=of)
 
 
-def _label(retry: Retry) -> str:
-    """What a job is called as something to pick: name, short ID, which retry it would be."""
-    short, name = retry.job_id[:SHORT_ID], name_of(retry.job_id, retry.about, 45)
-    return f"{name}{f' · {short}' if short not in name else ''} – retry {retry.attempt or 1}"
+def _label(retry: Retry, names: Mapping[str, int]) -> str:
+    """A job as something to pick: name, which retry it would be, and why it failed; alike ones by their short IDs."""
+    short, name = retry.job_id[:SHORT_ID], _choice(retry)
+    told = f"{name} ({short})" if names[name] > 1 and short not in name else name
+    cause = cause_of(retry.job, retry.about)
+    return f"{told}, retry {retry.attempt or 1}" + (f" – {cause}" if cause else "")
+
+
+def _choice(retry: Retry) -> str:
+    return choice_of(retry.job, retry.job_id, retry.about, MAX_NAME)

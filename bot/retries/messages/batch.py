@@ -144,7 +144,9 @@ def _lists(batch: Batch) -> list[Piece]:
         more = batch.total - len(batch.members)
         if more > 0 and start + LINES >= len(batch.members) and not _unlisted(batch):
             blocks.append(section(f"… and {more:,} more: `/sift-retry audit` lists all of them."))
-        title = f"Jobs {start + 1:,} to {start + len(some):,} of {batch.total:,}"
+        title = f"All {batch.total:,} jobs"
+        if len(some) < batch.total:
+            title = f"Jobs {start + 1:,} to {start + len(some):,} of {batch.total:,}"
         shown.append(Piece(f"list-{start // LINES}", Message(title, [section(f"*{title}*"), *blocks])))
     return shown
 

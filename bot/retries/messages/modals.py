@@ -1,7 +1,7 @@
 """The modals in which people pick jobs to retry. Pure.
 
 Retry Sift jobs
-Jobs: [hotfire-118: telemetry_0412.csv – column 'tank_pressure_kpa' is not a number]
+Jobs: [hotfire-118: telemetry_0412.csv · stand-2 · hotfire-118 – column 'tank_pressure_kpa' is not a number]
 Job IDs or Sift links: […]  Reason: […]
 [Cancel] [Retry]
 """
@@ -15,7 +15,7 @@ from bot.base.clock import say_duration
 from bot.base.requester import Source
 from bot.base.text import clip
 from bot.retries.messages.job import kind_of
-from bot.retries.messages.naming import cause_of, name_of
+from bot.retries.messages.naming import cause_of, choice_of
 from bot.sift.job import Job
 from bot.sift.subject import About
 from bot.slack.blocks import (
@@ -64,7 +64,7 @@ def option_of(job: Job, now: datetime, about: About | None = None) -> JobOption:
         text = f"{kind_of(job)}{ago}: {job.job_id}"
         return JobOption(option(text if len(text) <= MAX_OPTION_TEXT else job.job_id, job.job_id))
     cause = cause_of(job, about)
-    text = name_of(job.job_id, about, MAX_NAME) + (f" – {cause}" if cause else f" – {kind_of(job)}")
+    text = choice_of(job, job.job_id, about, MAX_NAME) + (f" – {cause}" if cause else "")
     return JobOption(option(text, job.job_id), clip(first, MAX_OPTION_TEXT))
 
 
@@ -140,14 +140,20 @@ def all_under_way_view(under_way: int) -> View:
     )
 
 
-def nothing_picked() -> dict[str, str]:
-    """Said at the inputs of a modal that names no job."""
-    return {"reason": "Pick a job above, or paste its ID."}
+def nothing_picked(source: str) -> dict[str, str]:
+    """Said at the inputs of a modal that names no job.
+
+    Args:
+        source: where the modal was opened: that of the command alone takes IDs, too.
+    """
+    if source == Source.MODAL:
+        return {"ids": "Pick a job above, or paste its ID or a link to it."}
+    return {"reason": "Pick a job above."}
 
 
-def too_many_picked(most: int) -> dict[str, str]:
+def too_many_picked(most: int, source: str) -> dict[str, str]:
     """Said at the inputs of a modal that names too many jobs."""
-    return {"reason": f"That is more than {most} jobs at once."}
+    return {"ids" if source == Source.MODAL else "reason": f"That is more than {most} jobs at once."}
 
 
 def nothing_found_view() -> View:

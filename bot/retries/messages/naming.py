@@ -44,10 +44,30 @@ def title_of(job: Job | None, job_id: str, about: About) -> str:
     return " · ".join([f"{kind} *{first}*", *rest])
 
 
+def in_sentence(title: str) -> str:
+    """A title within a sentence: `data import *hotfire-118* · stand-2 · telemetry_0412.csv`."""
+    return title[:1].lower() + title[1:]
+
+
 def name_of(job_id: str, about: About, most: int = MAX_PART) -> str:
     """The name alone, of foreign words not escaped yet: run and file, or whatever is known, or the short ID."""
     parts = about.subject.title_parts()
     return clip(" · ".join(parts), most) if parts else job_id[:SHORT_ID]
+
+
+def choice_of(job: Job | None, job_id: str, about: About, most: int) -> str:
+    """The name as something to pick, not escaped yet: what differs first, since a phone shows one line of it.
+
+    Returns:
+        Such as `telemetry_0412.csv · stand-2 · hotfire-118`, with as many parts as there is room for; what has neither
+        file nor report begins with its kind.
+    """
+    parts = about.subject.title_parts()
+    if not parts:
+        return f"{kind_of(job)} {job_id[:SHORT_ID]}"
+    kind = "" if about.subject.file or about.subject.report else f"{kind_of(job)} "
+    told = [kind + " · ".join(parts[first:][::-1]) for first in range(len(parts))]
+    return clip(next((name for name in told if len(name) <= most), told[-1]), most)
 
 
 def cause_of(job: Job | None, about: About, most: int = MAX_CAUSE) -> str:

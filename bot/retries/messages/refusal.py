@@ -12,7 +12,7 @@ from bot.base.clock import say_duration
 from bot.retries.kind import Kind
 from bot.retries.messages.answers import LATER, Said, failed_done
 from bot.retries.messages.job import status_of
-from bot.retries.messages.naming import grey, title_of
+from bot.retries.messages.naming import grey, in_sentence, title_of
 from bot.retries.request import Retry
 from bot.retries.state import RefusalReason, State
 from bot.slack.blocks import plain, section
@@ -54,8 +54,7 @@ def answer(retry: Retry, place: Place) -> Message:
 
 def called(retry: Retry) -> str:
     """What a request's job is called, within a sentence: `data import *hotfire-118* · stand-2`."""
-    title = title_of(retry.job, retry.job_id, retry.about)
-    return title[:1].lower() + title[1:]
+    return in_sentence(title_of(retry.job, retry.job_id, retry.about))
 
 
 def why_not(retry: Retry, place: Place) -> Said:
@@ -94,7 +93,7 @@ def _why_refused(retry: Retry, words: _Words, place: Place) -> Said:
         case RefusalReason.RERUN_OFF:
             return Said("Rerunning reports is switched off here.", "Rerun it in Sift.")
         case RefusalReason.UNKNOWN_JOB:
-            return Said(f"Sift knows no such job, or its key may not see it: {name}.", "Look for it in Sift.")
+            return Said(f"Sift knows no such job, or the bot's key may not see it: {name}.", "Look for it in Sift.")
         case RefusalReason.STALE:
             ago = say_duration(timedelta(seconds=int(detail.get("seconds", 0))))
             return Said(f"You asked {ago} ago, and nobody carried it out: I was down.", still_wanted)

@@ -1,8 +1,8 @@
 """The messages that show a retry: the announcement in the channel, the summary in the thread, the ending. Pure.
 
-🔄 @Ada is retrying Data import *hotfire-118* · stand-2 · telemetry_0412.csv
+🔄 @Ada is retrying data import *hotfire-118* · stand-2 · telemetry_0412.csv
 └ 🔄 *Under way*, with what it is about, progress, why it failed before, and where to look
-└ ✅ @Ada, Data import *hotfire-118* · stand-2 · telemetry_0412.csv finished after 6 min.
+└ ✅ @Ada, data import *hotfire-118* · stand-2 · telemetry_0412.csv finished after 6 min.
 """
 
 from dataclasses import replace
@@ -41,7 +41,18 @@ def outcome_of(retry: Retry) -> tuple[str, str]:
     if retry.state is State.FAILED and retry.detail.get("stage") == "read":
         return FACTS[State.FAILED].emoji, "Sift could not be read; nothing was retried"
     facts = FACTS[State(retry.state)]
-    return facts.emoji, facts.words
+    return facts.emoji, _without_second_person(retry) or facts.words
+
+
+def _without_second_person(retry: Retry) -> str:
+    """What became of a request that waited for a second person in vain; empty for any other."""
+    match retry.detail.get("why"):
+        case ApprovalReason.EXPIRED:
+            return "nobody else approved it in time; nothing was retried"
+        case ApprovalReason.DECLINED:
+            return f"declined by <@{retry.detail.get('by')}>; nothing was retried"
+        case _:
+            return ""
 
 
 def pieces(retry: Retry, place: Place) -> list[Piece]:
@@ -115,17 +126,12 @@ def announcement(retry: Retry) -> Message:
         how = f" — {_NOT_YET if waits else _NOT}"
     if retry.superseded_by is not None:
         how += ", and was retried again since"
-    text = f"<@{retry.user_id}> {verb} {title(retry)}{how}"
+    text = f"<@{retry.user_id}> {verb} {naming.in_sentence(title(retry))}{how}"
     return Message(text, [section(f"{emoji} {text}"), *_reason(retry.reason)])
 
 
 def _unapproved(retry: Retry) -> str:
     """Why nothing came of a request that took a second person."""
-    why = retry.detail.get("why")
-    if why == ApprovalReason.EXPIRED:
-        return " — nobody else approved it in time; nothing was retried"
-    if why == ApprovalReason.DECLINED:
-        return f" — <@{retry.detail.get('by')}> declined; nothing was retried"
     because = ended_because(retry)
     return f" — {because}; nothing was sent" if because else f" — {outcome_of(retry)[1]}"
 
@@ -153,11 +159,12 @@ def summary(retry: Retry, place: Place) -> Message:
 def ending(retry: Retry) -> Message:
     """Tells the requester how it ended."""
     emoji, words = outcome_of(retry)
-    took = ran_for(retry.job_after)
+    took, named = ran_for(retry.job_after), naming.in_sentence(title(retry))
     if retry.state == "not_applied":
-        sentence = f"{words}: {title(retry)}"
+        sentence = f"{words}: {named}"
     else:
-        sentence = f"{title(retry)} {words}" + (f" after {say_duration(took)}" if took is not None else "")
+        verb = "is " if retry.state == "lost" else ""
+        sentence = f"{named} {verb}{words}" + (f" after {say_duration(took)}" if took is not None else "")
     why = why_it_ended_so(retry)
     text = f"<@{retry.user_id}>, {sentence}."
     return Message(text, [section(f"{emoji} {text}"), *([plain(why)] if why else []), *_buttons(retry)])
