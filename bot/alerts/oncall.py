@@ -51,12 +51,12 @@ _AWAIT = (
 )
 
 
-def await_reminder(connection: Connection, ids: Sequence[str], at: datetime | None) -> None:
+def await_reminder(connection: Connection, ids: Sequence[str], at: datetime) -> None:
     """Has somebody reminded, from the first time on, of those of the failures that nobody takes care of.
 
     Args:
         ids: of alerts, of storms, or of both; an alert of a storm is left to its storm.
-        at: when the first reminder is due; None: nobody is to be reminded.
+        at: when the first reminder is due.
     """
     for statement in _AWAIT:
         connection.execute(statement, {"b_ids": list(ids), "b_at": at})

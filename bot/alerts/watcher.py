@@ -120,7 +120,7 @@ class Watcher:
         Raises:
             SiftError: Sift could not be read; the next poll asks for the same again.
         """
-        asked = await self._database.run(self.whom_to_ask)
+        asked = await self._database.run(self.what_to_ask)
         self.watching = asked is not None
         if asked is None:
             return
@@ -153,7 +153,7 @@ class Watcher:
         """The latest moment at which a job can have been modified, by Sift's own clock."""
         return self._sift.now(self._clock()) + AHEAD
 
-    def whom_to_ask(self, connection: Connection) -> tuple[datetime, bool] | None:
+    def what_to_ask(self, connection: Connection) -> tuple[datetime, bool] | None:
         """From when on to ask, and whether for failures alone; None while another process watches."""
         now = self._database.now(connection)
         self._good(marks.moment(connection, LAST_GOOD_POLL))

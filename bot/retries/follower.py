@@ -22,6 +22,7 @@ from bot.retries.cooldown import offered_until
 from bot.retries.followed import Followed, Held, Reading
 from bot.retries.kind import Kind
 from bot.retries.outcome import Outcome
+from bot.retries.recorder import claiming
 from bot.retries.request import Retry
 from bot.retries.state import State
 from bot.retries.store import Changes
@@ -213,7 +214,7 @@ class Follower:
 
             run = self._database.run if unknown or any(step.enters for step in steps) else self._database.run_lazily
             with contextlib.ExitStack() as turns:
-                shown = {step.id: turns.enter_context(self._claiming(step.retry)) for step in steps}
+                shown = {step.id: turns.enter_context(claiming(self._publisher, step.retry)) for step in steps}
                 done = await until_written(lambda: run(work), seconds=self._poll.total_seconds())
             self._rows.drop({step.id for step in steps} - done.keys() | unknown.keys() - done.keys())
         self._rows.put(written.row for written in done.values())
@@ -223,12 +224,6 @@ class Follower:
             step.tell()
         if told:
             self._changed()
-
-    def _claiming(self, retry: Retry) -> contextlib.AbstractContextManager[Claim]:
-        """Claims a lone request in the transaction that changes it, and has it shown; see `Publisher.claiming`."""
-        if retry.batch_id is not None:  # which shows it
-            return contextlib.nullcontext(lambda _: None)
-        return self._publisher.claiming(retry.id, retry.place)
 
     def _look(self, retry: Retry, jobs: Mapping[str, Job | None], at: datetime, key_user: str | None) -> Step | None:
         """What one row's job shows: an outcome, progress, or nothing new."""

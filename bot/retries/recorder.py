@@ -113,10 +113,8 @@ class Recorder:
         return moved
 
     def claiming(self, request: Request, *, more: bool = False) -> contextlib.AbstractContextManager[Claim]:
-        """Claims a lone request in the transaction that changes it, and has it shown; see `Publisher.claiming`."""
-        if request.batch_id is not None:  # which shows it
-            return contextlib.nullcontext(lambda _: None)
-        return self.publisher.claiming(request.id, request.channel_id or request.user_id, more=more)
+        """Claims a lone request in the transaction that changes it; see `claiming`."""
+        return claiming(self.publisher, request, more=more)
 
     async def back_to_the_queue(self, claimed: Claimed, limit: MustWait) -> Retry | None:
         """Records that Sift did nothing yet and asks to wait: everything is decided anew when that is over."""
@@ -189,6 +187,15 @@ class Recorder:
         if request.batch_id is None and not told:
             wait = timedelta(seconds=seconds)
             self.tell(request, answers.put_off(request.id, request.job_id, wait, _WHAT[request.kind]))
+
+
+def claiming(
+    publisher: Publisher[Retry], request: Request, *, more: bool = False
+) -> contextlib.AbstractContextManager[Claim]:
+    """Claims a lone request in the transaction that changes it, and has it shown; see `Publisher.claiming`."""
+    if request.batch_id is not None:  # which shows it
+        return contextlib.nullcontext(lambda _: None)
+    return publisher.claiming(request.id, request.channel_id or request.user_id, more=more)
 
 
 def said(error: SiftError, stage: str) -> dict[str, Any]:

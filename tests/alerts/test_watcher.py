@@ -244,7 +244,7 @@ async def test_how_long_ago_the_last_good_poll_was_is_known(watch: Watch, databa
 
 async def test_who_stands_by_knows_when_the_other_one_polled(database: Database, clock: HandClock) -> None:
     async with watching(database, clock) as one, watching(database, clock) as other:
-        await database.run(one.watcher.whom_to_ask)
+        await database.run(one.watcher.what_to_ask)
         await one.alerted()
         await other.watcher.step()
         assert other.embedded.calls == []

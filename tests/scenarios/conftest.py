@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from freezegun import freeze_time
+from freezegun.api import FrozenDateTimeFactory
 from psycopg.errors import LockNotAvailable
 from sqlalchemy import Row
 from sqlalchemy.exc import OperationalError
@@ -19,7 +21,7 @@ from bot.app.server import serving
 from bot.audit import log as audit
 from bot.audit.entry import Filters
 from bot.base.clock import utc_now
-from bot.sandbox import LAUNCH_OPS, OPERATOR, Sandbox
+from bot.sandbox import LAUNCH_OPS, OPERATOR, SECOND_OPERATOR, Sandbox
 from bot.sandbox.sift.jobs import SandboxJob
 from bot.sandbox.slack.messages import Message
 from bot.settings import Settings, load
@@ -192,3 +194,20 @@ async def live(world: World) -> AsyncIterator[World]:
     async with world.running(socket_mode=False):
         world.allow()
         yield world
+
+
+@pytest.fixture(params=["socket", "http"])
+async def strict(request: pytest.FixtureRequest, world: World) -> AsyncIterator[World]:
+    """A world in which two people are allowed, and a job's second retry takes the other's word."""
+    async with world.running(socket_mode=request.param == "socket", APPROVAL_AFTER="2"):
+        world.allow()
+        world.allow(SECOND_OPERATOR)
+        yield world
+
+
+@pytest.fixture
+def frozen() -> Iterator[FrozenDateTimeFactory]:
+    """Time stands still, but for what a test says, and for asyncio's own."""
+    with freeze_time("2026-11-20T12:00:00Z", real_asyncio=True) as frozen:
+        assert isinstance(frozen, FrozenDateTimeFactory)
+        yield frozen

@@ -4,9 +4,7 @@ import asyncio
 import copy
 import json
 from datetime import timedelta
-from typing import Any
 
-import pytest
 from sqlalchemy import update
 
 from bot.access import grants
@@ -17,14 +15,6 @@ from bot.sandbox import ADMIN, AUDITOR, LAUNCH_OPS, OPERATOR, PRIVATE, SECOND_OP
 from bot.sandbox.sift.jobs import SandboxJob
 from bot.sandbox.slack.messages import Message
 from tests.scenarios.conftest import World
-
-
-@pytest.fixture(params=["socket", "http"])
-async def strict(request: pytest.FixtureRequest, world: World) -> Any:
-    async with world.running(socket_mode=request.param == "socket", APPROVAL_AFTER="2"):
-        world.allow()
-        world.allow(SECOND_OPERATOR)
-        yield world
 
 
 async def asked(world: World) -> tuple[SandboxJob, Message]:

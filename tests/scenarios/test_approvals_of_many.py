@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -15,14 +14,6 @@ from bot.sandbox import ADMIN, LAUNCH_OPS, OPERATOR, SECOND_OPERATOR, UNLISTED
 from bot.sandbox.sift.jobs import EXPORT, IMPORT, SandboxJob
 from bot.sandbox.slack.messages import Message
 from tests.scenarios.conftest import World
-
-
-@pytest.fixture(params=["socket", "http"])
-async def strict(request: pytest.FixtureRequest, world: World) -> Any:
-    async with world.running(socket_mode=request.param == "socket", APPROVAL_AFTER="2"):
-        world.allow()
-        world.allow(SECOND_OPERATOR)
-        yield world
 
 
 async def failed_twice(world: World, count: int, job_type: str = IMPORT) -> list[SandboxJob]:

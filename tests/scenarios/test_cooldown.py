@@ -1,13 +1,12 @@
 """Buttons that are pressed during the cooldown: the retry waits until its end, can be taken back, and goes out once."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory
 from sqlalchemy import select
 
@@ -26,13 +25,6 @@ pytestmark = pytest.mark.sqlite  # time stands still, and PostgreSQL goes by its
 
 FROM_WHEN = "works from"
 COOLDOWN = {"RETRY_COOLDOWN_SECONDS": "600", "ALERT_CHANNEL": LAUNCH_OPS, "ALERT_POLL_SECONDS": "0.1"}
-
-
-@pytest.fixture
-def frozen() -> Iterator[FrozenDateTimeFactory]:
-    with freeze_time("2026-11-20T12:00:00Z", real_asyncio=True) as frozen:
-        assert isinstance(frozen, FrozenDateTimeFactory)
-        yield frozen
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
 """Requests that were left alone: yesterday's click is not carried out today, and whoever clicked is told."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
-from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory
 from sqlalchemy import select
 
@@ -90,13 +89,6 @@ async def test_yesterday_s_batch_is_counted_and_the_rest_offered(world: World, b
         await world.slack.click(OPERATOR, LAUNCH_OPS, whisper.ts, "retry_rest")
         await world.until(lambda: world.outcomes().count("finished") == 30, timeout=20)
     assert all(world.sift.count("retry", job.job_id) == 1 for job in jobs)
-
-
-@pytest.fixture
-def frozen() -> Iterator[FrozenDateTimeFactory]:
-    with freeze_time("2026-11-20T12:00:00Z", real_asyncio=True) as frozen:
-        assert isinstance(frozen, FrozenDateTimeFactory)
-        yield frozen
 
 
 async def test_waiting_for_a_place_while_the_bot_runs_does_not_count(

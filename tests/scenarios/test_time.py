@@ -1,12 +1,11 @@
 """Expiry, cooldown and durations, with the machine's clock frozen and moved by hand."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory
 
 from bot.app.server import serving
@@ -15,13 +14,6 @@ from bot.sandbox import LAUNCH_OPS, OPERATOR, SECOND_OPERATOR, Sandbox
 from tests.scenarios.conftest import World
 
 pytestmark = pytest.mark.sqlite  # time stands still, and PostgreSQL goes by its own
-
-
-@pytest.fixture
-def frozen() -> Iterator[FrozenDateTimeFactory]:
-    with freeze_time("2026-11-20T12:00:00Z", real_asyncio=True) as frozen:
-        assert isinstance(frozen, FrozenDateTimeFactory)
-        yield frozen
 
 
 @pytest.fixture

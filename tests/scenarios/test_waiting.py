@@ -1,13 +1,12 @@
 """When Sift asks for a long wait: the request goes back to the queue, holds no place, and is sent when that is over."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory
 from sqlalchemy import Row, select
 
@@ -23,13 +22,6 @@ from tests.scenarios.test_alerts import OFFERED
 pytestmark = pytest.mark.sqlite  # time stands still, and PostgreSQL goes by its own
 
 LIMIT = "rate limit exceeded, retry after 600 s"
-
-
-@pytest.fixture
-def frozen() -> Iterator[FrozenDateTimeFactory]:
-    with freeze_time("2026-11-20T12:00:00Z", real_asyncio=True) as frozen:
-        assert isinstance(frozen, FrozenDateTimeFactory)
-        yield frozen
 
 
 @pytest.fixture
