@@ -133,7 +133,7 @@ def _buttons(alert: Alert) -> list[Block]:
 def _details(alert: Alert, place: Place) -> list[Piece]:
     """What is folded away into the thread, where it is more than the alert itself says."""
     blocks = details(alert.about, place)[:MAX_DETAILS] if says_more(alert.about.why) else []
-    what = "Why it failed" if alert.about.why.rules_failed else "What Sift warned of"
+    what = "Why it failed" if alert.about.why.rules_failed else "More on this failure"
     title = f"*{what}*: {title_of(alert.job, alert.job_id, alert.about)}"
     return [Piece("details", Message(title, [section(title), *blocks]))] if blocks else []
 

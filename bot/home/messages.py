@@ -143,9 +143,8 @@ def _why(job: Job, about: About, record: Record | None, place: Place) -> list[Bl
 
 def unknown(job_id: str) -> Message:
     """Said when Sift lists no such job."""
-    text = (
-        f":grey_question: Sift knows no job `{escape(job_id)}`, or the bot's key may not see it. Check the ID in Sift."
-    )
+    what = f"Sift knows no job `{escape(job_id)}`, or the bot's key may not see it."
+    text = f":grey_question: {what} Check the ID in Sift."
     return Message(text, [section(text)])
 
 

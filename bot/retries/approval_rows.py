@@ -19,6 +19,7 @@ from bot.retries.entries import entry_of
 from bot.retries.request import Retry
 from bot.retries.spoken import Spoken
 from bot.retries.state import UNSENT, State
+from bot.retries.storm_rows import touch_storms
 from bot.sift.ids import job_kind
 
 APPROVAL_FOR = timedelta(hours=1)
@@ -66,6 +67,7 @@ def ask(
         detail=detail,
     )
     audit.append(connection, entry_of(waiting, None, {**detail, "needed": needed}, entry.Event.APPROVAL_ASKED), at)
+    touch_storms(connection, [retry.job_id], at)
     return None
 
 

@@ -7,10 +7,11 @@ import pytest
 from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import IntegrityError
 
+from bot.alerts import store as alert_store
 from bot.base.errors import WrongState
 from bot.base.requester import Source
 from bot.db.database import Database
-from bot.db.tables import retries
+from bot.db.tables import retries, storms
 from bot.retries import approval_rows, claims, cooldown, queries, store
 from bot.retries.request import Request, Retry
 from bot.retries.state import ACTIVE, OFFERING, State
@@ -217,6 +218,18 @@ def test_a_request_that_waits_for_a_second_person_waits_for_the_cooldown_no_long
     refused = cooldown.wait(connection, second, NOW + timedelta(seconds=1), NOW, NOW)
     assert refused is not None, "it is there, though for another reason by now"
     assert refused.detail["request"] == first.id
+
+
+def test_an_outage_is_shown_again_when_a_job_of_it_comes_to_wait_for_a_second_person(
+    connection: Connection,
+) -> None:
+    failures = [JOB.model_copy(update={"job_id": job_id, "job_type": "JOB_TYPE_DATA_EXPORT"}) for job_id in ("j", "k")]
+    alert_store.note_failures(connection, {"C1": failures}, NOW)
+    alert_store.fold(connection, 1, NOW)
+    first = claimed(connection, ask(connection, 1))
+    before = connection.execute(select(storms.c.version)).scalar_one()
+    assert approval_rows.ask(connection, first, ["UBOB"], 1, NOW, NOW) is None
+    assert connection.execute(select(storms.c.version)).scalar_one() == before + 1
 
 
 def test_a_request_is_stale_a_quarter_of_an_hour_after_it_was_last_touched(connection: Connection) -> None:

@@ -198,3 +198,17 @@ async def test_more_than_are_taken_at_once_and_two_people(world: World, monkeypa
         await until_sent(world, jobs, 2)
         assert world.bot is not None
         verification.verify(world.bot.database, None, (), None, lambda _: iter)
+
+
+async def test_an_outage_says_of_all_of_it_that_it_waits(world: World) -> None:
+    watching = {"ALERT_CHANNEL": LAUNCH_OPS, "ALERT_POLL_SECONDS": "0.05", "ALERT_STORM": "2"}
+    async with world.running(socket_mode=False, APPROVAL_AFTER="1", **watching):
+        world.allow()
+        world.allow(SECOND_OPERATOR)
+        world.sift.outage(12)
+        (storm,) = await world.until(lambda: [m for m in world.messages() if "12 jobs failed" in m.text_shown()], 10)
+        await world.slack.click(OPERATOR, LAUNCH_OPS, storm.ts, "retry_storm")
+        await world.until(
+            lambda: f"12 waiting for a second person, asked for by <@{OPERATOR}>" in storm.text_shown(), timeout=10
+        )
+        assert world.sift.count("retry") == 0

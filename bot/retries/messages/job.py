@@ -54,10 +54,16 @@ def export_facts(job: Job) -> list[tuple[str, str]]:
     ]
     known = [("Exports", ", ".join(part for part in counts if part))]
     if request.output_format:
-        known.append(("Format", foreign(request.output_format.removeprefix("EXPORT_OUTPUT_FORMAT_").capitalize())))
+        known.append(("Format", foreign(_format(request.output_format))))
     if chosen is not None and chosen.start_time and chosen.stop_time:
         known.append(("Time range", f"{date(chosen.start_time, 'time')} – {date(chosen.stop_time, 'time')}"))
     return known
+
+
+def _format(name: str) -> str:
+    """`CSV`, `Parquet`: short names are abbreviations."""
+    name = name.removeprefix("EXPORT_OUTPUT_FORMAT_")
+    return name if len(name) <= len("CSV") else name.capitalize()
 
 
 def progress(job: Job | None) -> list[Block]:
