@@ -107,12 +107,13 @@ def open_batch(
 
     Args:
         first: who asks, from where, and why: a request as it would be for the first job alone; its ID is the batch's.
-        wanted: the jobs, each named once; of reruns, with their reports.
+        wanted: the jobs; of reruns, with their reports. One that is named twice is wanted once.
         origin: the storm or the batch whose button asks for all of it; `storm:group` for a part of a storm.
 
     Returns:
         Whether it is new; False for one that was already delivered.
     """
+    wanted = list({one.job_id: one for one in wanted}.values())
     values = {name: value for name, value in first.__dict__.items() if name in batches.c}
     values |= {
         "created_at": at,

@@ -104,11 +104,11 @@ def renew(connection: Connection, ids: Sequence[str], mine: datetime, until: dat
 
 
 def load(connection: Connection, ids: Sequence[str]) -> list[Retry]:
-    """Rows as they are now."""
+    """Rows as they are now, apart from those that cannot be read."""
     found: list[Retry] = []
     for start in range(0, len(ids), KEPT_AT_A_TIME):
         rows = connection.execute(_THESE, {"b_ids": list(ids[start : start + KEPT_AT_A_TIME])})
-        found += (Retry.of(row._mapping) for row in rows)
+        found += readable(rows)
     return found
 
 

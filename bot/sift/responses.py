@@ -161,7 +161,7 @@ def rerun_in(body: dict[str, Any], made: Callable[[str, str], T]) -> T:
 
 
 def listed(body: dict[str, Any], name: str, model: type[V], id_of: Callable[[V], str], left_out: LeftOut) -> list[V]:
-    """The items of a list, each read by itself; those that cannot be read are left out.
+    """The items of a list, each read by itself, and each once; those that cannot be read are left out.
 
     Args:
         name: what the answer calls the list.
@@ -171,7 +171,8 @@ def listed(body: dict[str, Any], name: str, model: type[V], id_of: Callable[[V],
     items = body.get(name) or []
     if not isinstance(items, list):
         raise OutcomeUnknown("an unreadable answer")
-    return [item for each in items if (item := _item(each, model, id_of, left_out)) is not None]
+    found = (item for each in items if (item := _item(each, model, id_of, left_out)) is not None)
+    return list({id_of(item): item for item in found}.values())
 
 
 def next_page(body: dict[str, Any]) -> str:

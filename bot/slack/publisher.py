@@ -174,12 +174,7 @@ class Publisher(Generic[S]):
             run = self._database.run_lazily if self._database.is_sqlite else self._database.run
             rows = await run(
                 lambda connection: self._outbox.claim(
-                    connection,
-                    self._database.now(connection),
-                    only=only,
-                    limit=1,
-                    apart_from=full,
-                    lease=self._lease,
+                    connection, self._database.now(connection), only=only, limit=1, apart_from=full, lease=self._lease
                 )
             )
             if not rows:
@@ -279,8 +274,9 @@ class Publisher(Generic[S]):
         Raises:
             ClaimLost: somebody may be.
         """
-        place = self._turns[row.id].place
-        if place.is_younger_than(self._lease * SURELY_OURS, self._timer(), self._database.clock()):
+        turn, young = self._turns[row.id], self._lease * SURELY_OURS
+        mine = turn.row.show_fence == row.show_fence  # and not the next one's, that waits until this one is over
+        if mine and turn.place.is_younger_than(young, self._timer(), self._database.clock()):
             return
         if not await self._database.run_lazily(
             lambda connection: self._outbox.holds(connection, row, self._database.now(connection))

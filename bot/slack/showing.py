@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Generic
 
@@ -100,9 +100,10 @@ class Showing(Generic[S]):
     """Whether the row changed while it was shown."""
 
     async def alone(self) -> None:
-        """Waits until the earlier turn is over, so that what it posted can be found."""
+        """Waits until the earlier turn is over, and goes on from what it posted, which it could not write down."""
         if self.earlier is not None:
             await self.earlier.over.wait()
+            self.row = replace(self.row, shown={**self.earlier.row.shown, **self.row.shown})
             self.earlier = None
 
     def go_on(self, news: S | None) -> None:

@@ -56,6 +56,14 @@ def test_who_may_not_leaves_one_entry_and_no_rows(connection: Connection) -> Non
     assert batch.refusal == {"why": "not_listed"}
 
 
+def test_a_job_that_is_named_twice_is_wanted_once_so_that_the_batch_ends(connection: Connection) -> None:
+    first = Request(id="a", delivery_key="a", job_id="j0", team_id="T", user_id="U", source=Source.BULK)
+    assert batches.open_batch(connection, first, [JobRef(name) for name in ("j0", "j1", "j0")], NOW)
+    assert len(batches.spell_out(connection, "a", NOW, NOW).requests) == 2
+    (batch,) = batch_rows.outbox.claim(connection, NOW)
+    assert (batch.total, batch.undecided) == (2, 2)
+
+
 def test_a_batch_that_has_begun_is_not_refused_whole(connection: Connection) -> None:
     opened(connection, "a")
     batches.spell_out(connection, "a", NOW, NOW)

@@ -6,11 +6,12 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, update
 from starlette.responses import HTMLResponse
 
 from bot.app.bot import Bot
 from bot.base.clock import utc_now
+from bot.db.tables import retries
 from bot.sandbox import LAUNCH_OPS, OPERATOR
 from bot.sandbox.sift.jobs import EVALUATION, EXPORT, IMPORT
 from tests.scenarios.conftest import World
@@ -25,6 +26,19 @@ async def test_a_job_cancelled_in_sift_is_told_and_may_be_retried(live: World) -
     ending = (await live.until(lambda: [m for m in live.replies() if m.text.startswith("<@")]))[0]
     assert "was cancelled" in ending.text_shown()
     assert ending.buttons()
+
+
+async def test_a_row_that_can_no_longer_be_read_holds_up_none_that_is_followed_beside_it(live: World) -> None:
+    live.sift.run_seconds = 2
+    spoilt, sound = live.sift.add(), live.sift.add()
+    for job in (spoilt, sound):
+        await live.slack.command(OPERATOR, LAUNCH_OPS, job.job_id)
+        await live.until_outcome("accepted", job_id=job.job_id)
+    await asyncio.sleep(0.5)  # until both are followed by what their jobs show alone
+    row = update(retries).where(retries.c.job_id == spoilt.job_id)
+    assert live.bot is not None
+    await live.bot.database.run(lambda connection: connection.execute(row.values(job_before="{")))
+    await live.until_outcome("finished", job_id=sound.job_id)
 
 
 async def test_a_job_that_is_gone_is_no_longer_followed(live: World) -> None:

@@ -140,6 +140,30 @@ async def test_a_post_that_outlasts_its_lease_is_waited_for_by_the_next_turn(sta
     assert len(stage.said()) == 1
 
 
+@pytest.mark.sqlite
+async def test_a_turn_whose_lease_a_clock_ended_does_not_go_by_the_claim_of_the_next_one(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = timedelta(0)
+
+    def two(row: Alert) -> list[Piece]:
+        return [*pieces(row), Piece("summary", Message("the summary", []))]
+
+    monkeypatch.setattr(stage.database, "clock", lambda: utc_now() + ahead)
+    stage.workspace.fail("conversations.history", "missing_scope", times=99)
+    stage.workspace.fail("conversations.replies", "missing_scope", times=99)
+    publisher = stage.publisher(two)
+    stage.failures(1)
+    stage.workspace.delay("chat.postMessage", 0.4)
+    await publisher.sweep()
+    await asyncio.sleep(0.1)
+    ahead = LEASE + timedelta(seconds=1)
+    await publisher.sweep()
+    await stage.until_shown()
+    await publisher.stop(5)
+    assert sorted(stage.said()) == [f"{LAUNCH_OPS}-000", "the summary"]
+
+
 async def test_a_claim_that_was_rolled_back_is_not_mistaken_for_the_one_that_came_after_it(stage: Stage) -> None:
     """The database did not commit at first; by the next try the sweep shows the row, under the same fence."""
     publisher = stage.publisher()

@@ -340,6 +340,12 @@ async def test_what_a_job_is_about_is_never_an_error() -> None:
     assert requests[0].url.path == "/api/v2/data-imports"
 
 
+async def test_a_job_that_sift_lists_twice_is_one_job() -> None:
+    jobs = [{"jobId": name, "jobStatus": "JOB_STATUS_FAILED"} for name in ("a", "b", "a")]
+    async with answering(JSONResponse({"jobs": jobs})) as (url, _), client(url) as sift:
+        assert [job.job_id for job in await sift.failed_lately(10)] == ["a", "b"]
+
+
 async def test_the_key_s_user_is_asked_for_once() -> None:
     async with answering(JSONResponse({"userId": "u"})) as (url, requests), client(url) as sift:
         assert [await sift.key_user() for _ in range(3)] == ["u", "u", "u"]
