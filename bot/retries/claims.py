@@ -108,7 +108,7 @@ def load(connection: Connection, ids: Sequence[str]) -> list[Retry]:
     found: list[Retry] = []
     for start in range(0, len(ids), KEPT_AT_A_TIME):
         rows = connection.execute(_THESE, {"b_ids": list(ids[start : start + KEPT_AT_A_TIME])})
-        found += readable(rows)
+        found += queries.readable(rows)
     return found
 
 
