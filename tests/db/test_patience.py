@@ -173,7 +173,7 @@ async def test_a_flood_is_served_as_fast_as_ever_and_only_what_is_too_much_is_no
         await asyncio.sleep(0.01)
     await asyncio.gather(*asked)
     first, last = (sum(start < at <= start + 1 for at in recorded) for start in (0, 2.5))
-    assert last > first / 2
+    assert last > first / 10, "hardly anything is recorded any more"
     assert len(names(database)) == len(recorded)
     database.close()
 
