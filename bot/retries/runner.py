@@ -208,7 +208,7 @@ class Runner:
             detail = {"why": OutcomeReason.INTERRUPTED}
             store.transition(connection, retry, State.UNKNOWN, now, detail=detail, due_at=now)
         if self._kept_at is None or not now - KEEP_EVERY < self._kept_at <= now:
-            claims.keep(connection, held, now)
+            claims.keep(connection, [request_id for request_id in held if request_id in self._at_work], now)
             self._kept_at = now
         others = [retry for retry in claims.due(connection, [State.REQUESTED], now) if retry.id not in self._at_work]
         stale = [retry for retry in others if claims.is_stale(retry, now)][: claims.STALE_AT_A_TIME]
@@ -221,6 +221,7 @@ class Runner:
             await self._recording.give_way(GIVE_WAY_SECONDS)
             attempt, why = await self._turn(request)
         except Exception:
+            self._at_work.discard(request.id)  # else a look that is under way keeps it from everybody once more
             await self._leave_for_later(request)
             raise
         finally:
