@@ -100,7 +100,8 @@ class Stream:
 
     def _sent(self, connection: Connection, *, last: int) -> None:
         held = marks.find(connection, SENDER, lock=True)
-        if held is not None and held.value == self._me:  # else somebody took over, and sends the same
+        taken_over = held is not None and held.value != self._me  # by somebody who sends the same
+        if not taken_over and last > int(marks.read(connection, CURSOR) or 0):
             marks.write(connection, CURSOR, str(last), self._database.now(connection))
 
 

@@ -91,6 +91,19 @@ async def test_one_process_sends_and_another_takes_over_from_a_dead_one(
     assert (first.numbers, second.numbers) == ([1, 2], [3, 4])
 
 
+async def test_what_was_being_sent_at_a_stop_is_not_sent_again(database: Database) -> None:
+    fill(database, 4)
+
+    async def stopping(lines: str) -> None:
+        await sender.stop()
+
+    sender = Stream(database, stopping)
+    await sender.step()
+    next_one = Collector()
+    await Stream(database, next_one).step()
+    assert next_one.lines == []
+
+
 async def test_who_was_overtaken_moves_nothing_on(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(database, 2)
     taken = Collector()
