@@ -33,7 +33,7 @@ from bot.app.socket_mode import SocketMode
 from bot.app.timekeeper import not_later
 from bot.audit.signing import signer
 from bot.base.clock import Clock, utc_now
-from bot.base.errors import WrongWorkspace
+from bot.base.errors import WrongToken, WrongWorkspace
 from bot.base.loops import Loop, looping, unless
 from bot.base.metrics import Metrics
 from bot.db import marks
@@ -45,7 +45,7 @@ from bot.retries.limiter import Limiter
 from bot.settings import Settings, load
 from bot.sift.client import Sift
 from bot.slack.client import Slack
-from bot.slack.errors import RateLimited, SlackUnavailable
+from bot.slack.errors import RateLimited, SlackUnavailable, TokenRefused
 from bot.slack.links import Workspace
 from bot.slack.pace import RATES, Rate
 from bot.slack.people import People
@@ -142,6 +142,7 @@ class Bot:
 
         Raises:
             SlackError: Slack refuses the token.
+            WrongToken: Slack does not take the bot's.
             WrongWorkspace: the database belongs to another workspace.
         """
         settings = self.settings
@@ -239,6 +240,8 @@ class Bot:
                 return await unless(stop, slack.identify())
             except (SlackUnavailable, RateLimited) as error:
                 log.warning("slack.unavailable", error=error.error)
+            except TokenRefused as error:
+                raise WrongToken(error=error.error) from error
             await unless(stop, asyncio.sleep(pause))
             pause = min(pause * 2, 30)
         return None

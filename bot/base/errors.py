@@ -34,6 +34,10 @@ class WrongWorkspace(BotError):
     """The database belongs to workspace {recorded}, the bot token to {connected}; set DATABASE_URL to another."""
 
 
+class WrongToken(BotError):
+    """Slack does not take SLACK_BOT_TOKEN ({error}): set it to the app's (OAuth & Permissions), of the same Slack."""
+
+
 class DatabaseUnavailable(BotError):
     """The database did not answer in time; nothing was recorded."""
 

@@ -161,7 +161,10 @@ async def test_the_doctor_sees_an_archived_channel_and_a_taken_port(world: World
 async def test_a_token_that_slack_refuses_ends_the_bot_with_one_line(world: World) -> None:
     code, out, error = await output(world, "run", SLACK_BOT_TOKEN="xoxb-wrong", PORT=str(free_port()))
     assert (code, out) == (1, "")
-    assert error.splitlines()[-1] == "sift-retry: Slack answered: invalid_auth"
+    assert error.splitlines()[-1] == (
+        "sift-retry: Slack does not take SLACK_BOT_TOKEN (invalid_auth): set it to the app's (OAuth & Permissions), "
+        "of the same Slack."
+    )
     assert "Traceback" not in error
 
 
