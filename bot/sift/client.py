@@ -95,6 +95,7 @@ class Sift:
         self._key_user: str | None = None
         self._whose_key_from = float("-inf")  # when it may be asked whose key this is
         self._asking_whose_key = asyncio.Lock()
+        self._renewed = 0
         self._wanted: dict[str, asyncio.Future[Job | None]] = {}
         self._reading: asyncio.Task[None] | None = None
 
@@ -107,6 +108,7 @@ class Sift:
     def renew(self, api_key: SecretStr) -> None:
         """Uses another key from the next call on; it may be another user's."""
         self._calls.renew(api_key)
+        self._renewed += 1
         self._key_user, self._whose_key_from = None, float("-inf")
 
     def must_wait(self, operation: str) -> float:
@@ -237,11 +239,17 @@ class Sift:
         """The user whose key this is, asked for once; None while Sift does not say, which is asked once a minute."""
         async with self._asking_whose_key:
             if self._key_user is None and self._timer() >= self._whose_key_from:
-                try:
-                    self._key_user = await self.me()
-                except SiftError:
-                    self._whose_key_from = self._timer() + WHOSE_KEY_SECONDS
+                await self._ask_whose_key()
         return self._key_user
+
+    async def _ask_whose_key(self) -> None:
+        """Asks once; what was said of a key that was renewed meanwhile is forgotten."""
+        renewed, user = self._renewed, None
+        with contextlib.suppress(SiftError):
+            user = await self.me()
+        if renewed == self._renewed:
+            self._key_user = user
+            self._whose_key_from = self._timer() + WHOSE_KEY_SECONDS
 
 
 def web_app_for(rest_uri: str) -> str | None:

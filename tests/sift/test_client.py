@@ -366,6 +366,19 @@ async def test_a_sift_that_does_not_say_whose_key_it_is_is_not_asked_for_each_re
         assert len(requests) == 3
 
 
+async def test_what_sift_says_of_a_key_that_was_renewed_meanwhile_is_forgotten(clock: HandClock) -> None:
+    embedded = EmbeddedSift(clock=clock, api_key=KEY.get_secret_value())
+    held = embedded.hold("me")
+    async with serving(embedded.app) as url, client(url, timeout=5) as sift:
+        asking = asyncio.create_task(sift.key_user())
+        await held.entered.wait()
+        sift.renew(SecretStr("another"))
+        held.release()
+        assert await asking is None
+        sift.renew(KEY)
+        assert await sift.key_user() == (await sift.me())
+
+
 async def test_a_cancelled_call_leaves_nothing_open() -> None:
     async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await raw.read(reader)
