@@ -54,6 +54,7 @@ class Alert(OnCall, OutboxRow):
         record: how earlier retries after this cause ended.
         creator_id: who created the job, if they are to be told; empty: nobody whom Slack knows.
         retry: the newest retry of the job that the bot sent.
+        awaiting: a retry of the job that waits for a second person.
         repeats: later failures that nobody announces otherwise.
         mute_reason: why it is muted, in the words of whoever did it.
         woken_at: when the last snooze was over and the job still failed.
@@ -76,6 +77,7 @@ class Alert(OnCall, OutboxRow):
     storm_id: str | None = None
     creator_id: str | None = None
     retry: Retry | None = None
+    awaiting: Retry | None = None
     repeats: Sequence["Alert"] = ()
 
     @classmethod

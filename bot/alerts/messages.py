@@ -14,7 +14,8 @@ from bot.retries.messages.cooldown import works_from
 from bot.retries.messages.job import retry_button, status_of
 from bot.retries.messages.naming import cause_of, details, grey, links_of, notification, title_of, why_block
 from bot.retries.messages.record import asked_once_more, words
-from bot.retries.messages.retry import outcome_of
+from bot.retries.messages.retry import outcome_of, wanted
+from bot.retries.request import Retry
 from bot.retries.state import AlertState
 from bot.sift.subject import Why
 from bot.slack.blocks import actions, context, date, section
@@ -72,6 +73,9 @@ def _standing(alert: Alert, place: Place) -> tuple[str, str]:
     """How the failure stands, as an emoji and a sentence; no sentence while nothing was done about it."""
     retry = alert.retry
     muted = on_call.muted(alert)
+    if alert.awaiting is not None and _open(alert):
+        emoji, wants = wanted(alert.awaiting, _where(alert, alert.awaiting, place))
+        return emoji, f"{wants} {muted}".strip()
     if alert.state == "outside":
         _, status = status_of(alert.job.job_status)
         return ":bust_in_silhouette:", f"Retried in Sift by somebody else, not by the bot; it is {status.lower()} now."
@@ -85,10 +89,14 @@ def _standing(alert: Alert, place: Place) -> tuple[str, str]:
     if _open(alert):
         since = " It failed again since." if retry.state == "finished" else ""
         emoji = on_call.emoji_of(alert) or (":rotating_light:" if since else emoji)
-    link = place.workspace.link(retry.channel_id, retry.root_ts)
     by = f"<@{retry.user_id}> " + ("is retrying it" if alert.state == "retrying" else f"retried it: {how}")
-    where = f" (<{link}|thread>)" if link and retry.root_ts != alert.root_ts else ""
-    return emoji, f"{by}{where}.{since} {muted}".strip()
+    return emoji, f"{by}{_where(alert, retry, place)}.{since} {muted}".strip()
+
+
+def _where(alert: Alert, retry: Retry, place: Place) -> str:
+    """Where a retry goes on, if that is not in the alert's own thread."""
+    link = place.workspace.link(retry.channel_id, retry.root_ts)
+    return f" (<{link}|thread>)" if link and retry.root_ts != alert.root_ts else ""
 
 
 def _taken(alert: Alert) -> list[str]:
@@ -113,7 +121,7 @@ def _over(alert: Alert) -> bool:
 
 
 def _offered(alert: Alert) -> bool:
-    return _open(alert) and alert.job.retryable
+    return _open(alert) and alert.job.retryable and alert.awaiting is None
 
 
 def _from_when(alert: Alert) -> list[Block]:

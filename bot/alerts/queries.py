@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, func, select
 
 from bot.alerts.alert import Alert, OnCall
 from bot.db.tables import alerts, retries, storms
+from bot.retries.approval_rows import awaiting
 from bot.retries.causes import record_of
 from bot.retries.queries import as_far_as_readable, each_readable
 from bot.retries.record import Record
@@ -82,9 +83,12 @@ def _load_alert(connection: Connection, row: Row[Any], interrupted: bool) -> Ale
     retry = connection.execute(select(retries).where(retries.c.id == row.retry_id)).first() if row.retry_id else None
     repeats = readable(connection.execute(_REPEATS, {"b_id": row.id}))
     sent = as_far_as_readable(retry) if retry else None
-    offering = row.state == AlertState.OPEN and row.cause_key
-    record = record_of(connection, row.cause_key) if offering else Record()
-    return Alert.of(row._mapping, retry=sent, record=record, repeats=repeats, interrupted=interrupted)
+    failed = row.state == AlertState.OPEN
+    more = {
+        "record": record_of(connection, row.cause_key) if failed and row.cause_key else Record(),
+        "awaiting": awaiting(connection, row.job_id) if failed else None,
+    }
+    return Alert.of(row._mapping, retry=sent, repeats=repeats, interrupted=interrupted, **more)
 
 
 outbox = Outbox(alerts, _load_alert)

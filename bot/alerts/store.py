@@ -23,11 +23,11 @@ from bot.base.text import new_id
 from bot.db.columns import not_ahead
 from bot.db.once import insert_once
 from bot.db.tables import alerts, retries, storms
+from bot.retries.alert_rows import remind_of_storm, touch_storm
 from bot.retries.messages.job import why_now
 from bot.retries.queries import as_far_as_readable
 from bot.retries.request import Retry
 from bot.retries.state import ACTIVE, AlertState
-from bot.retries.storm_rows import remind_of_storm, touch_storm
 from bot.sift.cause import normalised
 from bot.sift.job import Job
 from bot.sift.subject import About, Why

@@ -14,8 +14,8 @@ from sqlalchemy import Connection, Update, bindparam, case, func, null, or_, sel
 from bot.db.columns import Moment
 from bot.db.tables import alerts, storms
 from bot.retries import runs
+from bot.retries.alert_rows import touch_storm
 from bot.retries.messages.naming import cause_of
-from bot.retries.storm_rows import touch_storm
 from bot.sift.job import Job
 from bot.sift.subject import About
 from bot.slack.outbox import soon

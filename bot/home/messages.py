@@ -26,7 +26,7 @@ from bot.records.why import why_of
 from bot.retries.messages.job import export_facts, progress, ran_for, retry_button, status_of
 from bot.retries.messages.naming import cause_of, details, grey, links_of, title_of, why_block
 from bot.retries.messages.record import words as helped
-from bot.retries.messages.retry import outcome_of
+from bot.retries.messages.retry import outcome_of, wanted
 from bot.retries.record import Record
 from bot.retries.request import Retry
 from bot.retries.state import State
@@ -92,19 +92,13 @@ def _line(job: Job, known: Listed, place: Place) -> Block:
         return section(f":x: {text}", retry_button(job, record=known.record_of(job.job_id)))
     emoji, by = ":arrows_counterclockwise:", f"Already being retried by <@{retry.user_id}>."
     if retry.state is State.REQUESTED:
-        emoji, by = _wanted(retry)
+        emoji, by = wanted(retry)
     return section(f"{emoji} {text}\n{by}{_follow(retry, place)}")
 
 
 def _follow(retry: Retry, place: Place) -> str:
     link = place.workspace.link(retry.channel_id, retry.root_ts)
     return f" <{link}|Follow it>." if link else ""
-
-
-def _wanted(retry: Retry) -> tuple[str, str]:
-    """The emoji and the sentence of a job whose retry was asked for, and was not sent yet."""
-    emoji, words = outcome_of(retry)
-    return emoji, f"<@{retry.user_id}> wants to retry it: {words}."
 
 
 def status(job: Job, newest: Retry | None, known: Listed, place: Place) -> Message:
@@ -125,7 +119,7 @@ def status(job: Job, newest: Retry | None, known: Listed, place: Place) -> Messa
             section(f"Last retried by <@{newest.user_id}> {date(newest.created_at, 'time')}: {words}.{where}")
         )
     if (retry := known.under_way.get(job.job_id)) is not None and retry.state is State.REQUESTED:
-        blocks.append(section(f"{' '.join(_wanted(retry))}{_follow(retry, place)}"))
+        blocks.append(section(f"{' '.join(wanted(retry))}{_follow(retry, place)}"))
     elif job.retryable and (newest is None or newest.final):
         blocks.append(actions([retry_button(job, record=known.record_of(job.job_id))]))
     links = links_of(about, place)
@@ -266,7 +260,7 @@ def _waiting(job: Job, known: Listed) -> Block:
     told = f"{title_of(job, job.job_id, about)}{because}{when}"
     if retry is None:
         return section(f":x: {told}", button)
-    emoji, by = _wanted(retry)
+    emoji, by = wanted(retry)
     return section(f"{emoji} {told}\n{by}")
 
 

@@ -7,19 +7,22 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Unpack
 
-from sqlalchemy import ColumnElement, Connection, case, exists, func, null, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, exists, func, null, or_, select, update
 
 from bot.audit import entry
 from bot.audit import log as audit
 from bot.base.requester import Actor
 from bot.db.tables import approvals, retries
 from bot.retries import known, queries, store
+from bot.retries.alert_rows import touch_alerts
 from bot.retries.entries import entry_of
+from bot.retries.kind import Kind
 from bot.retries.request import Retry
 from bot.retries.spoken import Spoken
 from bot.retries.state import UNSENT, State
-from bot.retries.storm_rows import touch_storms
+from bot.retries.store import Changes
 from bot.sift.ids import job_kind
 
 APPROVAL_FOR = timedelta(hours=1)
@@ -33,6 +36,7 @@ MAX_SPOKEN = 50
 
 _ROW = retries.c
 _WAITS = (_ROW.state == State.REQUESTED) & _ROW.approval_until.is_not(None) & _ROW.approved_by.is_(None)
+_AWAITING = select(retries).where(_ROW.job_id == bindparam("b_job"), _ROW.kind == Kind.RETRY, _WAITS).limit(1)
 
 
 def ask(
@@ -67,8 +71,14 @@ def ask(
         detail=detail,
     )
     audit.append(connection, entry_of(waiting, None, {**detail, "needed": needed}, entry.Event.APPROVAL_ASKED), at)
-    touch_storms(connection, [retry.job_id], at)
+    touch_alerts(connection, retry.job_id, at)
     return None
+
+
+def awaiting(connection: Connection, job_id: str) -> Retry | None:
+    """The retry of a job that waits for a second person; None if none does."""
+    row = connection.execute(_AWAITING, {"b_job": job_id}).first()
+    return None if row is None else queries.as_far_as_readable(row)
 
 
 def elsewhere(connection: Connection, retry: Retry, at: datetime) -> Retry | None:
@@ -121,12 +131,17 @@ def approve(connection: Connection, retry: Retry, by: Actor, now: datetime, at: 
     approvers = (*retry.approvers, by.user_id)
     if len(approvers) < (retry.approvals_needed or 1):
         return replace(store.note_progress(connection, retry, at), approvers=approvers)
-    return store.note_progress(connection, retry, at, approved_by=by.user_id, due_at=now)
+    return _let_through(connection, retry, at, approved_by=by.user_id, due_at=now)
 
 
 def override(connection: Connection, retry: Retry, by: Actor, reason: str, now: datetime, at: datetime) -> Retry:
     """Lets a request that waits through without a second person."""
-    return store.note_progress(connection, retry, at, approved_by=by.user_id, override_reason=reason, due_at=now)
+    return _let_through(connection, retry, at, approved_by=by.user_id, override_reason=reason, due_at=now)
+
+
+def _let_through(connection: Connection, retry: Retry, at: datetime, **changes: Unpack[Changes]) -> Retry:
+    touch_alerts(connection, retry.job_id, at)
+    return store.note_progress(connection, retry, at, **changes)
 
 
 def page(connection: Connection, after: str, limit: int) -> list[Retry]:

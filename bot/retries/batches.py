@@ -23,11 +23,11 @@ from bot.db.columns import not_ahead
 from bot.db.once import insert_once
 from bot.db.tables import batches, retries
 from bot.retries import claims, queries, store
+from bot.retries.alert_rows import touch_storms
 from bot.retries.kind import EVENTS, Kind
 from bot.retries.request import JobRef, Request
 from bot.retries.rules import Refusal
 from bot.retries.state import ACTIVE, OFFERING, RefusalReason, State
-from bot.retries.storm_rows import touch_storms
 
 CHUNK = 25
 """So many retries are spelled out in one transaction, so that nobody else waits for long."""

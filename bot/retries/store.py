@@ -16,11 +16,11 @@ from bot.db.columns import Moment, not_ahead
 from bot.db.once import insert_once
 from bot.db.tables import alerts, batches, retries
 from bot.retries import claims, known, late_rows
+from bot.retries.alert_rows import remind_of_storm, touch_alerts, touch_storm, touching
 from bot.retries.entries import entry_of
 from bot.retries.kind import Kind
 from bot.retries.request import Request, Retry
 from bot.retries.state import ACTIVE, FACTS, FINAL, OFFERING, UNSENT, AlertState, RefusalReason, State
-from bot.retries.storm_rows import remind_of_storm, touch_storm, touch_storms, touching
 from bot.sift.job import Job
 from bot.slack.outbox import Outbox, soon
 
@@ -212,7 +212,7 @@ def _tell_others(connection: Connection, retry: Retry, at: datetime) -> None:
     if retry.sent_at is not None and (alert := FACTS[retry.state].alert) is not None:
         _move_alert(connection, retry, alert, at)
     elif retry.state in UNSENT:
-        touch_storms(connection, [retry.job_id], at)
+        touch_alerts(connection, retry.job_id, at)
 
 
 def _supersede(connection: Connection, retry: Retry, at: datetime) -> None:

@@ -91,6 +91,7 @@ def _alerts(t: Words) -> dict[str, Shown]:
     finished: dict[str, Any] = {"job": a_job("FINISHED"), **known}
     evaluation: dict[str, Any] = {"job": a_job(kind="RULE_EVALUATION"), "about": about_rules(t)}
     by_another = {**here, "user_id": "UBEN"}
+    asked: dict[str, Any] = {"approval_until": NOW + timedelta(minutes=30)}
     taken: dict[str, Any] = {"taken_by": "UANN", "taken_at": NOW}
     snoozed: dict[str, Any] = {"snoozed_by": "UBEN", "snoozed_until": NOW + timedelta(hours=4)}
     alerts = {
@@ -113,6 +114,10 @@ def _alerts(t: Words) -> dict[str, Shown]:
             job=a_job("RUNNING"),
             **known,
             retry=a_retry(State.FAILED_AGAIN, **here, cools_until=NOW + timedelta(seconds=25)),
+        ),
+        "waiting for a second person": an_alert(**known, awaiting=a_retry(State.REQUESTED, **asked, **here)),
+        "failed again, waiting elsewhere for a second person": an_alert(
+            **known, retry=a_retry(State.FAILED_AGAIN, **here, attempt=2), awaiting=a_retry(State.REQUESTED, **asked)
         ),
         "not applied": an_alert(**known, retry=a_retry(State.NOT_APPLIED, **here)),
         "outside": an_alert(AlertState.OUTSIDE, job=a_job("RUNNING"), **known),

@@ -12,7 +12,7 @@ from bot.access.policy import Role
 from bot.base.clock import utc_now
 from bot.db.tables import retries
 from bot.sandbox import ADMIN, AUDITOR, LAUNCH_OPS, OPERATOR, PRIVATE, SECOND_OPERATOR, UNLISTED
-from bot.sandbox.sift.jobs import SandboxJob
+from bot.sandbox.sift.jobs import IMPORT, SandboxJob
 from bot.sandbox.slack.messages import Message
 from tests.scenarios.conftest import World
 
@@ -186,6 +186,36 @@ async def test_somebody_declines_and_the_requester_is_told_why(strict: World) ->
     (late,) = await strict.until(lambda: strict.whispers(ADMIN))
     assert f"waits for nobody any more: <@{SECOND_OPERATOR}> declined it." in late
     assert strict.sift.count("retry") == 1
+
+
+async def test_an_alert_says_what_waits_for_a_second_person_and_offers_no_other_retry(world: World) -> None:
+    watching = {"ALERT_CHANNEL": LAUNCH_OPS, "ALERT_POLL_SECONDS": "0.1"}
+    async with world.running(socket_mode=False, APPROVAL_AFTER="1", **watching):
+        world.allow()
+        world.allow(SECOND_OPERATOR)
+        world.sift.fail_one(IMPORT)
+        (alert,) = await world.until(world.messages)
+
+        def offers() -> bool:
+            return "retry" in [button["action_id"] for button in alert.buttons()]
+
+        async def waits(press: str) -> Message:
+            await world.slack.click(OPERATOR, LAUNCH_OPS, alert.ts, "retry")
+            said = f"<@{OPERATOR}> wants to retry it: waiting for a second person."
+            await world.until(lambda: said in alert.text_shown())
+            assert not offers()
+            asking = [one for one in world.replies() if press in str(one.buttons())]
+            return asking[-1]
+
+        asks = await waits("decline_retry")
+        await world.slack.click(SECOND_OPERATOR, LAUNCH_OPS, asks.ts, "decline_retry")
+        (view,) = await world.until(lambda: world.slack.modals[SECOND_OPERATOR])
+        await world.slack.submit(SECOND_OPERATOR, view.id, {"reason": "not now"})
+        await world.until(offers)
+        asks = await waits("approve_retry")
+        await world.slack.click(SECOND_OPERATOR, LAUNCH_OPS, asks.ts, "approve_retry")
+        await world.until(lambda: f"<@{OPERATOR}> is retrying it" in alert.text_shown())
+        await world.until_outcome("finished")
 
 
 async def test_what_moves_on_ends_by_itself(world: World) -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from bot.alerts import queries, store, storms
 from bot.base.clock import utc_now
 from bot.db.database import Database
-from bot.retries.storm_rows import touch_storm
+from bot.retries.alert_rows import touch_storm
 from bot.sift.job import Job
 
 FAILED = {"jobStatus": "JOB_STATUS_FAILED", "jobType": "JOB_TYPE_DATA_EXPORT"}

@@ -44,6 +44,16 @@ def outcome_of(retry: Retry) -> tuple[str, str]:
     return facts.emoji, _without_second_person(retry) or facts.words
 
 
+def wanted(retry: Retry, where: str = "") -> tuple[str, str]:
+    """The emoji and the sentence of a job whose retry was asked for, and was not sent yet.
+
+    Args:
+        where: a link to its thread, if that is another one.
+    """
+    emoji, words = outcome_of(retry)
+    return emoji, f"<@{retry.user_id}> wants to retry it: {words}{where}."
+
+
 def _without_second_person(retry: Retry) -> str:
     """What became of a request that waited for a second person in vain; empty for any other."""
     match retry.detail.get("why"):
