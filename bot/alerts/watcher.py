@@ -89,7 +89,7 @@ class Watcher:
         self._left_out = left_out
         self._known_bad: LRUCache[str, bool] = LRUCache(1_000)
         self._me = new_id()
-        self._unfinished = True  # what is noted and not announced, at first by a process that ended in between
+        self._unfinished = True  # whether something may be noted that is not announced
         self._lease = max(poll * 4, timedelta(seconds=60))
         self._begun = clock()
         self._stopping = False
@@ -184,10 +184,12 @@ class Watcher:
     def _is_mine(self, connection: Connection, now: datetime) -> bool:
         """Whether this process is the one that watches; another one takes over when it stops renewing its lease."""
         held = marks.find(connection, WATCHER, lock=True)
+        if held is not None and held.value != self._me and held.updated_at > now - self._lease:
+            return False
+        if held is None or held.value != self._me:
+            self._unfinished = True  # whoever watched may have ended between noting and announcing
         if held is None:
             return marks.add(connection, WATCHER, self._me, now) == self._me
-        if held.value != self._me and held.updated_at > now - self._lease:
-            return False
         marks.write(connection, WATCHER, self._me, now)
         return True
 
@@ -205,8 +207,9 @@ class Watcher:
         return news
 
     async def _run_note(self, jobs: Sequence[Job]) -> bool:
+        unfinished, self._unfinished = self._unfinished, True  # should it be recorded, and nobody learn of it
         news = await self._database.run(lambda connection: self._note(connection, jobs))
-        self._unfinished = self._unfinished or news
+        self._unfinished = unfinished or news
         return news
 
     async def _note_each(self, jobs: Sequence[Job]) -> bool:

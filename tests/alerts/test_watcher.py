@@ -6,12 +6,14 @@ import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import Connection, event, select, text, update
+from sqlalchemy.exc import OperationalError
 from structlog.testing import CapturingLogger
 
-from bot.alerts.watcher import Watcher
+from bot.alerts.watcher import WATCHER, Watcher
 from bot.app.server import serving
 from bot.base.clock import rfc3339
 from bot.base.errors import DatabaseUnavailable
@@ -253,17 +255,68 @@ async def test_who_stands_by_knows_when_the_other_one_polled(database: Database,
         assert other.watcher.degraded(clock())
 
 
-async def test_what_was_noted_before_a_page_failed_is_announced_by_the_next_poll(watch: Watch) -> None:
+async def note_and_fail(watch: Watch) -> None:
+    """A poll whose first page of failures comes, and whose second one does not."""
     watch.clock.advance(1)
     for _ in range(1_001):
         watch.embedded.add(EXPORT)
-    watch.embedded.delay("list", 0)  # the first page comes, the second one fails
+    watch.embedded.delay("list", 0)
     watch.embedded.fail("list", 13)
     watch.clock.advance(15)
     with contextlib.suppress(Exception):
         await watch.watcher.step()
     assert len(await watch.rows()) == 1_000
+
+
+async def end_lease(watch: Watch) -> None:
+    """As time does that no watcher renews its mark in."""
+    mark = update(marks).where(marks.c.name == WATCHER)
+    await watch.database.run(lambda c: c.execute(mark.values(updated_at=watch.clock() - timedelta(days=1))))
+
+
+async def manners(watch: Watch) -> set[str]:
+    return await watch.database.run(lambda c: set(c.scalars(select(alerts.c.manner))))
+
+
+async def test_what_was_noted_before_a_page_failed_is_announced_by_the_next_poll(watch: Watch) -> None:
+    await note_and_fail(watch)
     watch.clock.advance(120)
     await watch.watcher.step()
-    manners = await watch.database.run(lambda c: set(c.scalars(select(alerts.c.manner))))
-    assert manners == {"storm"}
+    assert await manners(watch) == {"storm"}
+
+
+async def test_what_a_watcher_noted_before_it_died_is_announced_by_one_that_watched_before(
+    database: Database, clock: HandClock
+) -> None:
+    async with watching(database, clock) as first, watching(database, clock) as second:
+        await first.alerted()
+        await end_lease(first)
+        await note_and_fail(second)
+        await end_lease(first)
+        await first.watcher.step()
+        assert await manners(first) == {"storm"}
+
+
+async def test_what_was_noted_though_nobody_learnt_of_the_commit_is_announced(watch: Watch) -> None:
+    await watch.alerted()
+    lost: list[Connection] = []
+
+    def notice(connection: Connection, _k: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("INSERT INTO alerts"):
+            connection.info["noted"] = True
+
+    def commit(connection: Connection) -> None:
+        if connection.info.pop("noted", False) and not lost:
+            lost.append(connection)
+            connection.exec_driver_sql("COMMIT")
+            raise OperationalError("COMMIT", {}, sqlite3.OperationalError("disk I/O error"))
+
+    for engine in watch.database.engines:
+        event.listen(engine, "before_cursor_execute", notice)
+        event.listen(engine, "commit", commit)
+    watch.embedded.add(EXPORT)
+    with pytest.raises(DatabaseUnavailable):
+        await watch.alerted()
+    assert await manners(watch) == {"new"}
+    await watch.alerted()
+    assert await manners(watch) == {"alone"}
