@@ -17,7 +17,7 @@ from bot.slack.answers import part
 from bot.slack.channels import problem_with
 from bot.slack.channels import what_to_do as what_to_do_there
 from bot.slack.client import Slack
-from bot.slack.errors import SlackError, SlackUnavailable
+from bot.slack.errors import SlackError, SlackUnavailable, TokenRefused
 from bot.slack.links import Workspace
 from bot.slack.scopes import NEEDED, OPTIONAL
 from bot.slack.web import http_session, web_client
@@ -32,11 +32,6 @@ HANDSHAKE_SECONDS = 10.0
 _BOT_TOKEN = "set SLACK_BOT_TOKEN to the app's (OAuth & Permissions), of the Slack at SLACK_API_URL"  # noqa: S105
 _APP_TOKEN = "set SLACK_APP_TOKEN to one of the app's (Basic Information) with connections:write"  # noqa: S105
 
-_OF_THE_TOKEN = frozenset(
-    {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "not_allowed_token_type"}
-)
-"""Errors that a token causes, as Slack names them (docs.slack.dev/reference/methods/auth.test)."""
-
 
 def what_to_do(error: Exception, token: str = _BOT_TOKEN) -> str:
     """Returns what to do about an error of Slack's.
@@ -46,11 +41,11 @@ def what_to_do(error: Exception, token: str = _BOT_TOKEN) -> str:
     """
     if isinstance(error, SlackUnavailable):
         return "check SLACK_API_URL and the network, and whether Slack is well"
-    if not isinstance(error, SlackError):
+    if not isinstance(error, TokenRefused):
         return ""
     if error.error == "missing_scope" and token == _BOT_TOKEN:
         return "reinstall the app from app_manifest.yml"
-    return token if error.error in {*_OF_THE_TOKEN, "missing_scope"} else ""
+    return token
 
 
 async def slack_checks(settings: Settings) -> AsyncIterator[Check]:

@@ -53,10 +53,18 @@ class CannotPost(SlackError):
 
 
 class TokenRefused(SlackError):
-    """The bot's token is of no use, wherever it would post."""
+    """The token is of no use, wherever it is used (docs.slack.dev/reference/methods/auth.test)."""
 
     names = frozenset(
-        {"invalid_auth", "not_authed", "account_inactive", "token_expired", "token_revoked", "missing_scope"}
+        {
+            "invalid_auth",
+            "not_authed",
+            "account_inactive",
+            "token_expired",
+            "token_revoked",
+            "not_allowed_token_type",
+            "missing_scope",
+        }
     )
 
 
