@@ -218,20 +218,24 @@ class Runner:
 
     async def _run(self, request: Request) -> None:
         try:
-            await self._recording.give_way(GIVE_WAY_SECONDS)
-            attempt, why = await self._turn(request)
+            attempt, why = await self._take_turn(request)
         except Exception:
-            self._at_work.discard(request.id)  # else a look that is under way keeps it from everybody once more
             await self._leave_for_later(request)
             raise
-        finally:
-            self._at_work.discard(request.id)  # before it is shown, which may take until it is due again
-            self._speller.ended(request)
         if request.batch_id is None:
             await self._show(request, attempt.moved, why)
         elif why is not None:
             await self._add_about(request, why)
         self._changed()
+
+    async def _take_turn(self, request: Request) -> "tuple[Attempt, asyncio.Task[About] | None]":
+        """Takes a turn, after which the request is not at work any more: not while it is shown, or left for later."""
+        try:
+            await self._recording.give_way(GIVE_WAY_SECONDS)
+            return await self._turn(request)
+        finally:
+            self._at_work.discard(request.id)
+            self._speller.ended(request)
 
     async def _leave_for_later(self, request: Request) -> None:
         """Has a request whose turn failed looked at again soon: it may have been put off for the other replicas."""
