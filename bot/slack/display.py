@@ -155,6 +155,16 @@ class Display(Generic[S]):
         )
 
 
+def known_of(row: OutboxRow) -> dict[str, Mapping[str, str]]:
+    """Which messages show a row, and what they say; of one whose last turn never came back only which.
+
+    That turn may have updated any of them, and the row may be again as it was before.
+    """
+    if not row.interrupted:
+        return dict(row.shown)
+    return {kind: {**known, "digest": ""} if known["ts"] else known for kind, known in row.shown.items()}
+
+
 def _is_for_good(error: SlackError, failures: int) -> bool:
     """Whether Slack takes no message there; a refusal of no kind that we know is one after a few tries."""
     return isinstance(error, CannotPost) or (type(error) is SlackError and failures >= TRIES)

@@ -128,6 +128,20 @@ async def test_a_turn_that_slept_past_its_lease_posts_nothing(stage: Stage) -> N
     assert stage.said() == []
 
 
+async def test_what_a_turn_that_never_came_back_made_of_a_message_is_put_right(stage: Stage) -> None:
+    publisher = stage.publisher()
+    stage.failures(1)
+    await publisher.sweep()
+    await stage.until_shown()
+    (message,) = stage.workspace.channel(LAUNCH_OPS).messages
+    as_it_was, message.text = message.text, "as the row was in between"
+    with stage.database.transaction() as connection:  # claimed by a process that died, whose lease is over
+        connection.execute(update(alerts_table).values(showing=True, show_at=utc_now()))
+    await stage.until_shown()
+    assert message.text == as_it_was
+    assert len(stage.said()) == 1
+
+
 async def test_a_post_that_outlasts_its_lease_is_waited_for_by_the_next_turn(stage: Stage) -> None:
     """What is on its way cannot be found yet, so a second turn of the same process would post it again."""
     publisher = stage.publisher(lease=timedelta(seconds=0.3))
