@@ -84,6 +84,7 @@ class Display(Generic[S]):
                     self._first(row)
                 shown[piece.kind] = {"ts": posted, "digest": piece.digest}
             elif known["digest"] != piece.digest and not piece.private:
+                shown[piece.kind] = {**known, "digest": ""}  # whatever comes of it
                 shown[piece.kind] = {**await self._update(row, piece, known), "digest": piece.digest}
 
     async def _find(self, row: S, piece: Piece) -> str | None:
@@ -153,16 +154,6 @@ class Display(Generic[S]):
             thread_ts=row.asked_in,
             response_url=row.response_url,
         )
-
-
-def known_of(row: OutboxRow) -> dict[str, Mapping[str, str]]:
-    """Which messages show a row, and what they say; of one whose last turn never came back only which.
-
-    That turn may have updated any of them, and the row may be again as it was before.
-    """
-    if not row.interrupted:
-        return dict(row.shown)
-    return {kind: {**known, "digest": ""} if known["ts"] else known for kind, known in row.shown.items()}
 
 
 def _is_for_good(error: SlackError, failures: int) -> bool:

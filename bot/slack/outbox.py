@@ -5,6 +5,7 @@ The same for every table with the columns of `db.columns.shown`. Everything runs
 
 import json
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
@@ -36,6 +37,9 @@ LEASE = timedelta(seconds=60)
 
 GIVE_UP_AFTER = timedelta(days=1)
 """After a day nobody waits for a message any more."""
+
+WRITTEN = "?"
+"""Stands in `shown` where a message may have been posted unnoticed: whose turn, by its fence, wrote the others down."""
 
 S = TypeVar("S", bound=OutboxRow)
 
@@ -110,7 +114,7 @@ class Outbox(Generic[S]):
     def _loaded(self, connection: Connection, row: Row[Any], interrupted: bool, at: datetime) -> S | None:
         """The object to be shown; a row that cannot be read is put off, so that it holds up no other."""
         try:
-            return self._load(connection, row, interrupted)
+            return _as_known(self._load(connection, row, interrupted))
         except (LookupError, TypeError, ValueError) as error:
             log.error("showing.unreadable", row_id=row.id, error=type(error).__name__)
             pause = pause_after(row.show_failures) if at - row.created_at <= GIVE_UP_AFTER else None
@@ -158,7 +162,7 @@ class Outbox(Generic[S]):
             "b_version": row.version,
             "b_later": later,
             "b_soon": later or at + pause,
-            "shown": json.dumps(shown, sort_keys=True),
+            "shown": json.dumps({**shown, WRITTEN: {"fence": str(row.show_fence)}} if lost else shown, sort_keys=True),
             "unpostable": unpostable,
             "showing": lost,
             "show_failures": 0 if again_in is None else row.show_failures + failed,
@@ -179,6 +183,18 @@ class Outbox(Generic[S]):
         written of it since. So it is looked for first.
         """
         connection.execute(self._free, {"b_now": at})
+
+
+def _as_known(row: S) -> S:
+    """A row with what is known of its messages: after a turn that never came back, which they are, not what they say.
+
+    That turn may have updated any of them, and the row may be again as it was before.
+    """
+    shown = dict(row.shown)
+    written_by = shown.pop(WRITTEN, {}).get("fence")
+    if row.interrupted and written_by != str(row.show_fence - 1):
+        shown = {kind: {**known, "digest": ""} if known["ts"] else known for kind, known in shown.items()}
+    return replace(row, shown=shown)
 
 
 def pause_after(failures: int) -> timedelta:

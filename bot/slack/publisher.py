@@ -17,7 +17,7 @@ from bot.base.rush import Rush
 from bot.db.database import Database
 from bot.db.writing import until_written
 from bot.slack.client import Slack
-from bot.slack.display import Display, known_of
+from bot.slack.display import Display
 from bot.slack.errors import RateLimited, SlackError, SlackUnavailable
 from bot.slack.outbox import GIVE_UP_AFTER, LEASE, Outbox, S, pause_after
 from bot.slack.piece import Piece
@@ -233,7 +233,7 @@ class Publisher(Generic[S]):
 
     async def _bring_up_to_date(self, turn: Showing[S]) -> None:
         """Shows the row as it was claimed, and then what follows soon, all under the one claim."""
-        shown = known_of(turn.row)
+        shown: dict[str, Mapping[str, str]] = dict(turn.row.shown)
         turn.row = replace(turn.row, shown=shown)
         fence, interrupted = turn.row.show_fence, turn.row.interrupted
         if shown:

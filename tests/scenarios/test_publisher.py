@@ -135,11 +135,50 @@ async def test_what_a_turn_that_never_came_back_made_of_a_message_is_put_right(s
     await stage.until_shown()
     (message,) = stage.workspace.channel(LAUNCH_OPS).messages
     as_it_was, message.text = message.text, "as the row was in between"
-    with stage.database.transaction() as connection:  # claimed by a process that died, whose lease is over
-        connection.execute(update(alerts_table).values(showing=True, show_at=utc_now()))
+    await stage.database.run(_claimed_by_a_process_that_died)
     await stage.until_shown()
     assert message.text == as_it_was
     assert len(stage.said()) == 1
+
+
+async def test_what_is_put_right_after_a_turn_that_never_came_back_is_not_put_right_again(stage: Stage) -> None:
+    """Else the first message would take what the channel allows each time, and the second one wait for ever."""
+
+    def two(row: Alert) -> list[Piece]:
+        return [*pieces(row), Piece("summary", Message("the summary", []))]
+
+    publisher = stage.publisher(two)
+    stage.failures(1)
+    await publisher.sweep()
+    await stage.until_shown()
+    first, second = stage.workspace.channel(LAUNCH_OPS).messages
+    await stage.database.run(_claimed_by_a_process_that_died)
+    stage.workspace.fail("chat.update", "ratelimited", status=429, retry_after=1, times=2, ts=second.ts)
+    await stage.until_shown()
+    updated = [call.arguments["ts"] for call in stage.workspace.calls if call.method == "chat.update"]
+    assert updated == [first.ts, second.ts, second.ts, second.ts]
+
+
+async def test_an_update_whose_answer_is_lost_is_put_right_though_the_row_is_again_as_before(stage: Stage) -> None:
+    words = ["before"]
+
+    def changing(row: Alert) -> list[Piece]:
+        return [Piece("announcement", Message(words[0], []))]
+
+    publisher = stage.publisher(changing)
+    stage.failures(1)
+    await stage.until_shown()
+    words[0] = "in between"
+    await stage.database.run(lambda connection: connection.execute(update(alerts_table).values(show_at=utc_now())))
+    stage.workspace.lose_answer("chat.update", times=9)
+    await publisher.sweep()
+    await stage.workspace.until(lambda: stage.said() == ["in between"])
+    await publisher.stop(10)
+    stage.workspace.faults.clear()
+    words[0] = "before"
+    stage.publisher(changing)
+    await stage.until_shown()
+    assert stage.said() == ["before"]
 
 
 async def test_a_post_that_outlasts_its_lease_is_waited_for_by_the_next_turn(stage: Stage) -> None:
@@ -389,3 +428,9 @@ async def test_two_replicas_share_nothing_and_each_stops_at_429(stage: Stage) ->
     await stage.until_shown(30)
     assert sorted(stage.said()) == [f"{LAUNCH_OPS}-{number:03}" for number in range(8)]
     assert stage.workspace.limits.turned_away.total() <= 8, "one each second and replica at most"
+
+
+def _claimed_by_a_process_that_died(connection: Connection) -> None:
+    """Its lease is over."""
+    claimed = {"showing": True, "show_at": utc_now(), "show_fence": alerts_table.c.show_fence + 1}
+    connection.execute(update(alerts_table).values(claimed))
