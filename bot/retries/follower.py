@@ -22,6 +22,7 @@ from bot.retries.cooldown import offered_until
 from bot.retries.followed import Followed, Held, Reading
 from bot.retries.kind import Kind
 from bot.retries.outcome import Outcome
+from bot.retries.queries import UNREADABLE
 from bot.retries.recorder import claiming
 from bot.retries.request import Retry
 from bot.retries.state import State
@@ -281,9 +282,13 @@ def _written(connection: Connection, steps: Sequence[Step], shown: Mapping[str, 
     done: dict[str, _Done] = {}
     for step in steps:
         try:
-            done[step.id] = _Done(step.write(connection), step)
+            with connection.begin_nested():  # what one row spoils, it spoils for itself
+                done[step.id] = _Done(step.write(connection), step)
         except WrongState:
             log.info("follow.overtaken", request_id=step.id)
+            continue
+        except UNREADABLE as error:
+            log.error("retry.unreadable", request_id=step.id, error=type(error).__name__)
             continue
         if step.id in shown:
             shown[step.id](connection)

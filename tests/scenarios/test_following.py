@@ -41,6 +41,18 @@ async def test_a_row_that_can_no_longer_be_read_holds_up_none_that_is_followed_b
     await live.until_outcome("finished", job_id=sound.job_id)
 
 
+async def test_an_unknown_outcome_whose_row_can_no_longer_be_read_holds_up_no_other(live: World) -> None:
+    spoilt, sound = live.sift.add(), live.sift.add()
+    live.sift.fail("retry", 14, times=2)
+    for job in (spoilt, sound):
+        await live.slack.command(OPERATOR, LAUNCH_OPS, job.job_id)
+        await live.until_outcome("unknown", job_id=job.job_id)
+    row = update(retries).where(retries.c.job_id == spoilt.job_id)
+    assert live.bot is not None
+    await live.bot.database.run(lambda connection: connection.execute(row.values(job_before="{")))
+    await live.until_outcome("not_applied", job_id=sound.job_id)
+
+
 async def test_a_job_that_is_gone_is_no_longer_followed(live: World) -> None:
     live.sift.run_seconds = 30
     job = live.sift.add()
