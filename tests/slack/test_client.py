@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.app.server import serving
-from bot.base.metrics import Metrics
+from bot.base.metrics import MOST_RESULTS, Metrics
 from bot.base.redactor import Redactor
 from bot.sandbox import DATA_IMPORTS, LAUNCH_OPS, OPERATOR, OPERATORS_GROUP, PRIVATE, SlackWorkspace
 from bot.sandbox.slack.directory import BOT_USER
 from bot.slack.client import Slack
-from bot.slack.errors import CannotPost, RateLimited, SlackUnavailable
+from bot.slack.errors import CannotPost, RateLimited, SlackError, SlackUnavailable
 from bot.slack.message import Message
 from bot.slack.people import People
 from bot.slack.web import MAX_BYTES, http_session, web_client
@@ -72,6 +72,18 @@ async def test_a_short_wait_is_part_of_the_call_and_counted_apart_from_it(
     )
     assert waited == pytest.approx(1, abs=0.2)
     assert b'result="waited"' not in metrics.text()
+
+
+async def test_whatever_slack_names_its_errors_their_series_have_an_end(
+    slack: Slack, workspace: SlackWorkspace, metrics: Metrics
+) -> None:
+    for number in range(MOST_RESULTS + 20):
+        workspace.fail("chat.update", f"odd_{number}")
+        with pytest.raises(SlackError):
+            await slack.update(LAUNCH_OPS, "1.0", HELLO)
+    count = "sift_retry_slack_call_seconds_count"
+    assert metrics.registry.get_sample_value(count, {"method": "chat.update", "result": "odd_1"}) == 1
+    assert metrics.registry.get_sample_value(count, {"method": "chat.update", "result": "other"}) == 20
 
 
 @pytest.mark.parametrize("status", [429, 200])
