@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import structlog
 from sqlalchemy import Connection
 
 from bot.access.authorizer import Authorizer
 from bot.access.policy import Permission
 from bot.alerts import queries
 from bot.base.requester import Requester, Source
+from bot.base.text import new_id
 from bot.home import messages
 from bot.home.messages import Listed
 from bot.retries import known
@@ -23,6 +25,8 @@ from bot.sift.subjects import Subjects
 from bot.slack.blocks import MAX_OPTIONS, message_view
 from bot.slack.links import Place
 from bot.slack.message import Message
+
+log = structlog.get_logger(__name__)
 
 LISTED = 20
 """So many failed jobs are listed."""
@@ -48,7 +52,7 @@ class Lookup:
         try:
             jobs = await self.sift.failed_lately(LISTED)
         except SiftError as error:
-            return answers.unreadable(error)
+            return not_read(error)
         return messages.failed(jobs, await self._known(jobs), self.place)
 
     async def status(self, requester: Requester, job_id: str) -> Message:
@@ -59,7 +63,7 @@ class Lookup:
         try:
             job = await self.sift.job(job_id)
         except SiftError as error:
-            return answers.unreadable(error)
+            return not_read(error)
         if job is None:
             return messages.unknown(job_id)
         listed = await self._known([job])
@@ -79,7 +83,7 @@ class Lookup:
         try:
             jobs = await self.sift.failed_lately(MAX_OPTIONS)
         except SiftError as error:
-            return message_view(answers.unreadable(error), modals.TITLE)
+            return message_view(not_read(error), modals.TITLE)
         listed, now = await self._known(jobs), self.authorizer.clock()
         free = [job for job in jobs if job.job_id not in listed.under_way]
         options = [modals.option_of(job, now, listed.about_of(job.job_id)) for job in free]
@@ -104,3 +108,14 @@ class Lookup:
             return Listed(under_way, about, known.records(connection, causes), queries.on_call(connection, ids))
 
         return await self.authorizer.database.run(work)
+
+
+def not_read(error: SiftError | None) -> Message:
+    """What is said when Sift could not be read for somebody, with a reference that finds the log line.
+
+    Args:
+        error: None: it took too long.
+    """
+    reference = new_id()
+    log.warning("sift.not_read", reference=reference, error="no answer in time" if error is None else str(error))
+    return answers.unreadable(error, reference)

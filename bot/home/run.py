@@ -16,11 +16,11 @@ from bot.access.authorizer import Authorizer
 from bot.access.policy import Permission
 from bot.base.requester import Requester
 from bot.home import offers, run_messages
+from bot.home.lookup import not_read
 from bot.home.offer import Choice, Offer, Offered
 from bot.home.run_messages import Failed
 from bot.retries import batches, runs
 from bot.retries.causes import records_of
-from bot.retries.messages import answers
 from bot.retries.request import JobRef
 from bot.sift.client import Sift
 from bot.sift.errors import SiftError
@@ -77,9 +77,9 @@ class Runs:
             async with asyncio.timeout(SECONDS):
                 return await self._find(requester, readings, readonly)
         except SiftError as error:
-            return answers.unreadable(error)
+            return not_read(error)
         except TimeoutError:
-            return answers.unreadable(None)
+            return not_read(None)
 
     async def choose(self, requester: Requester, offer_id: str, number: int) -> Message:
         """What failed of the run that was chosen from those that may be meant."""

@@ -27,11 +27,12 @@ def unclear(reference: str) -> Message:
     return Message(text, [section(text)])
 
 
-def not_read() -> Message:
+def not_read(reference: str) -> Message:
     """Said when the bot's own records could not be read for somebody who only wanted to look."""
     text = (
         ":hourglass_flowing_sand: That could not be read just now: many are reading at once, or the database does not "
-        "answer. Nothing was changed; try again in a minute."
+        "answer. Nothing was changed; try again in a minute. If it keeps failing, tell whoever runs this bot the "
+        f"reference `{reference}`."
     )
     return Message(text, [section(text)])
 

@@ -11,6 +11,7 @@ import structlog
 from bot.base.errors import DatabaseUnavailable
 from bot.base.loops import Tasks
 from bot.base.requester import Requester
+from bot.base.text import new_id
 from bot.slack import notices, payloads
 from bot.slack.client import Slack
 from bot.slack.errors import RateLimited, SlackError, SlackUnavailable
@@ -136,8 +137,9 @@ async def read_or_say_so(reading: Coroutine[object, None, T]) -> T | Message:
     try:
         return await reading
     except DatabaseUnavailable as error:
-        log.warning("reading.failed", error=str(error))
-        return notices.not_read()
+        reference = new_id()
+        log.warning("reading.failed", reference=reference, error=str(error))
+        return notices.not_read(reference)
 
 
 def private(message: Message) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def shown(t: Words = as_written) -> dict[str, Shown]:
         "trouble with access": notices.trouble("abcdefghjk", ". Nothing was changed"),
         "trouble": notices.trouble("abcdefghjk"),
         "unclear": notices.unclear("abcdefghjk"),
-        "not read": notices.not_read(),
+        "not read": notices.not_read("4f7k2m9x0q"),
         "retired": notices.retired(),
         "retired form": notices.retired("form"),
         "another command": notices.other_command("/other"),

@@ -388,7 +388,9 @@ def _modals(t: Words) -> dict[str, Shown]:
         "modal of a message nothing picked": modals.nothing_picked("shortcut"),
         "modal too many picked": modals.too_many_picked(100, "modal"),
         "modal of a message too many picked": modals.too_many_picked(100, "shortcut"),
-        "modal unreadable": message_view(answers.unreadable(OutcomeUnknown(t("upstream error"))), modals.TITLE),
+        "modal unreadable": message_view(
+            answers.unreadable(OutcomeUnknown(t("upstream error")), "4f7k2m9x0q"), modals.TITLE
+        ),
     }
 
 
@@ -397,9 +399,9 @@ def shown(t: Words = as_written) -> dict[str, Shown]:
     said: dict[str, Shown] = {
         "still at it": answers.still_at_it("abcdefghjk", JOB),
         "put off": answers.put_off("abcdefghjk", JOB, timedelta(minutes=3)),
-        "unreadable": answers.unreadable(OutcomeUnknown(t("upstream error"))),
-        "unreadable in time": answers.unreadable(None),
-        "unreadable for the key": answers.unreadable(Unauthenticated()),
+        "unreadable": answers.unreadable(OutcomeUnknown(t("upstream error")), "4f7k2m9x0q"),
+        "unreadable in time": answers.unreadable(None, "4f7k2m9x0q"),
+        "unreadable for the key": answers.unreadable(Unauthenticated(), "4f7k2m9x0q"),
         "nothing left": answers.nothing_left(),
         "taken back": cooldown.withdrawn([a_retry(State.REFUSED, about=about(t))]),
         "several taken back": cooldown.withdrawn(_members({State.REFUSED: 3})),

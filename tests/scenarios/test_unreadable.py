@@ -57,6 +57,7 @@ async def test_whoever_looks_or_retries_is_told_what_is_true(world: World, troub
             whisper = await _told(world, text)
             assert "Sift could not be read just now, so there is nothing to show. Nothing was retried" in whisper
             assert (following in whisper, said in whisper) == (True, True), whisper
+            assert "Reference `" in whisper
         retrying: tuple[str | None, ...] = (job.job_id, None)
         for typed in retrying:
             whisper = await _told(world, typed, summary.ts)

@@ -256,12 +256,16 @@ def put_off(reference: str, job_id: str, wait: timedelta, what: str = "retry") -
     return Message(text, [section(text), referring(reference)])
 
 
-def unreadable(error: SiftError | None) -> Message:
-    """Said when Sift could not be read for somebody who only wanted to look; None: it took too long."""
+def unreadable(error: SiftError | None, reference: str) -> Message:
+    """Said when Sift could not be read for somebody who only wanted to look.
+
+    Args:
+        error: None: it took too long.
+    """
     text = ":warning: Sift could not be read just now, so there is nothing to show. Nothing was retried or changed."
     following = _UNREAD_NEXT.get(error.name, LATER) if error is not None else LATER
     said = error.when_reading if error is not None else "Sift did not answer in time."
-    return Message(text, [section(f"{text}\n{following}"), plain(said)])
+    return Message(text, [section(f"{text}\n{following}"), plain(said), referring(reference)])
 
 
 def nothing_left() -> Message:
