@@ -6,7 +6,7 @@ Every function runs inside one transaction of the caller's.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from bot.alerts.storm_press import ToRetry
 from bot.db.tables import alerts, batches, retries, storms
 from bot.retries.causes import record_of
 from bot.retries.messages.record import readable
+from bot.retries.queries import each_readable
 from bot.retries.record import Record
 from bot.retries.request import JobRef
 from bot.retries.state import AlertState, State
@@ -70,7 +71,7 @@ _COUNTED: Select[Any] = select(
 ).group_by(*_ALIKE)
 _BEGUN = exists().where(_RETRY.batch_id == batches.c.id)
 _SPELLING = (
-    select(batches.c.user_id, batches.c.todo)
+    select(batches.c.id, batches.c.user_id, batches.c.todo)
     .where(batches.c.due_at.is_not(None), batches.c.kind == "retry", _BEGUN)
     .limit(MAX_SPELLING)
 )
@@ -128,10 +129,13 @@ def _free(connection: Connection, storm_id: str) -> set[str]:
     return set(connection.scalars(_FREE_IDS, {"b_storm": storm_id})) - spelling
 
 
-def _spelling(connection: Connection) -> Iterator[tuple[list[str], str]]:
+def _spelling(connection: Connection) -> list[tuple[list[str], str]]:
     """The jobs of batches that are being spelled out, as far as they are not yet, and whose batch it is."""
-    for row in connection.execute(_SPELLING).all():
-        yield [one[0] for one in json.loads(row.todo)], row.user_id
+
+    def read(row: Mapping[Any, Any]) -> tuple[list[str], str]:
+        return [one[0] for one in json.loads(row["todo"])], row["user_id"]
+
+    return each_readable(connection.execute(_SPELLING), read, "batch")
 
 
 @dataclass

@@ -10,11 +10,12 @@ from bot.alerts.alert import Standing
 from bot.db import tables
 from bot.db.database import Database
 from bot.db.tables import alerts, retries
-from bot.retries import known
+from bot.retries import batches, known
 from bot.retries.queries import last_attempts
 from bot.retries.state import State
 from tests.conftest import NOW
 from tests.reading import a_job
+from tests.retries.test_batches import MANY, opened
 from tests.retries.test_store import ask
 
 
@@ -72,6 +73,18 @@ def test_a_job_s_newest_retry_counts_though_it_cannot_be_read(database: Database
         assert newest is not None
         assert (newest.id, newest.state, newest.sent_at) == (request_id, State.ACCEPTED, NOW)
         assert known.open_retries(connection, ["j"])["j"].id == request_id
+
+
+def test_an_outage_is_shown_beside_a_batch_whose_jobs_cannot_be_read(database: Database) -> None:
+    with database.transaction() as connection:
+        failed(connection, 12)
+        for batch_id in ("broken", "sound"):
+            opened(connection, batch_id)
+            batches.spell_out(connection, batch_id, NOW, NOW)
+        connection.execute(update(tables.batches).where(tables.batches.c.id == "broken").values(todo="{"))
+        row = connection.execute(select(tables.storms)).one()
+        assert storms._load(connection, row, interrupted=False).total == 12
+        assert [len(jobs) for jobs, _ in storms._spelling(connection)] == [MANY - batches.CHUNK]
 
 
 def test_an_outage_is_shown_beside_a_job_that_cannot_be_read_and_says_what_waits(database: Database) -> None:
