@@ -24,6 +24,7 @@ from bot.audit.log import BASE, STREAMED
 from bot.audit.signing import SignedHead, Signer
 from bot.base.clock import rfc3339
 from bot.base.errors import BotError
+from bot.base.files import sync_folder
 from bot.base.requester import Source
 from bot.db import marks
 from bot.db.database import Database
@@ -122,7 +123,7 @@ def _written(database: Database, before: datetime, target: Path, at: datetime, s
             segment = _write(connection, begin, last_id, file, at, signer, watch)
         file.flush()
         os.fsync(file.fileno())
-    _sync_folder(target)
+    sync_folder(target)
     count = segment.after.count - segment.before.count
     found = verify_segment(target, lines=lambda file: watch("reading it back", count, file))
     if isinstance(found, Broken):
@@ -238,15 +239,6 @@ def _write(
     seal = {"last_id": last.count, "head_after": last.hash, "sha256": digested.hexdigest()}
     put(_json_line({"seal": seal if signature is None else {**seal, "signature": signature}}))
     return Segment(begin, last, signature)
-
-
-def _sync_folder(file: Path) -> None:
-    """Has the folder remember the file, also if the machine stops now."""
-    folder = os.open(file.absolute().parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _line(row: Columns) -> str:

@@ -1,12 +1,12 @@
 """A consistent copy of an SQLite file while the bot writes on."""
 
 import contextlib
-import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 from bot.base.errors import BotError
+from bot.base.files import sync_folder
 
 PAGES = 1_000
 """Pages copied in one step; between two of them the copying can be stopped."""
@@ -42,7 +42,7 @@ def back_up(source: Path, target: Path) -> None:
         with _told():
             _copy(source, piece)
         piece.replace(target)
-        _sync_folder(target)
+        sync_folder(target)
     except BaseException:
         for made in (target, piece, piece.with_name(f"{piece.name}-journal")):
             made.unlink(missing_ok=True)
@@ -72,12 +72,3 @@ def _copy(source: Path, target: Path) -> None:
         (found,) = copy.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
         raise NotCopied(why=f"the copy is damaged, and so may be the database: {found}")
-
-
-def _sync_folder(file: Path) -> None:
-    """Has the folder remember the file's name, also if the machine stops now."""
-    folder = os.open(file.absolute().parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from bot.audit import archive
 from bot.audit import log as audit
 from bot.audit.entry import Broken, Entry, Event, Filters, Head
+from bot.base.files import sync_folder
 from bot.db.database import Database
 from tests.audit.test_log import fill, tamper, verify
 from tests.conftest import NOW
@@ -55,14 +56,14 @@ def test_others_write_on_while_a_segment_is_written(
 ) -> None:
     fill(database, 7)
     other = Database(database.engine.url.render_as_string(hide_password=False), lambda: NOW)
-    sync = archive._sync_folder
+    sync = sync_folder
 
     def write_meanwhile(file: Path) -> None:
         with other.transaction() as connection:
             audit.append(connection, Entry(event=Event.MUTE), LATER)
         sync(file)
 
-    monkeypatch.setattr(archive, "_sync_folder", write_meanwhile)
+    monkeypatch.setattr(archive, "sync_folder", write_meanwhile)
     segment = archived(database, tmp_path / "one.jsonl", 3)
     other.close()
     assert segment.after.count == 3
@@ -76,13 +77,13 @@ def test_who_archives_at_the_same_time_comes_too_late(
 ) -> None:
     fill(database, 7)
     other = Database(database.engine.url.render_as_string(hide_password=False), lambda: NOW)
-    sync = archive._sync_folder
+    sync = sync_folder
 
     def archive_meanwhile(file: Path) -> None:
-        monkeypatch.setattr(archive, "_sync_folder", sync)
+        monkeypatch.setattr(archive, "sync_folder", sync)
         archived(other, tmp_path / "faster.jsonl", 2)
 
-    monkeypatch.setattr(archive, "_sync_folder", archive_meanwhile)
+    monkeypatch.setattr(archive, "sync_folder", archive_meanwhile)
     with pytest.raises(archive.MovedMeanwhile):
         archived(database, tmp_path / "slower.jsonl", 3)
     other.close()
@@ -92,7 +93,7 @@ def test_who_archives_at_the_same_time_comes_too_late(
         assert audit.base(connection).count == 2
 
 
-@pytest.mark.parametrize("where", ["_line", "_sync_folder", "verify_segment", "_forget", "_set_base"])
+@pytest.mark.parametrize("where", ["_line", "sync_folder", "verify_segment", "_forget", "_set_base"])
 def test_what_is_stopped_midway_leaves_no_file_and_the_whole_log(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
@@ -113,7 +114,7 @@ def test_a_segment_that_cannot_be_read_back_is_not_archived(
 ) -> None:
     head = fill(database, 7)
     file = tmp_path / "one.jsonl"
-    monkeypatch.setattr(archive, "_sync_folder", lambda file: file.write_text(file.read_text().replace("=1+1", "=1+2")))
+    monkeypatch.setattr(archive, "sync_folder", lambda file: file.write_text(file.read_text().replace("=1+1", "=1+2")))
     with pytest.raises(archive.BrokenChain):
         archived(database, file, 3)
     assert not file.exists()
@@ -178,7 +179,7 @@ def test_a_signal_removes_the_file_that_was_begun(sqlite_url: str, tmp_path: Pat
     database = Database(sqlite_url, lambda: NOW)
     fill(database, 7)
     database.close()
-    said = archive_in_a_process(sqlite_url, tmp_path, "_sync_folder", f"os.kill(os.getpid(), signal.{name})")
+    said = archive_in_a_process(sqlite_url, tmp_path, "sync_folder", f"os.kill(os.getpid(), signal.{name})")
     assert said == "sift-retry: stopped"
     assert not (tmp_path / "one.jsonl").exists()
 

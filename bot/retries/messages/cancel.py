@@ -6,7 +6,7 @@ Being cancelled; it may still finish.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from bot.retries.kind import Kind
 from bot.retries.messages import refusal
@@ -85,16 +85,31 @@ def nothing_to_cancel() -> Message:
 
 def pieces(retry: Retry, place: Place) -> list[Piece]:
     """Every message that should show a cancellation as its row is now, in the order they are posted."""
+    return told_and_ended(retry, place, "cancellation", _told, _ending)
+
+
+def told_and_ended(
+    retry: Retry,
+    place: Place,
+    kind: str,
+    told: Callable[[Retry], Message],
+    ending: Callable[[Retry], Message],
+) -> list[Piece]:
+    """Every message that should show what is told in one, and then by an ending; privately where it was not sent.
+
+    Args:
+        kind: of the first message, where it stands in a thread.
+    """
     if retry.state in (State.REQUESTED, State.SENDING):
         return []
     if retry.state in UNSENT:
         return [Piece(f"private-{retry.state}", refusal.answer(retry, place))]
-    told = _told(retry)
+    said = told(retry)
     if retry.unpostable is not None or retry.channel_id is None:
         phase = "end" if retry.final else "start"
-        return [Piece(f"private-{phase}", Message(told.text, [cannot_post(retry), *told.blocks]))]
-    first = Piece("announcement" if retry.thread_ts is None else "cancellation", told)
-    return [first, Piece("ending", _ending(retry))] if retry.final else [first]
+        return [Piece(f"private-{phase}", Message(said.text, [cannot_post(retry), *said.blocks]))]
+    first = Piece("announcement" if retry.thread_ts is None else kind, said)
+    return [first, Piece("ending", ending(retry))] if retry.final else [first]
 
 
 def _how(retry: Retry) -> tuple[str, str]:

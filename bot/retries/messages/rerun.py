@@ -13,7 +13,7 @@ from bot.base.text import clip
 from bot.retries.late import Late, LateReport, together
 from bot.retries.messages import refusal
 from bot.retries.messages.answers import cannot_post
-from bot.retries.messages.cancel import being_cancelled, cancel_buttons
+from bot.retries.messages.cancel import being_cancelled, cancel_buttons, told_and_ended
 from bot.retries.messages.job import progress, retry_button, why_now
 from bot.retries.messages.naming import MAX_PART, SHORT_ID, grey
 from bot.retries.messages.refusal import called
@@ -115,16 +115,7 @@ def nothing_left() -> Message:
 
 def pieces(retry: Retry, place: Place) -> list[Piece]:
     """Every message that should show one rerun as its row is now, in the order they are posted."""
-    if retry.state in (State.REQUESTED, State.SENDING):
-        return []
-    if retry.state in UNSENT:
-        return [Piece(f"private-{retry.state}", refusal.answer(retry, place))]
-    told = _told(retry, place)
-    if retry.unpostable is not None or retry.channel_id is None:
-        phase = "end" if retry.final else "start"
-        return [Piece(f"private-{phase}", Message(told.text, [cannot_post(retry), *told.blocks]))]
-    first = Piece("announcement" if retry.thread_ts is None else "rerun", told)
-    return [first, Piece("ending", _ending(retry, place))] if retry.final else [first]
+    return told_and_ended(retry, place, "rerun", lambda retry: _told(retry, place), lambda retry: _ending(retry, place))
 
 
 def _told(retry: Retry, place: Place) -> Message:
