@@ -124,7 +124,7 @@ def shown() -> list[Column[Any]]:
     """What Slack shows of a row, and the queue for bringing that up to date; `showing` works on these."""
     return [
         Column("version", Integer, nullable=False, server_default="0"),
-        Column("shown", Text, nullable=False, server_default="{}"),  # JSON {kind: {"ts": …, "digest": …}}
+        Column("shown", Text, nullable=False, server_default="{}"),  # JSON {kind: {"ts": …, "digest": …}, "?": …}
         Column("unpostable", Text),  # Slack's error when the bot may not post there
         Column("show_at", Moment),
         Column("show_fence", Integer, nullable=False, server_default="0"),

@@ -1,5 +1,6 @@
 """The messages of one row in Slack: posted where they are missing, updated where they differ."""
 
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Generic
@@ -11,7 +12,7 @@ from bot.slack.errors import CannotPost, MessageGone, SlackError
 from bot.slack.message import Message
 from bot.slack.outbox import S
 from bot.slack.pace import Turn
-from bot.slack.piece import OutboxRow, Piece, marker_of
+from bot.slack.piece import OutboxRow, Piece, in_doubt, marker_of
 
 log = structlog.get_logger(__name__)
 
@@ -84,7 +85,7 @@ class Display(Generic[S]):
                     self._first(row)
                 shown[piece.kind] = {"ts": posted, "digest": piece.digest}
             elif known["digest"] != piece.digest and not piece.private:
-                shown[piece.kind] = {**known, "digest": ""}  # whatever comes of it
+                shown[piece.kind] = in_doubt(known)  # whatever comes of it
                 shown[piece.kind] = {**await self._update(row, piece, known), "digest": piece.digest}
 
     async def _find(self, row: S, piece: Piece) -> str | None:
@@ -123,7 +124,11 @@ class Display(Generic[S]):
         return known
 
     async def _go_on(self, row: S, piece: Piece, known: Mapping[str, str], thread_ts: str | None) -> str:
-        """Posts below a message that cannot be updated, or updates what an interrupted attempt posted there."""
+        """Posts below a message that cannot be updated, or updates what an interrupted attempt posted there.
+
+        Returns:
+            The ts of what stands for it now.
+        """
         assert row.channel_id is not None  # noqa: S101  # as above
         message = piece.marked(row.id)
         gone = (known["ts"], known.get("reply"))
@@ -131,8 +136,11 @@ class Display(Generic[S]):
         if row.interrupted and (
             found := await self._slack.find(row.channel_id, thread_ts, marker, row.created_at, apart_from=gone)
         ):
-            await self._slack.update(row.channel_id, found, message, Turn(row.id))
-            return found
+            with contextlib.suppress(MessageGone):
+                await self._slack.update(row.channel_id, found, message, Turn(row.id))
+                return found
+        if known["digest"].removeprefix("?") == piece.digest:  # it says so already, as far as is known
+            return known.get("reply") or known["ts"]
         return await self._post_in(row, message, thread_ts)
 
     async def _post_in(self, row: S, message: Message, thread_ts: str | None) -> str:

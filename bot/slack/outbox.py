@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 
 from bot.db.columns import Moment, NotAhead
-from bot.slack.piece import OutboxRow
+from bot.slack.piece import OutboxRow, in_doubt
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +37,12 @@ LEASE = timedelta(seconds=60)
 
 GIVE_UP_AFTER = timedelta(days=1)
 """After a day nobody waits for a message any more."""
+
+TRIES_OF_A_DAY = 295
+"""What changed a day after it began is tried for another day: so many pauses of `pause_after`."""
+
+TRIES_IF_REFUSED = 8
+"""So often, where Slack says no to what is that old: for eight minutes."""
 
 WRITTEN = "?"
 """Stands in `shown` where a message may have been posted unnoticed: whose turn, by its fence, wrote the others down."""
@@ -115,7 +121,7 @@ class Outbox(Generic[S]):
         """The object to be shown; a row that cannot be read is put off, so that it holds up no other."""
         try:
             return _as_known(self._load(connection, row, interrupted))
-        except (LookupError, TypeError, ValueError) as error:
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
             log.error("showing.unreadable", row_id=row.id, error=type(error).__name__)
             pause = pause_after(row.show_failures) if at - row.created_at <= GIVE_UP_AFTER else None
             values = {"b_id": row.id, "b_later": pause and at + pause, "b_showing": interrupted}
@@ -193,7 +199,7 @@ def _as_known(row: S) -> S:
     shown = dict(row.shown)
     written_by = shown.pop(WRITTEN, {}).get("fence")
     if row.interrupted and written_by != str(row.show_fence - 1):
-        shown = {kind: {**known, "digest": ""} if known["ts"] else known for kind, known in shown.items()}
+        shown = {kind: in_doubt(known) if known["ts"] else known for kind, known in shown.items()}
     return replace(row, shown=shown)
 
 
@@ -243,9 +249,11 @@ def _claim_changed(table: Table) -> UpdateBase:
 
 
 def _free(table: Table) -> Update:
+    """Makes what lags behind due, as after a claim that never came back: the machine may have lost the last commits."""
     row = table.c
     due = case((row.show_at > bindparam("b_now"), _moment("b_now")), else_=row.show_at)
-    return update(table).where(row.show_at.is_not(None)).values(show_at=due, showing=True)
+    freed = {"show_at": due, "showing": True, "show_fence": row.show_fence + 1}
+    return update(table).where(row.show_at.is_not(None)).values(freed)
 
 
 def _holds(table: Table) -> Select[tuple[datetime]]:

@@ -107,3 +107,8 @@ class Piece:
 def marker_of(row_id: str, kind: str) -> str:
     """What the block IDs of a message begin with, by which it is found again."""
     return f"{row_id}:{kind}"
+
+
+def in_doubt(known: Mapping[str, str]) -> Mapping[str, str]:
+    """A message that says what it last said for sure, or what an update made of it that may have arrived since."""
+    return {**known, "digest": "?" + known["digest"].removeprefix("?")}

@@ -19,7 +19,7 @@ from bot.db.writing import until_written
 from bot.slack.client import Slack
 from bot.slack.display import Display
 from bot.slack.errors import RateLimited, SlackError, SlackUnavailable
-from bot.slack.outbox import GIVE_UP_AFTER, LEASE, Outbox, S, pause_after
+from bot.slack.outbox import GIVE_UP_AFTER, LEASE, TRIES_IF_REFUSED, TRIES_OF_A_DAY, Outbox, S, pause_after
 from bot.slack.piece import Piece
 from bot.slack.showing import GIVE_WAY_SECONDS, Place, Places, Showing
 
@@ -253,7 +253,6 @@ class Publisher(Generic[S]):
     async def _write_down(self, row: S, problem: Exception | None) -> bool:
         """Writes which messages show the row now, and when it is looked at again; whether it changed meanwhile."""
         limited = isinstance(problem, RateLimited)
-        refused = isinstance(problem, SlackError) and not isinstance(problem, SlackUnavailable)
         return await self._database.run_lazily(
             lambda connection: self._outbox.showed(
                 connection,
@@ -264,7 +263,7 @@ class Publisher(Generic[S]):
                 pause=self._pause,
                 again_in=self._again_in(row, problem) if problem is not None else None,
                 failed=not limited,
-                lost=problem is not None and (row.interrupted or not refused),
+                lost=problem is not None and (row.interrupted or not _refused(problem)),
             )
         )
 
@@ -285,9 +284,15 @@ class Publisher(Generic[S]):
 
     def _again_in(self, row: S, problem: Exception) -> timedelta | None:
         """Longer and longer pauses, or the one that Slack asks for; None when nobody waits for the message any more."""
-        if self._clock() - row.since > GIVE_UP_AFTER:
-            log.error("display.given_up", request_id=row.id)
-            return None
         if isinstance(problem, RateLimited):
             return timedelta(seconds=problem.retry_after)
+        tries = TRIES_IF_REFUSED if _refused(problem) else TRIES_OF_A_DAY
+        if self._clock() - row.since > GIVE_UP_AFTER and row.show_failures >= tries:
+            log.error("display.given_up", request_id=row.id)
+            return None
         return pause_after(row.show_failures)
+
+
+def _refused(problem: Exception | None) -> bool:
+    """Whether Slack said no, so that nothing was done."""
+    return isinstance(problem, SlackError) and not isinstance(problem, SlackUnavailable)

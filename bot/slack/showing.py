@@ -103,7 +103,9 @@ class Showing(Generic[S]):
         """Waits until the earlier turn is over, and goes on from what it posted, which it could not write down."""
         if self.earlier is not None:
             await self.earlier.over.wait()
-            self.row = replace(self.row, shown={**self.earlier.row.shown, **self.row.shown})
+            stored, ours = self.row.shown, self.earlier.row.shown
+            nobody_between = self.earlier.row.show_fence == self.row.show_fence - 1
+            self.row = replace(self.row, shown={**stored, **ours} if nobody_between else {**ours, **stored})
             self.earlier = None
 
     def go_on(self, news: S | None) -> None:

@@ -32,9 +32,13 @@ from bot.slack.showing import PLACES, PLACES_OF_A_CHANNEL
 from bot.slack.web import http_session, web_client
 
 
+def marked(text: str) -> Message:
+    """A message that is found again by its block."""
+    return Message(text, [{"type": "section", "text": {"type": "plain_text", "text": text}}])
+
+
 def pieces(row: Alert) -> list[Piece]:
-    block = {"type": "section", "text": {"type": "plain_text", "text": row.job_id}}
-    return [Piece("announcement", Message(row.job_id, [block]))]
+    return [Piece("announcement", marked(row.job_id))]
 
 
 @dataclass
@@ -169,7 +173,7 @@ async def test_an_update_whose_answer_is_lost_is_put_right_though_the_row_is_aga
     stage.failures(1)
     await stage.until_shown()
     words[0] = "in between"
-    await stage.database.run(lambda connection: connection.execute(update(alerts_table).values(show_at=utc_now())))
+    await stage.database.run(_due)
     stage.workspace.lose_answer("chat.update", times=9)
     await publisher.sweep()
     await stage.workspace.until(lambda: stage.said() == ["in between"])
@@ -179,6 +183,83 @@ async def test_an_update_whose_answer_is_lost_is_put_right_though_the_row_is_aga
     stage.publisher(changing)
     await stage.until_shown()
     assert stage.said() == ["before"]
+
+
+async def test_what_can_no_longer_be_updated_is_not_told_again_after_a_turn_that_never_came_back(stage: Stage) -> None:
+    """What went on below, and what never changed, in a workspace with an edit window: one message each, and rest."""
+    words, more = ["before"], list[Piece]()
+
+    def changing(_: Alert) -> list[Piece]:
+        first = Piece("announcement", Message("first", []), in_thread_too=True)
+        return [first, Piece("summary", Message(words[0], [])), *more]
+
+    publisher = stage.publisher(changing)
+    stage.failures(1)
+    await publisher.sweep()
+    await stage.until_shown()
+    stage.workspace.fail("chat.update", "edit_window_closed", times=99)
+    words[0] = "after"
+    await stage.database.run(_due)
+    await stage.until_shown()
+    await stage.database.run(_claimed_by_a_process_that_died)
+    more.append(Piece("ending", Message("the end", [])))
+    await stage.until_shown()
+    assert stage.said() == ["first", "before", "after", "the end"]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [{"error": "internal_error"}, {"error": "ratelimited", "status": 429, "retry_after": 1}],
+    ids=["unavailable", "limited"],
+)
+async def test_what_changes_days_after_it_began_outlasts_trouble_of_slack(stage: Stage, fault: dict[str, Any]) -> None:
+    words = ["before"]
+
+    def changing(_: Alert) -> list[Piece]:
+        return [Piece("announcement", Message(words[0], []))]
+
+    publisher = stage.publisher(changing)
+    stage.failures(1)
+    await publisher.sweep()
+    await stage.until_shown()
+    words[0] = "after"
+    days_ago = update(alerts_table).values(show_at=utc_now(), created_at=utc_now() - timedelta(days=2))
+    stage.workspace.fail("chat.update", times=2, **fault)
+    await stage.database.run(lambda connection: connection.execute(days_ago))
+    await stage.until_shown()
+    assert stage.said() == ["after"]
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_what_a_machine_lost_that_stopped_is_put_right(stage: Stage) -> None:
+    """A turn failed, the next one updated a message, and its commit, which was not flushed, is undone."""
+    words = ["before"]
+
+    def two(_: Alert) -> list[Piece]:
+        return [Piece("announcement", marked(words[0])), Piece("summary", marked("the summary"))]
+
+    publisher = stage.publisher(two)
+    stage.failures(1)
+    stage.workspace.fail("chat.postMessage", "internal_error", times=9, text="the summary")
+    await publisher.sweep()
+    await publisher.stop(10)
+    stage.workspace.faults.clear()
+    failed = await stage.database.run(lambda connection: connection.execute(alerts_table.select()).mappings().one())
+    assert "?" in failed["shown"]
+    words[0] = "in between"
+    stage.publisher(two)
+    await stage.database.run(_due)
+    await stage.until_shown()
+    assert stage.said()[0] == "in between"
+    words[0] = "before"
+
+    def undo_and_start(connection: Connection) -> None:
+        connection.execute(update(alerts_table).values(**failed))
+        queries.outbox.free(connection, utc_now())
+
+    await stage.database.run(undo_and_start)
+    await stage.until_shown()
+    assert stage.said() == ["before", "the summary"]
 
 
 async def test_a_post_that_outlasts_its_lease_is_waited_for_by_the_next_turn(stage: Stage) -> None:
@@ -321,8 +402,7 @@ async def test_a_message_that_is_found_says_what_is_true_by_now(stage: Stage) ->
     words = ["before"]
 
     def changing(row: Alert) -> list[Piece]:
-        block = {"type": "section", "text": {"type": "plain_text", "text": words[0]}}
-        return [Piece("announcement", Message(words[0], [block]))]
+        return [Piece("announcement", marked(words[0]))]
 
     stage.publisher(changing)
     stage.failures(1)
@@ -333,7 +413,7 @@ async def test_a_message_that_is_found_says_what_is_true_by_now(stage: Stage) ->
     await stage.until_shown()
     assert stage.said() == ["after"]
     calls = len(stage.workspace.calls)
-    await stage.database.run(lambda connection: connection.execute(update(alerts_table).values(show_at=utc_now())))
+    await stage.database.run(_due)
     await stage.until_shown()
     assert len(stage.workspace.calls) == calls, "and it is known what it says"
 
@@ -383,14 +463,13 @@ async def test_what_goes_on_below_is_looked_for_before_it_is_posted_again(stage:
     words = ["before"]
 
     def changing(row: Alert) -> list[Piece]:
-        block = {"type": "section", "text": {"type": "plain_text", "text": words[0]}}
-        return [Piece("announcement", Message(words[0], [block]), in_thread_too=True)]
+        return [Piece("announcement", marked(words[0]), in_thread_too=True)]
 
     publisher = stage.publisher(changing)
     stage.failures(1)
     await stage.until_shown()
     words[0] = "after"
-    await stage.database.run(lambda connection: connection.execute(update(alerts_table).values(show_at=utc_now())))
+    await stage.database.run(_due)
     stage.workspace.fail("chat.update", "edit_window_closed", times=2)
     stage.workspace.lose_answer("chat.postMessage")
     await publisher.sweep()
@@ -434,3 +513,8 @@ def _claimed_by_a_process_that_died(connection: Connection) -> None:
     """Its lease is over."""
     claimed = {"showing": True, "show_at": utc_now(), "show_fence": alerts_table.c.show_fence + 1}
     connection.execute(update(alerts_table).values(claimed))
+
+
+def _due(connection: Connection) -> None:
+    """Has what is shown be looked at anew."""
+    connection.execute(update(alerts_table).values(show_at=utc_now()))
