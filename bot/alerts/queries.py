@@ -14,7 +14,7 @@ from bot.alerts.alert import Alert, OnCall
 from bot.db.tables import alerts, retries, storms
 from bot.retries.approval_rows import awaiting
 from bot.retries.causes import record_of
-from bot.retries.queries import as_far_as_readable, each_readable
+from bot.retries.queries import as_far_as_readable, each_readable, placed
 from bot.retries.record import Record
 from bot.retries.state import AlertState
 from bot.sift.job import Job
@@ -82,7 +82,7 @@ def on_call(connection: Connection, job_ids: Sequence[str]) -> dict[str, OnCall]
 def _load_alert(connection: Connection, row: Row[Any], interrupted: bool) -> Alert:
     retry = connection.execute(select(retries).where(retries.c.id == row.retry_id)).first() if row.retry_id else None
     repeats = readable(connection.execute(_REPEATS, {"b_id": row.id}))
-    sent = as_far_as_readable(retry) if retry else None
+    sent = placed(connection, as_far_as_readable(retry)) if retry else None
     failed = row.state == AlertState.OPEN
     more = {
         "record": record_of(connection, row.cause_key) if failed and row.cause_key else Record(),

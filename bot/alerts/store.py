@@ -39,6 +39,9 @@ EXPLAIN_WITHIN = timedelta(seconds=3)
 WAITING = (AlertState.OPEN, AlertState.OUTSIDE)
 """The states in which a job may move without the bot."""
 
+BELIEVED = timedelta(days=1)
+"""No clock is further ahead of ours than this."""
+
 _ROW = alerts.c
 _insert = insert_once(alerts, "job_id", "failure")
 _KNOWN = select(_ROW.job_id, _ROW.failure).where(_ROW.job_id.in_(bindparam("b_jobs", expanding=True)))
@@ -195,7 +198,7 @@ def note_moves(connection: Connection, jobs: Sequence[Job], at: datetime) -> int
     moves = 0
     for job in jobs:
         row, retry = first.get(job.job_id), sent.get(job.job_id)
-        if row is None or _same(Job.model_validate_json(row.job), job):
+        if row is None or _same(known := Job.model_validate_json(row.job), job) or _is_late(known, job, at):
             continue
         if retry is not None and retry.state in ACTIVE:
             continue  # the bot's own retry; the follower tells how it goes
@@ -207,12 +210,17 @@ def _same(known: Job, job: Job) -> bool:
     return (known.job_status, known.failure) == (job.job_status, job.failure)
 
 
+def _is_late(known: Job, job: Job, at: datetime) -> bool:
+    """Whether a job was read before what is known of it: by the follower, while this answer was on its way."""
+    if known.modified_date is None or job.modified_date is None:
+        return False
+    return job.modified_date < known.modified_date <= at + BELIEVED  # a date beyond that says nothing
+
+
 def _note_move(connection: Connection, row: Row[Any], job: Job, at: datetime) -> bool:
     if job.job_status == "JOB_STATUS_FAILED":
         return False  # a new failure: it has a row of its own
     state = AlertState.CLOSED if job.ended and not job.retryable else AlertState.OUTSIDE
-    if state == row.state:
-        return False
     _change(connection, row.id, at, state=state, job=job.to_json(), remind_at=None)
     if row.state == AlertState.OPEN:
         audit.append(connection, _entry(Event.OUTSIDE, row.id, job, row.channel_id), at)

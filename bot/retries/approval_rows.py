@@ -78,7 +78,7 @@ def ask(
 def awaiting(connection: Connection, job_id: str) -> Retry | None:
     """The retry of a job that waits for a second person; None if none does."""
     row = connection.execute(_AWAITING, {"b_job": job_id}).first()
-    return None if row is None else queries.as_far_as_readable(row)
+    return None if row is None else queries.placed(connection, queries.as_far_as_readable(row))
 
 
 def elsewhere(connection: Connection, retry: Retry, at: datetime) -> Retry | None:
@@ -86,7 +86,7 @@ def elsewhere(connection: Connection, retry: Retry, at: datetime) -> Retry | Non
     same = (_ROW.job_id == retry.job_id) & (_ROW.kind == retry.kind) & (_ROW.id != retry.id)
     open_ = (_ROW.state == State.REQUESTED) & or_(_ROW.approval_until > at, _ROW.approved_by.is_not(None))
     row = connection.execute(select(retries).where(same, open_).limit(1)).first()
-    return None if row is None else queries.as_far_as_readable(row)
+    return None if row is None else queries.placed(connection, queries.as_far_as_readable(row))
 
 
 def waiting(

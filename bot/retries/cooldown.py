@@ -18,6 +18,7 @@ from bot.db.columns import Moment
 from bot.db.database import Database
 from bot.db.tables import alerts, retries
 from bot.retries import approval_rows, claims, queries, rules, store
+from bot.retries.alert_rows import touch_storms
 from bot.retries.kind import Kind
 from bot.retries.messages import cooldown as messages
 from bot.retries.request import Retry
@@ -92,6 +93,7 @@ def wait(connection: Connection, retry: Retry, until: datetime, now: datetime, a
     store.note_progress(
         connection, retry, at, waits_until=until, due_at=now + (until - at), job_before=retry.job_before
     )
+    touch_storms(connection, [retry.job_id], at)
     return None
 
 

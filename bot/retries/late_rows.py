@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Integer, bindparam, case, null, select, updat
 
 from bot.audit import entry
 from bot.db.columns import Moment
-from bot.db.tables import retries
+from bot.db.tables import job_runs, retries
 from bot.retries import late, queries
 from bot.retries.kind import Kind
 from bot.retries.late import Late
@@ -37,6 +37,16 @@ _OFFERED = (
     .limit(MAX_LISTED)
 )
 _OFFERING = select(_ROW.id, _ROW.batch_id, _ROW.late).where(_ROW.id == bindparam("b_id"))
+_ELSEWHERE = (
+    select(_ROW.id, _ROW.batch_id, _ROW.late)
+    .where(
+        _ROW.job_id.in_(select(job_runs.c.job_id).where(job_runs.c.run_id == bindparam("b_run"))),
+        _ROW.late.is_not(None),
+        _ROW.ended_at <= bindparam("b_sent", type_=Moment()),
+    )
+    .order_by(_ROW.ended_at.desc())
+    .limit(AT_A_TIME)
+)
 _WRITE = (
     update(retries)
     .where(_ROW.id == bindparam("b_id"))
@@ -102,12 +112,22 @@ def mark(connection: Connection, rerun: Retry, at: datetime) -> set[str]:
         return set()
     by = rerun.user_id if _taken_up(rerun) else ""
     changed = set()
-    for row_id, batch_id, known in _offering(connection, mine.batch_id or mine.id):
+    offering = _offering(connection, mine.batch_id or mine.id)
+    offering += _elsewhere(connection, _late_of(mine.late).run.id, rerun)
+    for row_id, batch_id, known in {one[0]: one for one in offering}.values():
         marked = known.marked(rerun.report_id, by)
         if marked != known:
             connection.execute(_WRITE, _values(row_id, marked, at))
             changed.add(batch_id)
     return {batch_id for batch_id in changed if batch_id is not None}
+
+
+def _elsewhere(connection: Connection, run_id: str, rerun: Retry) -> list[tuple[str, str | None, Late]]:
+    """The rows of other imports of the run whose data had arrived, too, when its report was evaluated again."""
+    if not run_id or rerun.sent_at is None:
+        return []
+    rows = connection.execute(_ELSEWHERE, {"b_run": run_id, "b_sent": rerun.sent_at})
+    return [(row.id, row.batch_id, _late_of(row.late)) for row in rows]
 
 
 def others(connection: Connection, rerun: Retry) -> set[str]:

@@ -3,13 +3,15 @@
 Every function runs inside one transaction of the caller's.
 """
 
+import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import Connection, Row, bindparam, case, func, select
 
-from bot.db.tables import retries
+from bot.db.tables import batches, retries
 from bot.retries.kind import Kind
 from bot.retries.request import Retry
 from bot.retries.rules import Earlier
@@ -24,6 +26,8 @@ _ROW = retries.c
 _OF_KIND = (_ROW.job_id == bindparam("b_job")) & (_ROW.kind == bindparam("b_kind"))
 _NEWEST_SENT = select(retries).where(_OF_KIND, _ROW.sent_at.is_not(None)).order_by(_ROW.sent_at.desc()).limit(1)
 _ACCEPTED = select(func.max(_ROW.accepted_at), func.count(_ROW.accepted_at)).where(_OF_KIND)
+
+_SHOWN = select(batches.c.shown).where(batches.c.id == bindparam("b_id"))
 
 UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)
 """What reading a row raises that somebody else wrote, or that is damaged."""
@@ -52,7 +56,14 @@ def last_attempts(connection: Connection, job_id: str, kind: Kind = Kind.RETRY) 
     if newest is None:
         return Earlier()
     accepted_at, count = connection.execute(_ACCEPTED, named).one()
-    return Earlier(as_far_as_readable(newest), accepted_at, count)
+    return Earlier(placed(connection, as_far_as_readable(newest)), accepted_at, count)
+
+
+def placed(connection: Connection, retry: Retry) -> Retry:
+    """Returns a request, to be told of, with the thread that shows it: of one of a batch, the batch's."""
+    if retry.batch_id is None or retry.root_ts is not None:
+        return retry
+    return replace(retry, shown=json.loads(connection.scalar(_SHOWN, {"b_id": retry.batch_id}) or "{}"))
 
 
 def readable(rows: Iterable[Row[Any]]) -> list[Retry]:

@@ -15,6 +15,7 @@ from bot.base.errors import WrongState
 from bot.db.database import Database
 from bot.db.writing import until_written
 from bot.retries import about, claims, known, store
+from bot.retries.alert_rows import touch_storms
 from bot.retries.decider import Decider
 from bot.retries.kind import Kind
 from bot.retries.messages import answers
@@ -136,6 +137,7 @@ class Recorder:
         def work(connection: Connection) -> None:
             for retry in self._claim_for(connection, request, _seconds_of(limit)):
                 store.note_progress(connection, retry, at, detail=detail)
+                touch_storms(connection, [retry.job_id], at)
 
         await self.database.run(work)
         self._tell_of_the_wait(request, limit)

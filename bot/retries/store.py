@@ -16,7 +16,7 @@ from bot.db.columns import Moment, not_ahead
 from bot.db.once import insert_once
 from bot.db.tables import alerts, batches, retries
 from bot.retries import claims, known, late_rows
-from bot.retries.alert_rows import remind_of_storm, touch_alerts, touch_storm, touching
+from bot.retries.alert_rows import remind_of_storm, touch_alerts, touch_storm, touch_storms, touching
 from bot.retries.entries import entry_of
 from bot.retries.kind import Kind
 from bot.retries.request import Request, Retry
@@ -213,6 +213,8 @@ def _tell_others(connection: Connection, retry: Retry, at: datetime) -> None:
         _move_alert(connection, retry, alert, at)
     elif retry.state in UNSENT:
         touch_alerts(connection, retry.job_id, at)
+    elif retry.state is State.REQUESTED:  # back in the queue, since Sift asks to wait
+        touch_storms(connection, [retry.job_id], at)
 
 
 def _supersede(connection: Connection, retry: Retry, at: datetime) -> None:

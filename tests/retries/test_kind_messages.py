@@ -137,12 +137,13 @@ def _batches(t: Words) -> dict[str, Shown]:
     denied: dict[str, Any] = {"why": "not_listed", "ask": ["UADA"]}
     again = replace(a_retry(State.FINISHED, job_after=a_job("FINISHED")), late=_late(t, "UBEN"))
     return {
-        "reruns waiting": batch(waiting, waiting),
+        "reruns waiting": batch(waiting, waiting, shown={}),
         "reruns under way": batch(waiting, under_way),
         "reruns ended": batch(finished, failed),
         "reruns unpostable": batch(under_way, unpostable="not_in_channel", shown={}),
         "reruns refused in part": batch(off, finished),
-        "reruns refused": batch(off, off),
+        "reruns refused": batch(off, off, shown={}),
+        "reruns refused, which others saw": batch(off, off),
         "reruns denied": batch(waiting, waiting, refusal=denied),
         "reruns under way already": batch(waiting, waiting, refusal={"why": "under_way", **BY}),
         "late data of a batch": kinds.batch_pieces(

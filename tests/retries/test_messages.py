@@ -297,7 +297,8 @@ def _batches(t: Words) -> dict[str, Shown]:
     every = dict.fromkeys(State, 1)
     ended = {State.FINISHED: 2, State.FAILED_AGAIN: 1}
     batches = {
-        "batch waiting": a_batch({State.REQUESTED: 3}),
+        "batch waiting": a_batch({State.REQUESTED: 3}, shown={}),
+        "batch waiting again": a_batch({State.REQUESTED: 3}),
         "batch under way": a_batch({State.REQUESTED: 1, State.ACCEPTED: 2}, reason=t("the sensor was offline")),
         "batch in every state": a_batch(every),
         "batch in a thread": a_batch({State.ACCEPTED: 2}, thread_ts="1763640000.000400"),
@@ -305,13 +306,14 @@ def _batches(t: Words) -> dict[str, Shown]:
         "batch of which some waits": a_batch(
             {State.REQUESTED: 2, State.ACCEPTED: 1}, waiting=2, waits_until=LATER, thread_ts="1763640000.000400"
         ),
-        "batch of which one waits, undecided": a_batch({State.REQUESTED: 2}, waiting=1, waits_until=LATER),
+        "batch of which one waits, undecided": a_batch({State.REQUESTED: 2}, waiting=1, waits_until=LATER, shown={}),
         "batch ended, cooling": a_batch(ended, [*_members({State.FINISHED: 2}), again], offered=1, cools_until=LATER),
         "batch taken back": a_batch(
-            {State.REFUSED: 1}, [a_retry(State.REFUSED, detail={"why": "withdrawn"}, batch_id="bcdefghjkm")]
+            {State.REFUSED: 1}, [a_retry(State.REFUSED, detail={"why": "withdrawn"}, batch_id="bcdefghjkm")], shown={}
         ),
         "batch refused in part": a_batch({**mixed, State.FINISHED: 1}, [*refusals, again], stale=1),
-        "batch refused one by one": a_batch(mixed, refusals),
+        "batch refused one by one": a_batch(mixed, refusals, shown={}),
+        "batch refused one by one, which others saw": a_batch(mixed, refusals),
         "batch unpostable": a_batch({State.ACCEPTED: 2}, unpostable="not_in_channel", shown={}),
         "batch ended from home": a_batch(ended, channel_id=None, shown={}),
         "batch of many": a_batch({State.ACCEPTED: 100}, _members({State.ACCEPTED: 45})),

@@ -57,7 +57,7 @@ def pieces(batch: Batch, place: Place) -> list[Piece]:
         return [Piece("private-refused", _refused_whole(batch, place))]
     private = _private(batch, place)
     asked = _asked(batch) if asks(batch) else []
-    if not asked and sum(batch.states.values()) - _count(batch, *UNSENT, "requested") <= 0:
+    if not asked and not _was_sent(batch) and not is_told(batch):
         return private  # as long as nothing was sent to Sift, there is nothing to show to others
     if batch.unpostable is not None:
         told = tally(batch)
@@ -66,8 +66,18 @@ def pieces(batch: Batch, place: Place) -> list[Piece]:
     shown = [Piece("announcement" if batch.thread_ts is None else "tally", tally(batch)), *asked, *_lists(batch)]
     loud = broken_glass(batch)
     shown += [Piece("break-glass", loud, in_channel=True)] if loud else []
-    shown += [Piece("ending", ending(batch))] if batch.final else []
+    shown += [Piece("ending", ending(batch))] if batch.final and _was_sent(batch) else []
     return [*shown, *private]
+
+
+def _was_sent(batch: Batch) -> bool:
+    """Whether any of it was sent to Sift, and not refused by it."""
+    return sum(batch.states.values()) - _count(batch, *UNSENT, "requested") > 0
+
+
+def is_told(batch: Batch) -> bool:
+    """Whether others were told of it, as it is while its first retries are sent: that must not stay so."""
+    return any(batch.shown.get(kind, {}).get("ts") for kind in ("announcement", "tally"))
 
 
 def _asked(batch: Batch) -> list[Piece]:
@@ -106,11 +116,12 @@ def _unsent(batch: Batch, *, waited: bool) -> list[Retry]:
 
 def tally(batch: Batch) -> Message:
     """Who retries how many jobs, and how they stand."""
-    verb = "retried" if batch.final else "is retrying"
+    emoji, verb = (":white_check_mark:", "retried") if batch.final else (":arrows_counterclockwise:", "is retrying")
     if not batch.final and batch.waits == batch.total:
         verb = "wants to retry"
+    elif batch.final and not _was_sent(batch):
+        emoji, verb = ":warning:", "wanted to retry"
     text = f"<@{batch.user_id}> {verb} {counted(batch.total, 'job')}"
-    emoji = ":white_check_mark:" if batch.final else ":arrows_counterclockwise:"
     reason = [plain(f"Reason: {batch.reason}")] if batch.reason else []
     standing = _standing(batch)
     blocks = [section(f"{emoji} *{text}*\n{standing}"), *reason, referring(batch.id)]

@@ -13,6 +13,7 @@ from bot.base.text import clip
 from bot.retries.late import Late, LateReport, together
 from bot.retries.messages import refusal
 from bot.retries.messages.answers import cannot_post
+from bot.retries.messages.batch import is_told
 from bot.retries.messages.cancel import being_cancelled, cancel_buttons, told_and_ended
 from bot.retries.messages.job import progress, retry_button, why_now
 from bot.retries.messages.naming import MAX_PART, SHORT_ID, grey
@@ -189,21 +190,27 @@ def batch_pieces(batch: Batch, place: Place) -> list[Piece]:
     written = sum(batch.states.values()) >= batch.total
     waiting = any(retry.state in (State.REQUESTED, State.SENDING) for retry in batch.members)
     private = [Piece("private-refused", _refused(batch, unsent, place))] if written and unsent and not waiting else []
-    if not any(retry.sent_at is not None and retry not in unsent for retry in batch.members):
+    if not _was_sent(batch) and not is_told(batch):
         return private  # as long as nothing was sent to Sift, there is nothing to show to others
     told = _tally(batch, place)
     if batch.unpostable is not None or batch.channel_id is None:
         phase = "private-end" if batch.final else "private-start"
         return [Piece(phase, Message(told.text, [cannot_post(batch), *told.blocks])), *private]
     shown = [Piece("announcement" if batch.thread_ts is None else "tally", told)]
-    if batch.final:
+    if batch.final and _was_sent(batch):
         shown.append(Piece("ending", _batch_ending(batch)))
     return [*shown, *private]
 
 
+def _was_sent(batch: Batch) -> bool:
+    """Whether any of it was sent to Sift, and not refused by it."""
+    return any(retry.sent_at is not None and retry.state not in UNSENT for retry in batch.members)
+
+
 def _tally(batch: Batch, place: Place) -> Message:
     """Who has how many reports evaluated again, and how each of them stands."""
-    text = f"<@{batch.user_id}> {'reran' if batch.final else 'is rerunning'} {counted(batch.total, 'report')}"
+    verb = "is rerunning" if not batch.final else "reran" if _was_sent(batch) else "wanted to rerun"
+    text = f"<@{batch.user_id}> {verb} {counted(batch.total, 'report')}"
     emoji = ":information_source:" if batch.final else ":arrows_counterclockwise:"
     if batch.states.get(State.FINISHED, 0) >= batch.total:
         emoji = ":white_check_mark:"

@@ -49,9 +49,22 @@ class Faults:
     def __init__(self) -> None:
         self._faults: list[_Fault] = []
 
-    def fail(self, operation: str, code: int = 14, message: str = "unavailable", times: int = 1) -> None:
-        """The next calls are answered with a gRPC code, and not carried out."""
-        self.answer(operation, error(code, message), times)
+    def fail(
+        self,
+        operation: str,
+        code: int = 14,
+        message: str = "unavailable",
+        times: int = 1,
+        *,
+        seconds: float = 0.0,
+    ) -> None:
+        """The next calls are answered with a gRPC code, so many seconds later, and not carried out."""
+
+        async def no() -> Response:
+            await asyncio.sleep(seconds)
+            return error(code, message)
+
+        self._trouble(operation, times, no)
 
     def answer(self, operation: str, response: Response, times: int = 1, *, carried_out: bool = False) -> None:
         """The next calls are answered with just this: an HTML page, an empty body."""
