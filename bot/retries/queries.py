@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import Connection, Row, bindparam, case, func, select
+from sqlalchemy import Connection, Row, Select, bindparam, case, func, select
 
 from bot.db.tables import batches, retries
 from bot.retries.kind import Kind
@@ -27,7 +27,7 @@ _OF_KIND = (_ROW.job_id == bindparam("b_job")) & (_ROW.kind == bindparam("b_kind
 _NEWEST_SENT = select(retries).where(_OF_KIND, _ROW.sent_at.is_not(None)).order_by(_ROW.sent_at.desc()).limit(1)
 _ACCEPTED = select(func.max(_ROW.accepted_at), func.count(_ROW.accepted_at)).where(_OF_KIND)
 
-_SHOWN = select(batches.c.shown).where(batches.c.id == bindparam("b_id"))
+_SHOWN: Select[Any] = select(batches.c.id, batches.c.shown).where(batches.c.id == bindparam("b_id"))
 
 UNREADABLE = (AttributeError, LookupError, TypeError, ValueError)
 """What reading a row raises that somebody else wrote, or that is damaged."""
@@ -63,7 +63,9 @@ def placed(connection: Connection, retry: Retry) -> Retry:
     """Returns a request, to be told of, with the thread that shows it: of one of a batch, the batch's."""
     if retry.batch_id is None or retry.root_ts is not None:
         return retry
-    return replace(retry, shown=json.loads(connection.scalar(_SHOWN, {"b_id": retry.batch_id}) or "{}"))
+    rows = connection.execute(_SHOWN, {"b_id": retry.batch_id})
+    shown = each_readable(rows, lambda row: dict(json.loads(row["shown"])), "batch")
+    return replace(retry, shown=shown[0]) if shown else retry
 
 
 def readable(rows: Iterable[Row[Any]]) -> list[Retry]:

@@ -75,6 +75,20 @@ def test_a_job_s_newest_retry_counts_though_it_cannot_be_read(database: Database
         assert known.open_retries(connection, ["j"])["j"].id == request_id
 
 
+def test_an_alert_is_shown_beside_a_batch_of_which_it_cannot_be_read_where_it_stands(database: Database) -> None:
+    with database.transaction() as connection:
+        (alert_id,) = failed(connection, 1)
+        opened(connection, "broken")
+        batches.spell_out(connection, "broken", NOW, NOW)
+        connection.execute(update(tables.batches).values(shown="{"))
+        member = connection.scalars(select(retries.c.id).limit(1)).one()
+        connection.execute(update(alerts).values(retry_id=member))
+        row = connection.execute(select(alerts).where(alerts.c.id == alert_id)).one()
+        shown = queries._load_alert(connection, row, interrupted=False)
+        assert shown.retry is not None
+        assert (shown.retry.id, shown.retry.root_ts) == (member, None)
+
+
 def test_an_outage_is_shown_beside_a_batch_whose_jobs_cannot_be_read(database: Database) -> None:
     with database.transaction() as connection:
         failed(connection, 12)
