@@ -220,7 +220,7 @@ async def test_the_home_tab_shows_what_waits_and_retries_it_where_it_was_alerted
         assert "Failures waiting" in json.dumps(home.body)
         await world.slack.click_home(OPERATOR, "retry_waiting")
         await world.until_outcome("finished", job_id=job.job_id)
-        await world.until(lambda: len(world.replies()) == 2)
+        await world.until(lambda: [m for m in world.replies() if "finished after" in m.text_shown()])
         assert {m.thread_ts for m in world.replies()} == {alert.ts}
         assert {row.source for row in world.entries(job_id=job.job_id) if row.event == "request"} == {"home"}
         await world.until(lambda: "Failures waiting" not in json.dumps(world.slack.homes[OPERATOR].body), timeout=9)
