@@ -9,10 +9,10 @@ from prometheus_client.exposition import generate_latest
 
 from bot.base.tracing import WAITED
 
-_QUICK = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 3)
 MOST_RESULTS = 60
 """So many results of calls to Slack have series of their own; Slack names its errors as it likes."""
 
+_QUICK = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 3)
 _WHILE_SOMEBODY_LOOKS = (0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 20, 60, 300)
 
 

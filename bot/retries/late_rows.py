@@ -4,10 +4,11 @@ Every function runs inside one transaction of the caller's.
 """
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Integer, bindparam, case, null, select, update
+from sqlalchemy import Connection, Integer, Row, Select, bindparam, case, null, select, update
 
 from bot.audit import entry
 from bot.db.columns import Moment
@@ -30,14 +31,14 @@ _LOOKING = (
     .order_by(_ROW.late_until)
     .limit(bindparam("b_limit", type_=Integer))
 )
-_OFFERED = (
+_OFFERED: Select[Any] = (
     select(_ROW.id, _ROW.batch_id, _ROW.late)
     .where((_ROW.id == bindparam("b_id")) | (_ROW.batch_id == bindparam("b_id")))
     .order_by(_ROW.created_at, _ROW.id)
     .limit(MAX_LISTED)
 )
 _OFFERING = select(_ROW.id, _ROW.batch_id, _ROW.late).where(_ROW.id == bindparam("b_id"))
-_ELSEWHERE = (
+_ELSEWHERE: Select[Any] = (
     select(_ROW.id, _ROW.batch_id, _ROW.late)
     .where(
         _ROW.job_id.in_(select(job_runs.c.job_id).where(job_runs.c.run_id == bindparam("b_run"))),
@@ -113,7 +114,8 @@ def mark(connection: Connection, rerun: Retry, at: datetime) -> set[str]:
     by = rerun.user_id if _taken_up(rerun) else ""
     changed = set()
     offering = _offering(connection, mine.batch_id or mine.id)
-    offering += _elsewhere(connection, _late_of(mine.late).run.id, rerun)
+    run_id = next((known.run.id for row_id, _, known in offering if row_id == mine.id), "")
+    offering += _elsewhere(connection, run_id, rerun)
     for row_id, batch_id, known in {one[0]: one for one in offering}.values():
         marked = known.marked(rerun.report_id, by)
         if marked != known:
@@ -126,8 +128,7 @@ def _elsewhere(connection: Connection, run_id: str, rerun: Retry) -> list[tuple[
     """The rows of other imports of the run whose data had arrived, too, when its report was evaluated again."""
     if not run_id or rerun.sent_at is None:
         return []
-    rows = connection.execute(_ELSEWHERE, {"b_run": run_id, "b_sent": rerun.sent_at})
-    return [(row.id, row.batch_id, _late_of(row.late)) for row in rows]
+    return _offers(connection.execute(_ELSEWHERE, {"b_run": run_id, "b_sent": rerun.sent_at}))
 
 
 def others(connection: Connection, rerun: Retry) -> set[str]:
@@ -152,8 +153,12 @@ def _values(request_id: str, found: Late, at: datetime) -> dict[str, Any]:
 
 def _offering(connection: Connection, shown_by: str) -> list[tuple[str, str | None, Late]]:
     """The rows that a message shows, each with its batch and its late reports."""
-    rows = connection.execute(_OFFERED, {"b_id": shown_by})
-    return [(row.id, row.batch_id, _late_of(row.late)) for row in rows]
+    return _offers(connection.execute(_OFFERED, {"b_id": shown_by}))
+
+
+def _offers(rows: Iterable[Row[Any]]) -> list[tuple[str, str | None, Late]]:
+    """Rows, each with its batch and its late reports; one that cannot be read spoils no other's."""
+    return queries.each_readable(rows, lambda row: (row["id"], row["batch_id"], _late_of(row["late"])), "late")
 
 
 def _late_of(kept: str | None) -> Late:

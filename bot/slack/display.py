@@ -12,7 +12,7 @@ from bot.slack.errors import CannotPost, MessageGone, SlackError
 from bot.slack.message import Message
 from bot.slack.outbox import S
 from bot.slack.pace import Turn
-from bot.slack.piece import OutboxRow, Piece, in_doubt, marker_of
+from bot.slack.piece import OutboxRow, Piece, in_doubt, marker_of, said_for_sure
 
 log = structlog.get_logger(__name__)
 
@@ -139,7 +139,7 @@ class Display(Generic[S]):
             with contextlib.suppress(MessageGone):
                 await self._slack.update(row.channel_id, found, message, Turn(row.id))
                 return found
-        if known["digest"].removeprefix("?") == piece.digest:  # it says so already, as far as is known
+        if said_for_sure(known) == piece.digest:  # it says so already, as far as is known
             return known.get("reply") or known["ts"]
         return await self._post_in(row, message, thread_ts)
 

@@ -10,6 +10,9 @@ from typing import Any
 
 from bot.slack.message import Message
 
+_IN_DOUBT = "?"
+"""Before a digest: so it differs from any that a piece has."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class OutboxRow:
@@ -111,4 +114,9 @@ def marker_of(row_id: str, kind: str) -> str:
 
 def in_doubt(known: Mapping[str, str]) -> Mapping[str, str]:
     """A message that says what it last said for sure, or what an update made of it that may have arrived since."""
-    return {**known, "digest": "?" + known["digest"].removeprefix("?")}
+    return {**known, "digest": _IN_DOUBT + said_for_sure(known)}
+
+
+def said_for_sure(known: Mapping[str, str]) -> str:
+    """The digest of what a message said when that was known last."""
+    return known["digest"].removeprefix(_IN_DOUBT)

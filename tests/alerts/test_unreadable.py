@@ -1,18 +1,22 @@
 """A row that cannot be read holds up no other, in either database."""
 
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from bot.alerts import creators, oncall, queries, store, storms
 from bot.alerts.alert import Standing
 from bot.db import tables
 from bot.db.database import Database
-from bot.db.tables import alerts, retries
-from bot.retries import batches, known
+from bot.db.tables import alerts, job_runs, retries
+from bot.retries import batches, claims, known, late_rows
+from bot.retries.late import Late, LateReport
 from bot.retries.queries import last_attempts
 from bot.retries.state import State
+from bot.sift.subject import Named
 from tests.conftest import NOW
 from tests.reading import a_job
 from tests.retries.test_batches import MANY, opened
@@ -116,3 +120,23 @@ def test_an_outage_is_shown_beside_a_job_that_cannot_be_read_and_says_what_waits
         connection.execute(update(retries).where(retries.c.id == request_id).values(approved_by="UBOB"))
         shown = storms._load(connection, connection.execute(select(tables.storms)).one(), interrupted=False)
         assert shown.standings == {Standing.FAILED: 11, Standing.QUEUED: 1}
+
+
+def test_a_report_is_offered_no_more_beside_an_import_of_its_run_that_cannot_be_read(database: Database) -> None:
+    with database.transaction() as connection:
+        found = Late(Named("run", "hotfire-118"), (LateReport("report", "evaluation", "Hot-fire limits"),))
+        kept = {"pressed": found, "beside": found, "broken": None}
+        for number, (job_id, late) in enumerate(kept.items()):
+            ask(connection, number, job_id=job_id)
+            connection.execute(insert(job_runs).values(job_id=job_id, run_id="run", name_key="", name=""))
+            value = json.dumps(late.to_json()) if late is not None else "{"
+            row = update(retries).where(retries.c.job_id == job_id)
+            connection.execute(row.values(late=value, ended_at=NOW, state="finished"))
+        (first,) = claims.load(connection, ["r0"])
+        rerun = replace(
+            first, id="r9", offered="r0", report_id="report", user_id="UADA", state=State.ACCEPTED, sent_at=NOW
+        )
+        late_rows.mark(connection, rerun, NOW)
+        assert [late_rows.offered(connection, one) for one in ("r0", "r1", "r2")] == [[], [], []]
+        connection.execute(update(retries).where(retries.c.id == "r0").values(late="{"))
+        assert late_rows.mark(connection, rerun, NOW) == set(), "nor does its own hold up what it became"

@@ -56,12 +56,11 @@ def test_others_write_on_while_a_segment_is_written(
 ) -> None:
     fill(database, 7)
     other = Database(database.engine.url.render_as_string(hide_password=False), lambda: NOW)
-    sync = sync_folder
 
     def write_meanwhile(file: Path) -> None:
         with other.transaction() as connection:
             audit.append(connection, Entry(event=Event.MUTE), LATER)
-        sync(file)
+        sync_folder(file)
 
     monkeypatch.setattr(archive, "sync_folder", write_meanwhile)
     segment = archived(database, tmp_path / "one.jsonl", 3)
@@ -77,10 +76,9 @@ def test_who_archives_at_the_same_time_comes_too_late(
 ) -> None:
     fill(database, 7)
     other = Database(database.engine.url.render_as_string(hide_password=False), lambda: NOW)
-    sync = sync_folder
 
     def archive_meanwhile(file: Path) -> None:
-        monkeypatch.setattr(archive, "sync_folder", sync)
+        monkeypatch.setattr(archive, "sync_folder", sync_folder)
         archived(other, tmp_path / "faster.jsonl", 2)
 
     monkeypatch.setattr(archive, "sync_folder", archive_meanwhile)

@@ -41,6 +41,11 @@ def pieces(row: Alert) -> list[Piece]:
     return [Piece("announcement", marked(row.job_id))]
 
 
+def announcing(words: list[str], **more: bool) -> Callable[[Alert], list[Piece]]:
+    """One announcement, of what the first of some words is by then."""
+    return lambda _: [Piece("announcement", marked(words[0]), **more)]
+
+
 @dataclass
 class Stage:
     """A workspace, a database with failures to alert, and as many displays of them as wanted."""
@@ -165,11 +170,7 @@ async def test_what_is_put_right_after_a_turn_that_never_came_back_is_not_put_ri
 
 async def test_an_update_whose_answer_is_lost_is_put_right_though_the_row_is_again_as_before(stage: Stage) -> None:
     words = ["before"]
-
-    def changing(row: Alert) -> list[Piece]:
-        return [Piece("announcement", Message(words[0], []))]
-
-    publisher = stage.publisher(changing)
+    publisher = stage.publisher(announcing(words))
     stage.failures(1)
     await stage.until_shown()
     words[0] = "in between"
@@ -180,7 +181,7 @@ async def test_an_update_whose_answer_is_lost_is_put_right_though_the_row_is_aga
     await publisher.stop(10)
     stage.workspace.faults.clear()
     words[0] = "before"
-    stage.publisher(changing)
+    stage.publisher(announcing(words))
     await stage.until_shown()
     assert stage.said() == ["before"]
 
@@ -214,11 +215,7 @@ async def test_what_can_no_longer_be_updated_is_not_told_again_after_a_turn_that
 )
 async def test_what_changes_days_after_it_began_outlasts_trouble_of_slack(stage: Stage, fault: dict[str, Any]) -> None:
     words = ["before"]
-
-    def changing(_: Alert) -> list[Piece]:
-        return [Piece("announcement", Message(words[0], []))]
-
-    publisher = stage.publisher(changing)
+    publisher = stage.publisher(announcing(words))
     stage.failures(1)
     await publisher.sweep()
     await stage.until_shown()
@@ -400,11 +397,7 @@ async def test_an_odd_answer_stops_nobody_and_repeats_nothing(stage: Stage) -> N
 async def test_a_message_that_is_found_says_what_is_true_by_now(stage: Stage) -> None:
     """The post arrives, its answer does not, and the row moves before anybody looks for it."""
     words = ["before"]
-
-    def changing(row: Alert) -> list[Piece]:
-        return [Piece("announcement", marked(words[0]))]
-
-    stage.publisher(changing)
+    stage.publisher(announcing(words))
     stage.failures(1)
     stage.workspace.lose_answer("chat.postMessage")
     await asyncio.gather(*(publisher.sweep() for publisher in stage.publishers))
@@ -461,11 +454,7 @@ async def test_reasons_that_come_late_bring_nobody_else_to_a_storm_that_is_being
 async def test_what_goes_on_below_is_looked_for_before_it_is_posted_again(stage: Stage) -> None:
     """The answer to a reply is lost, which stands for a message that cannot be updated any more."""
     words = ["before"]
-
-    def changing(row: Alert) -> list[Piece]:
-        return [Piece("announcement", marked(words[0]), in_thread_too=True)]
-
-    publisher = stage.publisher(changing)
+    publisher = stage.publisher(announcing(words, in_thread_too=True))
     stage.failures(1)
     await stage.until_shown()
     words[0] = "after"
