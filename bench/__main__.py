@@ -19,6 +19,7 @@ from bench.arena import Arena, Contender
 from bench.audit_log import measure_audit
 from bench.figures import Figures
 from bench.following import measure_follow
+from bench.grown import measure_grown
 from bench.like_real import LikeReal
 from bench.load import Typists, cpu_seconds, milliseconds, resident_megabytes
 from bench.memory import measure_memory
@@ -30,6 +31,7 @@ from bot.sandbox import Sandbox
 
 CROWD = 20
 MEMORY = (1_000, 10_000, 50_000)
+PAST = 200_000
 FOLLOWING = ("follow 1,000", "follow 10,000")
 """What the part `follow` stands for: a bend shows between the two."""
 
@@ -157,6 +159,7 @@ async def measure(wanted: list[str], run: Run) -> None:
         "storm": lambda arena: measure_storm(arena, run.figures, 1_000 if run.quick else 5_000, run.rounds * 2),
         "outage": lambda arena: measure_outage(arena, run.figures, run.rounds),
         "memory": lambda arena: measure_memory(arena, run.figures, (1_000, 3_000) if run.quick else MEMORY),
+        "grown": lambda arena: measure_grown(arena, run.figures, 20_000 if run.quick else PAST, run.rounds),
         "follow 1,000": lambda arena: measure_follow(arena, run.figures, 1_000),
         "follow 10,000": lambda arena: measure_follow(arena, run.figures, 10_000),
     }
@@ -173,7 +176,7 @@ async def measure(wanted: list[str], run: Run) -> None:
 
 def main() -> None:
     """Reads the command line."""
-    parts = ("ack", "people", "retries", "rest", "storm", "outage", "follow", "memory", "audit")
+    parts = ("ack", "people", "retries", "rest", "storm", "outage", "follow", "grown", "memory", "audit")
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*parts, []], default=[], help=f"some of: {' '.join(parts)}")
     parser.add_argument("--entries", type=int, help="how long the audit is (default: 100,000)")

@@ -132,12 +132,12 @@ def prepare(url: str, seed: Callable[[Database], None] | None = None) -> None:
     """Makes an empty database one that an operator may use the bot on."""
     database = Database(urls.validate_python(url).get_secret_value(), utc_now)
     migrate(database.engine)
+    if seed is not None:
+        seed(database)
     with database.transaction() as connection:
         for person in (OPERATOR, *PEOPLE):
             grant = grants.NewGrant(subject=person, role=Role.OPERATOR, granted_by="cli:bench")
             grants.grant(connection, grant, utc_now())
-    if seed is not None:
-        seed(database)
     database.close()
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Table
 from bot.audit.entry import GENESIS, canonical, likely
 from bot.audit.log import COLUMNS
 from bot.base.clock import rfc3339
-from bot.db.tables import audit, grants, job_runs, retries
+from bot.db.tables import alerts, audit, grants, job_runs, retries
 
 ENTRIES_A_DAY = 2_000
 AT_A_TIME = 10_000
@@ -26,6 +26,10 @@ _RETRY = (
     "id", "delivery_key", "state", "job_id", "team_id", "user_id", "user_name", "source", "channel_id", "grant_id",
     "job_type", "attempt", "job_before", "job_after", "about", "detail", "cause_key", "created_at", "sent_at",
     "accepted_at", "ended_at",
+)  # fmt: skip
+_ALERT = (
+    "id", "job_id", "failure", "job_type", "channel_id", "created_at", "manner", "state", "offered", "job", "about",
+    "cause", "cause_key", "topic", "retry_id",
 )  # fmt: skip
 _JOB = {
     "organizationId": "7a1de5b2-6a0f-4d0e-9a25-5f3d4f6f1f01",
@@ -62,14 +66,15 @@ def run_name_of(number: int) -> str:
     return f"hotfire-{number // 20}"
 
 
-def fill(connection: Connection, entries: int, until: datetime, people: int = 40) -> None:
+def fill(connection: Connection, entries: int, until: datetime, people: int = 40, *, alerted: bool = False) -> None:
     """Writes a log of so many entries, the newest a moment before `until`, into an empty database.
 
     Args:
         entries: a multiple of four.
         people: so many ask for retries.
+        alerted: whether the failures were alerted, too.
     """
-    tables = (audit, retries, job_runs)
+    tables = (audit, retries, job_runs, alerts)
     indexes = [index for table in tables for index in table.indexes if not index.unique]
     for index in indexes:
         index.drop(connection)
@@ -77,6 +82,8 @@ def fill(connection: Connection, entries: int, until: datetime, people: int = 40
     connection.execute(grants.insert(), {**_GRANT, "id": 1, "granted_by": "cli:bench", "granted_at": since})
     requests, jobs = entries // 4, max(20, entries // 40)
     _put(connection, retries, _RETRY, (_retry(number, since, jobs, people) for number in range(requests)))
+    if alerted:
+        _put(connection, alerts, _ALERT, (_alert(number, since, jobs) for number in range(requests)))
     named = (
         (job_id_of(number), f"run-{number // 20}", run_name_of(number), run_name_of(number)) for number in range(jobs)
     )
@@ -98,12 +105,25 @@ def _ends(number: int) -> str:
 
 def _retry(number: int, since: datetime, jobs: int, people: int) -> Row:
     job = json.dumps({"jobId": job_id_of(number % jobs), **_JOB})
-    moments = [_moment(number, since, step) for step in range(4)]
+    moments = _moments(number, since)
     about = json.dumps({"subject": {"runs": [{"id": "", "name": run_name_of(number % jobs)}]}})
     cause = f"column ‹name› is not a number in row ‹{number % 50}›"
     who = ("T0SANDBOX", f"U{number % people}", f"person{number % people}", "command", "C0LAUNCHOPS", 1)
     what = ("JOB_TYPE_DATA_IMPORT", 1, job, job, about, "{}", cause)
     return (f"r{number:09d}", f"command:{number}", _ends(number), job_id_of(number % jobs), *who, *what, *moments)
+
+
+def _alert(number: int, since: datetime, jobs: int) -> Row:
+    job, (at, *_, ended) = json.dumps({"jobId": job_id_of(number % jobs), **_JOB}), _moments(number, since)
+    about = json.dumps({"subject": {"runs": [{"id": "", "name": run_name_of(number % jobs)}]}})
+    what = (job_id_of(number % jobs), ended.isoformat(), "JOB_TYPE_DATA_IMPORT", "C0DATAIMPORTS", at, "alone", "closed")
+    cause = f"column 'tank' is not a number in row {number}"
+    key = f"column ‹name› is not a number in row ‹{number % 50}›"
+    return (f"a{number:09d}", *what, "", job, about, cause, key, run_name_of(number % jobs), f"r{number:09d}")
+
+
+def _moments(number: int, since: datetime) -> list[datetime]:
+    return [_moment(number, since, step) for step in range(4)]
 
 
 def _entries(requests: int, since: datetime, jobs: int, people: int) -> Iterator[Row]:

@@ -15,6 +15,9 @@ CONCURRENCY = 4
 
 WARM_SECONDS = 5.0
 
+APART_SECONDS = 2.3
+"""Between two lone retries, of which each posts twice: Slack takes one post a second."""
+
 
 async def measure_storm(arena: Arena, figures: Figures, jobs: int, lone: int) -> None:
     """Has so many jobs fail at once, presses *Retry all*, and retries other jobs meanwhile, one at a time.
@@ -66,5 +69,5 @@ async def _one_by_one(arena: Arena, running: Running, job_ids: list[str]) -> flo
     for job_id in job_ids:
         arena.clear()
         waits += await arena.click_to_message(running.url, [job_id])
-        await asyncio.sleep(0.8)
+        await asyncio.sleep(APART_SECONDS)
     return statistics.median(waits)

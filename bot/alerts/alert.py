@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Self
 
 from bot.retries.record import Record
 from bot.retries.request import Retry
 from bot.retries.state import AlertState, State
-from bot.sift.job import Job
+from bot.sift.job import KEPT, Job
 from bot.sift.subject import About, Why
 from bot.slack.piece import OutboxRow, values_of
 
@@ -83,12 +84,13 @@ class Alert(OnCall, OutboxRow):
     @classmethod
     def of(cls, row: Mapping[Any, Any], **more: Any) -> Self:
         values = values_of(cls, row)
-        values["job"] = Job.model_validate_json(values["job"])
+        values["job"] = Job.from_json(values["job"])
         values["state"] = AlertState(values["state"])
         values["about"] = about_of(values["about"], values["cause"])
         return cls(**values, **more)
 
 
+@lru_cache(KEPT)
 def about_of(kept: str | None, cause: str | None) -> About:
     """What a row knows of its job; the cause alone where the row is older than that, or nothing was found out yet."""
     about = About.from_json(json.loads(kept)) if kept else About()

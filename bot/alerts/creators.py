@@ -8,12 +8,13 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import Connection, bindparam, literal_column, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from bot.base.clock import Clock
-from bot.db.columns import Moment
+from bot.db.columns import Moment, within
 from bot.db.database import Database
 from bot.db.tables import alerts
+from bot.retries.state import MAY_MOVE
 from bot.sift.job import Job
 from bot.sift.subjects import Subjects
 from bot.slack.errors import RateLimited, SlackError, SlackUnavailable
@@ -39,8 +40,7 @@ _ROW = alerts.c
 _NEW = (
     select(_ROW.id, _ROW.job)
     .where(
-        # Literally the condition of `ix_alerts_waiting`: with a parameter in it SQLite would not use that index.
-        _ROW.state.in_([literal_column("'open'"), literal_column("'outside'")]),
+        within(_ROW.state, MAY_MOVE),
         _ROW.created_at > bindparam("b_since", type_=Moment()),
         _ROW.state == "open",
         _ROW.manner == "alone",
@@ -134,6 +134,6 @@ def _new(connection: Connection, now: datetime, tried: Collection[str] = ()) -> 
 def _creator(job: str) -> str:
     """Whom Sift names; nobody where the row cannot be read, so that it holds up no other."""
     try:
-        return Job.model_validate_json(job).created_by_user_id
+        return Job.from_json(job).created_by_user_id
     except ValueError:
         return ""

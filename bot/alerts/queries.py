@@ -11,12 +11,13 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, bindparam, func, select
 
 from bot.alerts.alert import Alert, OnCall
+from bot.db.columns import within
 from bot.db.tables import alerts, retries, storms
 from bot.retries.approval_rows import awaiting
 from bot.retries.causes import record_of
 from bot.retries.queries import as_far_as_readable, each_readable, placed
 from bot.retries.record import Record
-from bot.retries.state import AlertState
+from bot.retries.state import MAY_MOVE, AlertState
 from bot.sift.job import Job
 from bot.slack.outbox import Outbox
 
@@ -25,7 +26,8 @@ MAX_REPEATS = 20
 
 _ROW = alerts.c
 _FIRST = select(alerts).where(_ROW.job_id == bindparam("b_job"), _ROW.parent_id.is_(None))
-WAITING = select(alerts).where(_ROW.state == AlertState.OPEN, _ROW.parent_id.is_(None), _ROW.muted_by.is_(None))
+_OPEN = within(_ROW.state, MAY_MOVE) & (_ROW.state == AlertState.OPEN)
+WAITING = select(alerts).where(_OPEN, _ROW.parent_id.is_(None), _ROW.muted_by.is_(None))
 """The query for the failures that nobody has retried yet."""
 
 _REPEATS = (

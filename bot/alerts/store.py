@@ -20,24 +20,21 @@ from bot.audit import log as audit
 from bot.audit.entry import Event
 from bot.base.requester import Source
 from bot.base.text import new_id
-from bot.db.columns import not_ahead
+from bot.db.columns import equal, not_ahead, within
 from bot.db.once import insert_once
 from bot.db.tables import alerts, retries, storms
 from bot.retries.alert_rows import remind_of_storm, touch_storm
 from bot.retries.messages.job import why_now
 from bot.retries.queries import as_far_as_readable
 from bot.retries.request import Retry
-from bot.retries.state import ACTIVE, AlertState
+from bot.retries.state import ACTIVE, MAY_MOVE, AlertState
 from bot.sift.cause import normalised
-from bot.sift.job import Job
+from bot.sift.job import FAILED, Job
 from bot.sift.subject import About, Why
 from bot.slack.outbox import soon
 
 EXPLAIN_WITHIN = timedelta(seconds=3)
 """For so long at most an alert waits until it is known what the job is about."""
-
-WAITING = (AlertState.OPEN, AlertState.OUTSIDE)
-"""The states in which a job may move without the bot."""
 
 BELIEVED = timedelta(days=1)
 """No clock is further ahead of ours than this."""
@@ -46,6 +43,8 @@ _ROW = alerts.c
 _insert = insert_once(alerts, "job_id", "failure")
 _KNOWN = select(_ROW.job_id, _ROW.failure).where(_ROW.job_id.in_(bindparam("b_jobs", expanding=True)))
 _FIRST = select(alerts).where(_ROW.job_id.in_(bindparam("b_jobs", expanding=True)), _ROW.parent_id.is_(None))
+_WAITING = _FIRST.where(_ROW.state.in_(MAY_MOVE))
+_ANY_WAITING = select(_ROW.id).where(within(_ROW.state, MAY_MOVE), _ROW.parent_id.is_(None)).limit(1)
 _SENT = select(retries).where(
     retries.c.job_id.in_(bindparam("b_jobs", expanding=True)), retries.c.sent_at.is_not(None), retries.c.kind == "retry"
 )
@@ -55,8 +54,9 @@ _CHANGE = (
     .values(version=_ROW.version + 1, show_at=case((_ROW.manner == "alone", soon(alerts)), else_=null()))
     .returning(*_ROW)
 )
-_NEW_BY_CHANNEL = select(_ROW.channel_id, func.count()).where(_ROW.manner == "new").group_by(_ROW.channel_id)
-_NEW = (_ROW.manner == "new") & (_ROW.channel_id == bindparam("b_channel"))
+_IS_NEW = equal(_ROW.manner, "new")
+_NEW_BY_CHANNEL = select(_ROW.channel_id, func.count()).where(_IS_NEW).group_by(_ROW.channel_id)
+_NEW = _IS_NEW & (_ROW.channel_id == bindparam("b_channel"))
 _ALONE = update(alerts).where(_NEW).values(manner="alone", version=1)
 _TOGETHER = update(alerts).where(_NEW).values(manner="storm")
 
@@ -190,19 +190,20 @@ def _make_storm(connection: Connection, channel_id: str, at: datetime) -> str:
 
 def note_moves(connection: Connection, jobs: Sequence[Job], at: datetime) -> int:
     """Closes the alerts of jobs that moved on without the bot, and audits each as `outside`; returns how many moved."""
-    named = {"b_jobs": [job.job_id for job in jobs]}
-    first = {row.job_id: row for row in connection.execute(_FIRST.where(_ROW.state.in_(WAITING)), named)}
+    moved = [job for job in jobs if job.job_status != FAILED]  # what fails anew has a row of its own
+    first = {row.job_id: row for row in connection.execute(_WAITING, {"b_jobs": [job.job_id for job in moved]})}
     if not first:
         return 0
     sent = _newest_sent(connection, {"b_jobs": list(first)})
     moves = 0
-    for job in jobs:
+    for job in moved:
         row, retry = first.get(job.job_id), sent.get(job.job_id)
-        if row is None or _same(known := Job.model_validate_json(row.job), job) or _is_late(known, job, at):
+        if row is None or _same(known := Job.from_json(row.job), job) or _is_late(known, job, at):
             continue
         if retry is not None and retry.state in ACTIVE:
             continue  # the bot's own retry; the follower tells how it goes
-        moves += _note_move(connection, row, job, at)
+        _note_move(connection, row, job, at)
+        moves += 1
     return moves
 
 
@@ -217,20 +218,16 @@ def _is_late(known: Job, job: Job, at: datetime) -> bool:
     return job.modified_date < known.modified_date <= at + BELIEVED  # a date beyond that says nothing
 
 
-def _note_move(connection: Connection, row: Row[Any], job: Job, at: datetime) -> bool:
-    if job.job_status == "JOB_STATUS_FAILED":
-        return False  # a new failure: it has a row of its own
+def _note_move(connection: Connection, row: Row[Any], job: Job, at: datetime) -> None:
     state = AlertState.CLOSED if job.ended and not job.retryable else AlertState.OUTSIDE
     _change(connection, row.id, at, state=state, job=job.to_json(), remind_at=None)
     if row.state == AlertState.OPEN:
         audit.append(connection, _entry(Event.OUTSIDE, row.id, job, row.channel_id), at)
-    return True
 
 
 def any_waiting(connection: Connection) -> bool:
     """Whether there are alerts whose jobs may move without the bot."""
-    query = select(_ROW.id).where(_ROW.state.in_(WAITING), _ROW.parent_id.is_(None)).limit(1)
-    return connection.execute(query).first() is not None
+    return connection.execute(_ANY_WAITING).first() is not None
 
 
 def _entry(event: Event, alert_id: str, job: Job, channel_id: str) -> entry.Entry:
@@ -240,7 +237,7 @@ def _entry(event: Event, alert_id: str, job: Job, channel_id: str) -> entry.Entr
     return entry.Entry(
         event=event,
         job_id=job.job_id,
-        status_before="JOB_STATUS_FAILED" if event is Event.OUTSIDE else None,
+        status_before=FAILED if event is Event.OUTSIDE else None,
         status_after=job.job_status,
         channel_id=channel_id,
         source=Source.ALERT,

@@ -38,9 +38,6 @@ MAX_RECORDS = 8
 MAX_SPELLING = 100
 """Batches that are looked through for jobs of a storm."""
 
-CHUNK = 500
-"""Job IDs to a query."""
-
 _ROW, _RETRY = alerts.c, retries.c
 _STORM = (_ROW.storm_id == bindparam("b_storm")) & _ROW.parent_id.is_(None)
 _ASKED = (_RETRY.job_id == _ROW.job_id) & (_RETRY.state == State.REQUESTED) & (_RETRY.kind == "retry")
@@ -76,10 +73,11 @@ _SPELLING = (
     .limit(MAX_SPELLING)
 )
 _FREE = _STORM & (_ROW.state == AlertState.OPEN) & ~exists().where(_ASKED)
+# All of them, and not those of a batch by their IDs: SQLite would look through the whole storm for each few hundred.
 _TO_SPELL: Select[Any] = (
-    select(_ROW.job_type, _ROW.cause_key, _ROW.topic, _sent.c.state.label("retry_state"))
+    select(_ROW.job_id, _ROW.job_type, _ROW.cause_key, _ROW.topic, _sent.c.state.label("retry_state"))
     .select_from(alerts.outerjoin(_sent, _sent.c.id == _ROW.retry_id))
-    .where(_FREE, _ROW.job_id.in_(bindparam("b_jobs", expanding=True)))
+    .where(_FREE)
 )
 _OPEN: Select[Any] = select(_ROW.id, _ROW.job_id, _ROW.offered, _ROW.job_type, _ROW.cause_key, _ROW.topic).where(
     _STORM, _ROW.state == AlertState.OPEN
@@ -172,26 +170,26 @@ class _Counts:
         elif standing is Standing.UNDER_WAY:
             self.retrying[row.retried_by] += row.jobs
 
-    def queue(self, row: Row[Any], user_id: str) -> None:
-        """Counts an open job as asked for."""
+    def queue(self, row: Row[Any], user_id: str, jobs: int) -> None:
+        """Counts open jobs that are alike as asked for."""
         standings = self.groups[_group_of(row)]
-        standings[standing_of(AlertState.OPEN, State(row.retry_state) if row.retry_state else None, None)] -= 1
-        standings[Standing.QUEUED] += 1
-        self.retrying[user_id] += 1
+        standings[standing_of(AlertState.OPEN, State(row.retry_state) if row.retry_state else None, None)] -= jobs
+        standings[Standing.QUEUED] += jobs
+        self.retrying[user_id] += jobs
 
 
 def _count(connection: Connection, storm_id: str) -> _Counts:
     counts = _Counts({}, {}, {}, Counter(), Counter(), Counter(), Counter())
     for row in connection.execute(_COUNTED, {"b_storm": storm_id}):
         counts.add(row)
-    known: set[str] = set()
-    for jobs, user_id in _spelling(connection):
-        new = [job_id for job_id in jobs if job_id not in known]
-        known.update(new)
-        for start in range(0, len(new), CHUNK):
-            named = {"b_storm": storm_id, "b_jobs": new[start : start + CHUNK]}
-            for row in connection.execute(_TO_SPELL, named):
-                counts.queue(row, user_id)
+    asked = {job_id: user_id for jobs, user_id in reversed(_spelling(connection)) for job_id in jobs}
+    if asked:
+        alike: dict[tuple[Any, ...], list[Row[Any]]] = {}
+        for row in connection.execute(_TO_SPELL, {"b_storm": storm_id}):
+            if row.job_id in asked:
+                alike.setdefault((asked[row.job_id], *row[1:]), []).append(row)
+        for (user_id, *_), rows in alike.items():
+            counts.queue(rows[0], user_id, len(rows))
     return counts
 
 

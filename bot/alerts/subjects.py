@@ -86,7 +86,7 @@ def load(connection: Connection, ids: Sequence[str], at: datetime) -> list[Unexp
     found: dict[str, Unexplained] = {}
     for row in connection.execute(_SOME, {"b_ids": list(ids)}):
         try:
-            found[row.id] = Unexplained(row.id, Job.model_validate_json(row.job), row.parent_id, row.storm_id)
+            found[row.id] = Unexplained(row.id, Job.from_json(row.job), row.parent_id, row.storm_id)
         except ValueError:
             connection.execute(_END, {"b_ids": [row.id], "b_at": at})
     return [found[one] for one in ids if one in found]

@@ -24,7 +24,7 @@ from bot.db import marks
 from bot.db.database import Database
 from bot.db.writing import PASSING
 from bot.sift.client import Sift
-from bot.sift.job import Job
+from bot.sift.job import FAILED, Job
 
 log = structlog.get_logger(__name__)
 
@@ -252,7 +252,7 @@ class Watcher:
     def _routed(self, jobs: Sequence[Job]) -> Mapping[str, Sequence[Job]]:
         routed: dict[str, list[Job]] = {}
         for job in jobs:
-            channel_id = self._route(job.kind) if job.job_status == "JOB_STATUS_FAILED" else None
+            channel_id = self._route(job.kind) if job.job_status == FAILED else None
             if channel_id is not None:
                 routed.setdefault(channel_id, []).append(job)
         return routed

@@ -13,8 +13,10 @@ from bot.audit import log as audit
 from bot.base.clock import Clock
 from bot.base.metrics import Found, Metrics
 from bot.db import marks
+from bot.db.columns import within
 from bot.db.database import Database
 from bot.db.tables import ACTIVE, alerts, retries
+from bot.retries.state import MAY_MOVE
 
 log = structlog.get_logger(__name__)
 
@@ -29,7 +31,7 @@ _BY_STATE = select(retries.c.state, func.count()).where(retries.c.due_at.is_not(
 _OLDEST = select(func.min(retries.c.due_at)).where(retries.c.due_at.is_not(None), retries.c.state == "requested")
 _WAITING = (
     select(alerts.c.taken_by.is_not(None).label("taken"), func.count())
-    .where(alerts.c.state.in_(("open", "outside")))
+    .where(within(alerts.c.state, MAY_MOVE))
     .group_by("taken")
 )
 

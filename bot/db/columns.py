@@ -1,5 +1,6 @@
 """What tables have in common: moments in UTC, row numbers, names of constraints, and what Slack shows of a row."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +17,9 @@ from sqlalchemy import (
     MetaData,
     Text,
     TypeDecorator,
+    func,
     literal,
+    literal_column,
     select,
     text,
 )
@@ -118,6 +121,29 @@ def say_where(index: Index) -> None:
 
 def one_of(column: str, values: tuple[str, ...]) -> str:
     return f"{column} IN ({', '.join(repr(value) for value in values)})"
+
+
+def within(column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bool]:
+    """The condition of a partial index, in its very words: SQLite uses none whose condition hangs on a parameter.
+
+    Args:
+        values: in the order that the index names them (sqlite.org/partialindex.html, section 3).
+    """
+    return column.in_([_literally(value) for value in values])
+
+
+def equal(column: ColumnElement[str], value: str) -> ColumnElement[bool]:
+    """The same for a single value."""
+    return column == _literally(value)
+
+
+def by_value(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A column where SQLite is not to go by its index: through all there ever was, to find the few that are wanted."""
+    return func.coalesce(column, column)
+
+
+def _literally(value: str) -> ColumnElement[str]:
+    return literal_column(f"'{value}'", Text())
 
 
 def shown() -> list[Column[Any]]:

@@ -5,7 +5,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, I
 from bot.db.columns import Moment, Serial, metadata, on_call, one_of, shown, where
 from bot.db.lines import ENDED, LINES
 
-SCHEMA_VERSION = "0004"
+SCHEMA_VERSION = "0005"
 """The newest migration; a test holds it to Alembic's head. Kept here so that starting needs no Alembic."""
 
 ACTIVE = ("sending", "unknown", "accepted")
@@ -136,6 +136,7 @@ retries = Table(
     Index("ix_retries_cools", "cools_until", **where("cools_until IS NOT NULL")),
     Index("ix_retries_approval", "approval_until", **where("approval_until IS NOT NULL AND state = 'requested'")),
     Index("ix_retries_job", "job_id", "created_at"),
+    Index("ix_retries_new_job", "new_job_id", **where("new_job_id IS NOT NULL")),
     Index("ix_retries_cause", "cause_key", "ended_at", **where("cause_key IS NOT NULL")),
     Index("ix_retries_late", "late_until", **where("late_until IS NOT NULL")),
     Index("ix_retries_user", "user_id", "created_at"),
@@ -199,7 +200,8 @@ alerts = Table(
     CheckConstraint(one_of("manner", MANNERS), name="manner"),
     CheckConstraint(one_of("state", ALERT_STATES), name="state"),
     Index("uq_alerts_failure", "job_id", "failure", unique=True),
-    Index("ix_alerts_parent", "parent_id", "created_at"),
+    Index("ix_alerts_parent", "parent_id", "created_at", **where("parent_id IS NOT NULL")),
+    Index("ix_alerts_created", "created_at"),
     Index("ix_alerts_storm", "storm_id", "created_at", "id", **where("storm_id IS NOT NULL")),
     Index("ix_alerts_new", "channel_id", **where("manner = 'new'")),
     Index("ix_alerts_waiting", "created_at", **where("state IN ('open', 'outside')")),

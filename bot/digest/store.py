@@ -14,10 +14,10 @@ from sqlalchemy import Connection, Row, Select, Text, bindparam, case, delete, e
 from bot.alerts.alert import Alert
 from bot.alerts.queries import readable
 from bot.audit.entry import Event
-from bot.db.columns import Moment, not_ahead
+from bot.db.columns import Moment, by_value, not_ahead, within
 from bot.db.tables import alerts, audit, batches, digests, retries, storms
 from bot.digest.digest import Digest, Hands, News, RunNews, Tried
-from bot.retries.state import ACTIVE, AlertState, State
+from bot.retries.state import ACTIVE, MAY_MOVE, AlertState, State
 from bot.sift.ids import job_kind
 from bot.slack.message import Message
 from bot.slack.outbox import Outbox
@@ -47,7 +47,7 @@ _FAILED: Select[Any] = (
 )
 _ASKED = (_RETRY.job_id == _first.c.job_id) & (_RETRY.state == State.REQUESTED) & (_RETRY.kind == "retry")
 _ASKED_BY = select(_RETRY.user_id).where(_ASKED).order_by(_RETRY.created_at).limit(1).scalar_subquery()
-_OPEN = _HERE & (_first.c.state == AlertState.OPEN)
+_OPEN = _HERE & within(_first.c.state, MAY_MOVE) & (_first.c.state == AlertState.OPEN)
 _open = (
     select(
         _first.c.topic,
@@ -66,9 +66,10 @@ _open = (
 _WAITING: Select[Any] = (
     select(*_open.c, func.count().label("jobs")).group_by(*_open.c).order_by(func.count().desc()).limit(MAX_GROUPS)
 )
+# From what was done since to its alert, and not through all alerts.
 _RETRIED: Select[Any] = (
     select(_first.c.topic, _first.c.job_type, _RETRY.user_id, _RETRY.state, func.count().label("jobs"))
-    .select_from(retries.join(_first, _first.c.job_id == _RETRY.job_id))
+    .select_from(retries.join(_first, _first.c.job_id == by_value(_RETRY.job_id)))
     .where(
         _HERE,
         _RETRY.kind == "retry",
@@ -82,7 +83,7 @@ _RETRIED: Select[Any] = (
 )
 _OUTSIDE: Select[Any] = (
     select(_first.c.topic, _first.c.job_type, func.count(audit.c.job_id.distinct()).label("jobs"))
-    .select_from(audit.join(_first, _first.c.job_id == audit.c.job_id))
+    .select_from(audit.join(_first, _first.c.job_id == by_value(audit.c.job_id)))
     .where(_HERE, audit.c.event == Event.OUTSIDE, audit.c.at > _SINCE)
     .group_by(_first.c.topic, _first.c.job_type)
     .order_by(func.count(audit.c.job_id.distinct()).desc())

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Select, func, literal, select
 
 from bot.alerts.queries import WAITING
+from bot.db.columns import within
 from bot.db.tables import retries
 from bot.home.messages import MAX_COUNTED
 from bot.retries.kind import Kind
 from bot.retries.state import ACTIVE
 
-UNDER_WAY = select(retries).where(retries.c.state.in_(ACTIVE), retries.c.kind == Kind.RETRY)
+UNDER_WAY = select(retries).where(within(retries.c.state, ACTIVE), retries.c.kind == Kind.RETRY)
 """The query for the retries under way."""
 
 

@@ -22,6 +22,7 @@ from bot.audit import log as audit
 from bot.audit.entry import Entry, Event
 from bot.base.errors import DatabaseUnavailable
 from bot.base.requester import Actor, Source
+from bot.db.columns import by_value
 from bot.db.tables import retries
 from bot.home import remaining
 from bot.home.approvals import approvals
@@ -206,7 +207,7 @@ class Home:
 
 
 def _under_way(connection: Connection) -> list[Retry]:
-    newest = remaining.UNDER_WAY.order_by(retries.c.created_at.desc()).limit(MAX_SHOWN)
+    newest = remaining.UNDER_WAY.order_by(by_value(retries.c.created_at).desc()).limit(MAX_SHOWN)
     return known.completed(connection, readable(connection.execute(newest)))
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, case, exists, func,
 from bot.audit import entry
 from bot.audit import log as audit
 from bot.base.requester import Actor
+from bot.db.columns import equal
 from bot.db.tables import approvals, retries
 from bot.retries import known, queries, store
 from bot.retries.alert_rows import touch_alerts
@@ -35,7 +36,7 @@ MAX_SPOKEN = 50
 """So many different ways in which the requests of one batch went are told."""
 
 _ROW = retries.c
-_WAITS = (_ROW.state == State.REQUESTED) & _ROW.approval_until.is_not(None) & _ROW.approved_by.is_(None)
+_WAITS = equal(_ROW.state, State.REQUESTED) & _ROW.approval_until.is_not(None) & _ROW.approved_by.is_(None)
 _AWAITING = select(retries).where(_ROW.job_id == bindparam("b_job"), _ROW.kind == Kind.RETRY, _WAITS).limit(1)
 
 
@@ -199,7 +200,8 @@ def named(connection: Connection, ids: Sequence[str]) -> list[Retry]:
 def not_later(connection: Connection, at: datetime) -> None:
     """Has no request wait longer for a second person than from now on."""
     latest = at + APPROVAL_FOR
-    connection.execute(update(retries).where(_ROW.approval_until > latest).values(approval_until=latest))
+    late = update(retries).where(equal(_ROW.state, State.REQUESTED), _ROW.approval_until > latest)
+    connection.execute(late.values(approval_until=latest))
 
 
 @dataclass(frozen=True)

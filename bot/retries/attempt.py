@@ -6,7 +6,6 @@ sent again.
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -58,14 +57,14 @@ class Attempt:
 
     Args:
         room: the places for requests like it.
-        marked: told once the request is marked, or nothing is to be sent for it.
+        first: what gives way to it, until it is marked or nothing is to be sent for it.
         moved: the row as the turn left it, if it changed it.
     """
 
     request: Request
     services: Services
     room: Bulkhead
-    marked: Callable[[], None]
+    first: contextlib.ExitStack
     decision: Decision = field(init=False)
     decided_at: datetime = field(init=False)
     job: Job = field(init=False)
@@ -119,6 +118,7 @@ class Attempt:
     async def _read_in_a_place(self, listed: asyncio.Event) -> None:
         """Reads the job; the place is given back before it is known who somebody is, which may take a while."""
         await listed.wait()
+        self.first.enter_context(self.services.limiter.expecting(rank_of(self.request)))
         async with self.room.place():
             await self._read()
 
@@ -202,7 +202,7 @@ class Attempt:
                 sending = await self.services.database.run(lambda connection: self._begin(connection, claim))
             except IntegrityError:  # another replica was faster; now its row is there to be seen
                 sending = await self.services.database.run(lambda connection: self._begin(connection, claim))
-        self.marked()
+        self.first.close()
         if sending is not None and sending.thread_ts is not None:
             self.services.changed()  # what it was asked from shows it
         return sending

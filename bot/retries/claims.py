@@ -17,6 +17,9 @@ from bot.retries.request import Retry
 from bot.retries.state import State
 from bot.slack.outbox import LEASE
 
+MOVED_WITHIN = timedelta(days=30)
+"""No request moves that was made longer ago: a retry is followed for a week."""
+
 STALE_AFTER = timedelta(minutes=15)
 """A request that nobody has touched for so long is not carried out any more: nobody wants yesterday's click today."""
 
@@ -146,4 +149,5 @@ def not_later(connection: Connection, at: datetime) -> None:
     connection.execute(waiting.values(due_at=at))
     connection.execute(update(retries).where(_ROW.due_at > at + LEASE).values(due_at=at + LEASE))
     for moment in (_ROW.sent_at, _ROW.unknown_at, _ROW.accepted_at):
-        connection.execute(update(retries).where(moment > at).values({moment: at}))
+        ahead = update(retries).where(moment > at, _ROW.created_at > at - MOVED_WITHIN)
+        connection.execute(ahead.values({moment: at}))

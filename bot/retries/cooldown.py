@@ -54,7 +54,7 @@ IS_OVER = _ROW.cools_until.is_not(None) & (
     (_ROW.cools_until <= bindparam("b_at", type_=Moment()))
     | (_ROW.accepted_at <= bindparam("b_accepted", type_=Moment()))
 )
-_OVER = select(_ROW.id, _ROW.batch_id).where(IS_OVER).limit(AT_A_TIME)
+_OVER = select(_ROW.id, _ROW.job_id, _ROW.batch_id).where(IS_OVER).limit(AT_A_TIME)
 _SHOW = (
     update(retries)
     .where(_ROW.id == bindparam("b_id"))
@@ -66,7 +66,7 @@ _SHOW = (
 )
 _SHOW_ALERT = (
     update(alerts)
-    .where(alerts.c.retry_id == bindparam("b_retry"), alerts.c.manner == "alone")
+    .where(alerts.c.job_id == bindparam("b_job"), alerts.c.retry_id == bindparam("b_retry"), alerts.c.manner == "alone")
     .values(version=alerts.c.version + 1, show_at=soon(alerts))
 )
 
@@ -177,7 +177,7 @@ def _end(connection: Connection, at: datetime, accepted: datetime) -> bool:
     over = connection.execute(_OVER, {"b_at": at, "b_accepted": accepted}).all()
     for row in over:
         connection.execute(_SHOW, {"b_id": row.id, "b_at": at})
-        connection.execute(_SHOW_ALERT, {"b_retry": row.id, "b_at": at})
+        connection.execute(_SHOW_ALERT, {"b_job": row.job_id, "b_retry": row.id, "b_at": at})
         if row.batch_id is not None:
             store.touch(connection, row.batch_id, at)
     return bool(over)

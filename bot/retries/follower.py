@@ -48,6 +48,9 @@ CLAIM_EVERY = 6
 
 CLAIMED_AT_A_TIME = 1_000
 
+TOGETHER = 25
+"""So many rows are written in one transaction, so that nobody else waits for long."""
+
 LEASE_ALONE = timedelta(minutes=10)
 """For so long rows are claimed where there is one process, whose next start frees them anyhow."""
 
@@ -158,7 +161,9 @@ class Follower:
         counting = [held for held in self._rows if held.counts(jobs, at)]
         if counting:
             key_user = await self._sift.key_user()
-            await self._record(counting, jobs, lambda retry, at: self._look(retry, jobs, at, key_user))
+            for start in range(0, len(counting), TOGETHER):
+                some = counting[start : start + TOGETHER]
+                await self._record(some, jobs, lambda retry, at: self._look(retry, jobs, at, key_user))
 
     async def _hold(self, at: datetime) -> None:
         """Claims what nobody follows, when there may be some, and keeps what is followed here."""
@@ -198,7 +203,7 @@ class Follower:
         jobs: Mapping[str, Job | None],
         look: Callable[[Retry, datetime], Step | None],
     ) -> None:
-        """Looks at rows, writes what changed, all in one transaction, and has it shown."""
+        """Looks at rows, writes what changed in one transaction, and has it shown."""
         at = self._clock()
         known = [held.retry for held in looked_at if held.retry is not None]
         unknown = {held.id: held.fence for held in looked_at if held.retry is None and held.job_id in jobs}

@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from bot.sift.about import file_of
+from bot.sift.job import KEPT
 from bot.sift.subject import About, Named, Subject, Why
 
 
+@lru_cache(KEPT)
 def about_of(kept: str | None) -> tuple[About, Why]:
     """What a row keeps of what its job is about, and of why it failed before and again."""
     values = json.loads(kept or "{}")

@@ -4,12 +4,15 @@ import asyncio
 import contextlib
 import heapq
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 from bot.retries.request import Request
 
 ALONE, IN_A_BATCH = 0, 1
 """Ranks: somebody who waits for one job does not wait for hundreds."""
+
+EXPECTED_SECONDS = 0.3
+"""For so long at most a slot is kept free for whoever will want one in a moment."""
 
 
 class Limiter:
@@ -23,6 +26,7 @@ class Limiter:
         self._most = most
         self._allowed = float(most)
         self._taken = 0
+        self._expected = 0
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._numbers = itertools.count()
 
@@ -36,6 +40,25 @@ class Limiter:
             self._taken -= 1
             self._hand_out()
 
+    @contextlib.contextmanager
+    def expecting(self, rank: int) -> Iterator[None]:
+        """Keeps one slot from batches while a lone request finds out whether it wants it, so that it need not wait."""
+        expected = rank == ALONE
+        self._expected += expected
+
+        def end() -> None:
+            nonlocal expected
+            self._expected -= expected
+            expected = False
+            self._hand_out()
+
+        over = asyncio.get_running_loop().call_later(EXPECTED_SECONDS, end)
+        try:
+            yield
+        finally:
+            over.cancel()
+            end()
+
     def back_off(self) -> None:
         """Halves the number of slots."""
         self._allowed = max(1.0, self._allowed / 2)
@@ -46,11 +69,9 @@ class Limiter:
         self._hand_out()
 
     async def _take(self, rank: int) -> None:
-        if not self._waiting and self._taken < int(self._allowed):
-            self._taken += 1
-            return
         mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (rank, next(self._numbers), mine))
+        self._hand_out()
         try:
             await mine
         except asyncio.CancelledError:
@@ -60,11 +81,15 @@ class Limiter:
             raise
 
     def _hand_out(self) -> None:
-        while self._waiting and self._taken < int(self._allowed):
+        while self._waiting and self._taken < int(self._allowed) - self._kept_from(self._waiting[0][0]):
             _, _, waiting = heapq.heappop(self._waiting)
             if not waiting.done():
                 self._taken += 1
                 waiting.set_result(None)
+
+    def _kept_from(self, rank: int) -> int:
+        """How many slots are not for whoever has this rank."""
+        return int(rank != ALONE and self._expected > 0)
 
 
 def rank_of(request: Request) -> int:

@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, Self
 
 from bot.base.requester import Requester, Source
@@ -21,9 +20,6 @@ from bot.slack.piece import OutboxRow, values_of
 
 MAX_JOBS = 100
 """So many jobs may be named at once."""
-
-KEPT_JOBS = 128
-"""So many jobs that were read last are kept as they are; they cannot be changed."""
 
 MAX_LISTED = 120
 """So many retries of a batch are listed in its thread; the tally counts all of them."""
@@ -162,7 +158,7 @@ class Retry(Request, OutboxRow):
         values["detail"] = _read(values["detail"])
         values["about"], values["again"] = about_of(values["about"])
         for name in ("job_before", "job_after"):
-            values[name] = _job_of(values[name]) if values[name] else None
+            values[name] = Job.from_json(values[name]) if values[name] else None
         return cls(**values, **more)
 
 
@@ -212,12 +208,6 @@ class Batch(Requester, OutboxRow):
     @property
     def final(self) -> bool:
         return bool(self.refusal) or sum(count for state, count in self.states.items() if state in FINAL) >= self.total
-
-
-@lru_cache(KEPT_JOBS)
-def _job_of(stored: str) -> Job:
-    """The job that a column holds: while a retry goes on, the same text is read a dozen times."""
-    return Job.model_validate_json(stored)
 
 
 def _read(stored: str | None) -> Any:

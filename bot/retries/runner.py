@@ -254,7 +254,7 @@ class Runner:
                 if alone:
                     first.enter_context(self._publisher.beginning.first())
                 async with room.share(request.user_id):
-                    attempt = Attempt(request, self._services, room, first.close)
+                    attempt = Attempt(request, self._services, room, first)
                     return attempt, await attempt.carry_out()
         finally:
             if hint is not None:

@@ -60,6 +60,10 @@ class AlertState(StrEnum):
     """No longer failed."""
 
 
+MAY_MOVE = (AlertState.OPEN, AlertState.OUTSIDE)
+"""The states of an alert in which its job may move without the bot, as `ix_alerts_waiting` names them."""
+
+
 class RefusalReason(StrEnum):
     """Why a request was refused: the `why` in its detail."""
 

@@ -41,8 +41,8 @@ IS_STALE = (_ROW.state == State.REFUSED) & _ROW.detail.contains(f'"why":"{Refusa
 _SUPERSEDE = (
     update(retries)
     .where(
-        _ROW.job_id == bindparam("b_job"),
-        _ROW.kind == Kind.RETRY,
+        ((_ROW.job_id == bindparam("b_job")) & (_ROW.kind == Kind.RETRY))
+        | ((_ROW.new_job_id == bindparam("b_job")) & (_ROW.kind == Kind.RERUN)),
         _ROW.id != bindparam("b_id"),
         _ROW.superseded_by.is_(None),
         _ROW.state.in_(OFFERING) | IS_STALE,
@@ -218,7 +218,7 @@ def _tell_others(connection: Connection, retry: Retry, at: datetime) -> None:
 
 
 def _supersede(connection: Connection, retry: Retry, at: datetime) -> None:
-    """Has earlier retries of the job drop their Retry buttons: there is a newer one."""
+    """Has earlier retries of the job, or the rerun that began it, drop their Retry buttons: there is a newer one."""
     earlier = connection.execute(_SUPERSEDE, {"b_job": retry.job_id, "b_id": retry.id, "b_at": at})
     for batch_id in {row.batch_id for row in earlier} - {None}:
         touch(connection, batch_id, at)

@@ -4,6 +4,7 @@ Source: the reference page of `POST /api/v1/jobs/{jobId}:retry` and Sift's proto
 sift-stack-py), printed as protobuf's JSON. Status, type and format are open enums: text, shown as it came.
 """
 
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import BeforeValidator
@@ -15,6 +16,9 @@ FAILED = "JOB_STATUS_FAILED"
 ENDED = frozenset({"JOB_STATUS_FINISHED", "JOB_STATUS_FAILED", "JOB_STATUS_CANCELLED"})
 CANCELLING = "JOB_STATUS_CANCEL_REQUESTED"
 RETRYABLE = frozenset({"JOB_STATUS_FAILED", "JOB_STATUS_CANCELLED"})
+
+KEPT = 512
+"""So much that was read from rows last is kept as it is, since none of it can be changed."""
 
 
 class DataImportStatus(Value):
@@ -190,3 +194,13 @@ class Job(Value):
     def to_json(self) -> str:
         """The job as it is kept in a row, under Sift's own names."""
         return self.model_dump_json(by_alias=True, exclude_none=True)
+
+    @staticmethod
+    @lru_cache(KEPT)
+    def from_json(kept: str) -> "Job":
+        """Reads what was kept; while a retry goes on, or a storm is shown, the same is read a dozen times.
+
+        Raises:
+            ValueError: it is no job.
+        """
+        return Job.model_validate_json(kept)

@@ -5,8 +5,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
-from functools import cached_property
-from typing import Any
+from functools import cache, cached_property
+from typing import Any, cast
 
 from bot.slack.message import Message
 
@@ -67,9 +67,14 @@ class OutboxRow:
 
 def values_of(kind: type[OutboxRow], row: Mapping[Any, Any]) -> dict[str, Any]:
     """The columns of a row that a dataclass has fields for; `shown` as the mapping that its JSON stands for."""
-    known = {field.name for field in fields(kind)}
+    known = _names_of(cast(Any, kind))  # mypy takes the hash of its instances for the hash of the class
     values = {name: value for name, value in row.items() if name in known}
     return {**values, "shown": json.loads(row["shown"])}
+
+
+@cache
+def _names_of(kind: type[OutboxRow]) -> frozenset[str]:
+    return frozenset(field.name for field in fields(kind))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from bot.retries.limiter import Limiter
+from bot.retries.limiter import ALONE, IN_A_BATCH, Limiter
 
 
 class Crowd:
@@ -77,3 +77,48 @@ async def test_who_gives_up_waiting_takes_no_slot_along() -> None:
     await asyncio.gather(first, impatient, return_exceptions=True)
     await asyncio.wait_for(crowd.enter("last"), 1)
     assert "last" in crowd.inside
+
+
+async def test_a_slot_that_is_wanted_soon_is_kept_from_a_batch() -> None:
+    limiter = Limiter(2)
+    first, rest, lone = Crowd(limiter), Crowd(limiter), Crowd(limiter)
+    tasks = [asyncio.create_task(first.enter("first", IN_A_BATCH))]
+    tasks += [asyncio.create_task(rest.enter(str(number), IN_A_BATCH)) for number in range(3)]
+    await settle()
+    with limiter.expecting(ALONE):
+        first.release.set()
+        await settle()
+        assert rest.inside == ["0"], "the slot that got free is kept"
+        tasks.append(asyncio.create_task(lone.enter("lone")))
+        await settle()
+        assert lone.inside == ["lone"]
+    for crowd in (rest, lone):
+        crowd.release.set()
+    await asyncio.gather(*tasks)
+    assert len(rest.inside) == 3
+
+
+async def test_a_slot_is_not_kept_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.retries.limiter.EXPECTED_SECONDS", 0.01)
+    limiter = Limiter(1)
+    batch = Crowd(limiter)
+    with limiter.expecting(ALONE):
+        task = asyncio.create_task(batch.enter("of a batch", IN_A_BATCH))
+        await settle()
+        assert batch.inside == []
+        async with asyncio.timeout(1):
+            while not batch.inside:
+                await asyncio.sleep(0.005)
+    batch.release.set()
+    await task
+
+
+async def test_a_batch_keeps_nothing_from_a_batch() -> None:
+    limiter = Limiter(1)
+    batch = Crowd(limiter)
+    with limiter.expecting(IN_A_BATCH):
+        task = asyncio.create_task(batch.enter("of a batch", IN_A_BATCH))
+        await settle()
+        assert batch.inside == ["of a batch"]
+    batch.release.set()
+    await task

@@ -13,6 +13,7 @@ from bot.base.requester import Source
 from bot.db.database import Database
 from bot.db.tables import retries, storms
 from bot.retries import approval_rows, claims, cooldown, queries, store
+from bot.retries.kind import Kind
 from bot.retries.request import Request, Retry
 from bot.retries.state import ACTIVE, OFFERING, State
 from bot.sift.job import Job
@@ -52,8 +53,8 @@ def fetched(connection: Connection, request_id: str) -> Retry:
     return Retry.of(connection.execute(select(retries).where(retries.c.id == request_id)).one()._mapping)
 
 
-def sent(connection: Connection, number: int = 1, job_id: str = "j") -> Retry:
-    retry = claimed(connection, ask(connection, number, job_id=job_id))
+def sent(connection: Connection, number: int = 1, job_id: str = "j", **more: Any) -> Retry:
+    retry = claimed(connection, ask(connection, number, job_id=job_id, **more))
     return store.transition(connection, retry, State.SENDING, NOW, job_before=JOB, sent_at=NOW, due_at=NOW + LEASE)
 
 
@@ -119,6 +120,15 @@ def test_a_later_retry_takes_the_earlier_one_s_button_away(connection: Connectio
     store.transition(connection, sent(connection, 2), State.ACCEPTED, NOW)
     earlier = fetched(connection, "r1")
     assert earlier.superseded_by == "r2"
+    assert {retry.id for retry in store.outbox.claim(connection, NOW)} == {"r1", "r2"}
+
+
+def test_a_retry_of_the_job_that_a_rerun_began_takes_the_rerun_s_button_away(connection: Connection) -> None:
+    asked = sent(connection, job_id="evaluated", kind=Kind.RERUN)
+    accepted = store.transition(connection, asked, State.ACCEPTED, NOW, new_job_id="j")
+    store.transition(connection, accepted, State.FAILED_AGAIN, NOW)
+    store.transition(connection, sent(connection, 2), State.ACCEPTED, NOW)
+    assert fetched(connection, "r1").superseded_by == "r2"
     assert {retry.id for retry in store.outbox.claim(connection, NOW)} == {"r1", "r2"}
 
 

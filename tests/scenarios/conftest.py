@@ -27,6 +27,7 @@ from bot.sandbox.slack.messages import Message
 from bot.settings import Settings, load
 from bot.slack.pace import Rate
 from tests.conftest import ON_POSTGRESQL
+from tests.plans import looked_over
 
 FAST = {
     "FOLLOW_POLL_SECONDS": "0.05",
@@ -63,7 +64,7 @@ class World:
             **settings,
         }
         stop = asyncio.Event()
-        with Bot(load(Settings, environment), timer=self._timer, rates=self.rates) as bot:
+        with Bot(load(Settings, environment), timer=self._timer, rates=self.rates) as bot, looked_over(bot.database):
             self.sandbox.fallback = bot.http
             self.slack.request_url = None if socket_mode else f"{self.url}/slack/events"
             working = asyncio.create_task(bot.work(stop))

@@ -86,7 +86,10 @@ async def written_down(world: World) -> None:
     assert world.bot is not None
     showing = select(retries.c.id).where(retries.c.showing)
     async with asyncio.timeout(5):
-        while await world.bot.database.run(lambda connection: connection.scalar(showing)):
+        while True:
+            with world.bot.database.reading() as connection:
+                if connection.scalar(showing) is None:
+                    return
             await asyncio.sleep(0.01)
 
 

@@ -326,4 +326,4 @@ def test_an_installed_wheel_has_its_migrations_and_its_page(tmp_path: Path) -> N
     )
     assert done.returncode == 0, done.stderr
     assert str(tmp_path) in done.stdout
-    assert "version 0004" in done.stderr
+    assert "version 0005" in done.stderr
