@@ -15,8 +15,8 @@ CONCURRENCY = 4
 
 WARM_SECONDS = 5.0
 
-APART_SECONDS = 2.3
-"""Between two lone retries, of which each posts twice: Slack takes one post a second."""
+APART_SECONDS = 3.6
+"""Between two lone retries, of which each posts three times: Slack takes one post a second."""
 
 
 async def measure_storm(arena: Arena, figures: Figures, jobs: int, lone: int) -> None:
