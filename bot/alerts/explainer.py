@@ -23,7 +23,10 @@ from bot.sift.subjects import Subjects
 T = TypeVar("T")
 
 CHUNK = 100
-"""Failures read or written in one transaction, so that nobody else waits for long."""
+"""Failures read in one transaction, so that nobody else waits for long."""
+
+WRITTEN = 25
+"""Failures of which it is written in one transaction what was found out."""
 
 LOOKING_UP = "looking_up"
 """The mark of the process that looks failures up, renewed at each step for as long as it has any."""
@@ -122,7 +125,7 @@ class Explainer:
             looking.cancel()
 
     async def _write(self, told: Sequence[tuple[Unexplained, About]]) -> None:
-        for some in _some_at_a_time(told):
+        for some in _some_at_a_time(told, WRITTEN):
             await self._explain_some(some)
             self._changed()
 
@@ -155,8 +158,8 @@ class Explainer:
         return True
 
 
-def _some_at_a_time(listed: Sequence[T]) -> Iterator[Sequence[T]]:
-    return (listed[start : start + CHUNK] for start in range(0, len(listed), CHUNK))
+def _some_at_a_time(listed: Sequence[T], most: int = CHUNK) -> Iterator[Sequence[T]]:
+    return (listed[start : start + most] for start in range(0, len(listed), most))
 
 
 async def _newest(news: "asyncio.Queue[Mapping[str, About] | None]") -> Mapping[str, About] | None:

@@ -48,7 +48,7 @@ CLAIM_EVERY = 6
 
 CLAIMED_AT_A_TIME = 1_000
 
-TOGETHER = 25
+TOGETHER = 10
 """So many rows are written in one transaction, so that nobody else waits for long."""
 
 LEASE_ALONE = timedelta(minutes=10)

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import httpx
@@ -34,6 +34,9 @@ JOBS = Listing("list", "/api/v1/jobs", "jobs", "job_id", Job)
 
 WHOSE_KEY_SECONDS = 60.0
 """For so long Sift is not asked again whose key this is, where it did not say: each retry would wait for that."""
+
+MAX_READS = 2
+"""Requests for single jobs under way at a time: somebody who waits for one does not wait for those of a batch first."""
 
 MAX_PAGES = 200
 """Pages of what changed that are read in one go; a list that goes on is left there."""
@@ -97,12 +100,15 @@ class Sift:
         self._asking_whose_key = asyncio.Lock()
         self._renewed = 0
         self._wanted: dict[str, asyncio.Future[Job | None]] = {}
-        self._reading: asyncio.Task[None] | None = None
+        self._reading: set[asyncio.Task[None]] = set()
+        self._beginning = False  # to read: whoever asks before it does shares it
 
     async def aclose(self) -> None:
         """Closes every connection; who waits for a job to be read waits no more."""
-        if self._reading is not None:
-            self._reading.cancel()
+        for future in self._wanted.values():
+            future.cancel()
+        for reading in self._reading:
+            reading.cancel()
         await self._calls.aclose()
 
     def renew(self, api_key: SecretStr) -> None:
@@ -163,22 +169,24 @@ class Sift:
     async def job(self, job_id: str) -> Job | None:
         """One job as it is from now on; None if Sift lists none by that ID.
 
-        Whoever asks while a request is under way shares the next one.
+        Whoever asks while `MAX_READS` requests are under way shares the next one.
         """
         future = self._wanted.get(job_id)
         if future is None:
             future = self._wanted[job_id] = asyncio.get_running_loop().create_future()
-        if self._reading is None:
-            self._reading = asyncio.create_task(self._read_wanted())
+        if not self._beginning and len(self._reading) < MAX_READS:
+            self._beginning = True
+            self._reading.add(asyncio.create_task(self._read_wanted()))
         return await asyncio.shield(future)
 
     async def _read_wanted(self) -> None:
+        self._beginning = False
         try:
             while self._wanted:
                 wanted, self._wanted = self._wanted, {}
                 await self._settle(wanted)
-        finally:
-            self._reading = None
+        finally:  # at once: whoever asks from now on begins to read
+            self._reading.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
     async def _settle(self, wanted: "dict[str, asyncio.Future[Job | None]]") -> None:
         try:

@@ -149,8 +149,8 @@ class Lookups:
         asked = list(dict.fromkeys(identifiers))[:MAX_RULES]
         body = {"ruleIds": asked}
         answer = await self._request("rules", "POST", "/api/v1/rules:batchGet", body=body, most=LIST_BYTES)
-        rules = responses.listed(answer, "rules", Rule, lambda rule: rule.rule_id, lambda _why, _id: None)
-        return {rule.rule_id: rule for rule in rules}
+        items = responses.items_in(answer, "rules")
+        return responses.by_id(items, Rule, lambda rule: rule.rule_id, lambda _why, _id: None)
 
     async def user(self, user_id: str) -> User:
         """A user."""

@@ -1,7 +1,7 @@
 """Sift's answers read: good ones, errors by HTTP status and gRPC code, and none at all."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -160,19 +160,27 @@ def rerun_in(body: dict[str, Any], made: Callable[[str, str], T]) -> T:
     return made(job_id, report_id)
 
 
-def listed(body: dict[str, Any], name: str, model: type[V], id_of: Callable[[V], str], left_out: LeftOut) -> list[V]:
-    """The items of a list, each read by itself, and each once; those that cannot be read are left out.
+def items_in(body: dict[str, Any], name: str) -> list[Any]:
+    """The items of a list as they came.
 
     Args:
         name: what the answer calls the list.
-        model: what an item is read as.
-        id_of: an item's ID.
     """
     items = body.get(name) or []
     if not isinstance(items, list):
         raise OutcomeUnknown("an unreadable answer")
+    return items
+
+
+def by_id(items: Sequence[Any], model: type[V], id_of: Callable[[V], str], left_out: LeftOut) -> dict[str, V]:
+    """Items, each read by itself, and each once; those that cannot be read are left out.
+
+    Args:
+        model: what an item is read as.
+        id_of: an item's ID.
+    """
     found = (item for each in items if (item := _item(each, model, id_of, left_out)) is not None)
-    return list({id_of(item): item for item in found}.values())
+    return {id_of(item): item for item in found}
 
 
 def next_page(body: dict[str, Any]) -> str:

@@ -21,7 +21,7 @@ from bot.slack.display import Display
 from bot.slack.errors import RateLimited, SlackError, SlackUnavailable
 from bot.slack.outbox import GIVE_UP_AFTER, LEASE, TRIES_IF_REFUSED, TRIES_OF_A_DAY, Outbox, S, pause_after
 from bot.slack.piece import Piece
-from bot.slack.showing import GIVE_WAY_SECONDS, Place, Places, Showing
+from bot.slack.showing import GIVE_WAY_SECONDS, Place, Places, Showing, rest_after
 
 log = structlog.get_logger(__name__)
 
@@ -180,7 +180,8 @@ class Publisher(Generic[S]):
             if not rows:
                 return None
             place, earlier = self._places.take(rows[0].place, since, at), self._turns.get(rows[0].id)
-            turn = self._turns[rows[0].id] = Showing(rows[0], place, earlier=earlier)
+            rest = rest_after(self._pause, self._timer() - since)
+            turn = self._turns[rows[0].id] = Showing(rows[0], place, earlier=earlier, rest=rest)
             return turn
 
     async def _show_and_go_on(self, turn: Showing[S]) -> None:
@@ -226,10 +227,10 @@ class Publisher(Generic[S]):
             problem = error
             log.exception("display.failed", request_id=turn.row.id)
         left = self._lease.total_seconds() - (asyncio.get_running_loop().time() - began)
-        turn.behind = await until_written(lambda: self._write_down(turn.row, problem), seconds=left)
+        turn.behind = await until_written(lambda: self._write_down(turn, problem), seconds=left)
         turn.shown = turn.row.version if problem is None else None
         if isinstance(problem, RateLimited):
-            asyncio.get_running_loop().call_later(problem.retry_after, self._wake)
+            asyncio.get_running_loop().call_later(turn.again_after(problem.retry_after).total_seconds(), self._wake)
 
     async def _bring_up_to_date(self, turn: Showing[S]) -> None:
         """Shows the row as it was claimed, and then what follows soon, all under the one claim."""
@@ -250,9 +251,9 @@ class Publisher(Generic[S]):
         if not self._stopping:
             self._tasks.start(self.sweep())
 
-    async def _write_down(self, row: S, problem: Exception | None) -> bool:
+    async def _write_down(self, turn: Showing[S], problem: Exception | None) -> bool:
         """Writes which messages show the row now, and when it is looked at again; whether it changed meanwhile."""
-        limited = isinstance(problem, RateLimited)
+        row, limited = turn.row, isinstance(problem, RateLimited)
         return await self._database.run_lazily(
             lambda connection: self._outbox.showed(
                 connection,
@@ -260,8 +261,8 @@ class Publisher(Generic[S]):
                 self._database.now(connection),
                 shown=row.shown,
                 unpostable=row.unpostable,
-                pause=self._pause,
-                again_in=self._again_in(row, problem) if problem is not None else None,
+                pause=turn.rest,
+                again_in=self._again_in(turn, problem) if problem is not None else None,
                 failed=not limited,
                 lost=problem is not None and (row.interrupted or not _refused(problem)),
             )
@@ -282,11 +283,11 @@ class Publisher(Generic[S]):
         ):
             raise ClaimLost
 
-    def _again_in(self, row: S, problem: Exception) -> timedelta | None:
+    def _again_in(self, turn: Showing[S], problem: Exception) -> timedelta | None:
         """Longer and longer pauses, or the one that Slack asks for; None when nobody waits for the message any more."""
         if isinstance(problem, RateLimited):
-            return timedelta(seconds=problem.retry_after)
-        tries = TRIES_IF_REFUSED if _refused(problem) else TRIES_OF_A_DAY
+            return turn.again_after(problem.retry_after)
+        row, tries = turn.row, TRIES_IF_REFUSED if _refused(problem) else TRIES_OF_A_DAY
         if self._clock() - row.since > GIVE_UP_AFTER and row.show_failures >= tries:
             log.error("display.given_up", request_id=row.id)
             return None

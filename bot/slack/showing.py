@@ -18,6 +18,11 @@ PLACES_OF_A_CHANNEL = 24
 GIVE_WAY_SECONDS = 0.1
 """For so long at most what goes on in a thread waits while something begins that nobody has heard of yet."""
 
+REST = 40
+"""A row that keeps changing is left alone for so many times as long as it took to read it."""
+
+MOST_REST = timedelta(seconds=10)
+
 NEWS_SECONDS = 2.0
 """So long at most what was posted stays unwritten while a turn waits for what is to follow."""
 
@@ -79,6 +84,16 @@ class Places:
             del self._taken[place.name]
 
 
+def rest_after(pause: timedelta, seconds: float) -> timedelta:
+    """How long a row that keeps changing is left alone: an outage of thousands of jobs takes long to read.
+
+    Args:
+        pause: at least; 0: whoever waits for it sees each change at once.
+        seconds: how long it took to claim and read it.
+    """
+    return max(pause, min(MOST_REST, timedelta(seconds=REST * seconds))) if pause else pause
+
+
 @dataclass(eq=False)
 class Showing(Generic[S]):
     """One row that is being shown.
@@ -87,12 +102,14 @@ class Showing(Generic[S]):
         row: as it is shown now.
         news: the row as it is to be shown next, once that is known; None: nothing is to follow at once.
         earlier: this process's own turn for the row, whose lease is over: what it is about to post is waited for.
+        rest: how long the row is left alone if it changed meanwhile.
     """
 
     row: S
     place: Place
     news: "asyncio.Future[S | None] | None" = None
     earlier: "Showing[S] | None" = None
+    rest: timedelta = timedelta(0)
     over: asyncio.Event = field(default_factory=asyncio.Event)
     shown: int | None = None
     """The version that is shown and written down."""
@@ -107,6 +124,10 @@ class Showing(Generic[S]):
             nobody_between = self.earlier.row.show_fence == self.row.show_fence - 1
             self.row = replace(self.row, shown={**stored, **ours} if nobody_between else {**ours, **stored})
             self.earlier = None
+
+    def again_after(self, seconds: float) -> timedelta:
+        """When the row is read again after Slack, or its pace, asked to wait: one that takes long to read, later."""
+        return max(timedelta(seconds=seconds), self.rest)
 
     def go_on(self, news: S | None) -> None:
         """Has it go on with what the row is now, or end."""
