@@ -101,8 +101,7 @@ class Publisher(Generic[S]):
         Args:
             news: the row as it was changed; a turn that waits for it goes on with it.
         """
-        turn = self._turns.get(row_id)
-        if turn is not None:
+        if (turn := self._turns.get(row_id)) is not None:
             turn.go_on(news)
             await turn.over.wait()
             if news is not None and turn.shown == news.version:
@@ -172,16 +171,18 @@ class Publisher(Generic[S]):
                 return None
             # Of a database that comes back by itself after a crash, a claim must not be lost while we go on with it.
             run = self._database.run_lazily if self._database.is_sqlite else self._database.run
-            rows = await run(
-                lambda connection: self._outbox.claim(
-                    connection, self._database.now(connection), only=only, limit=1, apart_from=full, lease=self._lease
-                )
-            )
+
+            def claim(connection: Connection) -> tuple[list[S], float]:
+                began, now = self._timer(), self._database.now(connection)
+                rows = self._outbox.claim(connection, now, only=only, limit=1, apart_from=full, lease=self._lease)
+                return rows, self._timer() - began
+
+            rows, seconds = await run(claim)
             if not rows:
                 return None
             place, earlier = self._places.take(rows[0].place, since, at), self._turns.get(rows[0].id)
-            rest = rest_after(self._pause, self._timer() - since)
-            turn = self._turns[rows[0].id] = Showing(rows[0], place, earlier=earlier, rest=rest)
+            row, rest = rows[0], rest_after(self._pause, seconds)
+            turn = self._turns[row.id] = Showing(row, place, earlier=earlier, rest=rest)
             return turn
 
     async def _show_and_go_on(self, turn: Showing[S]) -> None:

@@ -21,7 +21,7 @@ GIVE_WAY_SECONDS = 0.1
 REST = 40
 """A row that keeps changing is left alone for so many times as long as it took to read it."""
 
-MOST_REST = timedelta(seconds=10)
+MOST_REST = timedelta(seconds=5)
 
 NEWS_SECONDS = 2.0
 """So long at most what was posted stays unwritten while a turn waits for what is to follow."""

@@ -1,7 +1,7 @@
 """The embedded Sift over HTTP: the part of its API that the bot uses, with trouble on demand."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
@@ -20,7 +20,7 @@ from bot.sandbox.sift.jobs import KEY_USER, ORGANIZATION
 from bot.sandbox.sift.organization import Organization
 from bot.sandbox.sift.trouble import Answer, Faults, error
 
-Act = Callable[[Request], Answer]
+Act = Callable[[Request], Answer | Awaitable[Answer]]
 
 MAX_URL = 8_000
 """Characters of the longest URL that common proxies let through."""
@@ -108,7 +108,9 @@ class EmbeddedSift(Organization, Faults):
         body = await request.body()
         return await self._answer(request, "rules", lambda: self._rules_in(body))
 
-    async def _answer(self, request: Request, operation: str, act: Callable[[], Answer]) -> Response:
+    async def _answer(
+        self, request: Request, operation: str, act: Callable[[], Answer | Awaitable[Answer]]
+    ) -> Response:
         if request.headers.get("authorization") != f"Bearer {self.api_key}":
             return error(16, "invalid API key")
         target = next(iter(request.path_params.values()), None)
@@ -140,13 +142,13 @@ class EmbeddedSift(Organization, Faults):
         user = self.users.get(request.path_params["user_id"])
         return {"user": user.as_sift()} if user else error(5, "user not found")
 
-    def _runs(self, request: Request) -> Answer:
+    async def _runs(self, request: Request) -> Answer:
         now = self.clock()
         known = {run_id: run for run_id, run in self.runs.items() if run.exists(now)}
-        return _listed(lambda: lists.RUNS.page(known, lambda run: run.as_sift(), request.query_params))
+        return await _listed(lists.RUNS.page(known, lambda run: run.as_sift(), request.query_params))
 
-    def _assets(self, request: Request) -> Answer:
-        return _listed(lambda: lists.ASSETS.page(self.assets, lambda asset: asset.as_sift(), request.query_params))
+    async def _assets(self, request: Request) -> Answer:
+        return await _listed(lists.ASSETS.page(self.assets, lambda asset: asset.as_sift(), request.query_params))
 
     def _rules_in(self, body: bytes) -> Answer:
         try:
@@ -157,9 +159,9 @@ class EmbeddedSift(Organization, Faults):
 
     # Jobs
 
-    def _jobs(self, request: Request) -> Answer:
+    async def _jobs(self, request: Request) -> Answer:
         now = self.clock()
-        return _listed(lambda: lists.JOBS.page(self.jobs, lambda job: job.as_sift(now), request.query_params))
+        return await _listed(lists.JOBS.page(self.jobs, lambda job: job.as_sift(now), request.query_params))
 
     def _retry(self, request: Request) -> Answer:
         job, now = self.jobs.get(request.path_params["job_id"]), self.clock()
@@ -182,27 +184,26 @@ class EmbeddedSift(Organization, Faults):
 
     # What jobs are about
 
-    def _data_imports(self, request: Request) -> Answer:
+    async def _data_imports(self, request: Request) -> Answer:
         now = self.clock()
-        return _listed(
-            lambda: lists.DATA_IMPORTS.page(self.data_imports, lambda one: one.as_sift(now), request.query_params)
-        )
+        found = lists.DATA_IMPORTS.page(self.data_imports, lambda one: one.as_sift(now), request.query_params)
+        return await _listed(found)
 
     def _data_import(self, request: Request) -> Answer:
         found = self.data_imports.get(request.path_params["data_import_id"])
         return {"dataImport": found.as_sift(self.clock())} if found else error(5, "data import not found")
 
-    def _reports(self, request: Request) -> Answer:
+    async def _reports(self, request: Request) -> Answer:
         now = self.clock()
 
-        def page() -> Payload:
-            found = lists.REPORTS.page(
+        async def page() -> Payload:
+            found = await lists.REPORTS.page(
                 self.reports, lambda report: report.as_sift(now, summaries=False), request.query_params
             )
             full = [self.reports[one["reportId"]].as_sift(now, summaries=True) for one in found["reports"]]
             return {**found, "reports": full} if self.lists_summaries else found
 
-        return _listed(page)
+        return await _listed(page())
 
     def _report_by_id(self, request: Request) -> Answer:
         report = self.reports.get(request.path_params["report_id"])
@@ -216,9 +217,9 @@ class EmbeddedSift(Organization, Faults):
         return {"jobId": new.job.job_id, "reportId": new.report_id}
 
 
-def _listed(page: Callable[[], Payload]) -> Answer:
+async def _listed(page: Awaitable[Payload]) -> Answer:
     """A page, or what is wrong with what was asked for."""
     try:
-        return page()
+        return await page
     except ValueError as problem:
         return error(3, f"invalid argument: {problem}")

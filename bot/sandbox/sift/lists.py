@@ -1,5 +1,6 @@
 """How Sift lists things: a CEL filter over the fields that each kind has, an order, and pages."""
 
+import asyncio
 import base64
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -13,6 +14,9 @@ from bot.sandbox.payload import Payload
 
 T = TypeVar("T")
 Body = Payload
+
+CHUNK = 100
+"""So many things are looked at in one go."""
 
 _CHANGED = {"created_date": "createdDate", "modified_date": "modifiedDate"}
 _USERS = {"created_by_user_id": "createdByUserId", "modified_by_user_id": "modifiedByUserId"}
@@ -38,7 +42,7 @@ class Listing:
     orders: Mapping[str, str]
     order: str = "created_date desc"
 
-    def page(self, known: Mapping[str, T], show: Callable[[T], Body], parameters: Mapping[str, str]) -> Body:
+    async def page(self, known: Mapping[str, T], show: Callable[[T], Body], parameters: Mapping[str, str]) -> Body:
         """One page of what fits.
 
         Args:
@@ -52,23 +56,31 @@ class Listing:
         try:
             size = min(1_000, int(parameters.get("pageSize") or 50))
             start = int(base64.urlsafe_b64decode(parameters.get("pageToken", "")) or 0)
-            found = self._found(known, show, parameters.get("filter", ""))
+            found = await self._found(known, show, parameters.get("filter", ""))
             ordered = self._ordered(found, parameters.get("orderBy") or self.order)
         except (ValueError, RuntimeError, TypeError, KeyError) as problem:
             raise ValueError(str(problem).partition("\n")[0]) from problem
         token = base64.urlsafe_b64encode(str(start + size).encode()).decode() if start + size < len(ordered) else ""
         return {self.name: ordered[start : start + size], "nextPageToken": token}
 
-    def _found(self, known: Mapping[str, T], show: Callable[[T], Body], condition: str) -> list[Body]:
-        """The things that fit a CEL filter; where it names nothing but IDs, only those are looked at."""
+    async def _found(self, known: Mapping[str, T], show: Callable[[T], Body], condition: str) -> list[Body]:
+        """The things that fit a CEL filter; where it names nothing but IDs, only those are looked at.
+
+        Of thousands some are looked at at a time: other calls are answered meanwhile.
+        """
         named = re.fullmatch(rf"\s*{self.id_field} in \[([^\]]*)\]\s*", condition)
         ids: Collection[str] = dict.fromkeys(re.findall(r"'([^']*)'", named[1])) if named else known
-        bodies = [show(known[one]) for one in ids if one in known]
-        if not condition:
-            return bodies
-        program = cel.compile(condition)
-        program.execute(self._context({}, datetime.now(UTC)))  # nonsense is an error even where nothing is found
-        return [body for body in bodies if _fits(program, self._context(body, None))]
+        things = [known[one] for one in ids if one in known]
+        program = cel.compile(condition) if condition else None
+        if program is not None:
+            program.execute(self._context({}, datetime.now(UTC)))  # nonsense is an error even where nothing is found
+        found: list[Body] = []
+        for start in range(0, len(things), CHUNK):
+            bodies = map(show, things[start : start + CHUNK])
+            found += [body for body in bodies if program is None or _fits(program, self._context(body, None))]
+            if start + CHUNK < len(things):
+                await asyncio.sleep(0)
+        return found
 
     def _context(self, body: Body, absent: datetime | None) -> Body:
         """A thing as CEL sees it."""

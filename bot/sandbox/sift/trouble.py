@@ -1,6 +1,7 @@
 """What can go wrong with a call to Sift, on demand: errors, delays, calls kept in flight, broken connections."""
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -103,7 +104,7 @@ class Faults:
         """Nothing more goes wrong with calls that are still to come."""
         self._faults.clear()
 
-    async def carry_out(self, operation: str, act: Callable[[], Answer]) -> Response:
+    async def carry_out(self, operation: str, act: Callable[[], Answer | Awaitable[Answer]]) -> Response:
         """Does what is asked for, unless something is to go wrong with it."""
         fault = next((fault for fault in self._faults if fault.operation == operation), None)
         if fault is not None:
@@ -113,7 +114,8 @@ class Faults:
             response = await fault.before()
             if response is not None:
                 return response
-        done = act()
+        answer = act()
+        done = await answer if inspect.isawaitable(answer) else answer
         if fault is not None and fault.after is not None:
             return fault.after()
         return done if isinstance(done, Response) else JSONResponse(done)
