@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, case, exists, func,
 from bot.audit import entry
 from bot.audit import log as audit
 from bot.base.requester import Actor
-from bot.db.columns import equal
+from bot.db.columns import by_value, equal
 from bot.db.tables import approvals, retries
 from bot.retries import known, queries, store
 from bot.retries.alert_rows import touch_alerts
@@ -147,8 +147,8 @@ def _let_through(connection: Connection, retry: Retry, at: datetime, **changes: 
 
 def page(connection: Connection, after: str, limit: int) -> list[Retry]:
     """What waits for a second person, by its ID, from after one on."""
-    rows = connection.execute(select(retries).where(_WAITS, _ROW.id > after).order_by(_ROW.id).limit(limit))
-    return queries.readable(rows)
+    one = by_value(_ROW.id)
+    return queries.readable(connection.execute(select(retries).where(_WAITS, one > after).order_by(one).limit(limit)))
 
 
 @dataclass(frozen=True)
