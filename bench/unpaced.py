@@ -6,6 +6,7 @@ Twenty people who type in one channel would otherwise be measured by Slack's lim
 import sys
 from functools import partial
 
+import bench.bare  # noqa: F401  # before the bot
 from bot.__main__ import main
 from bot.app import bot
 
