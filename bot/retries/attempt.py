@@ -6,6 +6,7 @@ sent again.
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -65,6 +66,7 @@ class Attempt:
     services: Services
     room: Bulkhead
     first: contextlib.ExitStack
+    slot_taken: Callable[[], None] = field(init=False)
     decision: Decision = field(init=False)
     decided_at: datetime = field(init=False)
     job: Job = field(init=False)
@@ -118,7 +120,7 @@ class Attempt:
     async def _read_in_a_place(self, listed: asyncio.Event) -> None:
         """Reads the job; the place is given back before it is known who somebody is, which may take a while."""
         await listed.wait()
-        self.first.enter_context(self.services.limiter.expecting(rank_of(self.request)))
+        self.slot_taken = self.first.enter_context(self.services.limiter.expecting(rank_of(self.request)))
         async with self.room.place():
             await self._read()
 
@@ -144,6 +146,7 @@ class Attempt:
         """
         services, people = self.services, self.services.decider.people
         async with services.limiter.slot(rank_of(self.request)):
+            self.slot_taken()
             if services.stopping():
                 return None
             if services.clock() - self.decided_at > STANDING or not people.remembers(self.request.user_id):

@@ -156,14 +156,14 @@ class Follower:
         try:
             jobs = await self._reading.read(self._rows, at)
         except SiftError:
-            await self._record(list(self._rows), {}, self._unreadable)
+            await self._record(list(self._rows), {}, self._clock(), self._unreadable)
             raise
         counting = [held for held in self._rows if held.counts(jobs, at)]
         if counting:
-            key_user = await self._sift.key_user()
+            key_user, at = await self._sift.key_user(), self._clock()
             for start in range(0, len(counting), TOGETHER):
                 some = counting[start : start + TOGETHER]
-                await self._record(some, jobs, lambda retry, at: self._look(retry, jobs, at, key_user))
+                await self._record(some, jobs, at, lambda retry, at: self._look(retry, jobs, at, key_user))
 
     async def _hold(self, at: datetime) -> None:
         """Claims what nobody follows, when there may be some, and keeps what is followed here."""
@@ -201,10 +201,10 @@ class Follower:
         self,
         looked_at: Sequence[Held],
         jobs: Mapping[str, Job | None],
+        at: datetime,
         look: Callable[[Retry, datetime], Step | None],
     ) -> None:
-        """Looks at rows, writes what changed in one transaction, and has it shown."""
-        at = self._clock()
+        """Looks at rows as they were at a moment, writes what changed in one transaction, and has it shown."""
         known = [held.retry for held in looked_at if held.retry is not None]
         unknown = {held.id: held.fence for held in looked_at if held.retry is None and held.job_id in jobs}
         steps = [step for retry in known if (step := look(retry, at)) is not None]

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import heapq
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 from bot.retries.request import Request
 
@@ -41,8 +41,12 @@ class Limiter:
             self._hand_out()
 
     @contextlib.contextmanager
-    def expecting(self, rank: int) -> Iterator[None]:
-        """Keeps one slot from batches while a lone request finds out whether it wants it, so that it need not wait."""
+    def expecting(self, rank: int) -> Iterator[Callable[[], None]]:
+        """Keeps one slot from batches while a lone request finds out whether it wants it, so that it need not wait.
+
+        Yields:
+            What ends that before, to be called once it has a slot.
+        """
         expected = rank == ALONE
         self._expected += expected
 
@@ -54,7 +58,7 @@ class Limiter:
 
         over = asyncio.get_running_loop().call_later(EXPECTED_SECONDS, end)
         try:
-            yield
+            yield end
         finally:
             over.cancel()
             end()
@@ -88,8 +92,8 @@ class Limiter:
                 waiting.set_result(None)
 
     def _kept_from(self, rank: int) -> int:
-        """How many slots are not for whoever has this rank."""
-        return int(rank != ALONE and self._expected > 0)
+        """How many slots are not for whoever has this rank; the last one is for everybody."""
+        return int(rank != ALONE and self._expected > 0 and int(self._allowed) > 1)
 
 
 def rank_of(request: Request) -> int:

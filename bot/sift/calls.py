@@ -1,7 +1,8 @@
 """One call of Sift: its tries, its limits, what Sift asks to wait, and who is told of it.
 
 A call is sent again only after an answer which proves that Sift did not process it: 429, or a connection that was never
-made. Everything else that is no clear answer is `OutcomeUnknown`.
+made. Everything else that is no clear answer is `OutcomeUnknown`. What only reads is sent again where its connection
+was lost, too.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from pydantic import SecretStr
 from bot.base import tracing
 from bot.sift import responses
 from bot.sift.body import ENCODINGS, bytes_of
-from bot.sift.errors import MustWait, OutcomeUnknown, RateLimited, SiftError, Unreachable
+from bot.sift.errors import ConnectionLost, MustWait, OutcomeUnknown, RateLimited, SiftError, Unreachable
 
 T = TypeVar("T")
 
@@ -144,6 +145,9 @@ class Calls:
                     self._observe(operation, pause, tracing.WAITED)
                     raise MustWait(error.said, error.retry_after or pause) from error
                 if number == TRIES:
+                    raise
+            except ConnectionLost:
+                if method != "GET" or number == TRIES:  # anything else may have been done
                     raise
             except Unreachable:
                 pause = self._pause(None, number)

@@ -109,6 +109,8 @@ class Sift:
             future.cancel()
         for reading in self._reading:
             reading.cancel()
+        self._wanted, self._beginning = {}, False
+        self._reading.clear()
         await self._calls.aclose()
 
     def renew(self, api_key: SecretStr) -> None:

@@ -88,6 +88,13 @@ class OutcomeUnknown(SiftError):
     of_a_read = "Sift gave no clear answer."
 
 
+class ConnectionLost(OutcomeUnknown):
+    """Sift gave no clear answer, so the request may or may not have been processed.
+
+    The connection ended before an answer: perhaps one that had lain idle for too long.
+    """
+
+
 class TooLong(SiftError):
     """The request was too long for something on the way to Sift."""
 

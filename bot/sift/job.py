@@ -20,6 +20,9 @@ RETRYABLE = frozenset({"JOB_STATUS_FAILED", "JOB_STATUS_CANCELLED"})
 KEPT = 512
 """So much that was read from rows last is kept as it is, since none of it can be changed."""
 
+SHORT = 4_000
+"""Characters of a job that is kept so: an export may name thousands of channels."""
+
 
 class DataImportStatus(Value):
     """How far an import is, in points."""
@@ -196,11 +199,15 @@ class Job(Value):
         return self.model_dump_json(by_alias=True, exclude_none=True)
 
     @staticmethod
-    @lru_cache(KEPT)
     def from_json(kept: str) -> "Job":
         """Reads what was kept; while a retry goes on, or a storm is shown, the same is read a dozen times.
 
         Raises:
             ValueError: it is no job.
         """
-        return Job.model_validate_json(kept)
+        return _remembered(kept) if len(kept) <= SHORT else Job.model_validate_json(kept)
+
+
+@lru_cache(KEPT)
+def _remembered(kept: str) -> Job:
+    return Job.model_validate_json(kept)

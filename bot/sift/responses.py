@@ -15,6 +15,7 @@ from bot.sift.errors import (
     AnswerTooLarge,
     CannotBeRetried,
     Conflict,
+    ConnectionLost,
     InvalidArgument,
     NotFound,
     OutcomeUnknown,
@@ -49,7 +50,11 @@ def no_answer(error: Exception) -> SiftError:
     """
     if isinstance(error.__cause__ or error, aiohttp.ClientConnectorError):
         return Unreachable()
-    return OutcomeUnknown("no answer in time" if isinstance(error, TimeoutError) else "the connection was lost")
+    return (
+        OutcomeUnknown("no answer in time")
+        if isinstance(error, TimeoutError)
+        else ConnectionLost("the connection was lost")
+    )
 
 
 def answer(response: httpx.Response, content: bytes, scrub: Callable[[str], str]) -> dict[str, Any]:

@@ -126,8 +126,8 @@ class Showing(Generic[S]):
             self.earlier = None
 
     def again_after(self, seconds: float) -> timedelta:
-        """When the row is read again after Slack, or its pace, asked to wait: one that takes long to read, later."""
-        return max(timedelta(seconds=seconds), self.rest)
+        """When the row is read again after Slack asked to wait; later if that takes long and it is seen already."""
+        return max(timedelta(seconds=seconds), self.rest if self.row.shown else timedelta(0))
 
     def go_on(self, news: S | None) -> None:
         """Has it go on with what the row is now, or end."""

@@ -102,6 +102,7 @@ def _reruns(t: Words) -> dict[str, Retry]:
         "not applied": a_rerun(t, State.NOT_APPLIED, detail={"why": "unchanged"}),
         "finished": a_rerun(t, State.FINISHED, **_new("FINISHED")),
         "failed": a_rerun(t, State.FAILED_AGAIN, **_new("FAILED")),
+        "failed, and retried since": a_rerun(t, State.FAILED_AGAIN, **_new("FAILED"), superseded_by="cdefghjkmn"),
         "cancelled": a_rerun(t, State.CANCELLED, **_new("CANCELLED")),
         "lost": a_rerun(t, State.LOST, detail={"why": "gone"}, new_job_id=OTHER),
         "denied": a_rerun(t, State.DENIED, detail={"why": "other_job_type", "job_types": ["data_import"]}),

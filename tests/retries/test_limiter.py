@@ -100,15 +100,41 @@ async def test_a_slot_that_is_wanted_soon_is_kept_from_a_batch() -> None:
 
 async def test_a_slot_is_not_kept_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.retries.limiter.EXPECTED_SECONDS", 0.01)
+    limiter = Limiter(2)
+    batch = Crowd(limiter)
+    with limiter.expecting(ALONE):
+        tasks = [asyncio.create_task(batch.enter(name, IN_A_BATCH)) for name in ("first", "second")]
+        await settle()
+        assert batch.inside == ["first"]
+        async with asyncio.timeout(1):
+            while len(batch.inside) < 2:
+                await asyncio.sleep(0.005)
+    batch.release.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_who_has_a_slot_keeps_no_other_one_free() -> None:
+    limiter = Limiter(2)
+    batch, lone = Crowd(limiter), Crowd(limiter)
+    with limiter.expecting(ALONE) as has_one:
+        tasks = [asyncio.create_task(lone.enter("lone"))]
+        await settle()
+        has_one()
+        tasks.append(asyncio.create_task(batch.enter("of a batch", IN_A_BATCH)))
+        await settle()
+        assert (lone.inside, batch.inside) == (["lone"], ["of a batch"])
+    for crowd in (batch, lone):
+        crowd.release.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_the_last_slot_is_for_everybody() -> None:
     limiter = Limiter(1)
     batch = Crowd(limiter)
     with limiter.expecting(ALONE):
         task = asyncio.create_task(batch.enter("of a batch", IN_A_BATCH))
         await settle()
-        assert batch.inside == []
-        async with asyncio.timeout(1):
-            while not batch.inside:
-                await asyncio.sleep(0.005)
+        assert batch.inside == ["of a batch"]
     batch.release.set()
     await task
 

@@ -247,6 +247,33 @@ async def test_a_connection_lost_before_it_was_read_counts_as_unknown_too(
     assert raw.connections == 1
 
 
+async def test_a_read_is_sent_again_over_a_new_connection_where_idle_ones_were_closed() -> None:
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await raw.read(reader)
+        if len(raw.requests) <= 3:  # one that was closed, and those that the transport itself tries
+            reset(writer)
+            return
+        writer.write(b'HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n{"jobs": []}')
+        await writer.drain()
+
+    raw = Raw(behave)
+    async with raw.running() as url, client(url) as sift:
+        assert await sift.jobs([JOB]) == {}
+    assert {request.split(b" ")[0] for request in raw.requests} == {b"GET"}
+
+
+async def test_a_read_whose_connection_is_always_lost_is_given_up() -> None:
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await raw.read(reader)
+        reset(writer)
+
+    raw = Raw(behave)
+    async with raw.running() as url, client(url) as sift:
+        with pytest.raises(OutcomeUnknown, match="the connection was lost"):
+            await sift.jobs([JOB])
+    assert calls.TRIES <= len(raw.requests) <= 2 * calls.TRIES
+
+
 async def test_a_stale_connection_never_makes_two_retries() -> None:
     async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await raw.read(reader)

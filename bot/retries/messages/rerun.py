@@ -21,6 +21,7 @@ from bot.retries.messages.refusal import called
 from bot.retries.request import Batch, Retry
 from bot.retries.state import UNSENT, State
 from bot.sift import web
+from bot.sift.job import Job
 from bot.slack.blocks import actions, button, confirm, context, counted, date, foreign, plain, section
 from bot.slack.links import Place
 from bot.slack.message import Block, Message
@@ -177,9 +178,15 @@ def _buttons(retry: Retry) -> list[Block]:
     buttons = cancel_buttons(retry)
     if retry.state is State.NOT_APPLIED and retry.offered and retry.report_id:
         buttons.append(_rerun(retry.offered, retry.report_id, ""))
-    if retry.final and retry.job_after is not None and retry.job_after.retryable:
-        buttons.append(retry_button(retry.job_after))
+    if (job := _to_retry(retry)) is not None:
+        buttons.append(retry_button(job))
     return [actions(buttons)] if buttons else []
+
+
+def _to_retry(retry: Retry) -> Job | None:
+    """The job that the rerun began, if it failed and nobody has retried it since."""
+    job = retry.job_after
+    return job if retry.final and retry.superseded_by is None and job is not None and job.retryable else None
 
 
 def batch_pieces(batch: Batch, place: Place) -> list[Piece]:
@@ -224,8 +231,8 @@ def _member(retry: Retry, place: Place) -> str:
 
 
 def _cancel_beside(retry: Retry) -> Block | None:
-    if retry.final and retry.job_after is not None and retry.job_after.retryable:
-        return retry_button(retry.job_after)
+    if (job := _to_retry(retry)) is not None:
+        return retry_button(job)
     return next(iter(cancel_buttons(retry)), None)
 
 
