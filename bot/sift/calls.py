@@ -2,7 +2,7 @@
 
 A call is sent again only after an answer which proves that Sift did not process it: 429, or a connection that was never
 made. Everything else that is no clear answer is `OutcomeUnknown`. What only reads is sent again where its connection
-was lost, too.
+was lost at once, too.
 """
 
 import asyncio
@@ -31,6 +31,9 @@ ANSWER_BYTES = 2_000_000
 """The largest answers that are read: of a list, a page of which takes 1 to 2 MB, and of everything else."""
 
 TRIES = 4
+STALE_SECONDS = 1.0
+"""An idle connection that was closed is noticed at once; a read whose connection is lost later is not sent again."""
+
 PATIENCE_SECONDS = 30.0
 """A call is not sent once more later than this after its first try: with that, its turn stays within its lease."""
 
@@ -147,7 +150,8 @@ class Calls:
                 if number == TRIES:
                     raise
             except ConnectionLost:
-                if method != "GET" or number == TRIES:  # anything else may have been done
+                late = self._timer() - began > STALE_SECONDS
+                if method != "GET" or number == TRIES or late:  # anything else may have been done
                     raise
             except Unreachable:
                 pause = self._pause(None, number)

@@ -202,7 +202,8 @@ class Lists:
         items = responses.items_in(body, listing.name)
         for start in range(0, len(items), CHUNK):
             found |= responses.by_id(items[start : start + CHUNK], listing.model, listing.id_of, left_out)
-            await asyncio.sleep(0)
+            if start + CHUNK < len(items):
+                await asyncio.sleep(0)
         return list(found.values()), responses.next_page(body)
 
 

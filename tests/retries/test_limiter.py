@@ -128,23 +128,13 @@ async def test_who_has_a_slot_keeps_no_other_one_free() -> None:
     await asyncio.gather(*tasks)
 
 
-async def test_the_last_slot_is_for_everybody() -> None:
-    limiter = Limiter(1)
+@pytest.mark.parametrize(("slots", "rank"), [(1, ALONE), (2, IN_A_BATCH)], ids=["the last slot", "for another batch"])
+async def test_from_a_batch_nothing_is_kept(slots: int, rank: int) -> None:
+    limiter = Limiter(slots)
     batch = Crowd(limiter)
-    with limiter.expecting(ALONE):
-        task = asyncio.create_task(batch.enter("of a batch", IN_A_BATCH))
+    with limiter.expecting(rank):
+        tasks = [asyncio.create_task(batch.enter(str(number), IN_A_BATCH)) for number in range(slots)]
         await settle()
-        assert batch.inside == ["of a batch"]
+        assert len(batch.inside) == slots
     batch.release.set()
-    await task
-
-
-async def test_a_batch_keeps_nothing_from_a_batch() -> None:
-    limiter = Limiter(1)
-    batch = Crowd(limiter)
-    with limiter.expecting(IN_A_BATCH):
-        task = asyncio.create_task(batch.enter("of a batch", IN_A_BATCH))
-        await settle()
-        assert batch.inside == ["of a batch"]
-    batch.release.set()
-    await task
+    await asyncio.gather(*tasks)

@@ -274,6 +274,21 @@ async def test_a_read_whose_connection_is_always_lost_is_given_up() -> None:
     assert calls.TRIES <= len(raw.requests) <= 2 * calls.TRIES
 
 
+async def test_a_read_whose_connection_is_lost_after_a_while_is_not_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "STALE_SECONDS", 0.01)
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await raw.read(reader)
+        await asyncio.sleep(0.05)
+        reset(writer)
+
+    raw = Raw(behave)
+    async with raw.running() as url, client(url) as sift:
+        with pytest.raises(OutcomeUnknown):
+            await sift.jobs([JOB])
+    assert len(raw.requests) <= 2, "the transport itself may try once more"
+
+
 async def test_a_stale_connection_never_makes_two_retries() -> None:
     async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await raw.read(reader)
