@@ -24,7 +24,9 @@ MINUTE = timedelta(minutes=1)
 _ROW = quotas.c
 _MINE = _ROW.user_id == bindparam("b_user")
 _AT, _AGO = bindparam("b_at", type_=Moment()), bindparam("b_ago", type_=Moment())
-_OVER = (_ROW.since <= _AGO) | (_ROW.since > _AT)  # the latter after the clock was set back
+IS_OVER = (_ROW.since <= _AGO) | (_ROW.since > _AT)  # the latter after the clock was set back
+"""Somebody's minute is over; with the parameters of `moments`."""
+
 _COUNT = for_dialect(
     quotas,
     lambda insert: (
@@ -39,11 +41,8 @@ _COUNT = for_dialect(
 )
 _REFUSE = update(quotas).where(_MINE).values(refused=_ROW.refused + 1).returning(_ROW.refused, _ROW.since)
 _GIVE_BACK = update(quotas).where(_MINE).values(recorded=_ROW.recorded - 1)
-_END = delete(quotas).where(_OVER).returning(*_ROW)
+_END = delete(quotas).where(IS_OVER).returning(*_ROW)
 _END_ONE = _END.where(_MINE)
-
-QUOTA_SECONDS = 5.0
-"""How often it is looked at whose minute is over."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +60,10 @@ class Quota:
         if not self.per_minute:
             return True
         count = _COUNT(connection)
-        values = {"b_user": by.user_id, "b_team": by.team_id, "b_most": self.per_minute, **_at(at)}
+        values = {"b_user": by.user_id, "b_team": by.team_id, "b_most": self.per_minute, **moments(at)}
         if connection.execute(count, values).first() is not None:
             return True
-        ended = connection.execute(_END_ONE, {"b_user": by.user_id, **_at(at)}).first()
+        ended = connection.execute(_END_ONE, {"b_user": by.user_id, **moments(at)}).first()
         if ended is None:
             return False
         _tell_of(connection, ended, at)
@@ -87,8 +86,13 @@ class Quota:
 
 def end_minutes(connection: Connection, at: datetime) -> None:
     """Forgets the minutes that are over, and says on record what was refused in them beside the first."""
-    for ended in connection.execute(_END, _at(at)).all():
+    for ended in connection.execute(_END, moments(at)).all():
         _tell_of(connection, ended, at)
+
+
+def moments(at: datetime) -> dict[str, datetime]:
+    """The parameters of `IS_OVER`."""
+    return {"b_at": at, "b_ago": at - MINUTE}
 
 
 def _tell_of(connection: Connection, ended: Any, at: datetime) -> None:
@@ -98,7 +102,3 @@ def _tell_of(connection: Connection, ended: Any, at: datetime) -> None:
             event=Event.REQUEST, outcome="refused", team_id=ended.team_id, user_id=ended.user_id, detail=detail
         )
         audit.append(connection, entry, at)
-
-
-def _at(at: datetime) -> dict[str, datetime]:
-    return {"b_at": at, "b_ago": at - MINUTE}

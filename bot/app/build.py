@@ -16,8 +16,9 @@ from bot.alerts.handling import Handling
 from bot.alerts.watcher import Watcher
 from bot.app.help import help_text
 from bot.app.listeners import UseCases
-from bot.app.publishers import make_publishers
+from bot.app.publishers import OUTBOXES, make_publishers
 from bot.app.readiness import asking_sift
+from bot.app.sweep import Sweep
 from bot.audit.signing import Signer
 from bot.audit.stream import Stream, destination
 from bot.base.clock import Clock
@@ -119,9 +120,15 @@ class Features:
         return [Loop(name, SWEEP_SECONDS, one.sweep, asked=True) for name, one in self.publishers.items()]
 
     @cached_property
+    def showing(self) -> Loop:
+        """Looks which tables have rows to be shown, whenever something changed."""
+        step = Sweep(self.database, self.clock, self.publishing, dict(zip(self.publishers, OUTBOXES, strict=True))).step
+        return Loop("showing", SWEEP_SECONDS, step, asked=True)
+
+    @cached_property
     def changed(self) -> Soon:
         """Called after each change of a row, so that it is shown soon."""
-        return Soon(GATHER_SECONDS, [*(loop.wake for loop in self.publishing), self.home.changed])
+        return Soon(GATHER_SECONDS, [self.showing.wake, self.home.changed])
 
     @cached_property
     def working(self) -> Tasks:

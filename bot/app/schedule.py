@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
-from bot.access.quota import QUOTA_SECONDS, end_minutes
+from bot.access.quota import end_minutes
 from bot.alerts.creators import CREATORS_SECONDS, Creators
 from bot.alerts.reminders import REMINDER_SECONDS, Reminders
 from bot.alerts.waking import Waking
@@ -34,6 +35,7 @@ def loops(features: Features) -> list[Loop]:
     return [
         *asked,
         Loop("sweep", SWEEP_SECONDS, _sweep(features, asked).step),
+        features.showing,
         *_following(features),
         *_watching(features),
         Loop("home", HOME_SECONDS, features.home.refresh),
@@ -55,11 +57,14 @@ async def drain(features: Features, seconds: float) -> None:
 def _asked(features: Features) -> list[Loop]:
     """What looks at rows when there is something to do, as `Sweep` sees; each has its condition there."""
     settings = features.settings
-    waking = Waking(features.database, features.clock, settings.remind_after, features.changed)
+    database, clock = features.database, features.clock
+    quotas = partial(database.run, lambda connection: end_minutes(connection, clock()))
+    waking = Waking(database, clock, settings.remind_after, features.changed)
     return [
         Loop("runner", SWEEP_SECONDS, features.runner.sweep, asked=True),
         Loop("cooldowns", SWEEP_SECONDS, features.cooldowns.step, asked=True),
         Loop("reruns", settings.follow_poll_seconds, features.reruns.step, asked=True),
+        Loop("quotas", SWEEP_SECONDS, quotas, asked=True),
         Loop("waking", SWEEP_SECONDS, waking.step, asked=True),
         features.explaining,
         *features.publishing,
@@ -120,7 +125,6 @@ def _keeping(features: Features) -> list[Loop]:
     database, clock = features.database, features.clock
     kept = [
         Loop("audit", INSPECTION_SECONDS, Inspection(database).step, "audit"),
-        Loop("quotas", QUOTA_SECONDS, lambda: database.run(lambda connection: end_minutes(connection, clock()))),
     ]
     if database.is_sqlite:
         timekeeper = Timekeeper(database, clock, features.timer, OUTBOXES, features.changed, features.prepared)

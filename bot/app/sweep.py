@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, exists, select
 
+from bot.access import quota
 from bot.base.clock import Clock
 from bot.base.loops import Loop
 from bot.db.columns import Moment
@@ -28,6 +29,7 @@ DUE: Mapping[str, ColumnElement[bool]] = {
     "cooldowns": exists().where(cooldown.IS_OVER),
     "reruns": exists().where(_ROW.due_at <= _NOW, _ROW.state == State.UNKNOWN, _ROW.kind == Kind.RERUN),
     "explainer": exists().where(alerts.c.look_up_until.is_not(None)),
+    "quotas": exists().where(quota.IS_OVER),
     "waking": exists().where(alerts.c.snoozed_until <= _NOW) | exists().where(storms.c.snoozed_until <= _NOW),
 }
 """By the name of its loop: when there may be something for it to do. Too much wakes it in vain, too little leaves rows
@@ -50,8 +52,8 @@ class Sweep:
         clock: Clock,
         loops: Sequence[Loop],
         outboxes: Mapping[str, Outbox[Any]],
-        busy: Callable[[], bool],
-        cooldown: timedelta,
+        busy: Callable[[], bool] = lambda: False,
+        cooldown: timedelta = timedelta(0),
     ) -> None:
         self._database = database
         self._clock = clock
@@ -71,4 +73,5 @@ class Sweep:
     def _look(self, connection: Connection) -> RowMapping:
         at = self._clock()
         moments = {"b_now": self._database.now(connection), "b_at": at, "b_accepted": at - self._cooldown}
+        moments |= quota.moments(at)
         return connection.execute(self._due, moments).one()._mapping

@@ -31,6 +31,7 @@ from bot.audit.entry import (
 )
 from bot.db import marks
 from bot.db.columns import Rfc3339
+from bot.db.found import found
 from bot.db.guard import cleaner
 from bot.db.job_runs import jobs_of
 from bot.db.tables import audit
@@ -72,7 +73,8 @@ def append_all(connection: Connection, entries: Sequence[Entry], at: datetime) -
     Returns:
         The end of the chain after them; the same as before if there are none.
     """
-    last, clean = head(connection), cleaner(connection)
+    known, clean = found(connection), cleaner(connection)
+    last: Head = known.pop("audit", None) or head(connection)
     rows: list[Columns] = []
     for entry in entries:
         row: dict[str, Any] = {
@@ -88,6 +90,7 @@ def append_all(connection: Connection, entries: Sequence[Entry], at: datetime) -
         last = Head(row["id"], row["hash"])
     if rows:
         connection.execute(_APPEND, rows if len(rows) > 1 else rows[0])
+    known["audit"] = last  # for the rest of the transaction
     return last
 
 

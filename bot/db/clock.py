@@ -3,6 +3,10 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from sqlalchemy import Connection, func, select
+
+from bot.db.found import found
+
 SET_BACK = timedelta(seconds=5)
 """A server that says so much less than expected had its clock set back; less than that, its answer was slow."""
 
@@ -25,6 +29,19 @@ class ServerClock:
     def now(self) -> datetime | None:
         """The moment by the server's clock; None while it was never asked."""
         return None if self._zero is None else self._zero + timedelta(seconds=self._timer())
+
+    def during(self, connection: Connection) -> datetime:
+        """The moment in a transaction: what the server said in it, and what has passed since."""
+        moment: tuple[datetime, float] | None = found(connection).get("now")
+        if moment is None:
+            moment = self.told_in(connection, connection.scalars(select(func.clock_timestamp())).one())
+        now, at = moment
+        return now + timedelta(seconds=self._timer() - at)
+
+    def told_in(self, connection: Connection, now: datetime) -> tuple[datetime, float]:
+        """Remembers what the server said, for the rest of a transaction, too; returns that, and when it was."""
+        moment = found(connection)["now"] = self.told(now), self._timer()
+        return moment
 
     def told(self, now: datetime) -> datetime:
         """Remembers what the server said; returns that.

@@ -17,6 +17,7 @@ from sqlalchemy import (
     MetaData,
     Text,
     TypeDecorator,
+    bindparam,
     func,
     literal,
     literal_column,
@@ -53,6 +54,11 @@ class NotAhead(FunctionElement[datetime]):
 
     def __init__(self, moment: ColumnElement[datetime]) -> None:
         super().__init__(moment)
+
+
+def due_at() -> NotAhead:
+    """What `due_at` of a new row is: the parameter `b_at`, or the database's present where that is earlier."""
+    return NotAhead(bindparam("b_at", type_=Moment()))
 
 
 @compiles(NotAhead)

@@ -7,11 +7,16 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
+
+from bot.db.found import forget
+
+Told = Callable[[Connection, datetime], object]
 
 WRITERS = 0x51F7
 """The advisory lock of writers; any number that nothing else on the same PostgreSQL database uses."""
@@ -21,10 +26,10 @@ _FLUSHED, _UNFLUSHED = "FULL", "NORMAL"
 after a power failure, though not after the end of a process; FULL also syncs the WAL after each commit, and so what
 was committed to it before (sqlite.org/pragma.html#pragma_synchronous)."""
 
-_TAKE_TURN = select(func.pg_advisory_xact_lock(WRITERS))
-_TAKE_TURN_LAZILY = select(
-    func.pg_advisory_xact_lock(WRITERS), func.set_config("synchronous_commit", "off", text("true"))
-)
+_TAKE_TURN = select(func.clock_timestamp()).select_from(func.pg_advisory_xact_lock(WRITERS).alias("turn"))
+"""What time it is once the turn came."""
+
+_TAKE_TURN_LAZILY = _TAKE_TURN.add_columns(func.set_config("synchronous_commit", "off", text("true")))
 """The same for a transaction whose commit does not wait for the disk; a crash of the server may lose it, but nothing
 that was committed earlier or flushed later (postgresql.org/docs/current/wal-async-commit.html)."""
 
@@ -145,11 +150,14 @@ class _Line:
         self._dbapi = None
 
 
-def make_engine(url: str, limits: Limits, lines: Lines | None = None, **pool: Any) -> Engine:
+def make_engine(
+    url: str, limits: Limits, lines: Lines | None = None, told: Told = lambda *_: None, **pool: Any
+) -> Engine:
     """An engine whose connections and transactions begin as the bot needs them.
 
     Args:
         lines: has the connections known there, so that they can be cut off.
+        told: gets what PostgreSQL's clock says in each transaction that writes.
         pool: how connections are kept, as `create_engine` takes it.
     """
     sqlite = make_url(url).get_backend_name() == "sqlite"
@@ -159,7 +167,9 @@ def make_engine(url: str, limits: Limits, lines: Lines | None = None, **pool: An
     if lines is not None:
         lines.watch(engine)  # first of all: the next listener speaks to the server already
     event.listen(engine, "connect", _or_close(_prepare_sqlite if sqlite else _prepare_postgresql(limits), lines))
-    event.listen(engine, "begin", _begin_sqlite if sqlite else _begin_postgresql)
+    for name in ("begin", "rollback_savepoint"):
+        event.listen(engine, name, forget)
+    event.listen(engine, "begin", _begin_sqlite if sqlite else _begin_postgresql(told))
     return engine
 
 
@@ -206,10 +216,14 @@ def _prepare_postgresql(limits: Limits) -> Callable[[DBAPIConnection, object], N
     return prepare
 
 
-def _begin_postgresql(connection: Connection) -> None:
+def _begin_postgresql(told: Told) -> Callable[[Connection], None]:
     """Makes writers take turns, as SQLite does: the audit's chain needs it, and then nothing can deadlock."""
-    if not _only_reads(connection):
-        connection.execute(_TAKE_TURN_LAZILY if _is_lazy(connection) else _TAKE_TURN)
+
+    def begin(connection: Connection) -> None:
+        if not _only_reads(connection):
+            told(connection, connection.execute(_TAKE_TURN_LAZILY if _is_lazy(connection) else _TAKE_TURN).one()[0])
+
+    return begin
 
 
 def _is_lazy(connection: Connection) -> bool:

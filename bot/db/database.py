@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Generic
 
-from sqlalchemy import Connection, Engine, func, inspect, select, text
+from sqlalchemy import Connection, Engine, inspect, text
 
 from bot.base import tracing
 from bot.base.clock import Clock
@@ -73,7 +73,8 @@ class Database:
         self.patience = patience
         self.read_seconds = read_seconds
         self._lines = Lines()
-        self._writer = make_engine(url, WRITING, self._lines, pool_size=1, max_overflow=0)
+        told = self._server_clock.told_in
+        self._writer = make_engine(url, WRITING, self._lines, told, pool_size=1, max_overflow=0)
         self._readers = [make_engine(url, READING, self._lines, pool_size=1, max_overflow=0) for _ in range(READERS)]
         self._unused = [*self._readers]
         self._mine = threading.local()
@@ -167,14 +168,11 @@ class Database:
 
     def now(self, connection: Connection) -> datetime:
         """The moment leases are reckoned by: the one clock that all replicas share."""
-        return self.clock() if self.is_sqlite else self._server_clock.told(self._asked(connection))
+        return self.clock() if self.is_sqlite else self._server_clock.during(connection)
 
     def present(self) -> datetime:
         """The moment by that clock, as far as it is known without asking: what all replicas go by."""
         return self.clock() if self.is_sqlite else self._server_clock.now() or self.clock()
-
-    def _asked(self, connection: Connection) -> datetime:
-        return connection.scalar(select(func.clock_timestamp()))  # type: ignore[return-value]  # never null
 
     def claim_file(self) -> None:
         """Makes this process the only bot on its SQLite file, until it ends; before anything else is done with it.

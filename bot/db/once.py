@@ -3,9 +3,9 @@
 import functools
 import importlib
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Connection, Executable, Table
+from sqlalchemy import ColumnElement, Connection, Executable, Table
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects.sqlite import Insert
@@ -30,7 +30,9 @@ def for_dialect(table: Table, build: Callable[["Insert"], S]) -> Callable[[Conne
     return lambda connection: built(connection.dialect.name)
 
 
-def insert_once(table: Table, *key: str) -> Callable[[Connection, Mapping[str, object]], bool]:
+def insert_once(
+    table: Table, *key: str, **values: ColumnElement[Any]
+) -> Callable[[Connection, Mapping[str, object]], bool]:
     """Makes the function that writes a row of a table unless one with the same key is there.
 
     `RETURNING` says whether it was written, not `rowcount`: psycopg counts what was left out, too.
@@ -38,12 +40,13 @@ def insert_once(table: Table, *key: str) -> Callable[[Connection, Mapping[str, o
     Args:
         table: with a column `id`.
         key: the columns of a unique index.
+        values: the columns that the database works out.
 
     Returns:
-        A function of a connection and the row's columns; it returns whether the row is new.
+        A function of a connection and the row's other columns; it returns whether the row is new.
     """
     statement = for_dialect(
-        table, lambda insert: insert.on_conflict_do_nothing(index_elements=key).returning(table.c.id)
+        table, lambda insert: insert.values(values).on_conflict_do_nothing(index_elements=key).returning(table.c.id)
     )
 
     def insert(connection: Connection, values: Mapping[str, object]) -> bool:

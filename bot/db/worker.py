@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine
 from bot.base.errors import DatabaseUnavailable, MaybeRecorded
 from bot.db.batch import Abandoned, Batch, Job, Outcome, T, Work, told
 from bot.db.connections import Lines
+from bot.db.found import forget
 
 __all__ = ["PATIENCE_SECONDS", "STUCK_SECONDS", "TOGETHER", "T", "Work", "Worker"]
 
@@ -230,6 +231,7 @@ class Worker:
         except Exception as problem:  # noqa: BLE001  # handed to the one who waits for it
             outcome = None, told(problem, batch)
             connection.exec_driver_sql("ROLLBACK TO SAVEPOINT work")
+            forget(connection)
         connection.exec_driver_sql("RELEASE SAVEPOINT work")
         return outcome
 

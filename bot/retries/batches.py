@@ -19,7 +19,7 @@ from bot.audit import entry
 from bot.audit import log as audit
 from bot.base.requester import Source
 from bot.base.text import new_id
-from bot.db.columns import not_ahead
+from bot.db.columns import due_at
 from bot.db.once import insert_once
 from bot.db.tables import batches, retries
 from bot.retries import claims, queries, store
@@ -38,7 +38,7 @@ MAX_OPEN = 100
 MAX_QUERIED = 500
 """Job IDs to a query."""
 
-_insert = insert_once(batches, "delivery_key")
+_insert = insert_once(batches, "delivery_key", due_at=due_at())
 _BEGUN = exists().where(retries.c.batch_id == batches.c.id)
 _WAITING = exists().where(retries.c.batch_id == batches.c.id, retries.c.state == State.REQUESTED)
 _DUE = (
@@ -119,7 +119,7 @@ def open_batch(
         "created_at": at,
         "total": len(wanted),
         "todo": json.dumps([[one.job_id, one.offered, one.report_id] for one in wanted]),
-        "due_at": not_ahead(connection, at),
+        "b_at": at,
         "origin": origin,
     }
     return _insert(connection, values)

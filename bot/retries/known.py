@@ -60,7 +60,8 @@ def subjects(connection: Connection, job_ids: Collection[str]) -> dict[str, Subj
     """Returns what jobs are about, by ID: the newest row that names one tells."""
     found: dict[str, Subject] = {}
     for query in (_OF_RETRIES, _OF_ALERTS):
-        for row in connection.execute(query, {"b_jobs": list(job_ids)}) if job_ids else ():
+        nameless = [job_id for job_id in job_ids if job_id not in found]
+        for row in connection.execute(query, {"b_jobs": nameless}) if nameless else ():
             about, _ = about_of(row.about)
             if row.job_id not in found and about.subject.title_parts():
                 found[row.job_id] = about.subject

@@ -59,6 +59,7 @@ _WRITE = (
     )
 )
 _FOUND = _WRITE.where(_ROW.late_until.is_not(None))
+_NOTHING = update(retries).where(_ROW.id == bindparam("b_id")).values(late_until=None)
 _NOT_LATER = (
     update(retries)
     .where(_ROW.late_until > bindparam("b_until", type_=Moment()))
@@ -74,12 +75,18 @@ def looking(connection: Connection) -> list[Retry]:
     return queries.readable(connection.execute(_LOOKING, {"b_limit": AT_A_TIME}))
 
 
-def note(connection: Connection, request_id: str, found: Late, at: datetime) -> None:
+def note(connection: Connection, request_id: str, found: Late, at: datetime) -> bool:
     """Writes which reports were evaluated before an import's data arrived, unless another process already has.
 
     From then on nobody looks for them any more.
+
+    Returns:
+        Whether there is something to show.
     """
-    connection.execute(_FOUND, _values(request_id, found, at))
+    if not found.reports:
+        connection.execute(_NOTHING, {"b_id": request_id})
+        return False
+    return connection.execute(_FOUND, _values(request_id, found, at)).rowcount > 0
 
 
 def offered(connection: Connection, shown_by: str, only: str | None = None) -> list[JobRef]:

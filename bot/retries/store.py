@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, bindparam, case, null, select, update
 from bot.audit import entry
 from bot.audit import log as audit
 from bot.base.errors import WrongState
-from bot.db.columns import Moment, not_ahead
+from bot.db.columns import Moment, due_at
 from bot.db.once import insert_once
 from bot.db.tables import alerts, batches, retries
 from bot.retries import claims, known, late_rows
@@ -65,7 +65,7 @@ _ALERT_MOVED = (
     .returning(alerts.c.storm_id)
 )
 _TOUCH = touching(batches)
-_insert = insert_once(retries, "delivery_key")
+_insert = insert_once(retries, "delivery_key", due_at=due_at())
 
 
 class Changes(TypedDict, total=False):
@@ -105,8 +105,7 @@ def add(connection: Connection, request: Request, at: datetime) -> bool:
     Returns:
         Whether it is new; False for one that was already delivered.
     """
-    values = {**request.__dict__, "state": State.REQUESTED, "created_at": at}
-    new = _insert(connection, values | {"due_at": not_ahead(connection, at)})
+    new = _insert(connection, {**request.__dict__, "state": State.REQUESTED, "created_at": at, "b_at": at})
     if new:
         audit.append(connection, entry_of(request, State.REQUESTED), at)
     return new

@@ -12,7 +12,7 @@ from bot.base.clock import utc_now
 from bot.base.loops import Loop
 from bot.db.columns import Moment
 from bot.db.database import Database
-from bot.db.tables import alerts, batches, digests, retries, storms
+from bot.db.tables import alerts, batches, digests, quotas, retries, storms
 from tests.conftest import HandClock
 
 HOUR = timedelta(hours=1)
@@ -105,6 +105,14 @@ async def test_a_cooldown_is_over_by_the_setting_as_well(database: Database) -> 
 async def test_what_is_looked_up_is_looked_at_until_it_is_not(database: Database, until: timedelta) -> None:
     add(database, alerts, look_up_until=utc_now() + until)
     assert await Looked(database).asked() == ["explainer"]
+
+
+@pytest.mark.parametrize(("since", "asked"), [(-timedelta(seconds=50), []), (-HOUR, ["quotas"]), (HOUR, ["quotas"])])
+async def test_a_persons_minute_is_over_after_it_or_once_the_clock_is_set_back(
+    database: Database, since: timedelta, asked: list[str]
+) -> None:
+    add(database, quotas, since=utc_now() + since)
+    assert await Looked(database).asked() == asked
 
 
 async def test_what_the_follower_holds_wakes_nobody(database: Database) -> None:

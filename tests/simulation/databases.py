@@ -156,7 +156,7 @@ class PostgresStorage(Storage):
 
     def _tune(self, engine: Engine) -> None:
         remember_statements(engine, _known_postgresql(self._server))
-        event.listen(engine, "begin", self._tell_the_time)
+        event.listen(engine, "begin", self._tell_the_time, insert=True)  # before the bot looks at the clock
         event.listen(engine, "connect", lambda dbapi, _: self._opened[engine].append(dbapi.info.backend_pid))
 
     def _tell_the_time(self, connection: Connection) -> None:
@@ -192,9 +192,9 @@ class SharedDatabase(Database):
     def is_sqlite(self) -> bool:
         return False
 
-    def _asked(self, connection: Connection) -> datetime:
+    def now(self, connection: Connection) -> datetime:
         """The moment by the server's clock."""
-        return self.server_clock()
+        return self._server_clock.told(self.server_clock())
 
     @contextlib.contextmanager
     def _snapshot(self, engine: Engine) -> Iterator[Connection]:
