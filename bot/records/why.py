@@ -57,6 +57,7 @@ WHY = {
     "unauthenticated": "Sift did not accept the bot's key",
     "permission_denied": "the bot's Sift user lacks the permission",
     "rate_limited": "Sift asked to wait",
+    "busy": "Sift was slow",
 }
 """By what the `why` of a detail says."""
 

@@ -145,7 +145,7 @@ class Attempt:
             MustWait: Sift asked to be left alone; nothing is marked or sent.
         """
         services, people = self.services, self.services.decider.people
-        async with services.limiter.slot(rank_of(self.request)):
+        async with services.limiter.slot(rank_of(self.request)) as slot:
             self.slot_taken()
             if services.stopping():
                 return None
@@ -160,7 +160,7 @@ class Attempt:
             why = asyncio.create_task(services.look_up(self.job))  # before the retry, which may make Sift forget why
             try:
                 sending = await self._mark_sending()
-                sent = await send(services.sift, sending, key_user) if sending is not None else None
+                sent = await send(services.sift, sending, key_user, slot.begin) if sending is not None else None
             except BaseException:
                 why.cancel()
                 raise

@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import heapq
 import itertools
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
 
 from bot.retries.request import Request
 
@@ -13,6 +15,49 @@ ALONE, IN_A_BATCH = 0, 1
 
 EXPECTED_SECONDS = 0.3
 """For so long at most a slot is kept free for whoever will want one in a moment."""
+
+AHEAD = 2
+"""So many of batches are made ready while all slots are taken, so that a call begins as soon as another one ends."""
+
+QUICK_SECONDS = 1.0
+"""Only while the last call took less is anybody made ready ahead: who waits for long is to be looked at once more."""
+
+HOLD_SECONDS = 2.0
+"""So long at most who was made ready waits for a slot; their lease goes on for longer than that and their call."""
+
+
+class Crowded(Exception):
+    """All calls that may be under way take so long that another one was not begun."""
+
+
+@dataclass(eq=False)
+class Slot:
+    """A slot, or the place of who is made ready for the next one.
+
+    Args:
+        rank: whose it is.
+        ready: set once they may get ready.
+        free: set once it is a slot.
+        since: from when on, by the event loop's clock.
+    """
+
+    rank: int
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    free: asyncio.Event = field(default_factory=asyncio.Event)
+    since: float = 0.0
+    over: bool = False
+
+    async def begin(self) -> None:
+        """Waits until the call may begin.
+
+        Raises:
+            Crowded: that takes too long.
+        """
+        try:
+            async with asyncio.timeout(HOLD_SECONDS):
+                await self.free.wait()
+        except TimeoutError:
+            raise Crowded from None
 
 
 class Limiter:
@@ -27,18 +72,26 @@ class Limiter:
         self._allowed = float(most)
         self._taken = 0
         self._expected = 0
-        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._quick = False
+        self._waiting: list[tuple[int, int, Slot]] = []
+        self._next: deque[Slot] = deque()
         self._numbers = itertools.count()
 
     @contextlib.asynccontextmanager
-    async def slot(self, rank: int = 0) -> AsyncIterator[None]:
-        """Holds a slot for as long as the block lasts."""
-        await self._take(rank)
+    async def slot(self, rank: int = 0) -> AsyncIterator[Slot]:
+        """Holds a slot for as long as the block lasts; of a batch, perhaps the place before one until its call begins.
+
+        Yields:
+            The slot; the call may be made after its `begin`.
+        """
+        slot = Slot(rank)
+        heapq.heappush(self._waiting, (rank, next(self._numbers), slot))
+        self._hand_out()
         try:
-            yield
+            await slot.ready.wait()
+            yield slot
         finally:
-            self._taken -= 1
-            self._hand_out()
+            self._give_back(slot)
 
     @contextlib.contextmanager
     def expecting(self, rank: int) -> Iterator[Callable[[], None]]:
@@ -72,24 +125,40 @@ class Limiter:
         self._allowed = min(self._most, self._allowed + 1 / self._allowed)
         self._hand_out()
 
-    async def _take(self, rank: int) -> None:
-        mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (rank, next(self._numbers), mine))
-        self._hand_out()
-        try:
-            await mine
-        except asyncio.CancelledError:
-            if mine.done() and not mine.cancelled():  # it was handed a slot at the same moment
-                self._taken -= 1
-                self._hand_out()
-            raise
-
     def _hand_out(self) -> None:
-        while self._waiting and self._taken < int(self._allowed) - self._kept_from(self._waiting[0][0]):
-            _, _, waiting = heapq.heappop(self._waiting)
-            if not waiting.done():
-                self._taken += 1
-                waiting.set_result(None)
+        while (slot := self._first()) is not None and self._taken < int(self._allowed) - self._kept_from(slot.rank):
+            if slot.ready.is_set():
+                self._next.popleft()
+            else:
+                heapq.heappop(self._waiting)
+            self._taken += 1
+            slot.since = asyncio.get_running_loop().time()
+            slot.free.set()
+            slot.ready.set()
+        ahead = AHEAD if self._quick and self._allowed == self._most else 0
+        while len(self._next) < ahead and self._waiting and self._waiting[0][0] == IN_A_BATCH:
+            *_, slot = heapq.heappop(self._waiting)
+            if not slot.over:
+                self._next.append(slot)
+                slot.ready.set()
+
+    def _first(self) -> Slot | None:
+        """Who gets the next slot: lone requests before those of batches that are ready, and they before the others."""
+        while self._waiting and self._waiting[0][-1].over:
+            heapq.heappop(self._waiting)
+        waiting = self._waiting[0][-1] if self._waiting else None
+        if self._next and (waiting is None or waiting.rank != ALONE):
+            return self._next[0]
+        return waiting
+
+    def _give_back(self, slot: Slot) -> None:
+        slot.over = True
+        if slot.free.is_set():
+            self._taken -= 1
+            self._quick = asyncio.get_running_loop().time() - slot.since < QUICK_SECONDS
+        elif slot in self._next:
+            self._next.remove(slot)
+        self._hand_out()
 
     def _kept_from(self, rank: int) -> int:
         """How many slots are not for whoever has this rank; the last one is for everybody."""

@@ -1,17 +1,19 @@
 """What is asked of Sift for a request, once, and what its answer means."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import assert_never
 
 from bot.retries import outcome
 from bot.retries.kind import Kind
+from bot.retries.limiter import Crowded
 from bot.retries.outcome import Outcome
-from bot.retries.recorder import Claimed, said
+from bot.retries.recorder import BRIEFLY, Claimed, said
 from bot.retries.request import Retry
 from bot.retries.state import State
 from bot.retries.store import Changes
 from bot.sift.client import Sift
-from bot.sift.errors import MustWait, OutcomeUnknown, SiftError
+from bot.sift.errors import Busy, MustWait, OutcomeUnknown, SiftError
 
 
 @dataclass(frozen=True)
@@ -28,15 +30,19 @@ class Sent:
     changes: Changes = field(default_factory=Changes)
 
 
-async def send(sift: Sift, retry: Retry, key_user: str | None) -> Sent:
-    """Asks Sift, at most once, for what a marked request is.
+async def send(sift: Sift, retry: Retry, key_user: str | None, may_begin: Callable[[], Awaitable[None]]) -> Sent:
+    """Asks Sift, at most once, for what a request is that was marked just now.
 
     Args:
         key_user: see `outcome.moved`.
+        may_begin: waits until the call may be made; see `Slot.begin`.
     """
     claimed = Claimed.now(retry)
     try:
+        await may_begin()
         return Sent(claimed, *await _call(sift, retry, key_user))
+    except Crowded:
+        return Sent(claimed, Busy(retry_after=BRIEFLY))
     except OutcomeUnknown as error:
         return Sent(claimed, Outcome(State.UNKNOWN, said(error, "post")))
     except MustWait as limit:

@@ -4,25 +4,29 @@ import asyncio
 
 import pytest
 
-from bot.retries.limiter import ALONE, IN_A_BATCH, Limiter
+from bot.retries import limiter as limits
+from bot.retries.limiter import AHEAD, ALONE, IN_A_BATCH, Crowded, Limiter
 
 
 class Crowd:
-    """So many who want a slot, and who of them has one."""
+    """So many who want a slot, who of them is ready for one, and who has it."""
 
     def __init__(self, limiter: Limiter) -> None:
         self.limiter = limiter
+        self.ready: list[str] = []
         self.inside: list[str] = []
         self.release = asyncio.Event()
 
     async def enter(self, name: str, rank: int = 0) -> None:
-        async with self.limiter.slot(rank):
+        async with self.limiter.slot(rank) as slot:
+            self.ready.append(name)
+            await slot.begin()
             self.inside.append(name)
             await self.release.wait()
 
 
 async def settle() -> None:
-    for _ in range(5):
+    for _ in range(8):
         await asyncio.sleep(0)
 
 
@@ -138,3 +142,106 @@ async def test_from_a_batch_nothing_is_kept(slots: int, rank: int) -> None:
         assert len(batch.inside) == slots
     batch.release.set()
     await asyncio.gather(*tasks)
+
+
+async def quick(most: int) -> Limiter:
+    """One whose last call was quick."""
+    limiter = Limiter(most)
+    async with limiter.slot():
+        pass
+    return limiter
+
+
+async def full(limiter: Limiter, slots: int, several: int = 5) -> tuple[Crowd, Crowd, list[asyncio.Task[None]]]:
+    """All slots taken, and a batch that waits."""
+    first, batch = Crowd(limiter), Crowd(limiter)
+    tasks = [asyncio.create_task(first.enter(str(number))) for number in range(slots)]
+    await settle()
+    tasks += [asyncio.create_task(batch.enter(str(number), IN_A_BATCH)) for number in range(several)]
+    await settle()
+    return first, batch, tasks
+
+
+async def test_of_a_batch_a_few_are_made_ready_and_begin_as_soon_as_a_slot_is_free() -> None:
+    limiter = await quick(1)
+    first, batch, tasks = await full(limiter, 1)
+    assert (batch.ready, batch.inside) == (["0", "1"], []), f"{AHEAD} are ahead"
+    first.release.set()
+    await settle()
+    assert (batch.ready, batch.inside) == (["0", "1", "2"], ["0"])
+    batch.release.set()
+    await asyncio.gather(*tasks)
+    assert batch.inside == ["0", "1", "2", "3", "4"]
+
+
+async def test_who_is_alone_begins_before_what_is_ready_and_is_never_made_ready_ahead() -> None:
+    limiter = await quick(1)
+    first, batch, tasks = await full(limiter, 1)
+    lone = Crowd(limiter)
+    tasks.append(asyncio.create_task(lone.enter("lone")))
+    await settle()
+    assert lone.ready == []
+    first.release.set()
+    await settle()
+    assert (lone.inside, batch.inside) == (["lone"], [])
+    lone.release.set()
+    batch.release.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_after_a_limit_none_is_made_ready_ahead() -> None:
+    limiter = await quick(2)
+    limiter.back_off()
+    first, batch, tasks = await full(limiter, 1)
+    assert batch.ready == []
+    first.release.set()
+    batch.release.set()
+    await asyncio.gather(*tasks)
+
+
+@pytest.mark.parametrize("slow", [False, True])
+async def test_nor_before_the_first_call_or_after_a_slow_one_until_a_quick_one(
+    monkeypatch: pytest.MonkeyPatch, slow: bool
+) -> None:
+    if slow:
+        monkeypatch.setattr(limits, "QUICK_SECONDS", 0.0)
+    limiter = await quick(1) if slow else Limiter(1)
+    first, batch, tasks = await full(limiter, 1)
+    assert batch.ready == []
+    monkeypatch.undo()
+    first.release.set()
+    await settle()
+    assert (batch.ready, batch.inside) == (["0", "1", "2"], ["0"])
+    batch.release.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_who_is_ready_gives_up_in_time_and_takes_nothing_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "HOLD_SECONDS", 0.01)
+    limiter = await quick(1)
+    first, batch, tasks = await full(limiter, 1, several=AHEAD)
+    done = await asyncio.wait_for(asyncio.gather(*tasks[1:], return_exceptions=True), 1)
+    assert [type(one) for one in done] == [Crowded] * AHEAD
+    assert batch.inside == []
+    monkeypatch.undo()
+    first.release.set()
+    await asyncio.gather(tasks[0])
+    again = Crowd(limiter)
+    again.release.set()
+    await asyncio.wait_for(asyncio.gather(*(again.enter(str(number), IN_A_BATCH) for number in range(3))), 1)
+    assert again.inside == ["0", "1", "2"]
+
+
+async def test_who_is_ready_and_cancelled_leaves_the_place_to_the_next() -> None:
+    limiter = await quick(1)
+    first, batch, tasks = await full(limiter, 1)
+    tasks[1].cancel()
+    await settle()
+    assert batch.ready == ["0", "1", "2"]
+    tasks[2].cancel()  # as its slot gets free
+    first.release.set()
+    await settle()
+    assert batch.inside == ["2"]
+    batch.release.set()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert batch.inside == ["2", "3", "4"]

@@ -6,6 +6,7 @@ import copy
 import pytest
 
 from bot.access.policy import Role
+from bot.retries import limiter
 from bot.sandbox import AUDITOR, LAUNCH_OPS, OPERATOR, PRIVATE, UNLISTED
 from bot.sandbox.sift.jobs import EXPORT, FINISHED, SandboxJob
 from tests.scenarios.conftest import World
@@ -77,6 +78,25 @@ async def test_a_lone_request_does_not_wait_for_a_batch(world: World) -> None:
         await world.until(lambda: world.sift.count("retry") >= 3)
         posts = [call.job_id for call in world.sift.calls if call.operation == "retry"]
         assert lone.job_id in posts[1:3]
+
+
+async def test_what_was_made_ready_ahead_and_waits_for_long_is_queued_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limiter, "HOLD_SECONDS", 0.05)
+    async with world.running(socket_mode=False, RETRY_CONCURRENCY="1"):
+        world.allow()
+        await retry_all(world, [world.sift.add()])  # a quick call, after which some are made ready
+        await world.until_outcome("finished")
+        held, jobs = world.sift.hold("retry"), world.sift.outage(5)
+        await retry_all(world, jobs)
+        busy = await world.until(lambda: [row for row in world.entries() if '"busy"' in row.detail])
+        assert {row.outcome for row in busy} == {"requested"}
+        assert world.sift.count("retry") == 2
+        held.release()
+        await world.until(lambda: [m for m in world.messages() if "5 finished" in m.text_shown()], timeout=15)
+        assert [world.sift.count("retry", job.job_id) for job in jobs] == [1] * 5
+        assert world.outcomes(job_id=busy[0].job_id)[:3] == ["requested", "sending", "requested"]
 
 
 async def test_a_limit_of_sift_is_waited_out_and_loses_nothing(live: World) -> None:
