@@ -117,10 +117,10 @@ def watching() -> Iterator[None]:
     """Has what is sent say for which request."""
     send = sending.send
 
-    async def telling(sift: Any, retry: Any, key_user: Any) -> Any:
+    async def telling(sift: Any, retry: Any, *more: Any) -> Any:
         token = _SENDING.set(retry.id)
         try:
-            return await send(sift, retry, key_user)
+            return await send(sift, retry, *more)
         finally:
             _SENDING.reset(token)
 

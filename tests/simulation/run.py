@@ -7,6 +7,7 @@ import os
 import random
 import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
@@ -30,6 +31,13 @@ PEACE_SECONDS = 1_200.0
 """In peace, everything comes to rest within so many virtual seconds."""
 
 LOOK_SECONDS = 5.0
+
+
+OUTLIVED = frozenset({"task.failed", "loop.failing", "display.failed"})
+"""What the log says where the bot goes on after an error, whatever that was."""
+
+NOBODYS_FAULT = (TypeError, AttributeError, NameError, AssertionError)
+"""Errors that nothing in the world brings about, but a line that is wrong."""
 
 
 @dataclass(frozen=True)
@@ -186,10 +194,13 @@ def _without_collector() -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[list[World]]:
-    """Has the bot's log go into the trace."""
+    """Has the bot's log go into the trace; what it says of an error in the bot itself is a violation."""
     before, worlds = structlog.get_config(), list[World]()
 
     def into_trace(_: Any, method: str, event: MutableMapping[str, Any]) -> Any:
+        problem = sys.exc_info()[1]
+        if worlds and event["event"] in OUTLIVED and isinstance(problem, NOBODYS_FAULT):
+            worlds[0].violated("no error goes unnoticed", f"{event['event']}: {problem!r}")
         if worlds and worlds[0].trace.keep:
             error = event.pop("exc_info", None)
             more = " ".join(f"{name}={value}" for name, value in event.items())

@@ -206,8 +206,18 @@ def nothing_is_flushed(patch: Patch) -> None:
     drawn_for(patch, processes=("power",))
 
 
+def a_line_is_wrong(patch: Patch) -> None:
+    """Nothing is ever sent, since what sends is called wrongly."""
+
+    async def call() -> None:
+        raise NotImplementedError
+
+    patch.setattr("bot.retries.sending._call", call)
+
+
 MUTATIONS: dict[Mutation, tuple[str, int]] = {
     lost_calls_are_sent_again: ("no request is sent twice", 22),
+    a_line_is_wrong: ("no error goes unnoticed", 0),
     the_mark_is_not_committed: ("marked before it is sent", 0),
     requests_are_acknowledged_first: ("nothing acknowledged is lost", 5),
     redeliveries_are_new: ("a redelivery does nothing", 0),
