@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from pydantic import SecretStr, TypeAdapter
 
@@ -33,6 +34,8 @@ class Arena:
         self.slow = slow
         self.typists = typists
         self.directory = directory
+        self._tables: tuple[dict[str, Any], ...] = sandbox.sift.jobs, sandbox.sift.data_imports, sandbox.sift.reports
+        self._story = [set(there) for there in self._tables]
         for person in PEOPLE:
             sandbox.slack.users[person] = User(person, person.lower(), "Typist", "Types in the bench")
             sandbox.slack.channel(LAUNCH_OPS).members.add(person)
@@ -121,6 +124,16 @@ class Arena:
         began = utc_now()
         await self.typists.type(url, [[job_id] for job_id in job_ids])
         return [(at - began).total_seconds() for at in await self.shown(len(job_ids))]
+
+    def forget(self) -> None:
+        """Has Slack and Sift forget all messages, and all jobs but those of the story: they are slow with many."""
+        for channel in self.sandbox.slack.channels.values():
+            channel.messages.clear()
+            channel.ephemerals.clear()
+        for kept, there in zip(self._story, self._tables, strict=True):
+            for identifier in there.keys() - kept:
+                del there[identifier]
+        self.clear()
 
     def clear(self) -> None:
         """Forgets what was called, so that looking through it stays quick."""

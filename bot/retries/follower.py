@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import Connection
+from sqlalchemy import Connection, exc
 
 from bot.base.clock import Clock
 from bot.base.errors import WrongState
@@ -292,7 +292,7 @@ def _written(connection: Connection, steps: Sequence[Step], shown: Mapping[str, 
         except WrongState:
             log.info("follow.overtaken", request_id=step.id)
             continue
-        except UNREADABLE as error:
+        except (*UNREADABLE, exc.IntegrityError, exc.DataError) as error:
             log.error("retry.unreadable", request_id=step.id, error=type(error).__name__)
             continue
         if step.id in shown:

@@ -41,6 +41,25 @@ async def test_a_row_that_can_no_longer_be_read_holds_up_none_that_is_followed_b
     await live.until_outcome("finished", job_id=sound.job_id)
 
 
+async def test_a_row_that_cannot_be_written_holds_up_none_that_is_followed_beside_it(live: World) -> None:
+    live.sift.run_seconds = 2
+    spoilt, sound = live.sift.add(), live.sift.add()
+    for job in (spoilt, sound):
+        await live.slack.command(OPERATOR, LAUNCH_OPS, job.job_id)
+        await live.until_outcome("accepted", job_id=job.job_id)
+    assert live.bot is not None
+    database, ended = live.bot.database, f"state = 'finished' AND job_id = '{spoilt.job_id}'"
+    refusing = (
+        f"CREATE TRIGGER no BEFORE UPDATE ON retries WHEN NEW.{ended.replace('AND ', 'AND NEW.')} "
+        "BEGIN SELECT RAISE(ABORT, 'no'); END"
+        if database.is_sqlite
+        else f"ALTER TABLE retries ADD CONSTRAINT no CHECK (NOT ({ended}))"
+    )
+    await database.run(lambda connection: connection.exec_driver_sql(refusing))
+    await live.until_outcome("finished", job_id=sound.job_id)
+    assert live.outcomes(job_id=spoilt.job_id)[-1] == "accepted"
+
+
 async def test_an_unknown_outcome_whose_row_can_no_longer_be_read_holds_up_no_other(live: World) -> None:
     spoilt, sound = live.sift.add(), live.sift.add()
     live.sift.fail("retry", 14, times=2)
