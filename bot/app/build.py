@@ -122,8 +122,9 @@ class Features:
     @cached_property
     def showing(self) -> Loop:
         """Looks which tables have rows to be shown, whenever something changed."""
-        step = Sweep(self.database, self.clock, self.publishing, dict(zip(self.publishers, OUTBOXES, strict=True))).step
-        return Loop("showing", SWEEP_SECONDS, step, asked=True)
+        outboxes = dict(zip(self.publishers, OUTBOXES, strict=True))
+        sweep = Sweep(self.database, self.clock, self.publishing, outboxes, ask=lambda loop: loop.wake())
+        return Loop("showing", SWEEP_SECONDS, sweep.step, asked=True)
 
     @cached_property
     def changed(self) -> Soon:

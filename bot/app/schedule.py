@@ -121,7 +121,7 @@ def _on_call(features: Features) -> list[Loop]:
 
 
 def _keeping(features: Features) -> list[Loop]:
-    """What keeps the house: the audit, its head shown elsewhere, quotas, the clock."""
+    """What keeps the house: the audit, its head shown elsewhere, the clock."""
     database, clock = features.database, features.clock
     kept = [
         Loop("audit", INSPECTION_SECONDS, Inspection(database).step, "audit"),

@@ -40,10 +40,11 @@ class Sweep:
     """Wakes the loops that have something to do.
 
     Args:
-        loops: each of those in `DUE`, and of the outboxes, by its name.
+        loops: of those in `DUE`, and of those of the outboxes.
         outboxes: what is shown in Slack, by the name of the loop that has it shown.
         busy: whether the runner holds requests, which it keeps from other replicas.
         cooldown: the least time between two retries of one job.
+        ask: has a loop look; by default, one that fails after its pause.
     """
 
     def __init__(
@@ -54,12 +55,14 @@ class Sweep:
         outboxes: Mapping[str, Outbox[Any]],
         busy: Callable[[], bool] = lambda: False,
         cooldown: timedelta = timedelta(0),
+        ask: Callable[[Loop], None] = lambda loop: loop.look(),
     ) -> None:
         self._database = database
         self._clock = clock
         self._loops = loops
         self._busy = busy
         self._cooldown = cooldown
+        self._ask = ask
         due = {**DUE, **{name: exists().where(outbox.is_due) for name, outbox in outboxes.items()}}
         self._due = select(*(due[loop.name].label(loop.name) for loop in loops))
 
@@ -68,7 +71,7 @@ class Sweep:
         due = await self._database.run_lazily(self._look)
         for loop in self._loops:
             if due[loop.name] or (loop.name == "runner" and self._busy()):
-                loop.look()
+                self._ask(loop)
 
     def _look(self, connection: Connection) -> RowMapping:
         at = self._clock()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError, SQLAlchemyError
 
 from bot.base.errors import DatabaseUnavailable, MaybeRecorded
 
@@ -72,7 +72,7 @@ def told(error: Exception, batch: Batch) -> Exception:
     """The error that the caller gets: what the database could not do has one type, whichever database it is."""
     if isinstance(error, Abandoned) or (batch.abandoned and not batch.committing):
         return DatabaseUnavailable()
-    if not isinstance(error, (OperationalError, InterfaceError)):
+    if not isinstance(error, (OperationalError, InterfaceError, PendingRollbackError)):
         return error
     lost = batch.committing and isinstance(error, DBAPIError) and error.connection_invalidated
     trouble = MaybeRecorded() if lost else DatabaseUnavailable(reason=_first_line(error))
@@ -80,6 +80,6 @@ def told(error: Exception, batch: Batch) -> Exception:
     return trouble
 
 
-def _first_line(error: DBAPIError) -> str:
-    lines = str(error.orig or error).strip().splitlines()
+def _first_line(error: SQLAlchemyError) -> str:
+    lines = str(getattr(error, "orig", None) or error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

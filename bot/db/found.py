@@ -14,4 +14,5 @@ def found(connection: Connection) -> dict[str, Any]:
 
 def forget(connection: Connection, *_: object) -> None:
     """Begins anew: a transaction began, or was taken back to a savepoint."""
-    connection.info[_FOUND] = {}
+    if not connection.invalidated:  # then it is over, with all that was found
+        connection.info[_FOUND] = {}

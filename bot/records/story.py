@@ -90,7 +90,7 @@ def step(line: Line) -> str:
     state, why = State(line.outcome), why_of(line.detail)
     match state:
         case State.REQUESTED:
-            return _asked(line) if line.status_before is None else "Put off: Sift asked to wait"
+            return _asked(line) if line.status_before is None else f"Put off: {why}"
         case State.SENDING:
             return f"{_allowed(line)}; being sent to Sift{_attempt(line)}"
         case State.FAILED:

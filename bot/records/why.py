@@ -52,12 +52,12 @@ WHY = {
     "unchanged": "the job did not move",
     "outside": "somebody else moved the job",
     "gone": "Sift no longer lists the job",
+    "not_yet": "no call to Sift was free in time",
     "too_long": "it ran for too long to be followed",
     # Sift's errors: `sift.errors`
     "unauthenticated": "Sift did not accept the bot's key",
     "permission_denied": "the bot's Sift user lacks the permission",
     "rate_limited": "Sift asked to wait",
-    "busy": "Sift was slow",
 }
 """By what the `why` of a detail says."""
 

@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import assert_never
 
 from sqlalchemy import Connection
@@ -34,10 +35,10 @@ from bot.slack.people import PERSON_SECONDS, Person
 from bot.slack.publisher import Claim
 
 MAX_READ_AGE = timedelta(seconds=10)
-"""A job that was read longer ago than this is read again before it is retried."""
+"""A job that was read longer ago than this is read again before its retry is marked."""
 
 STANDING = timedelta(seconds=PERSON_SECONDS)
-"""Who somebody is, and what they may do, was found out no longer ago than this when their retry is sent."""
+"""Who somebody is, and what they may do, was found out no longer ago than this when their retry is marked."""
 
 
 class Outdated(Exception):
@@ -158,9 +159,10 @@ class Attempt:
                 raise MustWait(retry_after=seconds)
             key_user = await services.sift.key_user()
             why = asyncio.create_task(services.look_up(self.job))  # before the retry, which may make Sift forget why
+            may_begin = partial(services.may_begin, slot)
             try:
                 sending = await self._mark_sending()
-                sent = await send(services.sift, sending, key_user, slot.begin) if sending is not None else None
+                sent = await send(services.sift, sending, key_user, may_begin) if sending is not None else None
             except BaseException:
                 why.cancel()
                 raise

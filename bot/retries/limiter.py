@@ -17,7 +17,7 @@ EXPECTED_SECONDS = 0.3
 """For so long at most a slot is kept free for whoever will want one in a moment."""
 
 AHEAD = 2
-"""So many of batches are made ready while all slots are taken, so that a call begins as soon as another one ends."""
+"""So many of batches are made ready while they have to wait for a slot, so that a call begins as another one ends."""
 
 QUICK_SECONDS = 1.0
 """Only while the last call took less is anybody made ready ahead: who waits for long is to be looked at once more."""
@@ -26,8 +26,8 @@ HOLD_SECONDS = 2.0
 """So long at most who was made ready waits for a slot; their lease goes on for longer than that and their call."""
 
 
-class Crowded(Exception):
-    """All calls that may be under way take so long that another one was not begun."""
+class NotYet(Exception):
+    """No call may begin yet, and nothing was sent."""
 
 
 @dataclass(eq=False)
@@ -38,26 +38,31 @@ class Slot:
         rank: whose it is.
         ready: set once they may get ready.
         free: set once it is a slot.
-        since: from when on, by the event loop's clock.
+        began: when the call began, by the event loop's clock; None: it did not.
+        in_vain: whether it was waited for until it was too late.
+        over: whether it was given back.
     """
 
     rank: int
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     free: asyncio.Event = field(default_factory=asyncio.Event)
-    since: float = 0.0
+    began: float | None = None
+    in_vain: bool = False
     over: bool = False
 
     async def begin(self) -> None:
         """Waits until the call may begin.
 
         Raises:
-            Crowded: that takes too long.
+            NotYet: that takes too long.
         """
         try:
             async with asyncio.timeout(HOLD_SECONDS):
                 await self.free.wait()
         except TimeoutError:
-            raise Crowded from None
+            self.in_vain = True
+            raise NotYet from None
+        self.began = asyncio.get_running_loop().time()
 
 
 class Limiter:
@@ -132,7 +137,6 @@ class Limiter:
             else:
                 heapq.heappop(self._waiting)
             self._taken += 1
-            slot.since = asyncio.get_running_loop().time()
             slot.free.set()
             slot.ready.set()
         ahead = AHEAD if self._quick and self._allowed == self._most else 0
@@ -155,9 +159,12 @@ class Limiter:
         slot.over = True
         if slot.free.is_set():
             self._taken -= 1
-            self._quick = asyncio.get_running_loop().time() - slot.since < QUICK_SECONDS
         elif slot in self._next:
             self._next.remove(slot)
+        if slot.in_vain:
+            self._quick = False
+        elif slot.began is not None:
+            self._quick = asyncio.get_running_loop().time() - slot.began < QUICK_SECONDS
         self._hand_out()
 
     def _kept_from(self, rank: int) -> int:

@@ -192,7 +192,8 @@ def _earlier_refusal(earlier: Earlier, read_at: datetime) -> Refusal | None:
         return None
     if newest.state in ACTIVE:
         return _because_of(newest, RefusalReason.UNDER_WAY)
-    if newest.sent_at >= read_at:  # what was read is older than that retry
+    queued_again = newest.state is State.REQUESTED  # it was about to be sent
+    if newest.sent_at >= read_at and not queued_again:  # what was read is older than that retry
         return _because_of(newest, RefusalReason.JUST_RETRIED)
     return None
 

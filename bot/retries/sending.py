@@ -6,14 +6,14 @@ from typing import assert_never
 
 from bot.retries import outcome
 from bot.retries.kind import Kind
-from bot.retries.limiter import Crowded
+from bot.retries.limiter import NotYet
 from bot.retries.outcome import Outcome
-from bot.retries.recorder import BRIEFLY, Claimed, said
+from bot.retries.recorder import Claimed, said
 from bot.retries.request import Retry
-from bot.retries.state import State
+from bot.retries.state import OutcomeReason, State
 from bot.retries.store import Changes
 from bot.sift.client import Sift
-from bot.sift.errors import Busy, MustWait, OutcomeUnknown, SiftError
+from bot.sift.errors import MustWait, OutcomeUnknown, SiftError
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Sent:
     """What came of a call.
 
     Args:
-        found: the outcome; or Sift asks to wait, and did nothing.
+        found: the outcome, which may be that it is queued again; or Sift asks to wait, and did nothing.
         changes: what else is known of the row.
     """
 
@@ -35,14 +35,14 @@ async def send(sift: Sift, retry: Retry, key_user: str | None, may_begin: Callab
 
     Args:
         key_user: see `outcome.moved`.
-        may_begin: waits until the call may be made; see `Slot.begin`.
+        may_begin: waits until the call may be made; raises `NotYet` if it is to be queued again instead.
     """
     claimed = Claimed.now(retry)
     try:
         await may_begin()
         return Sent(claimed, *await _call(sift, retry, key_user))
-    except Crowded:
-        return Sent(claimed, Busy(retry_after=BRIEFLY))
+    except NotYet:
+        return Sent(claimed, Outcome(State.REQUESTED, {"why": OutcomeReason.NOT_YET}), {"grant_id": None})
     except OutcomeUnknown as error:
         return Sent(claimed, Outcome(State.UNKNOWN, said(error, "post")))
     except MustWait as limit:

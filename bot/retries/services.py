@@ -11,7 +11,7 @@ from bot.base.errors import DatabaseUnavailable
 from bot.db.database import Database
 from bot.retries import known
 from bot.retries.decider import Decider
-from bot.retries.limiter import Limiter
+from bot.retries.limiter import Limiter, NotYet, Slot
 from bot.retries.recorder import Recorder
 from bot.retries.rules import Limits
 from bot.sift.client import Sift
@@ -43,6 +43,16 @@ class Services:
     recorder: Recorder
     changed: Callable[[], None]
     stopping: Callable[[], bool]
+
+    async def may_begin(self, slot: Slot) -> None:
+        """Waits until a call may begin.
+
+        Raises:
+            NotYet: that takes too long, or nothing more is to be sent.
+        """
+        await slot.begin()
+        if self.stopping():
+            raise NotYet
 
     async def look_up(self, job: Job) -> About:
         """What a job is about and why it failed: as its alert knows it already, or else as Sift says."""

@@ -138,6 +138,9 @@ class OutcomeReason(StrEnum):
     INTERRUPTED = "interrupted"
     """Unknown: whoever was sending it ended before an answer was recorded."""
 
+    NOT_YET = "not_yet"
+    """Requested again: it was about to be sent, and no call to Sift became free in time."""
+
     UNCHANGED_ANSWER = "unchanged_answer"
     """Unknown: Sift answered with the job as it was."""
 

@@ -75,12 +75,6 @@ class MustWait(RateLimited):
     """Sift is limiting requests, and asks to wait for longer than a call may take; it did not process this one."""
 
 
-class Busy(MustWait):
-    """Sift takes long over the calls that are under way, so this one was not made."""
-
-    name = "busy"
-
-
 class Unreachable(SiftError):
     """Sift cannot be reached: no connection was made."""
 

@@ -125,6 +125,16 @@ async def test_requests_that_are_held_here_are_kept_from_other_replicas(database
     assert await Looked(database, busy=True).asked() == ["runner"]
 
 
+async def test_who_asks_says_how(database: Database) -> None:
+    asked: list[str] = []
+    loops = [Asked(name) for name in SHOWN]
+    outboxes = dict(zip(SHOWN, OUTBOXES, strict=True))
+    sweep = Sweep(database, utc_now, loops, outboxes, ask=lambda loop: asked.append(loop.name))
+    add(database, alerts, show_at=utc_now() - HOUR)
+    await sweep.step()
+    assert (asked, [loop for loop in loops if loop.asked]) == (["alerts"], [])
+
+
 async def test_one_look_is_one_statement(sqlite_url: str) -> None:
     database, said = Database(sqlite_url, utc_now), list[str]()
     looked = Looked(database)

@@ -6,10 +6,12 @@ import threading
 
 import pytest
 from sqlalchemy import Connection, create_engine
+from sqlalchemy.exc import OperationalError
 
 from bot.audit import log as audit
 from bot.audit.entry import Entry, Event, Head
 from bot.base.clock import utc_now
+from bot.base.errors import DatabaseUnavailable
 from bot.db.database import Database
 from bot.db.found import found
 from tests.conftest import NOW
@@ -76,6 +78,27 @@ async def test_nor_over_a_connection_of_somebody_elses(sqlite_url: str) -> None:
     with create_engine(sqlite_url).connect() as connection:
         found(connection)["here"] = True
         assert "here" not in found(connection)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+async def test_a_connection_that_is_lost_midway_is_the_databases_trouble_and_everybodys_who_shares_it(
+    database: Database, nested: bool
+) -> None:
+    def lost(connection: Connection) -> None:
+        with connection.begin_nested() if nested else contextlib.nullcontext():
+            connection.invalidate()  # as SQLAlchemy does when the server closed it
+            raise OperationalError("SELECT 1", {}, Exception("server closed the connection"))
+
+    started = threading.Event()
+    held = asyncio.create_task(database.run(lambda _: started.wait(5)))
+    together = [asyncio.create_task(database.run(work)) for work in (append, lost, append)]
+    await asyncio.sleep(0)
+    started.set()
+    _, *told = await asyncio.gather(held, *together, return_exceptions=True)
+    assert [type(one) for one in told] == [DatabaseUnavailable] * 3
+    with pytest.raises(DatabaseUnavailable):
+        await database.run(lost)
+    assert await database.run(append) == 1
 
 
 async def test_postgresql_is_asked_what_time_it_is_once_a_transaction(postgres_url: str) -> None:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from bot.retries import limiter as limits
-from bot.retries.limiter import AHEAD, ALONE, IN_A_BATCH, Crowded, Limiter
+from bot.retries.limiter import AHEAD, ALONE, IN_A_BATCH, Limiter, NotYet
 
 
 class Crowd:
@@ -147,8 +147,8 @@ async def test_from_a_batch_nothing_is_kept(slots: int, rank: int) -> None:
 async def quick(most: int) -> Limiter:
     """One whose last call was quick."""
     limiter = Limiter(most)
-    async with limiter.slot():
-        pass
+    async with limiter.slot() as slot:
+        await slot.begin()
     return limiter
 
 
@@ -221,15 +221,31 @@ async def test_who_is_ready_gives_up_in_time_and_takes_nothing_along(monkeypatch
     limiter = await quick(1)
     first, batch, tasks = await full(limiter, 1, several=AHEAD)
     done = await asyncio.wait_for(asyncio.gather(*tasks[1:], return_exceptions=True), 1)
-    assert [type(one) for one in done] == [Crowded] * AHEAD
+    assert [type(one) for one in done] == [NotYet] * AHEAD
     assert batch.inside == []
     monkeypatch.undo()
+    late = Crowd(limiter)
+    tasks.append(asyncio.create_task(late.enter("late", IN_A_BATCH)))
+    await settle()
+    assert late.ready == [], "while that call takes long, none waits in vain once more"
     first.release.set()
-    await asyncio.gather(tasks[0])
+    late.release.set()
+    await asyncio.gather(tasks[0], tasks[-1])
     again = Crowd(limiter)
     again.release.set()
     await asyncio.wait_for(asyncio.gather(*(again.enter(str(number), IN_A_BATCH) for number in range(3))), 1)
     assert again.inside == ["0", "1", "2"]
+
+
+async def test_who_makes_no_call_says_nothing_of_how_long_calls_take() -> None:
+    limiter = Limiter(1)
+    async with limiter.slot():
+        pass
+    first, batch, tasks = await full(limiter, 1)
+    assert batch.ready == []
+    first.release.set()
+    batch.release.set()
+    await asyncio.gather(*tasks)
 
 
 async def test_who_is_ready_and_cancelled_leaves_the_place_to_the_next() -> None:

@@ -135,7 +135,7 @@ def _reasons(t: Words) -> dict[str, Shown]:
     }
     failed: dict[str, dict[str, Any]] = {
         **{why: {} for why in ("unauthenticated", "permission_denied", "cannot_be_retried", "not_found")},
-        **{why: {} for why in ("invalid_argument", "conflict", "rate_limited", "busy", "unreachable")},
+        **{why: {} for why in ("invalid_argument", "conflict", "rate_limited", "unreachable")},
         **{why: {} for why in ("too_long", "never_heard_of")},
         "unread": {"why": "unavailable", "stage": "read"},
     }

@@ -124,6 +124,7 @@ def cooldown(seconds: int) -> Refusal:
         (earlier(AGAIN, 5 * SECOND), JUST_RETRIED),
         (earlier(AGAIN, 4 * SECOND), JUST_RETRIED),
         (earlier(AGAIN, 4 * SECOND, 4 * SECOND), JUST_RETRIED),  # rather than the cooldown
+        (earlier(State.REQUESTED, 4 * SECOND), Next.SEND),  # it was marked, but queued again, unsent
         # The cooldown is 30 s.
         (earlier(AGAIN, timedelta(hours=1), 31 * SECOND), Next.SEND),
         (earlier(AGAIN, timedelta(hours=1), 30 * SECOND), Next.SEND),

@@ -90,13 +90,27 @@ async def test_what_was_made_ready_ahead_and_waits_for_long_is_queued_again(
         await world.until_outcome("finished")
         held, jobs = world.sift.hold("retry"), world.sift.outage(5)
         await retry_all(world, jobs)
-        busy = await world.until(lambda: [row for row in world.entries() if '"busy"' in row.detail])
-        assert {row.outcome for row in busy} == {"requested"}
+        put_off = await world.until(lambda: [row for row in world.entries() if '"not_yet"' in row.detail])
+        assert {row.outcome for row in put_off} == {"requested"}
         assert world.sift.count("retry") == 2
         held.release()
         await world.until(lambda: [m for m in world.messages() if "5 finished" in m.text_shown()], timeout=15)
         assert [world.sift.count("retry", job.job_id) for job in jobs] == [1] * 5
-        assert world.outcomes(job_id=busy[0].job_id)[:3] == ["requested", "sending", "requested"]
+        assert world.outcomes(job_id=put_off[0].job_id)[:3] == ["requested", "sending", "requested"]
+
+
+async def test_after_a_stop_nothing_is_sent_of_what_was_made_ready_ahead(world: World) -> None:
+    async with world.running(socket_mode=False, RETRY_CONCURRENCY="1"):
+        world.allow()
+        await retry_all(world, [world.sift.add()])
+        await world.until_outcome("finished")
+        held = world.sift.hold("retry")
+        await retry_all(world, world.sift.outage(5))
+        await world.until(lambda: world.outcomes().count("sending") == 4)
+        before = world.sift.count("retry")
+        asyncio.get_running_loop().call_later(0.3, held.release)
+    assert world.sift.count("retry") == before
+    assert [row.outcome for row in world.entries() if '"not_yet"' in row.detail] == ["requested"] * 2
 
 
 async def test_a_limit_of_sift_is_waited_out_and_loses_nothing(live: World) -> None:

@@ -216,7 +216,6 @@ _FAILED_DONE = {
     "read": "The job could not be read from Sift, so no retry was sent.",
     "asked": "Sift was asked, and changed nothing.",
     "rate_limited": "Sift did not take the request.",
-    "busy": "Sift was not asked.",
     "unreachable": "The request never reached Sift.",
 }
 _FAILED_NEXT = {
