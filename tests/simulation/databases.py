@@ -156,12 +156,13 @@ class PostgresStorage(Storage):
 
     def _tune(self, engine: Engine) -> None:
         remember_statements(engine, _known_postgresql(self._server))
-        event.listen(engine, "begin", self._tell_the_time, insert=True)  # before the bot looks at the clock
+        event.listen(engine, "checkout", self._tell_the_time)
         event.listen(engine, "connect", lambda dbapi, _: self._opened[engine].append(dbapi.info.backend_pid))
 
-    def _tell_the_time(self, connection: Connection) -> None:
-        """A transaction takes no virtual time, so the moment at its beginning holds all through it."""
-        connection.exec_driver_sql("SELECT set_config('world.now', %s, false)", (self._now().isoformat(),))
+    def _tell_the_time(self, dbapi: Any, *_: object) -> None:
+        """A transaction takes no virtual time, so the moment before its beginning holds all through it."""
+        dbapi.execute("SELECT set_config('world.now', %s, false)", (self._now().isoformat(),))
+        dbapi.commit()
 
     def rows(self, query: str, values: tuple[object, ...]) -> Sequence[Row]:
         return self._connection.execute(query.replace("?", "%s").encode(), values).fetchall()

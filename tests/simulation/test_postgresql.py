@@ -52,7 +52,7 @@ def storage(postgres_server: str, clock: HandClock) -> Iterator[PostgresStorage]
 
 
 def test_the_servers_clock_shows_virtual_time(storage: PostgresStorage, clock: HandClock) -> None:
-    database = Database(storage.url, lambda: datetime(1999, 1, 1, tzinfo=UTC))
+    database = Database(storage.url, lambda: datetime(1999, 1, 1, tzinfo=UTC), timer=lambda: 0.0)
     storage.tune(database)
 
     def times(connection: Connection) -> tuple[datetime, datetime, datetime]:
