@@ -44,6 +44,7 @@ PEERS = {"slack": (503, ["slack"], []), "sift": (200, [], ["sift"]), "database":
 def frozen(monkeypatch: pytest.MonkeyPatch) -> Iterator[FrozenDateTimeFactory]:
     """A clock that stands still, which leases are reckoned by on PostgreSQL too; loops that look often."""
     monkeypatch.setattr(Database, "now", lambda database, _: database.clock())
+    monkeypatch.setattr(Database, "present", lambda database: database.clock())
     monkeypatch.setattr(loops, "LONGEST_PAUSE", 0.1)
     monkeypatch.setattr(readiness, "ASK_SLACK_SECONDS", 0.1)
     for module in (build, schedule):
