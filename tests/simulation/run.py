@@ -17,10 +17,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import pytest
 import structlog
 
-from bot.base import text
+from bot.base import loops, text
 from bot.base.clock import Clock
+from bot.slack import publisher
 from tests.simulation import invariants
 from tests.simulation.databases import PostgresStorage, SqliteStorage, Storage
 from tests.simulation.loop import NeverEnds
@@ -209,6 +211,9 @@ def _quiet() -> Iterator[list[World]]:
 
     structlog.configure(processors=[into_trace])
     try:
-        yield worlds
+        with pytest.MonkeyPatch.context() as patch:
+            for module in (loops, publisher):  # whose loggers may have been used before, and remember how
+                patch.setattr(module, "log", structlog.get_logger(module.__name__))
+            yield worlds
     finally:
         structlog.configure(**before)
