@@ -46,6 +46,7 @@ from bot.sift.subjects import Subjects
 from bot.slack.channels import Channels
 from bot.slack.client import Slack
 from bot.slack.links import Place, Workspace
+from bot.slack.outbox import Outbox
 from bot.slack.people import People
 from bot.slack.publisher import Publisher
 from bot.slack.replies import Replies
@@ -116,14 +117,18 @@ class Features:
         return make_publishers(self.settings, self.database, self.slack, self.metrics, self.clock, self.place)
 
     @cached_property
+    def outboxes(self) -> dict[str, Outbox[Any]]:
+        """What is shown in Slack, by the same names."""
+        return dict(zip(self.publishers, OUTBOXES, strict=True))
+
+    @cached_property
     def publishing(self) -> list[Loop]:
         return [Loop(name, SWEEP_SECONDS, one.sweep, asked=True) for name, one in self.publishers.items()]
 
     @cached_property
     def showing(self) -> Loop:
         """Looks which tables have rows to be shown, whenever something changed."""
-        outboxes = dict(zip(self.publishers, OUTBOXES, strict=True))
-        sweep = Sweep(self.database, self.clock, self.publishing, outboxes, ask=lambda loop: loop.wake())
+        sweep = Sweep(self.database, self.clock, self.publishing, self.outboxes, ask=lambda loop: loop.wake())
         return Loop("showing", SWEEP_SECONDS, sweep.step, asked=True)
 
     @cached_property

@@ -76,7 +76,7 @@ def _sweep(features: Features, asked: Sequence[Loop]) -> Sweep:
         features.database,
         features.clock,
         asked,
-        dict(zip(features.publishers, OUTBOXES, strict=True)),
+        features.outboxes,
         lambda: features.runner.busy,
         features.cooldown,
     )

@@ -31,7 +31,7 @@ def for_dialect(table: Table, build: Callable[["Insert"], S]) -> Callable[[Conne
 
 
 def insert_once(
-    table: Table, *key: str, **values: ColumnElement[Any]
+    table: Table, *key: str, **worked_out: ColumnElement[Any]
 ) -> Callable[[Connection, Mapping[str, object]], bool]:
     """Makes the function that writes a row of a table unless one with the same key is there.
 
@@ -40,13 +40,13 @@ def insert_once(
     Args:
         table: with a column `id`.
         key: the columns of a unique index.
-        values: the columns that the database works out.
+        worked_out: the columns whose values the database works out.
 
     Returns:
         A function of a connection and the row's other columns; it returns whether the row is new.
     """
     statement = for_dialect(
-        table, lambda insert: insert.values(values).on_conflict_do_nothing(index_elements=key).returning(table.c.id)
+        table, lambda insert: insert.values(worked_out).on_conflict_do_nothing(index_elements=key).returning(table.c.id)
     )
 
     def insert(connection: Connection, values: Mapping[str, object]) -> bool:

@@ -13,7 +13,7 @@ from bot.app.bot import Bot
 from bot.base.clock import utc_now
 from bot.db.tables import retries
 from bot.sandbox import LAUNCH_OPS, OPERATOR
-from bot.sandbox.sift.jobs import EVALUATION, EXPORT, IMPORT
+from bot.sandbox.sift.jobs import EVALUATION, EXPORT, IMPORT, SandboxJob
 from tests.scenarios.conftest import World
 
 
@@ -28,12 +28,18 @@ async def test_a_job_cancelled_in_sift_is_told_and_may_be_retried(live: World) -
     assert ending.buttons()
 
 
-async def test_a_row_that_can_no_longer_be_read_holds_up_none_that_is_followed_beside_it(live: World) -> None:
+async def two_followed(live: World) -> tuple[SandboxJob, SandboxJob]:
+    """Two jobs that are retried, and run for two seconds."""
     live.sift.run_seconds = 2
-    spoilt, sound = live.sift.add(), live.sift.add()
-    for job in (spoilt, sound):
+    jobs = live.sift.add(), live.sift.add()
+    for job in jobs:
         await live.slack.command(OPERATOR, LAUNCH_OPS, job.job_id)
         await live.until_outcome("accepted", job_id=job.job_id)
+    return jobs
+
+
+async def test_a_row_that_can_no_longer_be_read_holds_up_none_that_is_followed_beside_it(live: World) -> None:
+    spoilt, sound = await two_followed(live)
     await asyncio.sleep(0.5)  # until both are followed by what their jobs show alone
     row = update(retries).where(retries.c.job_id == spoilt.job_id)
     assert live.bot is not None
@@ -42,11 +48,7 @@ async def test_a_row_that_can_no_longer_be_read_holds_up_none_that_is_followed_b
 
 
 async def test_a_row_that_cannot_be_written_holds_up_none_that_is_followed_beside_it(live: World) -> None:
-    live.sift.run_seconds = 2
-    spoilt, sound = live.sift.add(), live.sift.add()
-    for job in (spoilt, sound):
-        await live.slack.command(OPERATOR, LAUNCH_OPS, job.job_id)
-        await live.until_outcome("accepted", job_id=job.job_id)
+    spoilt, sound = await two_followed(live)
     assert live.bot is not None
     database, ended = live.bot.database, f"state = 'finished' AND job_id = '{spoilt.job_id}'"
     refusing = (
