@@ -61,14 +61,13 @@ class LateData:
         over = {row.id for row in rows if row.id in found or (row.id not in skipped and _given_up(row, at))}
 
         def work(connection: Connection) -> bool:
-            noted = [
-                row
-                for row in rows
-                if row.id in over and late_rows.note(connection, row.id, found.get(row.id, Late()), at)
-            ]
-            for batch_id in {row.batch_id for row in noted if row.batch_id is not None}:
-                store.touch(connection, batch_id, at)
-            return bool(noted)
+            news = False
+            for row in rows:
+                if row.id in over and late_rows.note(connection, row.id, found.get(row.id, Late()), at):
+                    news = True
+                    if row.batch_id is not None:
+                        store.touch(connection, row.batch_id, at)
+            return news
 
         to_be_shown = await self.database.run_lazily(work) if over else False
         if to_be_shown:
